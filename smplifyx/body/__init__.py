@@ -1,0 +1,1 @@
+"""The SMPL family: model files, skeletons, skinning, keypoint regressor, the open body."""

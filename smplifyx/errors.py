@@ -1,0 +1,30 @@
+"""Errors that a user can act on: they name the file, the field and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SmplifyxError(Exception):
+    """Base class of every error that the command line shows without a traceback."""
+
+
+class UsageError(SmplifyxError):
+    """The call itself is wrong: an unknown option, a bad value, a missing folder."""
+
+
+class InputError(SmplifyxError):
+    """One input file is unusable; other inputs go on.
+
+    Args:
+        path: the file.
+        problem: what is wrong and what was expected, in one sentence.
+        field: the part of the file that is wrong, for example ``people[0].pose_keypoints_2d``.
+    """
+
+    def __init__(self, path: str | Path, problem: str, field: str | None = None) -> None:
+        self.path = Path(path)
+        self.problem = problem
+        self.field = field
+        where = f"{self.path}: {field}" if field else str(self.path)
+        super().__init__(f"{where}: {problem}")

@@ -1,0 +1,1 @@
+"""Parameters, objective, stages, batched L-BFGS and the fitter."""

@@ -1,0 +1,1 @@
+"""Rotations and projection, thin over a rotation library."""

@@ -1,0 +1,1 @@
+"""2D evidence: named layouts, readers, observations."""

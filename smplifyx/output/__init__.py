@@ -1,0 +1,1 @@
+"""Results, meshes, overlays and summaries on disk."""

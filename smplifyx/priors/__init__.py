@@ -1,0 +1,1 @@
+"""What is known about people before looking: pose, joint limits, shape."""
