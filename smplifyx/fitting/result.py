@@ -1,0 +1,80 @@
+"""What a fit returns for one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class FitResult:
+    """One fitted person. Arrays are float32 unless said otherwise; metres, radians, pixels.
+
+    Attributes:
+        model_type: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``.
+        model_name: name of the body model that was fitted.
+        gender: ``neutral``, ``male`` or ``female``.
+        betas: shape coefficients `[10]`.
+        expression: expression coefficients `[10]`.
+        global_orient: axis-angle `[3]`, turns the body into the camera frame about the pelvis.
+        body_pose: axis-angle of 21 joints `[63]`.
+        jaw_pose: axis-angle `[3]`.
+        leye_pose: axis-angle `[3]`.
+        reye_pose: axis-angle `[3]`.
+        left_hand_pose: axis-angle of 15 joints, hand mean included `[45]`.
+        right_hand_pose: axis-angle of 15 joints, hand mean included `[45]`.
+        left_hand_pca: coefficients of the hand pose space `[12]`.
+        right_hand_pca: coefficients of the hand pose space `[12]`.
+        body_pose_embedding: VPoser code `[32]`, or None without VPoser.
+        camera_translation: `[3]`, added to the model's points to reach the camera frame.
+        camera_rotation: `[3, 3]`, the identity for a single view.
+        focal_length: (fx, fy) `[2]`.
+        principal_point: (cx, cy) `[2]`.
+        image_size: (width, height) `[2]`, integers.
+        joints: `[55, 3]` in the camera frame, camera translation included.
+        keypoints_2d: the observation (x, y, confidence) in the canonical layout `[135, 3]`.
+        projected_keypoints_2d: the model's keypoints in the image `[135, 2]`.
+        loss: final value of the objective.
+        stage_losses: value of the objective at the end of each stage `[S]`.
+        n_evaluations: evaluations of the objective, all stages together.
+        converged: whether the last stage stopped by its own criterion.
+        flags: warnings about the quality of this fit.
+        seconds: time spent on this person.
+        reprojection_error_px: distance between observed and projected keypoints.
+        n_keypoints: number of observed keypoints that entered the fit.
+        status: ``ok`` or ``failed``.
+    """
+
+    model_type: str
+    model_name: str
+    gender: str
+    betas: np.ndarray
+    expression: np.ndarray
+    global_orient: np.ndarray
+    body_pose: np.ndarray
+    jaw_pose: np.ndarray
+    leye_pose: np.ndarray
+    reye_pose: np.ndarray
+    left_hand_pose: np.ndarray
+    right_hand_pose: np.ndarray
+    left_hand_pca: np.ndarray
+    right_hand_pca: np.ndarray
+    body_pose_embedding: np.ndarray | None
+    camera_translation: np.ndarray
+    camera_rotation: np.ndarray
+    focal_length: np.ndarray
+    principal_point: np.ndarray
+    image_size: np.ndarray
+    joints: np.ndarray
+    keypoints_2d: np.ndarray
+    projected_keypoints_2d: np.ndarray
+    loss: float
+    stage_losses: np.ndarray
+    n_evaluations: int
+    converged: bool
+    flags: tuple[str, ...]
+    seconds: float
+    reprojection_error_px: float
+    n_keypoints: int
+    status: str
