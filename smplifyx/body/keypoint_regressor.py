@@ -1,0 +1,167 @@
+"""From a posed body to the canonical keypoints: which joints and surface points a 2D detector means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smplifyx.body import skeleton
+from smplifyx.body.body_model import BodyModel, BodyOutput
+from smplifyx.body.canonical_keypoints import (
+    BODY_KEYPOINT_NAMES,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    HAND_KEYPOINT_NAMES,
+    LEFT_HAND_KEYPOINTS,
+    N_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
+from smplifyx.body.model_data import BodyModelData
+
+_MAX_YAW_DEGREES = 39
+
+#: A keypoint as a weighted sum of joints; the weights sum to one.
+JointCombination = Mapping[str, float]
+
+
+def _hip_definition(side: str, other: str, outward: float, downward: float) -> JointCombination:
+    return {
+        f"{side}_hip": 1.0 + outward - downward,
+        f"{other}_hip": -outward,
+        f"{side}_knee": downward,
+    }
+
+
+#: OpenPose's neck lies between the shoulders and its hips lie further out and lower than SMPL-X's joints.
+OPENPOSE_DEFINITIONS: Mapping[str, JointCombination] = {
+    "neck": {"left_shoulder": 0.5, "right_shoulder": 0.5},
+    "left_hip": _hip_definition("left", "right", outward=0.15, downward=0.04),
+    "right_hip": _hip_definition("right", "left", outward=0.15, downward=0.04),
+    "mid_hip": {"left_hip": 0.48, "right_hip": 0.48, "left_knee": 0.02, "right_knee": 0.02},
+}
+
+#: The joints themselves, as SMPLify-X compares them.
+SMPLX_DEFINITIONS: Mapping[str, JointCombination] = {
+    "neck": {"neck": 1.0},
+    "left_hip": {"left_hip": 1.0},
+    "right_hip": {"right_hip": 1.0},
+    "mid_hip": {"pelvis": 1.0},
+}
+
+
+class KeypointRegressor(nn.Module):
+    """Chosen canonical keypoints from joints and a few vertices of a body.
+
+    :attr:`vertices` names the vertices it reads; :meth:`restrict` gives the body model that computes just those.
+
+    Args:
+        data: the body model's arrays.
+        keypoints: canonical indices to return, ascending; all 135 by default.
+        definitions: joint combinations for the keypoints that are not SMPL-X joints.
+    """
+
+    vertices: Tensor
+    _static: Tensor
+    _contour_vertices: Tensor
+    _contour_weights: Tensor
+
+    def __init__(
+        self,
+        data: BodyModelData,
+        keypoints: Sequence[int] | None = None,
+        definitions: Mapping[str, JointCombination] = OPENPOSE_DEFINITIONS,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        self.keypoints = tuple(range(N_KEYPOINTS) if keypoints is None else keypoints)
+        if list(self.keypoints) != sorted(set(self.keypoints)):
+            raise ValueError("keypoints must be ascending and unique")
+        static = [k for k in self.keypoints if k < CONTOUR_KEYPOINTS.start]
+        contour = [k - CONTOUR_KEYPOINTS.start for k in self.keypoints if k >= CONTOUR_KEYPOINTS.start]
+
+        full = _static_matrix(data, definitions)[static]
+        used = np.unique(np.nonzero(full)[1])
+        static_vertices = used[used >= data.n_joints] - data.n_joints
+        contour_corners = np.asarray(data.faces)[data.contour_faces[:, contour]]  # [79, n, 3]
+        vertices = np.concatenate([static_vertices, np.setdiff1d(contour_corners, static_vertices)]).astype(np.int64)
+        place = np.zeros(data.n_vertices, dtype=np.int64)
+        place[vertices] = np.arange(len(vertices))
+
+        self._n_static_vertices = len(static_vertices)
+        columns = np.concatenate([np.arange(data.n_joints), data.n_joints + static_vertices])
+        self._register("vertices", vertices, torch.int64, device)
+        self._register("_static", full[:, columns], dtype, device)
+        self._register("_contour_vertices", place[contour_corners], torch.int64, device)
+        self._register("_contour_weights", np.asarray(data.contour_barycentric)[:, contour], dtype, device)
+
+    def _register(self, name: str, array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> None:
+        self.register_buffer(name, torch.as_tensor(array).to(device=device, dtype=dtype), persistent=False)
+
+    def restrict(self, model: BodyModel) -> BodyModel:
+        """The body model that computes only what this regressor reads."""
+        return model.restrict(self.vertices)
+
+    def forward(self, output: BodyOutput, contour_rows: Tensor | None = None) -> Tensor:
+        """Keypoints [B, N, 3] in the frame of ``output``, which comes from the restricted model.
+
+        Args:
+            output: joints and the restricted vertices.
+            contour_rows: [B] rows of the contour table; computed from the pose when absent (see
+                :meth:`contour_rows`). Fixing them over some steps keeps an objective smooth.
+        """
+        points = torch.cat([output.joints, output.vertices[:, : self._n_static_vertices]], 1)
+        keypoints = self._static @ points
+        if not self._contour_vertices.shape[1]:
+            return keypoints
+        rows = self.contour_rows(output) if contour_rows is None else contour_rows
+        corners = self._contour_vertices[rows]  # [B, n, 3]
+        gathered = torch.gather(output.vertices, 1, corners.flatten(1)[..., None].expand(-1, -1, 3))
+        contour = (gathered.unflatten(1, corners.shape[1:]) * self._contour_weights[rows][..., None]).sum(2)
+        return torch.cat([keypoints, contour], 1)
+
+    @staticmethod
+    @torch.no_grad()
+    def contour_rows(output: BodyOutput) -> Tensor:
+        """Rows [B] of the contour table for heads seen by the camera at the origin.
+
+        The yaw is that of the line from head to camera in the head's own frame, so it does not depend on the body's
+        heading, on the neck chain's convention, or on which way the frame's y axis points.
+        """
+        head = skeleton.joint_index("head")
+        to_camera = -output.joints[:, head]
+        direction = (output.joint_rotations[:, head].transpose(1, 2) @ to_camera[..., None])[..., 0]
+        right_turn = torch.atan2(direction[:, 0], direction[:, 2]) * (180.0 / math.pi)
+        degrees = right_turn.round().clamp(-_MAX_YAW_DEGREES, _MAX_YAW_DEGREES).long()
+        return torch.where(degrees >= 0, degrees, _MAX_YAW_DEGREES - degrees)
+
+
+def _static_matrix(data: BodyModelData, definitions: Mapping[str, JointCombination]) -> np.ndarray:
+    """[118, J + V] weights of joints and vertices for all keypoints but the contour."""
+    matrix = np.zeros((CONTOUR_KEYPOINTS.start, data.n_joints + data.n_vertices), dtype=np.float64)
+    for row, name in enumerate(BODY_KEYPOINT_NAMES):
+        _set_point(matrix[row], data, name, definitions)
+    for hand, side in ((LEFT_HAND_KEYPOINTS, "left"), (RIGHT_HAND_KEYPOINTS, "right")):
+        for row, name in enumerate(HAND_KEYPOINT_NAMES, hand.start):
+            # OpenPose's fourth point of a finger is its tip, a surface point.
+            point = name.removesuffix("4") if name.endswith("4") else name
+            _set_point(matrix[row], data, f"{side}_{point}", definitions)
+    corners = np.asarray(data.faces)[data.landmark_faces]
+    for k, row in enumerate(range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop)):
+        np.add.at(matrix[row], data.n_joints + corners[k], data.landmark_barycentric[k])
+    return matrix
+
+
+def _set_point(row: np.ndarray, data: BodyModelData, name: str, definitions: Mapping[str, JointCombination]) -> None:
+    if name in definitions:
+        for joint, weight in definitions[name].items():
+            row[skeleton.joint_index(joint)] = weight
+    elif name in skeleton.EXTRA_POINT_NAMES:
+        vertex = data.extra_point_vertices[skeleton.EXTRA_POINT_NAMES.index(name)]
+        row[data.n_joints + int(vertex)] = 1.0
+    else:
+        row[skeleton.joint_index(name)] = 1.0
