@@ -1,0 +1,1 @@
+"""Learns priors from the user's own data."""
