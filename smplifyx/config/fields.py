@@ -1,0 +1,240 @@
+"""Turns plain YAML values into typed configuration values, by the type hints of the dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from smplifyx.errors import UsageError
+
+
+class ConfigError(UsageError):
+    """A configuration value is wrong.
+
+    Args:
+        source: where the value stands: a file's name or ``command line``.
+        key: its dotted name, for example ``camera.focal_length``; empty for the whole source.
+        problem: what is wrong and what was expected.
+    """
+
+    def __init__(self, source: str, key: str, problem: str) -> None:
+        self.source, self.key, self.problem = source, key, problem
+        super().__init__(": ".join(part for part in (source, key, problem) if part))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting means and which numbers it takes; the bounds hold for each number of a list."""
+
+    help: str = ""
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+
+    def bounds(self) -> str:
+        """The bounds in words, with a leading space, or nothing."""
+        words = []
+        if self.above is not None:
+            words.append(f"above {self.above:g}")
+        if self.minimum is not None:
+            words.append(f"of at least {self.minimum:g}")
+        if self.maximum is not None:
+            words.append(f"of at most {self.maximum:g}")
+        return " " + " and ".join(words) if words else ""
+
+    def allows(self, number: float) -> bool:
+        """Whether the number is within the bounds."""
+        return (
+            (self.above is None or number > self.above)
+            and (self.minimum is None or number >= self.minimum)
+            and (self.maximum is None or number <= self.maximum)
+        )
+
+
+def setting(default: Any, help: str, *, minimum: float | None = None, above: float | None = None,
+            maximum: float | None = None) -> Any:  # fmt: skip
+    """A dataclass field with its default, one line of help, and bounds for its numbers."""
+    return dataclasses.field(default=default, metadata={"rule": Rule(help, minimum, above, maximum)})
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One setting of the configuration, with its dotted name."""
+
+    key: str
+    rule: Rule
+    default: Any
+    hint: Any
+
+
+def rule_of(owner: type, name: str) -> Rule:
+    """The rule of one field of a configuration dataclass; that of a group of settings is its docstring."""
+    field = next(field for field in dataclasses.fields(owner) if field.name == name)
+    group_help = getattr(field.default_factory, "__doc__", None) or ""
+    return field.metadata.get("rule", Rule(group_help.rstrip(".")))
+
+
+@cache
+def hints_of(owner: type) -> dict[str, Any]:
+    """The evaluated type hints of a dataclass."""
+    return get_type_hints(owner)
+
+
+def item_dataclass(hint: Any) -> type | None:
+    """The dataclass ``X`` of a hint ``tuple[X, ...]``, or None."""
+    item = get_args(hint)[0] if get_origin(hint) is tuple else None
+    return item if isinstance(item, type) and dataclasses.is_dataclass(item) else None
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
+    """All settings below a configuration; the entries of a list of dataclasses appear once, as ``name.N.field``."""
+    owner: type = type(config)
+    hints = hints_of(owner)
+    for field in dataclasses.fields(config):
+        value, hint = getattr(config, field.name), hints[field.name]
+        item = item_dataclass(hint)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        elif item is not None:
+            yield from leaves(item(), f"{prefix}{field.name}.N.")
+        else:
+            yield Leaf(prefix + field.name, rule_of(owner, field.name), value, hint)
+
+
+def suggestion(name: str, owner: type, everywhere: tuple[str, ...] = ()) -> str:
+    """A closing half-sentence for an unknown name: the nearest sibling, else the nearest leaf, else all siblings."""
+    names = [field.name for field in dataclasses.fields(owner)]
+    near = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names, n=1)
+    if not near:
+        last_names = {key.rsplit(".", 1)[-1]: key for key in everywhere}
+        near = [last_names[match] for match in get_close_matches(name, list(last_names), n=1, cutoff=0.75)]
+    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+
+
+def expected(hint: Any, rule: Rule) -> str:
+    """A type hint in words, for error messages."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(map(str, arguments))
+    if origin in (Union, types.UnionType):
+        return " or ".join(expected(argument, rule) for argument in arguments)
+    if origin is tuple:
+        how_many = "a list, each" if arguments[-1] is Ellipsis else f"a list of {len(arguments)}, each"
+        return f"{how_many} {expected(arguments[0], rule)}"
+    words = {bool: "true or false", str: "text", type(None): "null"}
+    if hint in words:
+        return words[hint]
+    return ("a whole number" if hint is int else "a number") + rule.bounds()
+
+
+class _MismatchError(Exception):
+    """A value does not fit its hint (internal: callers turn it into a :class:`ConfigError`)."""
+
+
+def _as_number(value: Any, rule: Rule) -> float:
+    if isinstance(value, str):  # YAML 1.1 reads 1e-9, without a point, as text
+        try:
+            value = float(value)
+        except ValueError as error:
+            raise _MismatchError from error
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _MismatchError
+    if not math.isfinite(value) or not rule.allows(value):
+        raise _MismatchError
+    return float(value)
+
+
+def _as_whole_number(value: Any, rule: Rule) -> int:
+    number = _as_number(value, rule)
+    if number != int(number):
+        raise _MismatchError
+    return value if isinstance(value, int) else int(number)
+
+
+def _as_exactly(kind: type) -> Callable[[Any, Rule], Any]:
+    def check(value: Any, rule: Rule) -> Any:
+        if not isinstance(value, kind):
+            raise _MismatchError
+        return value
+
+    return check
+
+
+def _as_null(value: Any, rule: Rule) -> None:
+    if value is not None and not (isinstance(value, str) and value.lower() == "none"):
+        raise _MismatchError
+
+
+_SCALARS: dict[Any, Callable[[Any, Rule], Any]] = {
+    bool: _as_exactly(bool),
+    int: _as_whole_number,
+    float: _as_number,
+    str: _as_exactly(str),
+    type(None): _as_null,
+}
+
+
+def _as_first_fit(value: Any, hints: tuple[Any, ...], rule: Rule) -> Any:
+    # null first: "none" must not become the text of an optional text
+    for hint in sorted(hints, key=lambda hint: hint is not type(None)):
+        try:
+            return fit(value, hint, rule)
+        except _MismatchError:
+            continue
+    raise _MismatchError
+
+
+def fit(value: Any, hint: Any, rule: Rule) -> Any:
+    """A plain value as its hint wants it; raises an internal mismatch when it does not fit."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise _MismatchError
+        return value
+    if origin in (Union, types.UnionType):
+        return _as_first_fit(value, arguments, rule)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise _MismatchError
+        item_hints = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(item_hints) != len(value):
+            raise _MismatchError
+        return tuple(fit(item, item_hint, rule) for item, item_hint in zip(value, item_hints, strict=True))
+    return _SCALARS[hint](value, rule)
+
+
+def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
+    """A plain value as its hint wants it; raises :class:`ConfigError` with what was expected."""
+    try:
+        return fit(value, hint, rule)
+    except _MismatchError:
+        raise ConfigError(source, key, f"expected {expected(hint, rule)}, got {shown(value)}") from None
+
+
+def shown(value: Any) -> str:
+    """A value as a user would write it."""
+    return yaml.safe_dump(value, default_flow_style=True, width=1e6).replace("...", "").strip()
+
+
+def parse_text(text: str, hint: Any) -> Any:
+    """Reads a value of the command line: YAML, with lists also as ``1, 2, 3``, and text as it stands."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if any(get_origin(alternative) is tuple for alternative in alternatives) and isinstance(value, (str, int, float)):
+        return yaml.safe_load(f"[{text}]")
+    takes_text = any(alternative is str or get_origin(alternative) is Literal for alternative in alternatives)
+    takes_number = any(alternative in (int, float) for alternative in alternatives)
+    if takes_text and not takes_number and value is not None and not isinstance(value, Mapping):
+        return text
+    return value

@@ -1,0 +1,179 @@
+"""The settings of a run, their defaults, and the combinations that make no sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smplifyx.config.fields import ConfigError, setting
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """What is read, and which people are fitted."""
+
+    images: str | None = setting(None, "folder of photos")
+    keypoints: str | None = setting(None, "folder of keypoint files, one a photo: NAME_keypoints.json")
+    max_persons: int | None = setting(None, "at most so many people a photo, the largest first; null: all", minimum=1)
+    min_keypoints: int = setting(6, "people with fewer detected body keypoints are left out", minimum=1)
+    min_confidence: float = setting(0.1, "keypoints below this confidence count as undetected", minimum=0, maximum=1)
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """The camera that took the photos."""
+
+    focal_length: float | None = setting(None, "pixels; null: from the photo's EXIF, else the fallback", above=0)
+    fallback_focal_factor: float = setting(1.5, "fallback focal length, in longer image sides", above=0)
+    calibration: str | None = setting(None, "file with measured intrinsics; goes before focal_length")
+    optimize_translation: bool = setting(True, "the camera translation stays free after the camera stage")
+    depth_weight: float = setting(100.0, "holds the depth to its first estimate in the camera stage", minimum=0)
+
+
+@dataclass(frozen=True)
+class BodyConfig:
+    """The body model."""
+
+    model: Literal["smplx"] = setting("smplx", "model family")
+    gender: Literal["auto", "neutral", "male", "female"] = setting("auto", "auto: decided for each person")
+    models_dir: str | None = setting(None, "folder of body-model files, searched first")
+    n_hand_components: int = setting(12, "principal components of each hand's pose", minimum=1, maximum=45)
+    openpose_joint_definitions: bool = setting(
+        True, "neck and hips where OpenPose puts them, not at the model's own joints"
+    )
+
+
+@dataclass(frozen=True)
+class PriorsConfig:
+    """What is known about bodies before the photo is seen."""
+
+    body_pose: Literal["gaussian", "l2", "none"] = setting("gaussian", "prior on the 21 body joints")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The keypoint term and the bending term."""
+
+    rho: float = setting(100.0, "scale of the robust keypoint error, pixels", above=0)
+    joints_to_ignore: tuple[int, ...] = setting((), "canonical keypoints without a say", minimum=0, maximum=134)
+    bending: float = setting(3.17, "bending term of elbows and knees, relative to the body-pose weight", minimum=0)
+
+
+@dataclass(frozen=True)
+class StartsConfig:
+    """The poses from which a fit starts; the best is kept."""
+
+    headings: int | Literal["auto"] = setting(
+        "auto", "starting headings, evenly spread about the vertical", minimum=1
+    )
+    keep_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
+    side_view_threshold: float | None = setting(
+        None, "also start turned by 180 degrees when the shoulders are closer than this, pixels", above=0
+    )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The weights of one stage. Weights of priors are squared in the objective, as in the paper's tables."""
+
+    body_pose: float = setting(4.78, "body-pose prior", minimum=0)
+    shape: float = setting(5.0, "shape coefficients", minimum=0)
+    expression: float = setting(5.0, "expression coefficients", minimum=0)
+    hand_pose: float = setting(4.78, "hand poses", minimum=0)
+    jaw_pose: tuple[float, float, float] = setting((47.8, 478.0, 478.0), "jaw rotation, by axis", minimum=0)
+    eye_pose: float = setting(4.78, "eye rotations", minimum=0)
+    hand_keypoints: float = setting(0.0, "factor on hand keypoints (body keypoints have 1)", minimum=0)
+    face_keypoints: float = setting(0.0, "factor on face keypoints (body keypoints have 1)", minimum=0)
+    collision: float = setting(0.0, "self-collision (not squared)", minimum=0)
+    max_iterations: int | None = setting(None, "null: optimizer.max_iterations", minimum=1)
+    tolerance: float | None = setting(None, "null: optimizer.tolerance", minimum=0)
+
+
+def _paper_stages() -> tuple[Stage, ...]:
+    early_jaw = (4040.0, 40400.0, 40400.0)
+    return (
+        Stage(body_pose=404.0, shape=100.0, expression=100.0, hand_pose=404.0, jaw_pose=early_jaw, eye_pose=404.0),
+        Stage(body_pose=404.0, shape=50.0, expression=50.0, hand_pose=404.0, jaw_pose=early_jaw, eye_pose=404.0),
+        Stage(body_pose=57.4, shape=10.0, expression=10.0, hand_pose=57.4, jaw_pose=(574.0, 5740.0, 5740.0),
+              eye_pose=57.4),
+        Stage(hand_keypoints=0.1, collision=0.01),
+        Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=1.0),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The batched L-BFGS."""
+
+    max_iterations: int = setting(100, "at most so many a stage", minimum=1)
+    tolerance: float = setting(1e-6, "a person is done when the loss falls by less than this fraction", minimum=0)
+    gradient_tolerance: float = setting(1e-9, "a person is done when no gradient entry is larger", minimum=0)
+    history_size: int = setting(20, "pairs of steps and gradients kept", minimum=1)
+
+
+@dataclass(frozen=True)
+class CollisionConfig:
+    """The self-collision term."""
+
+    enabled: bool = setting(False, "keep the body from passing through itself")
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """What is written."""
+
+    folder: str = setting("output", "where everything goes")
+    save_mesh: bool = setting(True, "write the meshes")
+    mesh_format: Literal["obj", "ply", "glb"] = setting("obj", "file format of the meshes")
+    save_pickle: bool = setting(False, "also write parameters in SMPLify-X's pickle layout")
+    render: bool = setting(True, "draw the body over the photo")
+    side_view: bool = setting(True, "draw the body from the side too, next to the overlay")
+    max_render_size: int = setting(1024, "longer side of the pictures, pixels", minimum=16)
+    overwrite: bool = setting(False, "fit people again who have a result already")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where and how it runs."""
+
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto: a GPU if there is one")
+    dtype: Literal["float32", "float64"] = setting("float32", "precision of the arithmetic")
+    batch_size: int = setting(32, "people fitted at the same time", minimum=1)
+    seed: int = setting(0, "seed of everything random", minimum=0)
+    num_shards: int = setting(1, "the photos are dealt out to so many runs", minimum=1)
+    shard_index: int = setting(0, "which of them this run is, counted from 0", minimum=0)
+    threads: int | None = setting(None, "processor threads; null: the library's choice", minimum=1)
+    verbose: bool = setting(False, "more lines, and tracebacks")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The complete configuration of a run."""
+
+    input: InputConfig = field(default_factory=InputConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    body: BodyConfig = field(default_factory=BodyConfig)
+    priors: PriorsConfig = field(default_factory=PriorsConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    starts: StartsConfig = field(default_factory=StartsConfig)
+    stages: tuple[Stage, ...] = setting(_paper_stages(), "weights, stage by stage; a prior's weight is squared")
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    collision: CollisionConfig = field(default_factory=CollisionConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def check(config: Config, source: str = "configuration") -> None:
+    """Rejects settings that are fine alone but not together; raises :class:`ConfigError`."""
+    if not config.stages:
+        raise ConfigError(source, "stages", "expected at least one stage")
+    if config.starts.keep_after_stage > len(config.stages):
+        problem = (
+            f"expected at most the number of stages ({len(config.stages)}), got {config.starts.keep_after_stage}"
+        )
+        raise ConfigError(source, "starts.keep_after_stage", problem)
+    if config.run.shard_index >= config.run.num_shards:
+        problem = f"expected less than run.num_shards ({config.run.num_shards}), got {config.run.shard_index}"
+        raise ConfigError(source, "run.shard_index", problem)
+    if config.collision.enabled:
+        raise ConfigError(source, "collision.enabled", "expected false: this version has no self-collision term yet")
