@@ -1,0 +1,227 @@
+"""Points in space from the keypoints of several calibrated views."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from smplifyx.evaluation.calibrated_views import CalibratedCamera
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TriangulationOptions:
+    """When a keypoint counts.
+
+    Attributes:
+        min_confidence: weaker keypoints are not used.
+        min_views: views that must agree on a point.
+        soft_error_px: reprojection errors beyond this weigh less and less (soft L1).
+        max_error_px: a view further off is taken out of its point.
+    """
+
+    min_confidence: float = 0.4
+    min_views: int = 3
+    soft_error_px: float = 5.0
+    max_error_px: float = 40.0
+
+
+@dataclass(frozen=True)
+class Triangulation:
+    """Triangulated keypoints.
+
+    Attributes:
+        points: [K, 3] world, metres; NaN where not valid.
+        valid: [K] enough views agree.
+        errors_px: [V, K] reprojection errors, NaN where the view was not used.
+    """
+
+    points: FloatArray
+    valid: NDArray[np.bool_]
+    errors_px: FloatArray
+
+
+def triangulate_linear(
+    cameras: Sequence[CalibratedCamera], slopes: FloatArray, used: NDArray[np.bool_]
+) -> FloatArray:
+    """Direct linear transform (Hartley and Zisserman, section 12.2) in undistorted ray slopes.
+
+    Args:
+        cameras: V cameras.
+        slopes: [V, K, 2] from :meth:`CalibratedCamera.normalise`.
+        used: [V, K] which views see the point.
+
+    Returns:
+        [K, 3] world points; NaN with fewer than two views.
+    """
+    matrices = np.stack([np.column_stack([c.rotation, c.translation]) for c in cameras])
+    equations = slopes[..., None] * matrices[:, None, 2:3] - matrices[:, None, :2]  # [V, K, 2, 4]
+    equations = np.where(used[..., None, None], equations, 0.0)
+    system = equations.transpose(1, 0, 2, 3).reshape(slopes.shape[1], -1, 4)
+    homogeneous = np.linalg.svd(system)[2][:, -1]
+    points = homogeneous[:, :3] / np.where(homogeneous[:, 3:] == 0.0, np.nan, homogeneous[:, 3:])
+    return np.where(used.sum(axis=0)[:, None] >= 2, points, np.nan)
+
+
+def triangulate(
+    cameras: Sequence[CalibratedCamera], keypoints: FloatArray, options: TriangulationOptions | None = None
+) -> Triangulation:
+    """Triangulates one person's keypoints: linear start, robust refinement, gross outliers taken out one by one.
+
+    Args:
+        cameras: V cameras.
+        keypoints: [V, K, 3] (x, y, confidence) in distorted pixels.
+        options: when a keypoint counts.
+    """
+    options = options or TriangulationOptions()
+    slopes = _slopes(cameras, keypoints)
+    used = keypoints[..., 2] >= options.min_confidence
+    n_points = keypoints.shape[1]
+    points = np.full((n_points, 3), np.nan)
+    errors = np.full(keypoints.shape[:2], np.nan)
+    for k in range(n_points):
+        views = list(np.flatnonzero(used[:, k]))
+        while len(views) >= options.min_views:
+            point, view_errors = _refined_point(cameras, slopes[:, k], keypoints[:, k], views, options)
+            worst = int(np.argmax(view_errors))
+            if view_errors[worst] <= options.max_error_px:
+                points[k], errors[views, k] = point, view_errors
+                break
+            views.pop(worst)
+    return Triangulation(points, np.isfinite(points).all(axis=1), errors)
+
+
+def _refined_point(
+    cameras: Sequence[CalibratedCamera],
+    slopes: FloatArray,
+    keypoints: FloatArray,
+    views: Sequence[int],
+    options: TriangulationOptions,
+) -> tuple[FloatArray, FloatArray]:
+    seen_by = [cameras[v] for v in views]
+    start = triangulate_linear(seen_by, slopes[views, None], np.ones((len(views), 1), dtype=bool))[0]
+
+    def residuals(point: FloatArray) -> FloatArray:
+        return np.concatenate([c.project(point[None])[0] for c in seen_by]) - keypoints[views, :2].reshape(-1)
+
+    solution = least_squares(residuals, start, loss="soft_l1", f_scale=options.soft_error_px)
+    return solution.x, np.linalg.norm(residuals(solution.x).reshape(-1, 2), axis=1)
+
+
+def associate_people(
+    cameras: Sequence[CalibratedCamera],
+    candidates: Sequence[Sequence[FloatArray]],
+    options: TriangulationOptions | None = None,
+) -> list[int | None]:
+    """Which person of each view is the same human: the combination whose keypoints agree best in space.
+
+    Bystanders seen in some views only, or elsewhere in space, are left out. A view may also stay empty, at the price
+    of one allowed error, so that one wrong view does not spoil the rest.
+
+    Args:
+        cameras: V cameras.
+        candidates: for each view its people, each [K, 3] (x, y, confidence).
+        options: when a keypoint counts.
+
+    Returns:
+        The index of the person in each view, or None.
+
+    Raises:
+        ValueError: fewer than two views show anybody.
+    """
+    options = options or TriangulationOptions()
+    if sum(len(people) > 0 for people in candidates) < 2:
+        raise ValueError("association needs people in at least two views")
+    n_points = next(len(person) for people in candidates for person in people)
+    nobody = np.zeros((n_points, 3))
+    best: tuple[float, list[int | None]] = (np.inf, [])
+    choices = [[*range(len(people)), None] for people in candidates]
+    for combination in itertools.product(*choices):
+        missing = sum(choice is None for choice in combination)
+        if len(combination) - missing < 2:
+            continue
+        keypoints = np.stack(
+            [nobody if c is None else people[c] for people, c in zip(candidates, combination, strict=True)]
+        )
+        cost = _median_linear_error(cameras, keypoints, options) + missing * options.max_error_px
+        if cost < best[0]:
+            best = (cost, list(combination))
+    if not best[1]:
+        raise ValueError("no combination of people shares confident keypoints in two views")
+    return best[1]
+
+
+def _median_linear_error(
+    cameras: Sequence[CalibratedCamera], keypoints: FloatArray, options: TriangulationOptions
+) -> float:
+    used = keypoints[..., 2] >= options.min_confidence
+    points = triangulate_linear(cameras, _slopes(cameras, keypoints), used)
+    errors = np.linalg.norm(_projections(cameras, points) - keypoints[..., :2], axis=-1)
+    errors = errors[used & np.isfinite(points).all(axis=1)]
+    return float(np.median(errors)) if len(errors) else np.inf
+
+
+def refine_extrinsics(
+    cameras: Sequence[CalibratedCamera],
+    keypoints: FloatArray,
+    options: TriangulationOptions | None = None,
+    rotation_sd_degrees: float = 1.0,
+    translation_sd: float = 0.03,
+) -> list[CalibratedCamera]:
+    """Small corrections of the cameras' poses that make the keypoints of a person agree (bundle adjustment).
+
+    A calibration drifts when a tripod is touched: then every joint of a view is off in the same direction. The points
+    are eliminated by linear triangulation; a Gaussian prior on the corrections keeps position, heading and scale.
+
+    Args:
+        cameras: V cameras.
+        keypoints: [V, K, 3] (x, y, confidence), the keypoints of several frames side by side.
+        options: when a keypoint counts.
+        rotation_sd_degrees: expected error of a camera's orientation.
+        translation_sd: expected error of a camera's position, metres.
+    """
+    options = options or TriangulationOptions()
+    slopes = _slopes(cameras, keypoints)
+    used = keypoints[..., 2] >= options.min_confidence
+    used &= used.sum(axis=0) >= options.min_views
+    scales = np.tile([np.radians(rotation_sd_degrees)] * 3 + [translation_sd] * 3, len(cameras))
+
+    def residuals(x: FloatArray) -> FloatArray:
+        moved = _moved(cameras, x * scales)
+        projections = _projections(moved, triangulate_linear(moved, slopes, used))
+        pixels = (projections - keypoints[..., :2])[used].reshape(-1)
+        # Keypoints are good to some pixels: that is what the prior's unit weight is measured against.
+        return np.concatenate([np.clip(pixels, -1e4, 1e4) / options.soft_error_px, x])
+
+    solution = least_squares(residuals, np.zeros(len(scales)), loss="soft_l1")
+    return _moved(cameras, solution.x * scales)
+
+
+def _moved(cameras: Sequence[CalibratedCamera], corrections: FloatArray) -> list[CalibratedCamera]:
+    moved = []
+    for camera, correction in zip(cameras, corrections.reshape(-1, 6), strict=True):
+        turn = cv2.Rodrigues(correction[:3])[0]
+        position = -camera.rotation.T @ camera.translation + correction[3:]
+        rotation = turn @ camera.rotation
+        moved.append(replace(camera, rotation=rotation, translation=-rotation @ position))
+    return moved
+
+
+def _slopes(cameras: Sequence[CalibratedCamera], keypoints: FloatArray) -> FloatArray:
+    return np.stack([c.normalise(k[:, :2]) for c, k in zip(cameras, keypoints, strict=True)])
+
+
+def _projections(cameras: Sequence[CalibratedCamera], points: FloatArray) -> FloatArray:
+    """[V, K, 2]; points that are NaN give NaN."""
+    known = np.isfinite(points).all(axis=1)
+    pixels = np.full((len(cameras), len(points), 2), np.nan)
+    for view, camera in enumerate(cameras):
+        pixels[view, known] = camera.project(points[known])
+    return pixels
