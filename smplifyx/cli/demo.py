@@ -1,0 +1,38 @@
+"""``smplifyx demo``: the main job on inputs that ship with the package."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from smplifyx.cli.settings import RUN_OPTIONS, add_options, effective_config
+from smplifyx.errors import UsageError
+
+#: Folder with ``images`` and ``keypoints`` that ships with the package.
+DEMO_INPUTS = Path(__file__).parents[1] / "data" / "demo"
+
+_DESCRIPTION = """Fit the photos that ship with the package; needs nothing downloaded.
+
+example:
+  smplifyx demo --output output/demo"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "demo", help="fit photos that ship with the package", description=_DESCRIPTION, allow_abbrev=False
+    )
+    add_options(parser, RUN_OPTIONS)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit the shipped photos; returns the exit status."""
+    config = effective_config(arguments)
+    images, keypoints = DEMO_INPUTS / "images", DEMO_INPUTS / "keypoints"
+    if not images.is_dir() or not keypoints.is_dir():
+        raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}: install the package again")
+
+    from smplifyx.cli.run_fit import run_fit
+
+    return run_fit(config, images, keypoints, Path(config.output.folder))

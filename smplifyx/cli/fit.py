@@ -1,0 +1,52 @@
+"""``smplifyx fit``: bodies from photos and keypoints."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from smplifyx.cli import console
+from smplifyx.cli.settings import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
+from smplifyx.config import to_yaml
+from smplifyx.errors import UsageError
+
+_DESCRIPTION = """Fit a body to every person in a folder of photos.
+
+Each photo NAME.jpg or NAME.png needs its keypoints in NAME_keypoints.json. People who have a result already are
+left as they are, so an interrupted run goes on where it stopped; --overwrite fits them again.
+
+examples:
+  smplifyx fit --images photos --keypoints keypoints --output output
+  smplifyx fit --images photos --keypoints keypoints --config fit_smplx_paper --camera.focal_length 1500"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "fit", help="fit bodies to the people in photos", description=_DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
+    add_options(parser, (*INPUT_OPTIONS, *RUN_OPTIONS))
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit as asked; returns the exit status."""
+    config = effective_config(arguments)
+    if arguments.print_config:
+        console.say(to_yaml(config).rstrip("\n"))
+        return 0
+    images = _folder(config.input.images, "--images", "photos")
+    keypoints = _folder(config.input.keypoints, "--keypoints", "keypoint files")
+
+    from smplifyx.cli.run_fit import run_fit
+
+    return run_fit(config, images, keypoints, Path(config.output.folder))
+
+
+def _folder(path: str | None, option: str, content: str) -> Path:
+    if path is None:
+        raise UsageError(f"{option}: expected a folder of {content}")
+    if not Path(path).is_dir():
+        raise UsageError(f"{option}: expected a folder of {content}, and {path} is not a folder")
+    return Path(path)
