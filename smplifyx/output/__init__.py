@@ -1,1 +1,46 @@
-"""Results, meshes, overlays and summaries on disk."""
+"""What a run leaves behind: parameters, meshes, pictures and a table."""
+
+from smplifyx.output.camera import PhotoCamera
+from smplifyx.output.contact_sheet import SheetEntry, contact_sheet
+from smplifyx.output.keypoint_drawing import draw_keypoints
+from smplifyx.output.layout import OutputLayout
+from smplifyx.output.lighting import person_color
+from smplifyx.output.meshes import save_mesh
+from smplifyx.output.overlay import overlay, save_picture, side_view
+from smplifyx.output.renderer import (
+    BodyMesh,
+    BodyRenderer,
+    Renderer,
+    RenderUnavailable,
+    SoftwareRenderer,
+    open_renderer,
+)
+from smplifyx.output.results import ResultSource, load_result, load_source, save_result, save_smplifyx_pickle
+from smplifyx.output.summary import SummaryRow, read_summary, update_summary
+
+__all__ = [
+    "BodyMesh",
+    "BodyRenderer",
+    "OutputLayout",
+    "PhotoCamera",
+    "RenderUnavailable",
+    "Renderer",
+    "ResultSource",
+    "SheetEntry",
+    "SoftwareRenderer",
+    "SummaryRow",
+    "contact_sheet",
+    "draw_keypoints",
+    "load_result",
+    "load_source",
+    "open_renderer",
+    "overlay",
+    "person_color",
+    "read_summary",
+    "save_mesh",
+    "save_picture",
+    "save_result",
+    "save_smplifyx_pickle",
+    "side_view",
+    "update_summary",
+]

@@ -1,0 +1,103 @@
+"""Many fits on one picture: photo with keypoints, overlay and side view of each person, with captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from smplifyx.output.keypoint_drawing import draw_keypoints
+
+_GAP, _CAPTION_HEIGHT = 8, 24
+_PAPER, _CELL, _INK = (255, 255, 255), (238, 240, 241), (50, 50, 50)
+#: What of the photo is shown about the person, as a share of the keypoints' box.
+_CROP_MARGIN = 0.35
+_MIN_CONFIDENCE = 0.05
+
+
+@dataclass(frozen=True)
+class SheetEntry:
+    """One person of a contact sheet.
+
+    Attributes:
+        photo: BGR `[H, W, 3]` uint8.
+        keypoints_2d: (x, y, confidence) in the photo `[135, 3]`.
+        overlay: BGR `[h, w, 3]`, the photo at any size with the body on it.
+        side_view: BGR.
+        caption: one line; only ASCII is drawn properly.
+    """
+
+    photo: np.ndarray
+    keypoints_2d: np.ndarray
+    overlay: np.ndarray
+    side_view: np.ndarray
+    caption: str
+
+
+def contact_sheet(
+    entries: Sequence[SheetEntry], people_across: int = 2, cell: tuple[int, int] = (300, 400)
+) -> np.ndarray:
+    """A grid BGR `[H, W, 3]` uint8 with three pictures a person; photo and overlay are cropped to the person.
+
+    Args:
+        entries: the people, in reading order.
+        people_across: people in a row.
+        cell: width and height of each picture, pixels.
+
+    Raises:
+        ValueError: there is nobody to show.
+    """
+    if not entries:
+        raise ValueError("a contact sheet needs at least one person")
+    blocks = [_block(entry, cell) for entry in entries]
+    blank = np.full_like(blocks[0], 255)
+    blocks += [blank] * (-len(blocks) % people_across)
+    rows = [np.hstack(blocks[start : start + people_across]) for start in range(0, len(blocks), people_across)]
+    return np.vstack(rows)
+
+
+def _block(entry: SheetEntry, cell: tuple[int, int]) -> np.ndarray:
+    """Three cells side by side under a caption, with a gap all around."""
+    box = _crop_box(entry)
+    photo = draw_keypoints(entry.photo, entry.keypoints_2d, _MIN_CONFIDENCE)
+    scale = entry.overlay.shape[1] / entry.photo.shape[1]
+    pictures = (_crop(photo, box), _crop(entry.overlay, box * scale), entry.side_view)
+    width, height = cell
+    block = np.full((_CAPTION_HEIGHT + height + _GAP, 3 * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
+    for number, picture in enumerate(pictures):
+        left = _GAP + number * (width + _GAP)
+        block[_CAPTION_HEIGHT : _CAPTION_HEIGHT + height, left : left + width] = _fitted(picture, cell)
+    cv2.putText(block, entry.caption, (_GAP, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+    return block
+
+
+def _crop_box(entry: SheetEntry) -> np.ndarray:
+    """(left, top, right, bottom) about the person in the photo; all of the photo without keypoints."""
+    height, width = entry.photo.shape[:2]
+    seen = entry.keypoints_2d[entry.keypoints_2d[:, 2] > _MIN_CONFIDENCE, :2]
+    if not len(seen):
+        return np.array([0.0, 0.0, width, height])
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    margin = _CROP_MARGIN * float((high - low).max()) + 4.0
+    box = np.concatenate([low - margin, high + margin])
+    return np.clip(box, 0, [width, height, width, height])
+
+
+def _crop(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    left, top, right, bottom = np.rint(box).astype(int)
+    cropped = picture[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return cropped if cropped.size else picture
+
+
+def _fitted(picture: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
+    """The picture as large as the cell allows, in its middle."""
+    height, width = picture.shape[:2]
+    scale = min(cell[0] / width, cell[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    fitted = np.full((cell[1], cell[0], 3), _CELL, np.uint8)
+    left, top = (cell[0] - size[0]) // 2, (cell[1] - size[1]) // 2
+    fitted[top : top + size[1], left : left + size[0]] = small
+    return fitted

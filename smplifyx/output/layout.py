@@ -1,0 +1,72 @@
+"""Where every output file lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+MeshFormat = Literal["obj", "ply", "glb"]
+
+
+@dataclass(frozen=True)
+class OutputLayout:
+    """Paths below one output folder; ``stem`` is the image's name without suffix, ``person`` counts from 0.
+
+    Attributes:
+        root: the output folder.
+        mesh_format: suffix of the mesh files, without the dot.
+    """
+
+    root: Path
+    mesh_format: MeshFormat = "obj"
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration of the run."""
+        return Path(self.root) / "config.yaml"
+
+    @property
+    def summary_path(self) -> Path:
+        """The table with one row a person."""
+        return Path(self.root) / "summary.csv"
+
+    def result_path(self, stem: str, person: int) -> Path:
+        """The parameters of one person."""
+        return Path(self.root) / "results" / stem / f"{person:03d}.npz"
+
+    def pickle_path(self, stem: str, person: int) -> Path:
+        """The parameters in the SMPLify-X layout."""
+        return self.result_path(stem, person).with_suffix(".pkl")
+
+    def mesh_path(self, stem: str, person: int) -> Path:
+        """The mesh of one person."""
+        return Path(self.root) / "meshes" / stem / f"{person:03d}.{self.mesh_format}"
+
+    def overlay_path(self, stem: str, person: int) -> Path:
+        """The photo with the body of one person."""
+        return self._person_images(stem, person) / "overlay.png"
+
+    def side_view_path(self, stem: str, person: int) -> Path:
+        """The body of one person seen from the side."""
+        return self._person_images(stem, person) / "side_view.png"
+
+    def group_overlay_path(self, stem: str) -> Path:
+        """The photo with the bodies of all its people."""
+        return Path(self.root) / "images" / stem / "overlay.png"
+
+    def is_done(
+        self, stem: str, person: int, mesh: bool = False, overlay: bool = False, pickle: bool = False
+    ) -> bool:
+        """Whether the result is there, and the mesh, overlay and pickle too where they are asked for."""
+        wanted = [self.result_path(stem, person)]
+        if mesh:
+            wanted.append(self.mesh_path(stem, person))
+        if overlay:
+            wanted.append(self.overlay_path(stem, person))
+        if pickle:
+            wanted.append(self.pickle_path(stem, person))
+        return all(path.is_file() for path in wanted)
+
+    def _person_images(self, stem: str, person: int) -> Path:
+        return Path(self.root) / "images" / stem / f"{person:03d}"

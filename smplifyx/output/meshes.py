@@ -1,0 +1,93 @@
+"""Mesh files: .obj, .ply and .glb."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from trimesh.exchange.gltf import export_glb
+from trimesh.exchange.obj import export_obj
+from trimesh.exchange.ply import export_ply
+
+from smplifyx.output.atomic import write_bytes
+from smplifyx.output.camera import PhotoCamera
+
+#: Turn by 180 degrees about x: from the camera frame (y down, z forward) to y up, z towards the viewer.
+TURN_ABOUT_X = np.array([1.0, -1.0, -1.0])
+
+
+def save_mesh(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    path: str | Path,
+    camera: PhotoCamera | None = None,
+    camera_translation: np.ndarray | None = None,
+) -> None:
+    """Write a body with smooth normals, turned by 180 degrees about x, all or nothing. Vertices keep their order.
+
+    A .glb also carries the photo's camera if ``camera`` and ``camera_translation`` are given. glTF has no principal
+    point: its frustum is exact for one in the middle of the photo; the true intrinsics stand in the camera's extras.
+
+    Args:
+        vertices: `[V, 3]` in the camera frame without the camera translation, metres.
+        faces: vertex numbers `[F, 3]`.
+        path: the file; its suffix (.obj, .ply or .glb) is the format.
+        camera: intrinsics of the photo.
+        camera_translation: `[3]`, metres.
+
+    Raises:
+        ValueError: another suffix, or vertices that are not finite.
+    """
+    path = Path(path)
+    if not np.isfinite(vertices).all():
+        raise ValueError(f"{path}: the mesh has vertices that are not finite")
+    mesh = trimesh.Trimesh(np.asarray(vertices, np.float64) * TURN_ABOUT_X, faces, process=False)
+    suffix = path.suffix.lower()
+    if suffix == ".obj":
+        write_bytes(path, export_obj(mesh, include_normals=True, header=None, digits=6).encode())
+    elif suffix == ".ply":
+        write_bytes(path, export_ply(mesh, vertex_normal=True))
+    elif suffix == ".glb":
+        write_bytes(path, _glb(mesh, camera, camera_translation))
+    else:
+        raise ValueError(f"{path}: expected a mesh file ending in .obj, .ply or .glb")
+
+
+def _glb(mesh: trimesh.Trimesh, camera: PhotoCamera | None, camera_translation: np.ndarray | None) -> bytes:
+    scene = trimesh.Scene()
+    scene.add_geometry(mesh, geom_name="body")
+    if camera is None or camera_translation is None:
+        return export_glb(scene, include_normals=True)
+    gltf_camera = _gltf_camera(camera)
+    # trimesh makes the camera's node; its own intrinsics give the ratio of angles where glTF wants that of sides
+    scene.camera = trimesh.scene.Camera(name="photo_camera", resolution=camera.image_size, fov=(60.0, 60.0))
+    pose = np.eye(4)
+    pose[:3, 3] = -np.asarray(camera_translation, np.float64) * TURN_ABOUT_X
+    scene.camera_transform = pose
+
+    def set_camera(tree: dict[str, Any]) -> None:
+        tree["cameras"] = [gltf_camera]
+
+    return export_glb(scene, include_normals=True, tree_postprocessor=set_camera)
+
+
+def _gltf_camera(camera: PhotoCamera) -> dict[str, Any]:
+    (fx, fy), (width, height) = camera.focal_length, camera.image_size
+    return {
+        "name": "photo_camera",
+        "type": "perspective",
+        "perspective": {
+            "yfov": 2.0 * math.atan(height / (2.0 * fy)),
+            "aspectRatio": (width / fx) / (height / fy),
+            "znear": 0.01,
+            "zfar": 1000.0,
+        },
+        "extras": {
+            "focal_length": list(camera.focal_length),
+            "principal_point": list(camera.principal_point),
+            "image_size": list(camera.image_size),
+        },
+    }

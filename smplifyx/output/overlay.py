@@ -1,0 +1,169 @@
+"""Pictures of a fit: the body on the photo, and the body from the side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from smplifyx.output.atomic import write_bytes
+from smplifyx.output.camera import PhotoCamera
+from smplifyx.output.renderer import BodyMesh, BodyRenderer
+
+#: Pictures of larger photos are shrunk to this longest side, pixels.
+LONGEST_SIDE = 1600
+#: The side view is taken from this far with a focal length to match, metres: all but orthographic.
+_SIDE_DISTANCE = 100.0
+_SIDE_MARGIN = 24
+_MIN_SIDE_WIDTH, _MIN_SIDE_HEIGHT = 120, 120
+_BACKGROUND, _LINE, _TEXT = (238, 240, 241), (168, 172, 176), (96, 100, 104)
+_PHOTO_EDGE = (120, 150, 210)
+
+
+def overlay(
+    image_bgr: np.ndarray,
+    meshes: Sequence[BodyMesh],
+    camera: PhotoCamera,
+    renderer: BodyRenderer,
+    longest_side: int = LONGEST_SIDE,
+) -> np.ndarray:
+    """The photo with one or more bodies drawn over it, BGR uint8 `[h, w, 3]`.
+
+    A photo whose longer side exceeds ``longest_side`` pixels is shrunk to it, and so is the picture returned.
+
+    Args:
+        image_bgr: the photo `[H, W, 3]` uint8.
+        meshes: bodies in the camera frame, camera translation included.
+        camera: intrinsics for the photo at its full size.
+        renderer: draws the bodies.
+        longest_side: pixels.
+
+    Raises:
+        ValueError: the photo has another size than the camera says.
+    """
+    height, width = image_bgr.shape[:2]
+    if (width, height) != tuple(camera.image_size):
+        raise ValueError(f"the photo has {width} x {height} pixels, its camera {camera.image_size}")
+    shown = camera.capped(longest_side)
+    background = image_bgr
+    if shown.image_size != camera.image_size:
+        background = cv2.resize(image_bgr, shown.image_size, interpolation=cv2.INTER_AREA)
+    return composite(background, renderer.render(meshes, shown))
+
+
+def composite(background_bgr: np.ndarray, rgba: np.ndarray) -> np.ndarray:
+    """Lay premultiplied RGBA `[H, W, 4]` over BGR `[H, W, 3]`, both uint8."""
+    transparency = (255 - rgba[..., 3:]).astype(np.float32) / 255.0
+    mixed = background_bgr.astype(np.float32) * transparency + rgba[..., 2::-1]
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class _SideCanvas:
+    """Where points of the turned body `[N, 3]`, in metres about the pelvis, fall in the side view."""
+
+    scale: float
+    origin: tuple[float, float]
+    size: tuple[int, int]
+
+    def camera(self) -> PhotoCamera:
+        """Far away on the pelvis's level, at the scale of the canvas."""
+        focal_length = self.scale * _SIDE_DISTANCE
+        return PhotoCamera((focal_length, focal_length), self.origin, self.size)
+
+    def column(self, metres: float) -> int:
+        """Pixel column of a point so far behind the pelvis."""
+        return round(self.origin[0] + self.scale * metres)
+
+    def row(self, metres: float) -> int:
+        """Pixel row of a point so far below the pelvis."""
+        return round(self.origin[1] + self.scale * metres)
+
+
+def side_view(
+    mesh: BodyMesh,
+    pelvis: np.ndarray,
+    camera: PhotoCamera,
+    renderer: BodyRenderer,
+    longest_side: int = LONGEST_SIDE,
+    pixels_per_metre: float | None = None,
+) -> np.ndarray:
+    """The body seen from the side, BGR uint8 `[h, w, 3]`; the photo's camera is on the left.
+
+    The view is the photo's turned by 90 degrees about its vertical through the pelvis, nearly orthographic, at the
+    scale that the pelvis has in :func:`overlay`. A level line lies under the lowest point and an upright one goes
+    through the pelvis, both in terms of the photo: they are level and upright in the world if the camera was held so.
+    A dashed line shows where the photo ends if it cuts the body.
+
+    Args:
+        mesh: the body in the camera frame, camera translation included.
+        pelvis: the pelvis joint `[3]` in the same frame, metres.
+        camera: intrinsics for the photo at its full size.
+        renderer: draws the body.
+        longest_side: limit of this picture and of the overlay, pixels; a larger one is drawn at a smaller scale.
+        pixels_per_metre: scale instead of the overlay's.
+    """
+    shown = camera.capped(longest_side)
+    x, y, z = (np.asarray(mesh.vertices, np.float64) - pelvis).T
+    turned = np.stack([z, y, -x], axis=1)
+    scale = pixels_per_metre or shown.focal_length[1] / max(float(pelvis[2]), 1e-3)
+    canvas = _side_canvas(turned, scale, longest_side)
+    picture = np.full((canvas.size[1], canvas.size[0], 3), _BACKGROUND, np.uint8)
+    _draw_ground(picture, canvas.row(float(y.max())))
+    _draw_upright(picture, canvas, float(y.max()))
+    body = replace(mesh, vertices=turned + np.array([0.0, 0.0, _SIDE_DISTANCE]))
+    picture = composite(picture, renderer.render([body], canvas.camera()))
+    faint = picture.copy()
+    _draw_upright(faint, canvas, float(y.max()))
+    picture = np.asarray(cv2.addWeighted(picture, 0.6, faint, 0.4, 0.0), np.uint8)
+    photo_end = (shown.image_size[1] - 0.5 - shown.principal_point[1]) * pelvis[2] / shown.focal_length[1] - pelvis[1]
+    if photo_end < y.max():
+        _draw_photo_end(picture, canvas.row(float(photo_end)))
+    _draw_camera_arrow(picture)
+    return picture
+
+
+def save_picture(picture_bgr: np.ndarray, path: str | Path) -> None:
+    """Write BGR `[H, W, 3]` uint8 in the format of the suffix (.png, .jpg), all or nothing."""
+    path = Path(path)
+    done, encoded = cv2.imencode(path.suffix, picture_bgr)
+    if not done:
+        raise ValueError(f"{path}: the picture cannot be encoded as {path.suffix}")
+    write_bytes(path, encoded.tobytes())
+
+
+def _side_canvas(turned: np.ndarray, scale: float, longest_side: int) -> _SideCanvas:
+    low, high = turned[:, :2].min(axis=0), turned[:, :2].max(axis=0)
+    scale = min(scale, (longest_side - 2 * _SIDE_MARGIN) / float((high - low).max()))
+    width = max(_MIN_SIDE_WIDTH, round(scale * (high[0] - low[0])) + 2 * _SIDE_MARGIN)
+    height = max(_MIN_SIDE_HEIGHT, round(scale * (high[1] - low[1])) + 2 * _SIDE_MARGIN)
+    middle = scale * (low + high) / 2.0
+    return _SideCanvas(scale, (width / 2.0 - float(middle[0]), height / 2.0 - float(middle[1])), (width, height))
+
+
+def _draw_ground(picture: np.ndarray, row: int) -> None:
+    picture[row:] = (np.array(_BACKGROUND) * 0.94).astype(np.uint8)
+    cv2.line(picture, (0, row), (picture.shape[1] - 1, row), _LINE, 2, cv2.LINE_AA)
+
+
+def _draw_upright(picture: np.ndarray, canvas: _SideCanvas, lowest: float) -> None:
+    column = canvas.column(0.0)
+    cv2.line(picture, (column, 4), (column, canvas.row(lowest)), _LINE, 1, cv2.LINE_AA)
+
+
+def _draw_photo_end(picture: np.ndarray, row: int) -> None:
+    if not 0 <= row < len(picture):
+        return
+    for start in range(0, picture.shape[1], 14):
+        cv2.line(picture, (start, row), (start + 7, row), _PHOTO_EDGE, 1, cv2.LINE_AA)
+    text_row = row - 5 if row > 16 else row + 14
+    cv2.putText(picture, "photo ends", (6, text_row), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _PHOTO_EDGE, 1, cv2.LINE_AA)
+
+
+def _draw_camera_arrow(picture: np.ndarray) -> None:
+    row = len(picture) - 9
+    cv2.arrowedLine(picture, (30, row), (6, row), _TEXT, 1, cv2.LINE_AA, tipLength=0.3)
+    cv2.putText(picture, "camera", (35, row + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _TEXT, 1, cv2.LINE_AA)

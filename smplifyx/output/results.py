@@ -1,0 +1,174 @@
+"""The parameters of one person on disk: our .npz, and the pickle layout of SMPLify-X."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smplifyx.errors import InputError
+from smplifyx.fitting.result import FitResult
+from smplifyx.output.atomic import atomic_path, write_bytes
+from smplifyx.output.summary import SummaryRow
+
+#: Shapes of the arrays in the file; None stands for any length.
+_ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "betas": (10,),
+    "expression": (10,),
+    "global_orient": (3,),
+    "body_pose": (63,),
+    "jaw_pose": (3,),
+    "leye_pose": (3,),
+    "reye_pose": (3,),
+    "left_hand_pose": (45,),
+    "right_hand_pose": (45,),
+    "left_hand_pca": (12,),
+    "right_hand_pca": (12,),
+    "camera_translation": (3,),
+    "camera_rotation": (3, 3),
+    "focal_length": (2,),
+    "principal_point": (2,),
+    "image_size": (2,),
+    "joints": (None, 3),
+    "keypoints_2d": (None, 3),
+    "projected_keypoints_2d": (None, 2),
+    "stage_losses": (None,),
+}
+_TEXT_KEYS = ("model_type", "model_name", "gender")
+_SOURCE_KEYS = ("image_path", "keypoint_path", "version")
+
+#: What a SMPLify-X pickle holds under its own names besides the body pose and the hands.
+_PICKLE_KEYS = (
+    "camera_rotation", "camera_translation", "betas", "global_orient", "jaw_pose", "leye_pose", "reye_pose",
+    "expression",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ResultSource:
+    """Where a result came from: the two input files and the version of this package that fitted it."""
+
+    image_path: str
+    keypoint_path: str
+    version: str
+
+
+def save_result(
+    result: FitResult, image_path: str | Path, keypoint_path: str | Path, version: str, path: str | Path
+) -> None:
+    """Write one person's parameters as a compressed .npz of plain arrays and strings, all or nothing.
+
+    It loads with ``np.load(path, allow_pickle=False)``. ``seconds``, ``reprojection_error_px``, ``n_keypoints`` and
+    ``status`` are figures of the run and go to the summary table, not here.
+    """
+    entries: dict[str, Any] = {name: getattr(result, name) for name in _TEXT_KEYS}
+    for name in _ARRAY_SHAPES:
+        entries[name] = np.asarray(getattr(result, name), np.int64 if name == "image_size" else np.float32)
+    if result.body_pose_embedding is not None:
+        entries["body_pose_embedding"] = np.asarray(result.body_pose_embedding, np.float32)
+    entries["loss"] = np.float32(result.loss)
+    entries["n_evaluations"] = np.int64(result.n_evaluations)
+    entries["converged"] = np.bool_(result.converged)
+    entries["flags"] = np.array(result.flags, dtype=np.str_)
+    entries |= {"image_path": str(image_path), "keypoint_path": str(keypoint_path), "version": version}
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **entries)
+
+
+def load_result(path: str | Path, row: SummaryRow | None = None) -> FitResult:
+    """Read a result back.
+
+    Args:
+        path: the .npz.
+        row: the person's row of the summary table, for the four figures that only the table holds. Without it,
+            ``seconds`` and ``reprojection_error_px`` are NaN, ``n_keypoints`` counts the observed keypoints with
+            confidence above 0, and ``status`` is ``ok``, since a person that failed leaves no result.
+
+    Raises:
+        InputError: the file is damaged, incomplete or of another kind.
+    """
+    path = Path(path)
+    stored = _read(path)
+    fields: dict[str, Any] = {name: _text(path, stored, name) for name in _TEXT_KEYS}
+    fields |= {name: _array(path, stored, name, shape) for name, shape in _ARRAY_SHAPES.items()}
+    embedding = "body_pose_embedding"
+    fields[embedding] = _array(path, stored, embedding, (None,)) if embedding in stored else None
+    fields["loss"] = float(_array(path, stored, "loss", ()))
+    fields["n_evaluations"] = int(_array(path, stored, "n_evaluations", ()))
+    fields["converged"] = bool(_array(path, stored, "converged", ()))
+    if "flags" not in stored:
+        raise InputError(path, "is missing; it belongs to every result", "flags")
+    fields["flags"] = tuple(str(flag) for flag in np.atleast_1d(stored["flags"]))
+    if row is None:
+        observed = int((fields["keypoints_2d"][:, 2] > 0).sum())
+        return FitResult(
+            **fields, seconds=float("nan"), reprojection_error_px=float("nan"), n_keypoints=observed, status="ok"
+        )
+    return FitResult(
+        **fields,
+        seconds=row.seconds,
+        reprojection_error_px=row.reprojection_error_px,
+        n_keypoints=row.n_keypoints,
+        status=row.status,
+    )
+
+
+def load_source(path: str | Path) -> ResultSource:
+    """Where the result in ``path`` came from; raises InputError as :func:`load_result` does."""
+    path = Path(path)
+    stored = _read(path)
+    return ResultSource(*(_text(path, stored, name) for name in _SOURCE_KEYS))
+
+
+def save_smplifyx_pickle(result: FitResult, path: str | Path) -> None:
+    """Write the parameters as SMPLify-X does: a protocol 2 pickle of a dict of arrays with a leading axis of 1.
+
+    ``body_pose`` is the VPoser code `[1, 32]` where the fit used VPoser, else axis-angle `[1, 63]`; the hands are
+    coefficients of the hand pose space `[1, 12]`.
+    """
+    embedding = result.body_pose_embedding
+    arrays = {name: getattr(result, name) for name in _PICKLE_KEYS}
+    arrays["left_hand_pose"] = result.left_hand_pca
+    arrays["right_hand_pose"] = result.right_hand_pca
+    arrays["body_pose"] = result.body_pose if embedding is None else embedding
+    write_bytes(path, _numpy1_pickle({name: np.asarray(value, np.float32)[None] for name, value in arrays.items()}))
+
+
+def _numpy1_pickle(arrays: dict[str, np.ndarray]) -> bytes:
+    """Protocol 2 bytes that NumPy 1 reads too: NumPy 2 names a module that older versions do not have."""
+    return pickle.dumps(arrays, protocol=2).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise InputError(path, "does not exist; expected a result file (.npz)") from None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(path, f"is damaged or not a result file (.npz): {error}") from error
+
+
+def _array(path: Path, stored: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    if name not in stored:
+        raise InputError(path, "is missing; it belongs to every result", name)
+    value = stored[name]
+    fits = value.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, value.shape, strict=True)
+    )
+    if not fits or value.dtype.kind not in "fiub":
+        wanted = " x ".join("any" if length is None else str(length) for length in shape) or "one number"
+        raise InputError(path, f"has shape {value.shape} and type {value.dtype}; expected numbers, {wanted}", name)
+    return value
+
+
+def _text(path: Path, stored: dict[str, np.ndarray], name: str) -> str:
+    if name not in stored:
+        raise InputError(path, "is missing; it belongs to every result", name)
+    if stored[name].ndim or stored[name].dtype.kind != "U":
+        raise InputError(path, f"has type {stored[name].dtype}; expected a string", name)
+    return str(stored[name])
