@@ -1,0 +1,147 @@
+"""Read photos of any kind upright, and what their EXIF data say about the camera.
+
+Pillow decodes what it knows, because it notices a file that was cut off; OpenCV decodes the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from smplifyx.errors import InputError
+
+#: Diagonal of the 36 x 24 mm film frame.
+FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
+#: Focal lengths outside this range, in units of the longer image side, are mistakes (9 to 1000 mm on film).
+PLAUSIBLE_FOCAL_LENGTH = (0.25, 28.0)
+#: EXIF FocalPlaneResolutionUnit in millimetres.
+RESOLUTION_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a photo and turn it upright as its EXIF orientation says.
+
+    Grey, palette, 16-bit and transparent images become plain 8-bit colour; transparency is dropped.
+
+    Returns:
+        uint8 `[H, W, 3]`, blue, green, red.
+
+    Raises:
+        InputError: the file is missing, empty, cut off, or no image that Pillow or OpenCV can decode.
+    """
+    with _opened(path) as image:
+        if image is None:
+            return _read_with_opencv(path)
+        rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height in pixels of the upright image.
+
+    The file is decoded to its end, JPEG at an eighth of its size, so that one that is cut off is noticed.
+
+    Raises:
+        InputError: as for `read_image`.
+    """
+    with _opened(path) as image:
+        if image is None:
+            height, width = _read_with_opencv(path).shape[:2]
+        elif image.format in ("JPEG", "MPO"):
+            width, height = image.size
+            image.draft("RGB", (1, 1))
+            image.load()
+            if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
+                width, height = height, width
+        else:
+            width, height = ImageOps.exif_transpose(image).size
+    return width, height
+
+
+def exif_focal_length_px(path: str | Path) -> float | None:
+    """Focal length in pixels from a photo's EXIF data.
+
+    ``FocalLengthIn35mmFilm`` is read by the camera makers' convention (CIPA DCG-001): the same angle of view across
+    the diagonal, 43.27 mm on film. Without it, ``FocalLength`` and the focal-plane resolution serve; they refer to
+    the picture as it was taken, so a later change of size is allowed for through ``ExifImageWidth``.
+
+    Returns:
+        The focal length in pixels of the image as stored, or None where EXIF data are absent or implausible, or
+        where the picture was cropped since (another aspect ratio than EXIF recorded).
+
+    Raises:
+        InputError: the file is missing or cut off.
+    """
+    with _opened(path) as image:
+        if image is None:
+            return None
+        exif = dict(image.getexif().get_ifd(ExifTags.IFD.Exif))
+        width, height = image.size
+    focal_length = _focal_length_px(exif, max(width, height), min(width, height))
+    low, high = PLAUSIBLE_FOCAL_LENGTH
+    if focal_length is None or not low <= focal_length / max(width, height) <= high:
+        return None
+    return focal_length
+
+
+def _focal_length_px(exif: dict[int, Any], long_side: int, short_side: int) -> float | None:
+    recorded = sorted(_number(exif.get(tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight))
+    if recorded[0] > 0 and abs(recorded[1] / recorded[0] - long_side / short_side) > 0.02 * long_side / short_side:
+        return None
+    film = _number(exif.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    if film > 0:
+        return film / FILM_DIAGONAL_MM * math.hypot(long_side, short_side)
+    focal_length = _number(exif.get(ExifTags.Base.FocalLength))
+    pixels_per_unit = _number(exif.get(ExifTags.Base.FocalPlaneXResolution))
+    unit = RESOLUTION_UNIT_MM.get(exif.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
+    if focal_length <= 0 or pixels_per_unit <= 0 or unit is None:
+        return None
+    resized = long_side / recorded[1] if recorded[0] > 0 else 1.0
+    return focal_length * pixels_per_unit / unit * resized
+
+
+def _number(value: object) -> float:
+    """An EXIF number as float; 0 where it is absent, no number, or a fraction over zero."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image | None]:
+    """The open image, or None where OpenCV must decode it; decoding errors in the block become InputError."""
+    try:
+        with Image.open(path) as image:
+            # Pillow would clip 16-bit grey to its lowest 8 bits.
+            yield None if image.mode.startswith(("I", "F")) else image
+    except UnidentifiedImageError:
+        yield None
+    except FileNotFoundError as error:
+        raise InputError(path, "does not exist; expected an image") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(path, f"is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(path, f"is damaged or cut off ({error}); expected a complete image") from error
+
+
+def _read_with_opencv(path: str | Path) -> NDArray[np.uint8]:
+    data = np.fromfile(path, np.uint8)
+    if len(data) == 0:
+        raise InputError(path, "is empty; expected an image")
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(path, "is no image that can be decoded; expected for example JPEG, PNG or TIFF")
+    return np.asarray(image, np.uint8)

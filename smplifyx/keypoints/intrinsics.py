@@ -1,0 +1,74 @@
+"""Which camera took a photo: calibration file, given focal length, EXIF, or a stated fallback, in that order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from smplifyx.config import CameraConfig
+from smplifyx.errors import InputError
+from smplifyx.geometry import Intrinsics
+from smplifyx.keypoints.observation import Observation
+
+#: Key of a calibration that holds for every photo without one of its own.
+_ALL = "default"
+
+
+def read_calibration(path: Path) -> dict[str, Intrinsics]:
+    """Reads a YAML (or JSON) file of intrinsics by image stem.
+
+    Each entry maps a stem, or ``default``, to ``focal_length`` (one number or [fx, fy], pixels) and
+    ``principal_point`` ([cx, cy], pixels).
+
+    Raises:
+        InputError: the file cannot be read, or an entry is incomplete.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(path, f"not a readable YAML file: {error}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(path, f"expected a mapping from image stem (or {_ALL!r}) to intrinsics")
+    return {str(stem): _read_entry(path, str(stem), entry) for stem, entry in content.items()}
+
+
+def _read_entry(path: Path, stem: str, entry: object) -> Intrinsics:
+    if not isinstance(entry, Mapping):
+        raise InputError(path, "expected focal_length and principal_point", stem)
+    focal = entry.get("focal_length")
+    pair = [focal, focal] if isinstance(focal, (int, float)) else focal
+    return Intrinsics(
+        _read_pair(path, f"{stem}.focal_length", pair, positive=True),
+        _read_pair(path, f"{stem}.principal_point", entry.get("principal_point"), positive=False),
+        "calibration",
+    )
+
+
+def _read_pair(path: Path, field: str, value: object, positive: bool) -> tuple[float, float]:
+    expected = "two positive numbers" if positive else "two numbers"
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise InputError(path, f"expected {expected} in pixels, found {value!r}", field)
+    for number in value:
+        usable = isinstance(number, (int, float)) and math.isfinite(number) and (number > 0 or not positive)
+        if not usable:
+            raise InputError(path, f"expected {expected} in pixels, found {value!r}", field)
+    return float(value[0]), float(value[1])
+
+
+def resolve_intrinsics(
+    observation: Observation, config: CameraConfig, calibration: Mapping[str, Intrinsics]
+) -> Intrinsics:
+    """The camera of one observation; without a calibration the principal point is the image centre."""
+    known = calibration.get(observation.stem) or calibration.get(_ALL)
+    if known is not None:
+        return known
+    width, height = observation.image_size
+    focal, source = config.fallback_focal_factor * max(width, height), "fallback"
+    if config.focal_length is not None:
+        focal, source = config.focal_length, "given"
+    elif observation.exif_focal_length is not None:
+        focal, source = observation.exif_focal_length, "exif"
+    return Intrinsics((focal, focal), (width / 2.0, height / 2.0), source)

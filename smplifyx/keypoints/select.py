@@ -1,0 +1,191 @@
+"""Choose the people of a file that are worth a fit, and put people together again that the detector took apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.body.canonical_keypoints import (
+    BODY_KEYPOINT_NAMES,
+    BODY_KEYPOINTS,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
+from smplifyx.keypoints.bones import BODY_BONE_LENGTHS
+from smplifyx.keypoints.observation import box_diagonal
+from smplifyx.keypoints.openpose import PersonKeypoints
+
+NECK, MID_HIP = BODY_KEYPOINT_NAMES.index("neck"), BODY_KEYPOINT_NAMES.index("mid_hip")
+#: For each body keypoint the one on the other side.
+MIRRORED = [
+    BODY_KEYPOINT_NAMES.index(
+        name.replace("left", "right") if name.startswith("left") else name.replace("right", "left")
+    )
+    for name in BODY_KEYPOINT_NAMES
+]
+#: (from, to) pairs that point to the person's left.
+LEFTWARD = [
+    (NECK, BODY_KEYPOINT_NAMES.index("left_shoulder")),
+    (BODY_KEYPOINT_NAMES.index("right_shoulder"), NECK),
+    (MID_HIP, BODY_KEYPOINT_NAMES.index("left_hip")),
+    (BODY_KEYPOINT_NAMES.index("right_hip"), MID_HIP),
+]
+#: Hands and face are taken whole from the fragment that saw them better.
+WHOLE_PARTS: tuple[list[slice], ...] = (
+    [LEFT_HAND_KEYPOINTS],
+    [RIGHT_HAND_KEYPOINTS],
+    [FACE_KEYPOINTS, CONTOUR_KEYPOINTS],
+)
+
+
+@dataclass(frozen=True)
+class PersonSelection:
+    """Which people of an image to fit.
+
+    Attributes:
+        max_persons: at most so many per image, the largest; None for all.
+        min_keypoints: body points of at least `min_confidence` that a person needs.
+        min_confidence: below it a body point does not count as seen here; it is still handed on.
+        min_size: smallest diagonal, in pixels, of the box around the counted body points.
+        merge_fragments: join parts of one person that the detector reports as several.
+    """
+
+    max_persons: int | None = None
+    min_keypoints: int = 6
+    min_confidence: float = 0.2
+    min_size: float = 16.0
+    merge_fragments: bool = True
+
+
+def select_people(
+    people: Sequence[PersonKeypoints], selection: PersonSelection
+) -> tuple[list[PersonKeypoints], list[tuple[int, str]]]:
+    """Choose people, largest first.
+
+    Returns:
+        The chosen people, and for each of the others its index in the file and why it is left out. A person put
+        together from fragments keeps the index of its largest part.
+    """
+    ordered = sorted(people, key=lambda person: (-_size(person, selection), person.index))
+    skipped: list[tuple[int, str]] = []
+    if selection.merge_fragments:
+        ordered, skipped = _merge_fragments(ordered, selection)
+    chosen: list[PersonKeypoints] = []
+    for person in ordered:
+        reason = _reason_to_skip(person, selection)
+        if reason is None and selection.max_persons is not None and len(chosen) >= selection.max_persons:
+            reason = f"only the {selection.max_persons} largest are wanted"
+        if reason is None:
+            chosen.append(person)
+        else:
+            skipped.append((person.index, reason))
+    return chosen, sorted(skipped)
+
+
+def _size(person: PersonKeypoints, selection: PersonSelection) -> float:
+    body = person.keypoints[BODY_KEYPOINTS]
+    return box_diagonal(body[body[:, 2] >= selection.min_confidence])
+
+
+def _reason_to_skip(person: PersonKeypoints, selection: PersonSelection) -> str | None:
+    n_seen = int(_seen(person.keypoints, selection).sum())
+    if n_seen < selection.min_keypoints:
+        return f"{n_seen} body keypoints of confidence {selection.min_confidence:g}; needs {selection.min_keypoints}"
+    if _size(person, selection) < selection.min_size:
+        return f"only {_size(person, selection):.0f} pixels large; needs {selection.min_size:g}"
+    return None
+
+
+def _merge_fragments(
+    ordered: Sequence[PersonKeypoints], selection: PersonSelection
+) -> tuple[list[PersonKeypoints], list[tuple[int, str]]]:
+    whole: list[PersonKeypoints] = []
+    merged: list[tuple[int, str]] = []
+    rest = list(ordered)
+    while rest:
+        person = rest.pop(0)
+        if _reason_to_skip(person, selection) is None:
+            # A part that was added may be what the next one hangs on: look again from the start.
+            while (part := next((p for p in rest if _belongs(person, p, selection)), None)) is not None:
+                rest.remove(part)
+                merged.append((part.index, f"part of person {person.index}, to whom it was added"))
+                person = _joined(person, part)
+        whole.append(person)
+    return whole, merged
+
+
+def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSelection) -> bool:
+    """Whether `part` is a missing piece of `person`. Doubt means no: two people in one are worse than a gap.
+
+    It must have at least two body points, none that the person has, continue one of its bones at a plausible
+    length, have a like scale, lie on its proper side, and not be a second reading of the other arm or leg.
+    """
+    a, b = person.keypoints[BODY_KEYPOINTS], part.keypoints[BODY_KEYPOINTS]
+    seen_a, seen_b = _seen(a, selection), _seen(b, selection)
+    if seen_b.sum() < 2 or (seen_a & seen_b).any():
+        return False
+    both = np.where(seen_b[:, None], b, a)[:, :2]
+    seen = seen_a | seen_b
+    height, part_height = _stature(a[:, :2], seen_a), _stature(b[:, :2], seen_b)
+    if height is None or (part_height is not None and not 0.5 < part_height / height < 2):
+        return False
+    joints = [bone for bone in BODY_BONE_LENGTHS if seen[list(bone)].all() and seen_a[bone[0]] != seen_a[bone[1]]]
+    stretch = [_length(both, bone) / (height * BODY_BONE_LENGTHS[bone]) for bone in joints]
+    if not stretch or max(stretch) > 1.4:
+        return False
+    doubled = seen_b & seen_a[MIRRORED]
+    if doubled.any():
+        distance = np.linalg.norm(b[doubled, :2] - a[MIRRORED][doubled, :2], axis=1)
+        if np.median(distance) < 0.05 * height:
+            return False
+    return _on_proper_side(both, seen_a, seen)
+
+
+def _on_proper_side(points: NDArray[np.float32], seen_a: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
+    """Whether shoulders and hips that the part brings agree with the person about where left is."""
+    known = [points[j] - points[i] for i, j in LEFTWARD if seen_a[i] and seen_a[j]]
+    added = [points[j] - points[i] for i, j in LEFTWARD if seen[i] and seen[j] and not (seen_a[i] and seen_a[j])]
+    if not added:
+        return True
+    return bool(known) and all(float(np.dot(sum(known), step)) > 0 for step in added)
+
+
+def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
+    a, b = person.keypoints, part.keypoints
+    keypoints = a.copy()
+    body = BODY_KEYPOINTS
+    keypoints[body] = np.where(a[body, 2:] >= b[body, 2:], a[body], b[body])
+    for slices in WHOLE_PARTS:
+        if sum(b[s, 2].sum() for s in slices) > sum(a[s, 2].sum() for s in slices):
+            for s in slices:
+                keypoints[s] = b[s]
+    note = f"put together from people {person.index} and {part.index} of the file"
+    return replace(
+        person,
+        keypoints=keypoints,
+        gender_label=person.gender_label or part.gender_label,
+        warnings=(*person.warnings, *part.warnings, note),
+    )
+
+
+def _seen(keypoints: NDArray[np.float32], selection: PersonSelection) -> NDArray[np.bool_]:
+    return keypoints[BODY_KEYPOINTS, 2] >= selection.min_confidence
+
+
+def _stature(points: NDArray[np.float32], seen: NDArray[np.bool_]) -> float | None:
+    """The person's height in pixels that the longer bones speak for; foreshortened ones say too little."""
+    heights = [
+        _length(points, bone) / length
+        for bone, length in BODY_BONE_LENGTHS.items()
+        if length >= 0.1 and seen[list(bone)].all()
+    ]
+    return float(np.percentile(heights, 75)) if heights else None
+
+
+def _length(points: NDArray[np.float32], bone: tuple[int, int]) -> float:
+    return float(np.linalg.norm(points[bone[1]] - points[bone[0]]))
