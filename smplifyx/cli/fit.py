@@ -36,17 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         console.say(to_yaml(config).rstrip("\n"))
         return 0
-    images = _folder(config.input.images, "--images", "photos")
-    keypoints = _folder(config.input.keypoints, "--keypoints", "keypoint files")
+    images = _given(config.input.images, "--images", "photos")
+    keypoints = _given(config.input.keypoints, "--keypoints", "keypoint files")
 
     from smplifyx.cli.run_fit import run_fit
 
     return run_fit(config, images, keypoints, Path(config.output.folder))
 
 
-def _folder(path: str | None, option: str, content: str) -> Path:
+def _given(path: str | None, option: str, content: str) -> Path:
     if path is None:
-        raise UsageError(f"{option}: expected a folder of {content}")
-    if not Path(path).is_dir():
-        raise UsageError(f"{option}: expected a folder of {content}, and {path} is not a folder")
+        raise UsageError(f"{option}: expected a folder of {content}, or one file")
     return Path(path)

@@ -1,0 +1,95 @@
+"""Writes everything that a run leaves behind for one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import smplifyx
+from smplifyx.config import OutputConfig
+from smplifyx.fitting.result import FitResult
+from smplifyx.keypoints import Observation, read_image
+from smplifyx.output import (
+    BodyMesh,
+    BodyRenderer,
+    OutputLayout,
+    PhotoCamera,
+    overlay,
+    person_color,
+    save_mesh,
+    save_picture,
+    save_result,
+    save_smplifyx_pickle,
+    side_view,
+)
+
+
+@dataclass(frozen=True)
+class PersonWriter:
+    """Writes one person's files; the parameters come last, so that their presence means that all is written.
+
+    Attributes:
+        layout: where the files lie.
+        wanted: which files are wanted.
+        renderer: draws the pictures; None where none are wanted.
+    """
+
+    layout: OutputLayout
+    wanted: OutputConfig
+    renderer: BodyRenderer | None
+
+    def write(self, observation: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
+        """Write the files of one person.
+
+        Args:
+            observation: what was fitted.
+            result: the fit.
+            vertices: `[V, 3]` in the camera frame without the camera translation, metres.
+            faces: vertex numbers `[F, 3]`.
+
+        Raises:
+            InputError: the photo cannot be read any more.
+        """
+        stem, person = observation.stem, observation.person_index
+        camera = PhotoCamera.of_arrays(result.focal_length, result.principal_point, result.image_size)
+        if self.wanted.save_mesh:
+            save_mesh(vertices, faces, self.layout.mesh_path(stem, person), camera, result.camera_translation)
+        if self.renderer is not None:
+            self._draw(self.renderer, observation, result, vertices, faces, camera)
+        if self.wanted.save_pickle:
+            save_smplifyx_pickle(result, self.layout.pickle_path(stem, person))
+        save_result(
+            result,
+            observation.image_path,
+            observation.keypoint_path,
+            smplifyx.__version__,
+            self.layout.result_path(stem, person),
+        )
+
+    def is_done(self, observation: Observation) -> bool:
+        """Whether all the wanted files of this person are there."""
+        return self.layout.is_done(
+            observation.stem,
+            observation.person_index,
+            mesh=self.wanted.save_mesh,
+            overlay=self.wanted.render,
+            pickle=self.wanted.save_pickle,
+        )
+
+    def _draw(
+        self,
+        renderer: BodyRenderer,
+        observation: Observation,
+        result: FitResult,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        camera: PhotoCamera,
+    ) -> None:
+        stem, person, longest_side = observation.stem, observation.person_index, self.wanted.max_render_size
+        mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(person))
+        picture = overlay(read_image(observation.image_path), [mesh], camera, renderer, longest_side)
+        save_picture(picture, self.layout.overlay_path(stem, person))
+        if self.wanted.side_view:
+            picture = side_view(mesh, result.joints[0], camera, renderer, longest_side)
+            save_picture(picture, self.layout.side_view_path(stem, person))

@@ -1,0 +1,170 @@
+"""One run over a folder: read, group, fit in batches, write; a bad input does not stop the others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from smplifyx.body.search import find_body_model
+from smplifyx.cli import console
+from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.config import Config, InputConfig, to_yaml
+from smplifyx.errors import InputError, UsageError
+from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.result import FitResult
+from smplifyx.keypoints import Loaded, Observation, PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
+from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
+from smplifyx.output import OutputLayout, SummaryRow, open_renderer, update_summary
+from smplifyx.output.atomic import write_text
+
+
+@dataclass
+class Tally:
+    """What has become of the inputs so far."""
+
+    n_fitted: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def failed(self, problem: str) -> None:
+        """Count a failure and name it."""
+        self.problems.append(problem)
+        console.note(f"failed: {problem}")
+
+
+def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
+    """Fit everybody in a folder of photos.
+
+    Args:
+        config: all settings.
+        images: folder of photos, or one photo.
+        keypoints: folder of keypoint files, or one file.
+        output: where everything goes.
+
+    Returns:
+        The exit status: 0 when all went well, 1 when some inputs failed.
+
+    Raises:
+        UsageError: a folder, the device or a body model is not there.
+        KeyboardInterrupt: stopped by the user; the message says what is finished.
+    """
+    device = _prepare(config)
+    tally = Tally()
+    loaded = _load(config, images, keypoints)
+    for failure in loaded.failures:
+        tally.failed(str(failure))
+    _tell_skipped(loaded, config.run.verbose)
+    writer = _writer(config, output)
+    _write_config(config, images, keypoints, writer.layout.config_path)
+    todo = [one for one in loaded.observations if config.output.overwrite or not writer.is_done(one)]
+    n_done = len(loaded.observations) - len(todo)
+    if n_done:
+        console.note(f"{n_done} people have a result already (--overwrite fits them again)")
+    try:
+        _fit_all(todo, config, device, writer, tally)
+    except KeyboardInterrupt:
+        finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
+        raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None
+    console.say(f"{tally.n_fitted} people fitted, {len(tally.problems)} inputs failed; results in {output}")
+    return 1 if tally.problems else 0
+
+
+def _prepare(config: Config) -> torch.device:
+    torch.manual_seed(config.run.seed)
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    if config.run.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here; use --device cpu, or auto")
+    use_gpu = config.run.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
+def _load(config: Config, images: Path, keypoints: Path) -> Loaded:
+    """This shard's people. What has no partner is told by the first shard alone."""
+    pairing = pair_folder(images, keypoints)
+    shard = pairing.pairs[config.run.shard_index :: config.run.num_shards]
+    parts = [load_pairs(shard, _selection(config.input))]
+    if config.run.shard_index == 0:
+        parts.append(unpaired(pairing, keypoints))
+    return merge_loaded(parts)
+
+
+def _selection(config: InputConfig) -> PersonSelection:
+    return PersonSelection(max_persons=config.max_persons, min_keypoints=config.min_keypoints)
+
+
+def _tell_skipped(loaded: Loaded, verbose: bool) -> None:
+    if not loaded.skipped:
+        return
+    console.note(f"{len(loaded.skipped)} left out{'' if verbose else ' (--verbose names them)'}")
+    for one in loaded.skipped if verbose else ():
+        person = "" if one.person_index is None else f", person {one.person_index}"
+        console.note(f"left out: {one.path}{person}: {one.reason}")
+
+
+def _writer(config: Config, output: Path) -> PersonWriter:
+    renderer = None
+    if config.output.render:
+        renderer, remark = open_renderer()
+        if remark:
+            console.note(remark)
+    return PersonWriter(OutputLayout(output, config.output.mesh_format), config.output, renderer)
+
+
+def _write_config(config: Config, images: Path, keypoints: Path, path: Path) -> None:
+    """The configuration with full paths, so that it runs again from anywhere."""
+    inputs = replace(config.input, images=str(images.resolve()), keypoints=str(keypoints.resolve()))
+    outputs = replace(config.output, folder=str(path.parent.resolve()))
+    write_text(path, to_yaml(replace(config, input=inputs, output=outputs)))
+
+
+def _fit_all(
+    observations: Sequence[Observation], config: Config, device: torch.device, writer: PersonWriter, tally: Tally
+) -> None:
+    calibration = read_calibration(Path(config.camera.calibration)) if config.camera.calibration else {}
+    with tqdm(total=len(observations), unit="person", disable=not sys.stderr.isatty()) as bar:
+        for gender, group in _by_gender(observations, config):
+            fitter = Fitter(find_body_model(config.body.model, gender, config.body.models_dir), config, device)
+            for batch in _batches(group, config.run.batch_size):
+                cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
+                results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
+                for observation, result in zip(batch, results, strict=True):
+                    _write(observation, result, fitter, writer, tally)
+                rows = zip(batch, results, strict=True)
+                update_summary(
+                    writer.layout.summary_path,
+                    [SummaryRow.of_result(result, one.stem, one.person_index) for one, result in rows],
+                )
+                bar.update(len(batch))
+
+
+def _write(observation: Observation, result: FitResult, fitter: Fitter, writer: PersonWriter, tally: Tally) -> None:
+    name = f"{observation.stem}, person {observation.person_index}"
+    if result.status != "ok":
+        tally.failed(f"{name}: the fit did not come out ({', '.join(result.flags) or 'no number'})")
+        return
+    try:
+        writer.write(observation, result, fitter.vertices(result), fitter.faces)
+    except (InputError, OSError) as error:
+        tally.failed(f"{name}: {error}")
+    else:
+        tally.n_fitted += 1
+
+
+def _by_gender(observations: Sequence[Observation], config: Config) -> Iterator[tuple[str, list[Observation]]]:
+    """People that share a body model, in a fixed order of genders."""
+    groups: dict[str, list[Observation]] = {}
+    for one in observations:
+        wanted = config.body.gender
+        gender = (one.gender_label or "neutral") if wanted == "auto" else wanted
+        groups.setdefault(gender, []).append(one)
+    yield from sorted(groups.items())
+
+
+def _batches(people: Sequence[Observation], size: int) -> Iterator[Sequence[Observation]]:
+    for first in range(0, len(people), size):
+        yield people[first : first + size]
