@@ -18,6 +18,8 @@ from smplifyx.keypoints.select import PersonSelection, select_people
 
 #: A point further outside the image than this fraction of its longer side counts as unseen.
 OUTSIDE_MARGIN = 0.1
+#: Points of less confidence are noise, of which nobody wants to hear.
+WORTH_A_WARNING = 0.1
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def _within_image(person: PersonKeypoints, size: tuple[int, int]) -> PersonKeypo
         return person
     keypoints = person.keypoints.copy()
     keypoints[outside] = 0
+    if person.keypoints[outside, 2].max() < WORTH_A_WARNING:
+        return replace(person, keypoints=keypoints)
     note = f"{outside.sum()} keypoints lie far outside the image and count as unseen"
     return replace(person, keypoints=keypoints, warnings=(*person.warnings, note))
 
@@ -142,11 +146,12 @@ def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndar
 def _refuse_other_image(
     pair: Pair, before: Sequence[PersonKeypoints], after: Sequence[PersonKeypoints], size: tuple[int, int]
 ) -> None:
-    n_before = sum(int((person.keypoints[:, 2] > 0).sum()) for person in before)
-    n_after = sum(int((person.keypoints[:, 2] > 0).sum()) for person in after)
-    if n_after < 0.7 * n_before:
+    # Weighted by confidence: detectors invent hands of confidence 0.02 beyond the frame.
+    total = sum(float(person.keypoints[:, 2].sum()) for person in before)
+    kept = sum(float(person.keypoints[:, 2].sum()) for person in after)
+    if kept < 0.7 * total:
         problem = (
-            f"{n_before - n_after} of {n_before} keypoints lie far outside {pair.image.name}, which is {size[0]} x "
+            f"{1 - kept / total:.0%} of the keypoints lie far outside {pair.image.name}, which is {size[0]} x "
             f"{size[1]} pixels when upright; expected keypoints of the image in this size and orientation"
         )
         raise InputError(pair.keypoints, problem, "people")

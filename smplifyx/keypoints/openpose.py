@@ -2,9 +2,8 @@
 
 Body layouts are told apart by the length of the list: 25 points are BODY_25, 18 are OpenPose's COCO model, 17 are
 the plain COCO order that other detectors write into the same kind of file. The experimental BODY_25B model has 25
-points too, in another order: the file does not say so, but there the second and third points are the eyes, close to
-the nose, and the ankles stand where BODY_25 has the eyes, so that a person of whom enough is seen gives it away and
-is refused.
+points too, in another order, and the file does not say so. Read as BODY_25 its bones cross the whole body, so that
+a person of whom enough is seen is recognised and refused; a person of few points cannot be told apart.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from smplifyx.body.canonical_keypoints import (
     RIGHT_HAND_KEYPOINTS,
 )
 from smplifyx.errors import InputError
+from smplifyx.keypoints.bones import BODY_BONE_LENGTHS
 
 COCO_18_NAMES: tuple[str, ...] = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
@@ -38,6 +38,10 @@ COCO_17_NAMES: tuple[str, ...] = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
     "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
     "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+BODY_25B_NAMES: tuple[str, ...] = (
+    *COCO_17_NAMES, "upper_neck", "head_top",
+    "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
 )  # fmt: skip
 BODY_LAYOUTS: dict[int, tuple[str, ...]] = {25: BODY_KEYPOINT_NAMES, 18: COCO_18_NAMES, 17: COCO_17_NAMES}
 GENDERS = ("male", "female", "neutral")
@@ -131,8 +135,10 @@ def _read_person(path: Path, index: int, entry: object) -> PersonKeypoints:
         raise InputError(path, "has no keypoint list; expected pose_keypoints_2d with 25, 18 or 17 points", field)
     keypoints = np.zeros((N_KEYPOINTS, 3), np.float32)
     if parts["body"] is not None:
-        keypoints[BODY_KEYPOINTS] = body_25_from(parts["body"])
-        _refuse_body_25b(path, f"{field}.pose_keypoints_2d", parts["body"])
+        layout = BODY_LAYOUTS[len(parts["body"])]
+        keypoints[BODY_KEYPOINTS] = body_25_from(parts["body"], layout)
+        if layout == BODY_KEYPOINT_NAMES:
+            _refuse_body_25b(path, f"{field}.pose_keypoints_2d", parts["body"])
     if parts["left"] is not None:
         keypoints[LEFT_HAND_KEYPOINTS] = parts["left"]
     if parts["right"] is not None:
@@ -188,21 +194,23 @@ def _to_floats(path: Path, field: str, values: list[Any]) -> NDArray[np.float32]
     return np.array([np.nan if v is None or not abs(v) <= limit else v for v in values], np.float32)
 
 
-def body_25_from(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring the body points of a known layout into the order of BODY_25.
+def body_25_from(points: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+    """Bring the body points of another layout into the order of BODY_25.
 
     Where the layout lacks the neck or the middle of the hips, they are the midpoints of the shoulders and of the
     hips if both are seen, with the lower of the two confidences.
 
     Args:
-        points: `[25, 3]`, `[18, 3]` or `[17, 3]`.
+        points: `[N, 3]`.
+        names: the N names; those that BODY_25 does not know are dropped.
 
     Returns:
         `[25, 3]`; points that the layout lacks are unseen.
     """
-    names = BODY_LAYOUTS[len(points)]
     body = np.zeros((len(BODY_KEYPOINT_NAMES), 3), np.float32)
-    body[[BODY_KEYPOINT_NAMES.index(name) for name in names]] = points
+    for name, point in zip(names, points, strict=True):
+        if name in BODY_KEYPOINT_NAMES:
+            body[BODY_KEYPOINT_NAMES.index(name)] = point
     for middle, sides in (("neck", "shoulder"), ("mid_hip", "hip")):
         if middle not in names:
             pair = body[[BODY_KEYPOINT_NAMES.index(f"{side}_{sides}") for side in ("left", "right")]]
@@ -212,12 +220,16 @@ def body_25_from(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _refuse_body_25b(path: Path, field: str, points: NDArray[np.float32]) -> None:
-    nose, others = points[0], points[[1, 2, 15, 16]]
-    if len(points) != 25 or nose[2] == 0 or others[:, 2].min() == 0:
-        return
-    distance = np.linalg.norm(others[:, :2] - nose[:2], axis=1)
-    if 4 * distance[:2].max() < distance[2:].min():
+    as_default = _bone_lengths(points)
+    as_25b = _bone_lengths(body_25_from(points, BODY_25B_NAMES))
+    # On photos the right order gives bones at most 0.6 times as long as the wrong one.
+    if min(len(as_default), len(as_25b)) >= 5 and np.mean(as_default) > 1.3 * np.mean(as_25b):
         raise InputError(path, "looks like the order of BODY_25B; expected OpenPose's default model BODY_25", field)
+
+
+def _bone_lengths(body: NDArray[np.float32]) -> NDArray[np.float32]:
+    bones = np.array([bone for bone in BODY_BONE_LENGTHS if body[list(bone), 2].min() > 0], int).reshape(-1, 2)
+    return np.linalg.norm(body[bones[:, 0], :2] - body[bones[:, 1], :2], axis=1)
 
 
 def _refuse_normalised(path: Path, people: Sequence[PersonKeypoints]) -> None:

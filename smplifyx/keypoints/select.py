@@ -102,21 +102,28 @@ def _reason_to_skip(person: PersonKeypoints, selection: PersonSelection) -> str 
 
 
 def _merge_fragments(
-    ordered: Sequence[PersonKeypoints], selection: PersonSelection
+    people: Sequence[PersonKeypoints], selection: PersonSelection
 ) -> tuple[list[PersonKeypoints], list[tuple[int, str]]]:
-    whole: list[PersonKeypoints] = []
+    """Add each part to the one person it belongs to; a part that suits two is left alone."""
+    people = list(people)
     merged: list[tuple[int, str]] = []
-    rest = list(ordered)
-    while rest:
-        person = rest.pop(0)
-        if _reason_to_skip(person, selection) is None:
-            # A part that was added may be what the next one hangs on: look again from the start.
-            while (part := next((p for p in rest if _belongs(person, p, selection)), None)) is not None:
-                rest.remove(part)
-                merged.append((part.index, f"part of person {person.index}, to whom it was added"))
-                person = _joined(person, part)
-        whole.append(person)
-    return whole, merged
+    while (found := _next_part(people, selection)) is not None:
+        person, part = found
+        merged.append((part.index, f"part of person {person.index}, to whom it was added"))
+        people = [_joined(p, part) if p is person else p for p in people if p is not part]
+    return people, merged
+
+
+def _next_part(
+    people: Sequence[PersonKeypoints], selection: PersonSelection
+) -> tuple[PersonKeypoints, PersonKeypoints] | None:
+    """A person and, further down the list, a part that belongs to nobody else."""
+    whole = [person for person in people if _reason_to_skip(person, selection) is None]
+    for k, part in enumerate(people):
+        owners = [person for person in whole if person is not part and _belongs(person, part, selection)]
+        if len(owners) == 1 and any(owners[0] is p for p in people[:k]):
+            return owners[0], part
+    return None
 
 
 def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSelection) -> bool:
@@ -132,11 +139,11 @@ def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSe
     both = np.where(seen_b[:, None], b, a)[:, :2]
     seen = seen_a | seen_b
     height, part_height = _stature(a[:, :2], seen_a), _stature(b[:, :2], seen_b)
-    if height is None or (part_height is not None and not 0.5 < part_height / height < 2):
+    if height is None or (part_height is not None and not 0.6 < part_height / height < 1.7):
         return False
     joints = [bone for bone in BODY_BONE_LENGTHS if seen[list(bone)].all() and seen_a[bone[0]] != seen_a[bone[1]]]
     stretch = [_length(both, bone) / (height * BODY_BONE_LENGTHS[bone]) for bone in joints]
-    if not stretch or max(stretch) > 1.4:
+    if not stretch or not 0.35 < max(stretch) < 1.4:
         return False
     doubled = seen_b & seen_a[MIRRORED]
     if doubled.any():
