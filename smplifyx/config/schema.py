@@ -54,7 +54,10 @@ class PriorsConfig:
 class ObjectiveConfig:
     """The keypoint term and the bending term."""
 
-    rho: float = setting(100.0, "scale of the robust keypoint error, pixels", above=0)
+    scale: Literal["person", "image"] = setting(
+        "person", "errors are measured against the person's size, or (paper) the image's height; either is 1000 units"
+    )
+    rho: float = setting(100.0, "scale of the robust keypoint error, in those units", above=0)
     joints_to_ignore: tuple[int, ...] = setting((), "canonical keypoints without a say", minimum=0, maximum=134)
     bending: float = setting(3.17, "bending term of elbows and knees, relative to the body-pose weight", minimum=0)
 

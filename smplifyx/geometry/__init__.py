@@ -1,6 +1,6 @@
 """Rotations and projection, thin over a rotation library."""
 
-from smplifyx.geometry.camera import project
+from smplifyx.geometry.camera import Intrinsics, project
 from smplifyx.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
-__all__ = ["axis_angle_to_matrix", "matrix_to_axis_angle", "project"]
+__all__ = ["Intrinsics", "axis_angle_to_matrix", "matrix_to_axis_angle", "project"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 #: Points nearer than this (metres) are projected as if they were this far: keeps the division finite.
@@ -21,3 +23,18 @@ def project(points: Tensor, focal_length: Tensor, principal_point: Tensor) -> Te
     """
     depth = points[..., 2:3].clamp_min(MINIMUM_DEPTH)
     return points[..., :2] / depth * focal_length[:, None] + principal_point[:, None]
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera without distortion.
+
+    Attributes:
+        focal_length: (fx, fy), pixels.
+        principal_point: (cx, cy), pixels.
+        source: where the numbers come from, for example ``exif`` or ``fallback``.
+    """
+
+    focal_length: tuple[float, float]
+    principal_point: tuple[float, float]
+    source: str

@@ -1,0 +1,30 @@
+"""Observations as tensors: one row a person, keypoints in the canonical layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the objective compares with.
+
+    Attributes:
+        keypoints: [B, 135, 2] pixels.
+        confidence: [B, 135] in 0..1; 0 where nothing was seen.
+        focal_length: [B, 2] pixels.
+        principal_point: [B, 2] pixels.
+        pixel_scale: [B] factor from pixels to the objective's units, in which a person is about 1000 tall.
+    """
+
+    keypoints: Tensor
+    confidence: Tensor
+    focal_length: Tensor
+    principal_point: Tensor
+    pixel_scale: Tensor
+
+    def index(self, rows: Tensor) -> Evidence:
+        """The evidence of some rows."""
+        return Evidence(*(getattr(self, field.name)[rows] for field in fields(self)))

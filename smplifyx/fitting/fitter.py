@@ -1,0 +1,160 @@
+"""From observations to fitted people: start, camera stage, annealed stages, best start, results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.config import Config
+from smplifyx.fitting.evidence import Evidence
+from smplifyx.fitting.initialization import candidate_headings, facing_camera, initial_translation, trunk_roll
+from smplifyx.fitting.parameters import BodyParameters, RowFrame
+from smplifyx.fitting.problem import Problem, Rows
+from smplifyx.fitting.result import FitResult
+from smplifyx.fitting.results import collect_results
+from smplifyx.geometry import Intrinsics, axis_angle_to_matrix
+from smplifyx.keypoints import Observation
+from smplifyx.priors import make_body_pose_prior
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
+_MIN_TRUNK_KEYPOINTS = 3
+#: Stature that the objective's unit of length is made from (metres): such a person is 1000 units tall.
+_STATURE = 1.7
+
+#: Called after each stage with (stage number, number of stages).
+Progress = Callable[[int, int], None]
+
+
+class Fitter:
+    """Fits any number of people that share one body model.
+
+    Args:
+        data: the body model.
+        config: weights, stages, optimiser, camera rules.
+        device: where to compute.
+    """
+
+    def __init__(self, data: BodyModelData, config: Config, device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._dtype = _DTYPES[config.run.dtype]
+        self._config = config
+        self._data = data
+        self._model = BodyModel.from_data(data, self._dtype, self._device)
+        prior = make_body_pose_prior(config.priors.body_pose, None, self._dtype, self._device)
+        parameters = BodyParameters(data, prior, config.body.n_hand_components, self._dtype, self._device)
+        self._problem = Problem(data, parameters, self._model, config, self._device)
+
+    def fit(
+        self,
+        observations: Sequence[Observation],
+        intrinsics: Sequence[Intrinsics],
+        progress: Progress | None = None,
+    ) -> list[FitResult]:
+        """Fits all the people as one batch; the i-th result belongs to the i-th observation.
+
+        A person whose numbers turn NaN gets the status ``failed``; the others are not affected.
+        """
+        if not observations:
+            return []
+        started = time.perf_counter()
+        rows = self._start(self._people(observations, intrinsics))
+        self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence))
+        for number, stage in enumerate(self._config.stages, 1):
+            self._problem.run_stage(rows, stage)
+            if number == self._config.starts.keep_after_stage:
+                rows = _best_starts(rows, len(observations))
+            if progress is not None:
+                progress(number, len(self._config.stages))
+        seconds = (time.perf_counter() - started) / len(observations)
+        return collect_results(self._problem, self._data, rows, observations, seconds)
+
+    @torch.no_grad()
+    def vertices(self, result: FitResult) -> np.ndarray:
+        """Mesh [V, 3] of a result in the camera frame, without the camera translation, metres."""
+        pose = np.concatenate(
+            [
+                result.global_orient, result.body_pose, result.jaw_pose, result.leye_pose, result.reye_pose,
+                result.left_hand_pose, result.right_hand_pose,
+            ]
+        )  # fmt: skip
+        rotations = axis_angle_to_matrix(self._tensor(pose).reshape(1, -1, 3))
+        output = self._model(self._tensor(result.betas)[None], self._tensor(result.expression)[None], rotations)
+        return output.vertices[0].cpu().numpy()
+
+    @property
+    def faces(self) -> np.ndarray:
+        """Triangles [F, 3] of the mesh."""
+        return np.asarray(self._data.faces)
+
+    def _tensor(self, values: object) -> Tensor:
+        return torch.as_tensor(np.asarray(values)).to(dtype=self._dtype, device=self._device)
+
+    def _people(self, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]) -> Evidence:
+        keypoints = self._tensor(np.stack([observation.keypoints for observation in observations]))
+        confidence = keypoints[..., 2]
+        confidence = torch.where(confidence >= self._config.input.min_confidence, confidence, 0.0)
+        heights = self._tensor([observation.image_size[1] for observation in observations])
+        return Evidence(
+            # An unseen point may hold anything; zero times anything finite is zero.
+            keypoints=torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0),
+            confidence=confidence,
+            focal_length=self._tensor([camera.focal_length for camera in intrinsics]),
+            principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
+            pixel_scale=1000.0 / heights,
+        )
+
+    @torch.no_grad()
+    def _start(self, people: Evidence) -> Rows:
+        """One row for each person and starting heading."""
+        headings = candidate_headings(people.keypoints.cpu(), people.confidence.cpu(), self._config.starts)
+        person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=self._device)
+        evidence = people.index(person)
+        heading = self._tensor([angle for some in headings for angle in some])
+        orientation = facing_camera(trunk_roll(evidence.keypoints, evidence.confidence), heading)
+        layout = self._problem.parameters.layout
+        x = torch.zeros(len(person), layout.n_parameters, dtype=self._dtype, device=self._device)
+        body = self._body_keypoints(x, RowFrame(orientation, torch.zeros_like(orientation[:, 0])))
+        translation = initial_translation(
+            evidence.keypoints, evidence.confidence, body, evidence.focal_length, evidence.principal_point
+        )
+        if self._config.objective.scale == "person":
+            size = _STATURE * evidence.focal_length.mean(1) / translation[:, 2]
+            evidence = replace(evidence, pixel_scale=1000.0 / size)
+        n_evaluations = torch.zeros_like(person)
+        loss = torch.zeros_like(translation[:, 0])
+        return Rows(person, evidence, RowFrame(orientation, translation), x, loss, n_evaluations, n_evaluations)
+
+    def _body_keypoints(self, x: Tensor, frame: RowFrame) -> Tensor:
+        posed = self._problem.parameters(self._problem.parameters.layout.split(x), frame)
+        view = self._problem.body_view
+        output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
+        return view.regressor(output)
+
+    def _camera_evidence(self, evidence: Evidence) -> Evidence:
+        """The trunk's keypoints alone; all body keypoints for people whose trunk is hardly seen."""
+        trunk = torch.zeros_like(evidence.confidence)
+        trunk[:, _TRUNK] = 1.0
+        seen = (evidence.confidence[:, _TRUNK] > 0).sum(1) >= _MIN_TRUNK_KEYPOINTS
+        anything = torch.zeros_like(trunk)
+        anything[:, BODY_KEYPOINTS] = 1.0
+        mask = torch.where(seen[:, None], trunk, anything)
+        return replace(evidence, confidence=evidence.confidence * mask)
+
+
+def _best_starts(rows: Rows, n_people: int) -> Rows:
+    """Keeps the row of lowest loss of each person; a row that failed loses against any that did not."""
+    loss = torch.where(torch.isfinite(rows.loss), rows.loss, torch.inf)
+    chosen = []
+    for person in range(n_people):
+        candidates = torch.nonzero(rows.person == person)[:, 0]
+        chosen.append(candidates[loss[candidates].argmin()])
+    return rows.select(torch.stack(chosen))

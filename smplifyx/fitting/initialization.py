@@ -1,0 +1,141 @@
+"""Where a fit starts: depth from limb lengths, in-plane roll from the trunk, and headings worth trying."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+from smplifyx.config import StartsConfig
+
+#: Pairs of body keypoints whose 3D distance hardly depends on the pose.
+_LIMBS = (
+    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"), ("neck", "mid_hip"),
+    ("left_shoulder", "right_shoulder"),
+    ("left_hip", "left_knee"), ("right_hip", "right_knee"),
+    ("left_knee", "left_ankle"), ("right_knee", "right_ankle"),
+    ("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"),
+    ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"),
+    ("neck", "nose"), ("left_ear", "right_ear"), ("nose", "left_ear"), ("nose", "right_ear"),
+)  # fmt: skip
+
+#: Shortening only makes limbs look shorter, so the nearer estimates are the better ones; the very nearest is noise.
+_DEPTH_QUANTILE = 0.2
+_LIMB_CONFIDENCE = 0.3
+
+
+def _index(name: str) -> int:
+    return BODY_KEYPOINT_NAMES.index(name)
+
+
+_STARTS = [_index(a) for a, _ in _LIMBS]
+_ENDS = [_index(b) for _, b in _LIMBS]
+
+
+def initial_translation(keypoints: Tensor, confidence: Tensor, body: Tensor, focal: Tensor, centre: Tensor) -> Tensor:
+    """Camera translation [B, 3] that puts a rest body where the keypoints are, metres.
+
+    Args:
+        keypoints: [B, 135, 2] pixels.
+        confidence: [B, 135]; limbs with an uncertain end have no say.
+        body: [B, 25, 3] body keypoints of the starting pose, metres, pelvis near the origin, camera axes.
+        focal: [B, 2] pixels.
+        centre: [B, 2] principal point, pixels.
+    """
+    observed = keypoints[:, : body.shape[1]]
+    weight = confidence[:, : body.shape[1]]
+    lengths_3d = (body[:, _STARTS] - body[:, _ENDS]).norm(dim=2)
+    lengths_2d = (observed[:, _STARTS] - observed[:, _ENDS]).norm(dim=2)
+    seen = (torch.minimum(weight[:, _STARTS], weight[:, _ENDS]) > _LIMB_CONFIDENCE) & (lengths_2d > 1e-3)
+    depths = focal.mean(1, keepdim=True) * lengths_3d / lengths_2d.clamp_min(1e-3)
+    depth = torch.nanquantile(depths.masked_fill(~seen, math.nan), _DEPTH_QUANTILE, dim=1)
+    depth = torch.where(torch.isfinite(depth), depth, _depth_from_box(observed, weight, body, focal))
+    share = weight / weight.sum(1, keepdim=True).clamp_min(1e-9)
+    middle_2d = (observed * share[..., None]).sum(1)
+    middle_3d = (body * share[..., None]).sum(1)
+    sideways = (middle_2d - centre) / focal * depth[:, None] - middle_3d[:, :2]
+    return torch.cat([sideways, depth[:, None]], 1)
+
+
+def _depth_from_box(observed: Tensor, weight: Tensor, body: Tensor, focal: Tensor) -> Tensor:
+    """Depth [B] from the spread of whatever was seen, for people without one whole limb."""
+    share = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9))[..., None]
+
+    def spread(points: Tensor) -> Tensor:
+        return ((points - (points * share).sum(1, keepdim=True)).square() * share).sum((1, 2)).sqrt()
+
+    return focal.mean(1) * spread(body[..., :2]) / spread(observed).clamp_min(1e-3)
+
+
+def trunk_roll(keypoints: Tensor, confidence: Tensor) -> Tensor:
+    """In-plane angle [B] (radians, clockwise in the image) of the trunk against upright; 0 where it is not seen."""
+    up = keypoints[:, _index("neck")] - keypoints[:, _index("mid_hip")]
+    seen = torch.minimum(confidence[:, _index("neck")], confidence[:, _index("mid_hip")]) > _LIMB_CONFIDENCE
+    return torch.where(seen, torch.atan2(up[:, 0], -up[:, 1]), 0.0)
+
+
+def facing_camera(roll: Tensor, heading: Tensor) -> Tensor:
+    """Orientations [B, 3, 3] from body to camera of an upright person.
+
+    Args:
+        roll: [B] in-plane angle, radians, clockwise in the image.
+        heading: [B] turn about the body's vertical axis, radians; 0 looks into the camera.
+    """
+    zero, one = torch.zeros_like(roll), torch.ones_like(roll)
+
+    def matrix(*entries: Tensor) -> Tensor:
+        return torch.stack(entries, -1).unflatten(-1, (3, 3))
+
+    in_plane = matrix(roll.cos(), -roll.sin(), zero, roll.sin(), roll.cos(), zero, zero, zero, one)
+    upright = matrix(one, zero, zero, zero, -one, zero, zero, zero, -one)
+    turn = matrix(heading.cos(), zero, heading.sin(), zero, one, zero, -heading.sin(), zero, heading.cos())
+    return in_plane @ upright @ turn
+
+
+#: Shoulder or hip width over trunk length beyond which left and right alone tell front from back.
+_CLEAR_WIDTH = 0.45
+
+
+def candidate_headings(keypoints: Tensor, confidence: Tensor, starts: StartsConfig) -> list[list[float]]:
+    """Starting headings (radians) worth trying for each person.
+
+    With ``headings: auto`` a person whose shoulders or hips are wide for the trunk starts facing the camera, or away
+    from it; a narrow or half-seen one starts in four directions.
+    """
+    if starts.headings != "auto":
+        evenly = [2.0 * math.pi * k / starts.headings for k in range(starts.headings)]
+        return [_with_side_view(evenly, starts, *row) for row in zip(keypoints, confidence, strict=True)]
+    return [_automatic_headings(*row) for row in zip(keypoints, confidence, strict=True)]
+
+
+def _with_side_view(headings: list[float], starts: StartsConfig, points: Tensor, seen: Tensor) -> list[float]:
+    """Adds the opposite headings where the shoulders nearly coincide (the paper's rule)."""
+    if starts.side_view_threshold is None:
+        return headings
+    width = (points[_index("left_shoulder")] - points[_index("right_shoulder")]).norm()
+    narrow = bool(width < starts.side_view_threshold)
+    return headings + [heading + math.pi for heading in headings] if narrow else headings
+
+
+def _automatic_headings(points: Tensor, seen: Tensor) -> list[float]:
+    everywhere = [0.0, 0.5 * math.pi, math.pi, 1.5 * math.pi]
+    trunk_seen = min(float(seen[_index("neck")]), float(seen[_index("mid_hip")])) > _LIMB_CONFIDENCE
+    if not trunk_seen:
+        return everywhere
+    up = points[_index("neck")] - points[_index("mid_hip")]
+    length = float(up.norm())
+    if length < 1e-3:
+        return everywhere
+    to_right = torch.stack([-up[1], up[0]]) / length
+    widths = []
+    for part in ("shoulder", "hip"):
+        left, right = _index(f"left_{part}"), _index(f"right_{part}")
+        if min(float(seen[left]), float(seen[right])) > _LIMB_CONFIDENCE:
+            widths.append(float((points[left] - points[right]) @ to_right) / length)
+    if widths and min(widths) > 0 and max(widths) > _CLEAR_WIDTH:
+        return [0.0]
+    if widths and max(widths) < 0 and min(widths) < -_CLEAR_WIDTH:
+        return [math.pi]
+    return everywhere

@@ -1,0 +1,150 @@
+"""The objective of a stage: one value and one gradient row a person (Pavlakos et al. 2019, eq. 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.keypoint_regressor import KeypointRegressor
+from smplifyx.config import Stage
+from smplifyx.fitting.evidence import Evidence
+from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
+from smplifyx.geometry import project
+from smplifyx.priors import hinge_energy
+
+
+def geman_mcclure(squared: Tensor, rho: float) -> Tensor:
+    """Robust ``rho^2 e^2 / (e^2 + rho^2)`` of squared errors e^2 (Geman & McClure 1987)."""
+    return rho**2 * squared / (squared + rho**2)
+
+
+@dataclass(frozen=True)
+class KeypointView:
+    """The part of the body that one stage's keypoints see.
+
+    Attributes:
+        regressor: from body to the stage's keypoints.
+        model: the body restricted to what the regressor reads.
+    """
+
+    regressor: KeypointRegressor
+    model: BodyModel
+
+    @property
+    def keypoints(self) -> list[int]:
+        """Canonical indices of the stage's keypoints."""
+        return list(self.regressor.keypoints)
+
+
+@dataclass(frozen=True)
+class ReprojectionTerm:
+    """The data term: which keypoints, how much each counts, and how far off is too far.
+
+    Attributes:
+        weights: [N] factor of each of the view's keypoints, before squaring.
+        rho: scale of the robust error in the objective's units; None for a plain squared error.
+    """
+
+    weights: Tensor
+    rho: float | None
+
+
+class StageObjective:
+    """Reprojection and priors of one stage as a function of the free parameters.
+
+    Calling it with x [A, F] and rows [A] gives the losses [A] and gradients [A, F] of those rows; the other
+    parameters stay at ``base``.
+
+    Args:
+        parameters: from x to body-model inputs.
+        view: the restricted body and its keypoints.
+        reprojection: the data term.
+        stage: weights of the priors; None leaves them out.
+        bending: factor of the joint-limit term.
+        evidence: observations, one row a person.
+        frame: what the relative parameters are relative to.
+        base: [B, D] all parameters.
+        free: [F] columns of x that move.
+        depth_weight: holds the depth at the frame's (paper: camera stage); per metre, before squaring.
+    """
+
+    def __init__(
+        self,
+        parameters: BodyParameters,
+        view: KeypointView,
+        reprojection: ReprojectionTerm,
+        stage: Stage | None,
+        bending: float,
+        evidence: Evidence,
+        frame: RowFrame,
+        base: Tensor,
+        free: Tensor,
+        depth_weight: float = 0.0,
+    ) -> None:
+        self._parameters = parameters
+        self._view = view
+        self._reprojection = reprojection
+        self._stage = stage
+        self._bending = bending
+        self._evidence = evidence
+        self._frame = frame
+        self._base = base
+        self._free = free
+        self._depth_weight = depth_weight
+        self._columns = view.keypoints
+        self._contour_rows = self._fixed_contour_rows()
+
+    @torch.no_grad()
+    def _fixed_contour_rows(self) -> Tensor:
+        """Rows of the contour table at the start: choosing them anew at each step would make the loss jump."""
+        posed = self._parameters(self._parameters.layout.split(self._base), self._frame)
+        output = self._view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
+        return self._view.regressor.contour_rows(output)
+
+    def __call__(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses [A] and gradients [A, F] at x [A, F]."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            loss = self.loss(x, rows)
+            (gradient,) = torch.autograd.grad(loss.sum(), x)
+        return loss.detach(), gradient
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Losses [A], differentiable in x [A, F]."""
+        groups = self._parameters.layout.split(self._base[rows].index_copy(1, self._free, x))
+        posed = self._parameters(groups, self._frame.index(rows))
+        output = self._view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
+        points = self._view.regressor(output, self._contour_rows[rows])
+        loss = self._reprojection_loss(points, self._evidence.index(rows))
+        if self._depth_weight:
+            depth = groups["translation"][:, 2] * self._frame.translation[rows, 2]
+            loss = loss + (self._depth_weight * depth) ** 2
+        if self._stage is not None:
+            loss = loss + self._prior_loss(self._stage, groups, posed)
+        return loss
+
+    def _reprojection_loss(self, points: Tensor, evidence: Evidence) -> Tensor:
+        projected = project(points, evidence.focal_length, evidence.principal_point)
+        error = (projected - evidence.keypoints[:, self._columns]) * evidence.pixel_scale[:, None, None]
+        weights = (evidence.confidence[:, self._columns] * self._reprojection.weights).square()
+        squared = error.square()
+        if self._reprojection.rho is not None:
+            squared = geman_mcclure(squared, self._reprojection.rho)
+        return (weights[..., None] * squared).sum((1, 2))
+
+    def _prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
+        hands = groups["left_hand"].square().sum(1) + groups["right_hand"].square().sum(1)
+        eyes = groups["leye_pose"].square().sum(1) + groups["reye_pose"].square().sum(1)
+        jaw = groups["jaw_pose"] * groups["jaw_pose"].new_tensor(stage.jaw_pose)
+        return (
+            stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"])
+            + self._bending * stage.body_pose * hinge_energy(posed.body_pose)
+            + stage.shape**2 * groups["betas"].square().sum(1)
+            + stage.expression**2 * groups["expression"].square().sum(1)
+            + stage.hand_pose**2 * hands
+            + stage.eye_pose**2 * eyes
+            + jaw.square().sum(1)
+        )

@@ -1,0 +1,171 @@
+"""The rows of a batch while they are fitted: one row is one person from one starting orientation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.canonical_keypoints import (
+    BODY_KEYPOINTS,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+    N_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
+from smplifyx.body.keypoint_regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.config import Config, Stage
+from smplifyx.fitting.evidence import Evidence
+from smplifyx.fitting.lbfgs import LBFGSOptions, Status, minimize
+from smplifyx.fitting.objective import KeypointView, ReprojectionTerm, StageObjective
+from smplifyx.fitting.parameters import BodyParameters, RowFrame
+
+_BODY = tuple(range(BODY_KEYPOINTS.stop))
+_HANDS = tuple(range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop))
+_FACE = tuple(range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop))
+
+#: Parameter groups that only hand or face keypoints can see; without those they stay where their priors want them.
+_HAND_GROUPS = ("left_hand", "right_hand")
+_FACE_GROUPS = ("expression", "jaw_pose", "leye_pose", "reye_pose")
+
+
+@dataclass
+class Rows:
+    """The state of a batch.
+
+    Attributes:
+        person: [R] which person each row is a start for.
+        evidence: observations by row.
+        frame: what the relative parameters are relative to.
+        x: [R, D] all parameters.
+        loss: [R] value of the last stage's objective.
+        status: [R] how the last stage ended, see :class:`~smplifyx.fitting.lbfgs.Status`.
+        n_evaluations: [R] all stages together.
+        stage_losses: one [R] a stage.
+    """
+
+    person: Tensor
+    evidence: Evidence
+    frame: RowFrame
+    x: Tensor
+    loss: Tensor
+    status: Tensor
+    n_evaluations: Tensor
+    stage_losses: list[Tensor] = field(default_factory=list)
+
+    def select(self, rows: Tensor) -> Rows:
+        """Only the given rows."""
+        return Rows(
+            person=self.person[rows],
+            evidence=self.evidence.index(rows),
+            frame=self.frame.index(rows),
+            x=self.x[rows],
+            loss=self.loss[rows],
+            status=self.status[rows],
+            n_evaluations=self.n_evaluations[rows],
+            stage_losses=[losses[rows] for losses in self.stage_losses],
+        )
+
+
+class Problem:
+    """One body model, one prior and one configuration: everything of a fit that does not depend on the people."""
+
+    def __init__(
+        self, data: BodyModelData, parameters: BodyParameters, model: BodyModel, config: Config, device: torch.device
+    ) -> None:
+        self.parameters = parameters
+        self.config = config
+        self.dtype = model.template.dtype
+        self.device = device
+        definitions = OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
+
+        def view(keypoints: tuple[int, ...]) -> KeypointView:
+            regressor = KeypointRegressor(data, keypoints, definitions, self.dtype, device)
+            return KeypointView(regressor, regressor.restrict(model))
+
+        self.body_view = view(_BODY)
+        self._hand_view = view(_BODY + _HANDS)
+        self.full_view = view(_BODY + _HANDS + _FACE)
+
+    def run_camera_stage(self, rows: Rows, evidence: Evidence) -> None:
+        """Moves translation and orientation only, by the squared error of the keypoints in ``evidence``."""
+        weights = torch.ones(len(_BODY), dtype=self.dtype, device=self.device)
+        objective = StageObjective(
+            self.parameters,
+            self.body_view,
+            ReprojectionTerm(weights, None),
+            None,
+            0.0,
+            evidence,
+            rows.frame,
+            rows.x,
+            self._columns(("translation", "global_orient")),
+            self.config.camera.depth_weight,
+        )
+        self._minimize(objective, rows, self._columns(("translation", "global_orient")), None)
+
+    def run_stage(self, rows: Rows, stage: Stage) -> None:
+        """Minimises the stage's objective over all parameters that it sees."""
+        view, groups = self._view_and_groups(stage)
+        free = self._columns(groups)
+        objective = StageObjective(
+            self.parameters,
+            view,
+            ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], self.config.objective.rho),
+            stage,
+            self.config.objective.bending,
+            rows.evidence,
+            rows.frame,
+            rows.x,
+            free,
+        )
+        self._minimize(objective, rows, free, stage)
+        rows.stage_losses.append(rows.loss)
+
+    def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
+        optimizer = self.config.optimizer
+        options = LBFGSOptions(
+            max_iterations=(stage and stage.max_iterations) or optimizer.max_iterations,
+            history_size=optimizer.history_size,
+            relative_loss_tolerance=(
+                optimizer.tolerance if stage is None or stage.tolerance is None else stage.tolerance
+            ),
+            gradient_tolerance=optimizer.gradient_tolerance,
+        )
+        result = minimize(objective, rows.x[:, free], options)
+        rows.x = rows.x.index_copy(1, free, result.x)
+        rows.loss = result.loss
+        rows.status = result.status
+        rows.n_evaluations = rows.n_evaluations + result.n_evaluations
+
+    def _view_and_groups(self, stage: Stage) -> tuple[KeypointView, list[str]]:
+        groups = list(self.parameters.layout.sizes)
+        if not self.config.camera.optimize_translation:
+            groups.remove("translation")
+        if stage.face_keypoints:
+            return self.full_view, groups
+        groups = [group for group in groups if group not in _FACE_GROUPS]
+        if stage.hand_keypoints:
+            return self._hand_view, groups
+        return self.body_view, [group for group in groups if group not in _HAND_GROUPS]
+
+    def _keypoint_weights(self, stage: Stage) -> Tensor:
+        weights = torch.ones(N_KEYPOINTS, dtype=self.dtype, device=self.device)
+        weights[list(_HANDS)] = stage.hand_keypoints
+        weights[list(_FACE)] = stage.face_keypoints
+        weights[list(self.config.objective.joints_to_ignore)] = 0.0
+        return weights
+
+    def _columns(self, groups: tuple[str, ...] | list[str]) -> Tensor:
+        return self.parameters.layout.indices(groups).to(self.device)
+
+
+def failed(rows: Rows) -> np.ndarray:
+    """Which rows [R] have no finite result."""
+    finite = torch.isfinite(rows.loss) & torch.isfinite(rows.x).all(1)
+    return (~finite | (rows.status == Status.NON_FINITE)).cpu().numpy()

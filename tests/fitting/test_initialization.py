@@ -1,0 +1,115 @@
+"""Starting depth, roll and headings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+from smplifyx.config import StartsConfig
+from smplifyx.fitting.initialization import candidate_headings, facing_camera, initial_translation, trunk_roll
+
+_NAMES = BODY_KEYPOINT_NAMES
+
+
+def _standing_body() -> torch.Tensor:
+    """[1, 25, 3] a stick figure in camera axes (y down), metres."""
+    points = {
+        "nose": (0, -0.65, -0.1), "neck": (0, -0.5, 0), "mid_hip": (0, 0, 0),
+        "shoulder": (0.19, -0.48, 0), "elbow": (0.4, -0.3, 0), "wrist": (0.5, -0.1, 0), "hip": (0.12, 0, 0),
+        "knee": (0.13, 0.4, 0), "ankle": (0.13, 0.8, 0), "eye": (0.03, -0.68, -0.08), "ear": (0.08, -0.66, 0),
+        "big_toe": (0.15, 0.88, -0.15), "small_toe": (0.2, 0.88, -0.12), "heel": (0.13, 0.88, 0.05),
+    }  # fmt: skip
+    body = np.zeros((25, 3))
+    for index, name in enumerate(_NAMES):
+        part = name.removeprefix("left_").removeprefix("right_")
+        mirror = -1.0 if name.startswith("right_") else 1.0
+        body[index] = np.array(points[part]) * [mirror, 1, 1]
+    return torch.tensor(body)[None]
+
+
+def _observe(translation: tuple[float, float, float], focal: float = 1000.0) -> tuple[torch.Tensor, torch.Tensor]:
+    points = _standing_body() + torch.tensor(translation)
+    keypoints = torch.zeros(1, 135, 2, dtype=torch.float64)
+    keypoints[:, :25] = points[..., :2] / points[..., 2:] * focal + 500
+    confidence = torch.zeros(1, 135, dtype=torch.float64)
+    confidence[:, :25] = 0.9
+    return keypoints, confidence
+
+
+def _start(keypoints: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
+    focal = torch.full((1, 2), 1000.0, dtype=torch.float64)
+    centre = torch.full((1, 2), 500.0, dtype=torch.float64)
+    return initial_translation(keypoints, confidence, _standing_body(), focal, centre)[0]
+
+
+def test_translation_of_a_known_person_is_found():
+    np.testing.assert_allclose(_start(*_observe((0.3, -0.2, 4.0))), [0.3, -0.2, 4.0], atol=0.15)
+
+
+def test_undetected_joints_at_zero_do_not_touch_the_depth():
+    keypoints, confidence = _observe((0.3, -0.2, 4.0))
+    for name in ("left_hip", "right_knee", "left_wrist", "neck"):
+        keypoints[:, _NAMES.index(name)] = 0.0
+        confidence[:, _NAMES.index(name)] = 0.0
+    assert _start(keypoints, confidence)[2] == pytest.approx(4.0, abs=0.15)
+
+
+def test_two_lonely_points_still_give_a_finite_start():
+    keypoints, confidence = _observe((0.0, 0.0, 4.0))
+    confidence[:] = 0.0
+    confidence[:, [_NAMES.index("nose"), _NAMES.index("left_wrist")]] = 1.0
+    assert torch.isfinite(_start(keypoints, confidence)).all()
+
+
+@pytest.mark.parametrize("degrees", [0.0, 30.0, -90.0, 170.0])
+def test_roll_is_the_angle_of_the_trunk(degrees):
+    keypoints, confidence = _observe((0.0, 0.0, 4.0))
+    angle = math.radians(degrees)
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]).double()
+    turned = (keypoints - 500) @ turn.T + 500
+    assert math.degrees(trunk_roll(turned, confidence).item()) == pytest.approx(degrees, abs=1e-3)
+    up = facing_camera(torch.tensor([angle]), torch.zeros(1))[0] @ torch.tensor([0.0, 1.0, 0.0])
+    np.testing.assert_allclose(up, [math.sin(angle), -math.cos(angle), 0.0], atol=1e-6)
+
+
+def test_heading_zero_looks_into_the_camera_with_the_left_side_on_the_right():
+    orientation = facing_camera(torch.zeros(1), torch.zeros(1))[0]
+    np.testing.assert_allclose(orientation @ torch.tensor([0.0, 0.0, 1.0]), [0, 0, -1], atol=1e-6)
+    np.testing.assert_allclose(orientation @ torch.tensor([1.0, 0.0, 0.0]), [1, 0, 0], atol=1e-6)
+    assert torch.linalg.det(orientation).item() == pytest.approx(1.0)
+
+
+def _automatic(keypoints: torch.Tensor, confidence: torch.Tensor) -> list[float]:
+    return candidate_headings(keypoints, confidence, StartsConfig())[0]
+
+
+def _swap_sides(keypoints: torch.Tensor) -> torch.Tensor:
+    pairs = [name.replace("left", "right") if "left" in name else name.replace("right", "left") for name in _NAMES]
+    swapped = keypoints.clone()
+    swapped[:, :25] = keypoints[:, [_NAMES.index(name) for name in pairs]]
+    return swapped
+
+
+def test_frontal_and_back_views_need_one_heading():
+    keypoints, confidence = _observe((0.0, 0.0, 4.0))
+    assert _automatic(keypoints, confidence) == [0.0]
+    assert _automatic(_swap_sides(keypoints), confidence) == [math.pi]
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 10.0])
+def test_side_views_try_four_headings_at_any_image_size(size):
+    keypoints, confidence = _observe((0.0, 0.0, 4.0))
+    keypoints = (keypoints - 500) * torch.tensor([0.1, 1.0]) * size + 500
+    assert len(_automatic(keypoints, confidence)) == 4
+
+
+def test_the_paper_adds_the_opposite_heading_for_shoulders_closer_than_its_threshold():
+    keypoints, confidence = _observe((0.0, 0.0, 4.0))
+    paper = StartsConfig(headings=1, side_view_threshold=25.0)
+    assert candidate_headings(keypoints, confidence, paper)[0] == [0.0]
+    narrow = (keypoints - 500) * torch.tensor([0.1, 1.0]) + 500
+    assert candidate_headings(narrow, confidence, paper)[0] == [0.0, math.pi]
