@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smplifyx.output import SheetEntry, contact_sheet, draw_keypoints
+
+
+def _entry(color: int, keypoints: np.ndarray | None = None) -> SheetEntry:
+    photo = np.full((400, 600, 3), color, np.uint8)
+    points = np.zeros((135, 3)) if keypoints is None else keypoints
+    return SheetEntry(photo, points, photo[::2, ::2], np.full((300, 80, 3), color, np.uint8), f"person {color}")
+
+
+def test_sheet_is_a_grid_in_reading_order() -> None:
+    sheet = contact_sheet([_entry(c) for c in (10, 60, 110)], people_across=2, cell=(90, 120))
+    assert sheet.shape == (2 * (24 + 120 + 8), 2 * (3 * 98 + 8), 3)
+    for number, color in enumerate((10, 60, 110)):
+        row, left = divmod(number, 2)
+        for cell in range(3):
+            assert (sheet[row * 152 + 84, left * 302 + 8 + cell * 98 + 45] == color).all()
+    assert (sheet[152:, 302:] == 255).all()
+
+
+def test_photo_and_overlay_are_cropped_to_the_person() -> None:
+    keypoints = np.zeros((135, 3))
+    keypoints[:2] = [[500, 300, 1], [520, 340, 1]]
+    entry = _entry(20, keypoints)
+    entry.overlay[150:170, 250:260] = 250  # the same place in the half-sized overlay
+    sheet = contact_sheet([entry], people_across=1, cell=(90, 120))
+    assert (sheet[24 + 60, 8 + 98 + 45] == 250).all()
+
+
+def test_people_outside_the_photo_do_not_break_the_sheet() -> None:
+    keypoints = np.zeros((135, 3))
+    keypoints[:2] = [[900, 900, 1], [920, 940, 1]]
+    contact_sheet([_entry(20, keypoints)])
+
+
+def test_empty_sheet_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        contact_sheet([])
+
+
+def test_keypoints_are_drawn_in_place_and_only_if_seen() -> None:
+    photo = np.zeros((100, 100, 3), np.uint8)
+    keypoints = np.zeros((135, 3))
+    keypoints[2] = [30, 40, 0.9]  # right shoulder
+    keypoints[5] = [70, 40, 0.01]  # left shoulder, too uncertain
+    keypoints[30] = [50, 80, 0.5]  # left hand
+    drawn = draw_keypoints(photo, keypoints)
+    assert drawn[40, 30, 0] > drawn[40, 30, 2] and drawn[80, 50, 2] > drawn[80, 50, 0]
+    assert not drawn[40, 60:].any() and not photo.any()
