@@ -1,0 +1,102 @@
+"""Reading and writing ``.npz`` files of plain arrays: nothing is unpickled, and errors name file, key and shape."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.errors import InputError
+
+#: Dates inside the zip archive, so that the same arrays give the same bytes.
+_FIXED_DATE = (2020, 1, 1, 0, 0, 0)
+
+
+class NpzReader:
+    """An open ``.npz`` file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: the file is missing or not an ``.npz``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = np.load(self.path, allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(self.path, "the file does not exist") from None
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(self.path, f"not a readable .npz file, perhaps truncated ({error})") from None
+        if not isinstance(self._file, np.lib.npyio.NpzFile):
+            raise InputError(self.path, "holds a single array; an .npz archive was expected")
+
+    def __enter__(self) -> NpzReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._file.files
+
+    def error(self, key: str, problem: str) -> InputError:
+        """An error about one key of this file."""
+        return InputError(self.path, problem, key)
+
+    def array(self, key: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """One numeric array of the given shape; None stands for any length.
+
+        Raises:
+            InputError: the key is missing, damaged, not numeric, not finite, or of another shape.
+        """
+        expected = f"expected shape {tuple('any' if n is None else n for n in shape)}"
+        array = self._read(key, expected)
+        if array.dtype.kind not in "fiub":
+            raise self.error(key, f"found type {array.dtype}, expected numbers")
+        fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=False))
+        if not fits:
+            raise self.error(key, f"found shape {array.shape}, {expected}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise self.error(key, "holds values that are not finite")
+        return array
+
+    def text(self, key: str) -> str:
+        """One string.
+
+        Raises:
+            InputError: the key is missing or not a string.
+        """
+        array = self._read(key, "expected a string")
+        if array.ndim or array.dtype.kind != "U":
+            raise self.error(key, f"found type {array.dtype} of shape {array.shape}, expected a string")
+        return str(array)
+
+    def _read(self, key: str, expected: str) -> NDArray[Any]:
+        if key not in self:
+            raise self.error(key, f"the key is missing; {expected}")
+        try:
+            return np.asarray(self._file[key])
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+            raise self.error(key, f"cannot be read ({error}); {expected}") from None
+
+
+def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed ``.npz`` whose bytes depend on the arrays alone."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{key}.npy", _FIXED_DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, buffer.getvalue())

@@ -1,0 +1,86 @@
+"""Where the 55 joints of SMPL-X lie in the source mesh: fixed linear combinations of its bone ends.
+
+Linear, so that joints follow every blend shape exactly. Where the centre of a joint is clear from anatomy
+(knee, elbow, wrist, fingers, eyes) the bone of the source is taken. Elsewhere (trunk, collars, head) the combinations
+agree with the published rest offsets of the SMPL family, because poses measured elsewhere are expressed about those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from smplifyx.body.model_data import FloatArray
+from smplifyx.body.open_body.source import SourceModel
+from smplifyx.body.skeleton import JOINT_NAMES, mirrored_joint
+
+#: Share of each bone head. A name without side is on the midline; the key ``*`` stands for the joint's own side
+#: and ``/`` for the other one.
+Combination = Mapping[str, float]
+
+_HIPS: Combination = {"upperleg01*": 0.375, "upperleg01/": 0.375, "upperleg02*": 0.125, "upperleg02/": 0.125}
+
+
+def _combine(*terms: tuple[float, Combination]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for factor, combination in terms:
+        for bone, share in combination.items():
+            total[bone] = total.get(bone, 0.0) + factor * share
+    return total
+
+
+def _trunk(height: float, forward: float) -> dict[str, float]:
+    """A point at a share of the way from the hips to the neck, moved along the forward slope of the sacrum."""
+    return _combine((1 - height, _HIPS), (height, {"neck01": 1.0}), (forward, {"spine05": 1.0, "spine04": -1.0}))
+
+
+_FINGER_BONES = {"thumb": "finger1", "index": "finger2", "middle": "finger3", "ring": "finger4", "pinky": "finger5"}
+
+#: Joints on the left are given without their side and mirrored.
+JOINT_COMBINATIONS: dict[str, Combination] = {
+    "pelvis": _trunk(0.195, 0.32),
+    "spine1": _trunk(0.304, -0.2),
+    "spine2": _trunk(0.556, 0.0),
+    "spine3": _trunk(0.749, 0.75),
+    "neck": {"neck01": 1.0},
+    "head": {"neck02": 0.35, "jaw": 0.65},
+    "jaw": {"jaw": 1.0},
+    "eye_smplhf": {"eye*": 1.0},
+    "collar": _combine((0.415, {"upperarm01*": 1.0}), (0.585, _trunk(0.862, 0.0))),
+    "shoulder": {"upperarm01*": 1.0},
+    "elbow": {"lowerarm01*": 1.0},
+    "wrist": {"wrist*": 1.0},
+    "hip": {"upperleg01*": 0.675, "upperleg01/": 0.075, "upperleg02*": 0.225, "upperleg02/": 0.025},
+    "knee": {"lowerleg01*": 1.0},
+    "ankle": {"foot*": 1.0},
+    "foot": {"toe1-1*": 0.45, "toe5-1*": 0.4, "foot*": 0.15},
+    **{f"{name}{k}": {f"{bone}-{k}*": 1.0} for name, bone in _FINGER_BONES.items() for k in (1, 2, 3)},
+}
+
+
+def _with_side(bone: str, side: str) -> str:
+    own, other = (".L", ".R") if side == "left" else (".R", ".L")
+    return bone.replace("*", own).replace("/", other)
+
+
+def joint_matrix(bone_names: tuple[str, ...]) -> FloatArray:
+    """[55, B] the combinations as a matrix whose rows sum to one."""
+    matrix = np.zeros((len(JOINT_NAMES), len(bone_names)))
+    for row, joint in enumerate(JOINT_NAMES):
+        side, _, name = joint.partition("_")
+        for bone, share in JOINT_COMBINATIONS[name or joint].items():
+            matrix[row, bone_names.index(_with_side(bone, side))] += share
+    return matrix
+
+
+def mirror_joints(joints: FloatArray) -> FloatArray:
+    """[..., 55, 3] the joints of the mirrored person."""
+    swapped = [mirrored_joint(j) for j in range(len(JOINT_NAMES))]
+    return joints[..., swapped, :] * np.array([-1.0, 1.0, 1.0], dtype=joints.dtype)
+
+
+def joint_locations(model: SourceModel, bone_heads: FloatArray) -> FloatArray:
+    """[..., 55, 3] joints of symmetric people from their bone heads [..., B, 3]; the two sides are averaged."""
+    joints = joint_matrix(model.bone_names).astype(bone_heads.dtype) @ bone_heads
+    return (joints + mirror_joints(joints)) / 2
