@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,25 +20,44 @@ def format_table(rows: Sequence[Mapping[str, Cell]], decimals: int = 1) -> str:
 
 
 def summarise(rows: Sequence[Mapping[str, Cell]]) -> list[dict[str, Cell]]:
-    """Mean, median and worst of every numeric column over the rows; NaN entries are left out.
+    """Mean, median, mean magnitude and worst of every numeric column over the rows; NaN entries are left out.
 
     Worst means largest by magnitude, so that signed errors count on both sides.
     """
     columns = [column for column in (rows[0] if rows else ()) if not isinstance(rows[0][column], str)]
     summary: list[dict[str, Cell]] = []
-    statistics = {"mean": np.mean, "median": np.median, "mean |.|": lambda v: np.abs(v).mean(), "worst": _worst}
-    for name, statistic in statistics.items():
+    for name, statistic in _STATISTICS.items():
         line: dict[str, Cell] = {"": name}
         for column in columns:
             values = np.array([row[column] for row in rows], dtype=np.float64)
             values = values[np.isfinite(values)]
-            line[column] = float(statistic(values)) if len(values) else float("nan")
+            line[column] = statistic(values) if len(values) else float("nan")
         summary.append(line)
     return summary
 
 
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values))
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values))
+
+
+def _mean_magnitude(values: np.ndarray) -> float:
+    return float(np.mean(np.abs(values)))
+
+
 def _worst(values: np.ndarray) -> float:
     return float(values[np.argmax(np.abs(values))])
+
+
+_STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
+    "mean": _mean,
+    "median": _median,
+    "mean |.|": _mean_magnitude,
+    "worst": _worst,
+}
 
 
 def _text(cell: Cell, decimals: int) -> str:

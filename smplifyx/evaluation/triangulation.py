@@ -87,7 +87,7 @@ def triangulate(
     points = np.full((n_points, 3), np.nan)
     errors = np.full(keypoints.shape[:2], np.nan)
     for k in range(n_points):
-        views = list(np.flatnonzero(used[:, k]))
+        views = [int(view) for view in np.flatnonzero(used[:, k])]
         while len(views) >= options.min_views:
             point, view_errors = _refined_point(cameras, slopes[:, k], keypoints[:, k], views, options)
             worst = int(np.argmax(view_errors))

@@ -1,7 +1,7 @@
-"""How well fits of single views agree with joints triangulated from all views, in figures that show hidden errors.
+"""How well fits of single views agree with joints triangulated from all views.
 
-From its own camera a fit nearly always looks right; what goes wrong lies along the line of sight: a leaning trunk, bent
-knees, a wrong facing. So every row holds angles beside the distances.
+From its own camera a fit nearly always looks right; what goes wrong lies along the line of sight: a leaning trunk,
+bent knees, a wrong facing. So every row holds angles beside the distances.
 """
 
 from __future__ import annotations
@@ -15,27 +15,25 @@ from numpy.typing import NDArray
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.evaluation.calibrated_views import CalibratedCamera
 from smplifyx.evaluation.metrics import Alignment, mpjpe
+from smplifyx.evaluation.posture import PostureErrors, posture_errors, posture_of_keypoints
 
 FloatArray = NDArray[np.float64]
 
-_INDEX = {name: index for index, name in enumerate(BODY_KEYPOINT_NAMES)}
+_ROOT = BODY_KEYPOINT_NAMES.index("mid_hip")
 
 
 @dataclass(frozen=True)
 class ViewErrors:
-    """One view's fit against the triangulated person. Angles in degrees, NaN where a joint is missing.
+    """One view's fit against the triangulated person.
 
     Attributes:
         view: name of the view.
         n_joints: joints that were compared.
         pa_mpjpe_mm: mean joint error after similarity alignment.
         rigid_mpjpe_mm: after rigid alignment, the fitted size kept.
-        root_mpjpe_mm: after moving the middle of the hips only.
-        depth_error_percent: fitted over true distance of the middle of the hips along the optical axis, minus one.
-        trunk_angle_deg: angle between the fitted and true direction from hips to neck.
-        lean_deg: the part of that angle in the person's forward plane; positive when the fit leans too far forward.
-        heading_deg: turn of the hips and shoulders about the true trunk; near 180 for a fit that faces backwards.
-        left_knee_deg, right_knee_deg: fitted minus true knee flexion; positive when the fit bends too much.
+        root_mpjpe_mm: after moving the middle of the hips only; NaN where that is unknown.
+        depth_error_percent: fitted over true depth of the middle of the hips, minus one.
+        posture: errors of trunk, heading and knees.
     """
 
     view: str
@@ -44,15 +42,13 @@ class ViewErrors:
     rigid_mpjpe_mm: float
     root_mpjpe_mm: float
     depth_error_percent: float
-    trunk_angle_deg: float
-    lean_deg: float
-    heading_deg: float
-    left_knee_deg: float
-    right_knee_deg: float
+    posture: PostureErrors
 
     def row(self) -> dict[str, str | float]:
-        """The fields in order, for a table."""
-        return asdict(self)
+        """All figures in one line of a table."""
+        fields = asdict(self)
+        angles = fields.pop("posture")
+        return {**fields, **{f"{name}_deg": angle for name, angle in angles.items()}}
 
 
 def views_report(
@@ -81,54 +77,17 @@ def views_report(
 def compare_view(view: str, fitted: FloatArray, true: FloatArray) -> ViewErrors:
     """Errors of fitted against true BODY_25 keypoints [25, 3], both in the view's camera frame (metres)."""
     weights = np.isfinite(true).all(axis=1).astype(np.float64)
-    root = _INDEX["mid_hip"]
-    offset = true[root] - fitted[root]
+    offset = true[_ROOT] - fitted[_ROOT]
 
     def error(alignment: Alignment, shift: FloatArray | float = 0.0) -> float:
         return float(mpjpe((fitted + shift)[None], true[None], weights, alignment)[0])
 
-    lean, trunk, heading = trunk_errors(fitted, true)
     return ViewErrors(
         view=view,
         n_joints=int(weights.sum()),
         pa_mpjpe_mm=error(Alignment.SIMILARITY),
         rigid_mpjpe_mm=error(Alignment.RIGID),
-        root_mpjpe_mm=error(Alignment.NONE, offset) if np.isfinite(offset).all() else float("nan"),
-        depth_error_percent=float(100.0 * (fitted[root, 2] / true[root, 2] - 1.0)),
-        trunk_angle_deg=trunk,
-        lean_deg=lean,
-        heading_deg=heading,
-        left_knee_deg=knee_flexion(fitted, "left") - knee_flexion(true, "left"),
-        right_knee_deg=knee_flexion(fitted, "right") - knee_flexion(true, "right"),
+        root_mpjpe_mm=error(Alignment.NONE, offset),
+        depth_error_percent=float(100.0 * (fitted[_ROOT, 2] / true[_ROOT, 2] - 1.0)),
+        posture=posture_errors(posture_of_keypoints(fitted), posture_of_keypoints(true)),
     )
-
-
-def knee_flexion(points: FloatArray, side: str) -> float:
-    """Degrees by which the knee of a BODY_25 person [25, 3] is bent; zero for a straight leg."""
-    hip, knee, ankle = (points[_INDEX[f"{side}_{joint}"]] for joint in ("hip", "knee", "ankle"))
-    return _angle(knee - hip, ankle - knee)
-
-
-def trunk_errors(fitted: FloatArray, true: FloatArray) -> tuple[float, float, float]:
-    """Signed lean, total angle and heading error in degrees between two BODY_25 people [25, 3] in one frame."""
-    fitted_trunk, true_trunk = (p[_INDEX["neck"]] - p[_INDEX["mid_hip"]] for p in (fitted, true))
-    up = true_trunk / np.linalg.norm(true_trunk)
-    left = _leftward(true)
-    left = left - up * (left @ up)
-    left /= np.linalg.norm(left)
-    forward = np.cross(left, up)
-    fitted_left = _leftward(fitted)
-    lean = np.degrees(np.arctan2(fitted_trunk @ forward, fitted_trunk @ up))
-    heading = np.degrees(np.arctan2(fitted_left @ -forward, fitted_left @ left))
-    return float(lean), _angle(fitted_trunk, true_trunk), float(heading)
-
-
-def _leftward(points: FloatArray) -> FloatArray:
-    return sum(
-        (points[_INDEX[f"left_{joint}"]] - points[_INDEX[f"right_{joint}"]] for joint in ("hip", "shoulder")),
-        start=np.zeros(3),
-    )
-
-
-def _angle(a: FloatArray, b: FloatArray) -> float:
-    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))

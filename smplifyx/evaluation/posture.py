@@ -1,0 +1,88 @@
+"""Posture angles that photos hide: a leaning trunk, bent knees, a wrong facing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+from smplifyx.body.skeleton import JOINT_NAMES
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Posture:
+    """The directions and angles that make up a posture.
+
+    Attributes:
+        trunk: [3] from the hips to the neck.
+        left: [3] from right to left through hips and shoulders.
+        knee_flexion_deg: left and right, zero for a straight leg.
+    """
+
+    trunk: FloatArray
+    left: FloatArray
+    knee_flexion_deg: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PostureErrors:
+    """Fitted against true posture, degrees; NaN where a joint is missing.
+
+    Attributes:
+        trunk_angle: angle between the two trunks.
+        lean: the part of it in the true person's forward plane; positive when the fit leans too far forward.
+        heading: turn about the true trunk, positive to the person's right; near 180 when the fit faces backwards.
+        left_knee, right_knee: fitted minus true flexion; positive when the fit bends too much.
+    """
+
+    trunk_angle: float
+    lean: float
+    heading: float
+    left_knee: float
+    right_knee: float
+
+
+def posture_of_keypoints(points: FloatArray) -> Posture:
+    """Posture of BODY_25 keypoints [25 or more, 3] in space."""
+    return _posture(points, BODY_KEYPOINT_NAMES, "mid_hip")
+
+
+def posture_of_joints(joints: FloatArray) -> Posture:
+    """Posture of SMPL-X joints [22 or more, 3]."""
+    return _posture(joints, JOINT_NAMES, "pelvis")
+
+
+def posture_errors(fitted: Posture, true: Posture) -> PostureErrors:
+    """Compares two postures given in one frame."""
+    up = true.trunk / np.linalg.norm(true.trunk)
+    left = true.left - up * (true.left @ up)
+    left = left / np.linalg.norm(left)
+    forward = np.cross(left, up)
+    return PostureErrors(
+        trunk_angle=_angle(fitted.trunk, true.trunk),
+        lean=float(np.degrees(np.arctan2(fitted.trunk @ forward, fitted.trunk @ up))),
+        heading=float(np.degrees(np.arctan2(fitted.left @ forward, fitted.left @ left))),
+        left_knee=fitted.knee_flexion_deg[0] - true.knee_flexion_deg[0],
+        right_knee=fitted.knee_flexion_deg[1] - true.knee_flexion_deg[1],
+    )
+
+
+def _posture(points: FloatArray, names: Sequence[str], root: str) -> Posture:
+    def point(name: str) -> FloatArray:
+        return np.asarray(points[names.index(name)], dtype=np.float64)
+
+    def flexion(side: str) -> float:
+        hip, knee, ankle = (point(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
+        return _angle(knee - hip, ankle - knee)
+
+    left = point("left_hip") - point("right_hip") + point("left_shoulder") - point("right_shoulder")
+    return Posture(point("neck") - point(root), left, (flexion("left"), flexion("right")))
+
+
+def _angle(a: FloatArray, b: FloatArray) -> float:
+    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))

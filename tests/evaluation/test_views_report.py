@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+from smplifyx.evaluation.tables import format_table, summarise
+from smplifyx.evaluation.views_report import compare_view, views_report
+from tests.evaluation.test_calibrated_views import ring_of_cameras
+
+UPPER = [i for i, n in enumerate(BODY_KEYPOINT_NAMES) if not n.endswith(("hip", "knee", "ankle", "toe", "heel"))]
+INDEX = {name: index for index, name in enumerate(BODY_KEYPOINT_NAMES)}
+
+
+def standing() -> np.ndarray:
+    """A straight person who faces +z, left at +x, y up."""
+    points = np.random.default_rng(0).normal(scale=0.05, size=(25, 3)) + np.array([0.0, 1.4, 0.0])
+    heights = {"hip": 0.9, "knee": 0.5, "ankle": 0.1, "shoulder": 1.4}
+    for side, x in (("left", 0.12), ("right", -0.12)):
+        for joint, y in heights.items():
+            points[INDEX[f"{side}_{joint}"]] = [x, y, 0.0]
+        points[INDEX[f"{side}_big_toe"]] = [x, 0.0, 0.2]
+    points[INDEX["mid_hip"]] = [0.0, 0.9, 0.0]
+    points[INDEX["neck"]] = [0.0, 1.4, 0.0]
+    return points
+
+
+def in_camera(points: np.ndarray) -> np.ndarray:
+    return Rotation.from_euler("yx", [30, 170], degrees=True).apply(points) + np.array([0.2, 1.0, 4.0])
+
+
+def test_a_perfect_fit_has_no_errors():
+    errors = compare_view("a", in_camera(standing()), in_camera(standing())).row()
+    for name, value in errors.items():
+        if name not in ("view", "n_joints"):
+            assert value == pytest.approx(0.0, abs=1e-5), name
+
+
+def test_leaning_forward_is_positive():
+    leaning = standing()
+    pivot = leaning[INDEX["mid_hip"]].copy()
+    turn = Rotation.from_euler("x", 20, degrees=True)  # y towards +z: forward
+    leaning[UPPER] = turn.apply(leaning[UPPER] - pivot) + pivot
+    posture = compare_view("a", in_camera(leaning), in_camera(standing())).posture
+    assert posture.lean == pytest.approx(20.0, abs=1e-6)
+    assert posture.trunk_angle == pytest.approx(20.0, abs=1e-6)
+    assert posture.heading == pytest.approx(0.0, abs=1e-6)
+
+
+def test_bent_knee_and_turned_body():
+    bent = standing()
+    bent[INDEX["left_ankle"]] = bent[INDEX["left_knee"]] + 0.4 * np.array(
+        [0.0, -np.cos(np.radians(35)), -np.sin(np.radians(35))]
+    )
+    posture = compare_view("a", in_camera(bent), in_camera(standing())).posture
+    assert posture.left_knee == pytest.approx(35.0)
+    assert posture.right_knee == pytest.approx(0.0, abs=1e-5)
+    turned = Rotation.from_euler("y", -25, degrees=True).apply(standing())  # +z towards -x: to the right
+    away = np.array([0.0, 0.0, 4.0])
+    assert compare_view("a", turned + away, standing() + away).posture.heading == pytest.approx(25.0)
+
+
+def test_alignments_take_out_what_they_name():
+    true = in_camera(standing())
+    moved = 1.2 * Rotation.from_euler("z", 10, degrees=True).apply(true)
+    errors = compare_view("a", moved, true)
+    assert errors.pa_mpjpe_mm == pytest.approx(0.0, abs=1e-6)
+    assert errors.rigid_mpjpe_mm > 50.0
+    assert errors.depth_error_percent == pytest.approx(20.0)
+
+
+def test_missing_joints_and_unknown_views():
+    cameras = ring_of_cameras(2)
+    points = standing()
+    points[INDEX["left_ankle"]] = np.nan
+    predictions = {"cam1": cameras[1].to_camera(standing())}
+    (errors,) = views_report(predictions, cameras, points)
+    assert errors.view == "cam1" and errors.n_joints == 24
+    assert errors.pa_mpjpe_mm == pytest.approx(0.0, abs=1e-6)
+    assert np.isnan(errors.posture.left_knee)
+    with pytest.raises(ValueError, match="cam9"):
+        views_report({"cam9": points}, cameras, points)
+
+
+def test_tables():
+    rows = [{"name": "a", "error": 1.0}, {"name": "b", "error": -5.0}, {"name": "c", "error": float("nan")}]
+    lines = format_table(rows).splitlines()
+    assert lines[0].split() == ["name", "error"] and lines[2].split() == ["b", "-5.0"]
+    summary = {line[""]: line["error"] for line in summarise(rows)}
+    assert summary == {"mean": -2.0, "median": -2.0, "mean |.|": 3.0, "worst": -5.0}
+    assert format_table([]) == ""
