@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
 from smplifyx.cli.person_writer import PersonWriter
@@ -127,8 +128,8 @@ def _fit_all(
 ) -> None:
     calibration = read_calibration(Path(config.camera.calibration)) if config.camera.calibration else {}
     with tqdm(total=len(observations), unit="person", disable=not sys.stderr.isatty()) as bar:
-        for gender, group in _by_gender(observations, config):
-            fitter = Fitter(find_body_model(config.body.model, gender, config.body.models_dir), config, device)
+        for model_file, gender, group in _by_body_model(observations, config):
+            fitter = Fitter(load_body_model_data(model_file, gender), config, device)
             for batch in _batches(group, config.run.batch_size):
                 cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
                 results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
@@ -155,14 +156,23 @@ def _write(observation: Observation, result: FitResult, fitter: Fitter, writer: 
         tally.n_fitted += 1
 
 
-def _by_gender(observations: Sequence[Observation], config: Config) -> Iterator[tuple[str, list[Observation]]]:
-    """People that share a body model, in a fixed order of genders."""
+def _by_body_model(
+    observations: Sequence[Observation], config: Config
+) -> list[tuple[Path, str, Sequence[Observation]]]:
+    """The file of each body model that is needed, its gender, and the people who share it."""
     groups: dict[str, list[Observation]] = {}
     for one in observations:
         wanted = config.body.gender
         gender = (one.gender_label or "neutral") if wanted == "auto" else wanted
         groups.setdefault(gender, []).append(one)
-    yield from sorted(groups.items())
+    return [(_model_file(config, gender), gender, group) for gender, group in sorted(groups.items())]
+
+
+def _model_file(config: Config, gender: str) -> Path:
+    try:
+        return find_body_model(config.body.model, gender, config.body.models_dir)
+    except InputError as error:  # nobody can be fitted without it
+        raise UsageError(str(error)) from error
 
 
 def _batches(people: Sequence[Observation], size: int) -> Iterator[Sequence[Observation]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -235,6 +235,6 @@ def parse_text(text: str, hint: Any) -> Any:
         return yaml.safe_load(f"[{text}]")
     takes_text = any(alternative is str or get_origin(alternative) is Literal for alternative in alternatives)
     takes_number = any(alternative in (int, float) for alternative in alternatives)
-    if takes_text and not takes_number and value is not None and not isinstance(value, Mapping):
+    if takes_text and not takes_number and value is not None:
         return text
     return value

@@ -1,0 +1,212 @@
+"""Configuration: defaults <- YAML <- dotted settings, strict about names, types and bounds."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from smplifyx.config import SHIPPED_CONFIGS, Config, ConfigError, Override, Stage, all_settings, load_config, to_yaml
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def load_text(tmp_path, text, *overrides):
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, [Override(*override) for override in overrides])
+
+
+def test_file_replaces_defaults_and_settings_replace_the_file(tmp_path):
+    text = "camera: {focal_length: 1200, depth_weight: 7}\nobjective: {rho: 50}\n"
+    config = load_text(tmp_path, text, ("objective.rho", "25"), ("output.render", "false"))
+    assert config.camera.focal_length == 1200.0
+    assert config.camera.depth_weight == 7.0
+    assert config.objective.rho == 25.0
+    assert config.output.render is False
+    untouched = dataclasses.replace(Config().camera, focal_length=1200.0, depth_weight=7.0)
+    assert config.camera == untouched
+    assert config.body == Config().body
+
+
+def test_later_settings_win():
+    assert load_config(None, [Override("run.seed", "1"), Override("run.seed", "2")]).run.seed == 2
+
+
+def test_list_of_stages_in_a_file_replaces_all_stages(tmp_path):
+    config = load_text(tmp_path, "starts: {keep_after_stage: 1}\nstages:\n  - shape: 50\n  - {jaw_pose: [1, 2, 3]}\n")
+    assert config.stages == (Stage(shape=50.0), Stage(jaw_pose=(1.0, 2.0, 3.0)))
+
+
+def test_one_number_of_one_stage():
+    config = load_config(None, [Override("stages.1.shape", "55")])
+    changed = dataclasses.replace(Config().stages[1], shape=55.0)
+    assert config.stages == (Config().stages[0], changed, *Config().stages[2:])
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("run.batch_size", "8", 8),
+        ("optimizer.tolerance", "1e-9", 1e-9),
+        ("camera.focal_length", "1500", 1500.0),
+        ("camera.focal_length", "null", None),
+        ("camera.focal_length", "None", None),
+        ("input.max_persons", "none", None),
+        ("priors.body_pose", "none", "none"),
+        ("input.images", "123", "123"),
+        ("input.images", "a: b", "a: b"),
+        ("camera.optimize_translation", "false", False),
+        ("objective.joints_to_ignore", "1, 9, 12", (1, 9, 12)),
+        ("objective.joints_to_ignore", "[1]", (1,)),
+        ("objective.joints_to_ignore", "1", (1,)),
+        ("objective.joints_to_ignore", "[]", ()),
+        ("stages.0.jaw_pose", "1,2.5,3e2", (1.0, 2.5, 300.0)),
+        ("starts.headings", "auto", "auto"),
+        ("starts.headings", "4", 4),
+        ("camera.depth-weight", "1", 1.0),
+    ],
+)
+def test_values_of_the_command_line(key, text, value):
+    node = load_config(None, [Override(key, text)])
+    for name in key.replace("-", "_").split("."):
+        node = node[int(name)] if name.isdecimal() else getattr(node, name)
+    assert node == value
+    assert type(node) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("run.batch_size", "1.5", "expected a whole number of at least 1, got 1.5"),
+        ("run.batch_size", "0", "expected a whole number of at least 1, got 0"),
+        ("run.batch_size", "true", "got true"),
+        ("camera.focal_length", "-3", "expected a number above 0 or null, got -3"),
+        ("camera.focal_length", ".inf", "got .inf"),
+        ("camera.focal_length", ".nan", "got .nan"),
+        ("output.render", "maybe", "expected true or false, got maybe"),
+        ("priors.body_pose", "laplace", "gaussian"),
+        ("stages.0.jaw_pose", "1,2", "expected a list of 3, each a number of at least 0"),
+        ("objective.joints_to_ignore", "1,x", "expected a list, each a whole number"),
+        ("starts.headings", "some", "or auto"),
+        ("camera", "3", "name one of them, as in camera.focal_length"),
+        ("stages", "3", "expected stages.NUMBER.SETTING"),
+        ("stages.9.shape", "3", "a number from 0 to 4"),
+        ("stages.x.shape", "3", "a number from 0 to 4"),
+        ("camera.focal_length.x", "3", "is a single setting"),
+        ("camera.focal_lenght", "3", "did you mean focal_length?"),
+        ("rho", "3", "did you mean objective.rho?"),
+        ("stages.0.shap", "3", "did you mean shape?"),
+        ("nonsense.of.all", "3", "expected one of input, camera"),
+    ],
+)
+def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [Override(key, text)])
+    assert caught.value.source == "command line"
+    assert expected in str(caught.value)
+    assert caught.value.key.split(".")[0] == key.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("camera: {focal_length: long}", "camera.focal_length: expected a number above 0 or null, got long"),
+        ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean focal_length?"),
+        ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
+        ("camera: 3", "camera: expected a mapping of settings, got 3"),
+        ("stages: {shape: 3}", "stages: expected a list"),
+        ("stages: [3]", "stages.0: expected a mapping of settings, got 3"),
+        ("stages: [{}, {shape: -1}]", "stages.1.shape: expected a number of at least 0, got -1"),
+        ("stages: []", "stages: expected at least one stage"),
+        (
+            "starts: {keep_after_stage: 9}",
+            "starts.keep_after_stage: expected at most the number of stages (5), got 9",
+        ),
+        ("run: {shard_index: 2, num_shards: 2}", "run.shard_index: expected less than run.num_shards (2), got 2"),
+        ("- a\n- b", "expected a mapping of settings"),
+        ("camera: {focal_length: 3\n", "line"),
+        ("run: {seed: 1, seed: 2}", "line 1: not valid YAML: 'seed' stands here a second time"),
+        ("run: !!python/object/apply:os.getcwd []", "not valid YAML"),
+    ],
+)
+def test_wrong_files_are_named_with_what_was_expected(tmp_path, text, expected):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, text)
+    assert expected in str(caught.value)
+    if not expected.startswith(
+        ("stages: expected at least", "starts.keep", "run.shard")
+    ):  # found after all is merged
+        assert str(caught.value).startswith(str(tmp_path / "run.yaml"))
+
+
+def test_empty_files_and_empty_sections_change_nothing(tmp_path):
+    assert load_text(tmp_path, "") == Config()
+    assert load_text(tmp_path, "camera:\n  # focal_length: 3\n") == Config()
+
+
+def test_missing_file_lists_the_shipped_ones():
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: no such file.*fit_smplx, fit_smplx_paper"):
+        load_config("nowhere.yaml")
+
+
+def test_what_is_written_reads_back_the_same(tmp_path):
+    overrides = [
+        ("objective.joints_to_ignore", "1, 9"),
+        ("input.images", "photos: of #1, ünd more\n'"),
+        ("optimizer.tolerance", "1.25e-11"),
+        ("stages.2.jaw_pose", "1,2,3"),
+        ("output.folder", "123"),
+        ("input.keypoints", "no"),
+    ]
+    config = load_config("paper", [Override(*override) for override in overrides])
+    assert load_text(tmp_path, to_yaml(config)) == config
+
+
+def test_written_configuration_names_every_setting():
+    written = yaml.safe_load(to_yaml(Config()))
+    for leaf in all_settings():
+        node = written
+        for name in leaf.key.split("."):
+            node = node[0] if name == "N" else node[name]
+
+
+def test_every_setting_has_a_line_of_help():
+    assert [leaf.key for leaf in all_settings() if not leaf.rule.help] == []
+
+
+def test_shipped_default_is_the_default_and_complete():
+    """After a change of defaults: smplifyx fit --print-config > cfg_files/fit_smplx.yaml"""
+    assert load_config("fit_smplx") == Config()
+    assert (SHIPPED_CONFIGS / "fit_smplx.yaml").read_text(encoding="utf-8") == to_yaml(Config())
+
+
+def test_repository_folder_shows_the_shipped_files():
+    assert load_config(REPOSITORY / "cfg_files" / "fit_smplx_paper.yaml") == load_config("fit_smplx_paper")
+
+
+def test_paper_configuration_has_the_published_numbers():
+    paper = load_config("paper")
+    assert paper.camera.focal_length == 5000.0
+    assert paper.camera.optimize_translation is False
+    assert paper.objective.joints_to_ignore == (1, 9, 12)
+    assert (paper.objective.scale, paper.objective.rho) == ("image", 100.0)
+    assert paper.body.n_hand_components == 12
+    assert (paper.starts.headings, paper.starts.side_view_threshold) == (1, 25.0)
+
+    def column(name):
+        return [getattr(stage, name) for stage in paper.stages]
+
+    assert column("body_pose") == column("hand_pose") == [404.0, 404.0, 57.4, 4.78, 4.78]
+    assert column("shape") == column("expression") == [100.0, 50.0, 10.0, 5.0, 5.0]
+    assert column("hand_keypoints") == [0.0, 0.0, 0.0, 0.1, 2.0]
+    assert column("face_keypoints") == [0.0, 0.0, 0.0, 0.0, 2.0]
+    assert column("collision") == [0.0, 0.0, 0.0, 0.01, 1.0]
+    for stage in paper.stages:  # the jaw turns about x, and is held ten and a hundred times harder than the body
+        assert stage.jaw_pose == pytest.approx([10 * stage.body_pose, 100 * stage.body_pose, 100 * stage.body_pose])
+        assert stage.eye_pose == 0.0
+
+
+def test_configurations_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().run.seed = 1
