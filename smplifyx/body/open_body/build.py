@@ -104,8 +104,9 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
         faces=model.mesh.faces,
         shapedirs=shapedirs.transpose(1, 2, 0),
         expression_dirs=expressions.transpose(1, 2, 0),
-        posedirs=np.zeros((len(template), 3, 0)),
-        pose_projection=np.zeros((0, 9 * (N_JOINTS - 1))),
+        # No pose correctives yet: one component that does nothing.
+        posedirs=np.zeros((len(template), 3, 1)),
+        pose_projection=np.zeros((1, 9 * (N_JOINTS - 1))),
         joint_regressor=regressor,
         skinning_weights=bake.skinning_weights,
         parents=np.asarray(PARENTS),
