@@ -1,8 +1,8 @@
 """The contour of the face, from ear to chin to ear, as a camera in front of the turning head sees it.
 
-Each of the 17 points owns a path on the skin, the cut of the face with a half-plane through the head's front-back axis.
-A path begins on the jaw line, in front of the ear or under the jaw, and runs forward over the cheek. For every yaw the
-point is the one on its path that lies outermost in the picture: the silhouette on the side turned away from
+Each of the 17 points owns a path on the skin, the cut of the face with a half-plane through the head's front-back
+axis. A path begins on the jaw line, in front of the ear or under the jaw, and runs forward over the cheek. For every
+yaw the point is the one on its path that lies outermost in the picture: the silhouette on the side turned away from
 the camera, the jaw line itself on the side turned towards it.
 """
 
