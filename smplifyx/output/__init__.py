@@ -2,7 +2,6 @@
 
 from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.contact_sheet import SheetEntry, contact_sheet
-from smplifyx.output.keypoint_drawing import draw_keypoints
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.lighting import person_color
 from smplifyx.output.meshes import save_mesh
@@ -30,7 +29,6 @@ __all__ = [
     "SoftwareRenderer",
     "SummaryRow",
     "contact_sheet",
-    "draw_keypoints",
     "load_result",
     "load_source",
     "open_renderer",

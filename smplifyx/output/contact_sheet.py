@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from smplifyx.output.keypoint_drawing import draw_keypoints
+from smplifyx.keypoints.draw import draw_keypoints
 
 _GAP, _CAPTION_HEIGHT = 8, 24
 _PAPER, _CELL, _INK = (255, 255, 255), (238, 240, 241), (50, 50, 50)
 #: What of the photo is shown about the person, as a share of the keypoints' box.
 _CROP_MARGIN = 0.35
-_MIN_CONFIDENCE = 0.05
+#: The drawing leaves out the same keypoints.
+_MIN_CONFIDENCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def contact_sheet(
 def _block(entry: SheetEntry, cell: tuple[int, int]) -> np.ndarray:
     """Three cells side by side under a caption, with a gap all around."""
     box = _crop_box(entry)
-    photo = draw_keypoints(entry.photo, entry.keypoints_2d, _MIN_CONFIDENCE)
+    photo = draw_keypoints(entry.photo, entry.keypoints_2d)
     scale = entry.overlay.shape[1] / entry.photo.shape[1]
     pictures = (_crop(photo, box), _crop(entry.overlay, box * scale), entry.side_view)
     width, height = cell

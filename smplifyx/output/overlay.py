@@ -17,9 +17,12 @@ from smplifyx.output.renderer import BodyMesh, BodyRenderer
 LONGEST_SIDE = 1600
 #: The side view is taken from this far with a focal length to match, metres: all but orthographic.
 _SIDE_DISTANCE = 100.0
-_SIDE_MARGIN = 24
-_MIN_SIDE_WIDTH, _MIN_SIDE_HEIGHT = 120, 120
-_BACKGROUND, _LINE, _TEXT = (238, 240, 241), (168, 172, 176), (96, 100, 104)
+#: Room about the body in the side view and its least width, as shares of its height.
+_SIDE_MARGIN, _SIDE_WIDTH = 0.05, 0.6
+_MIN_SIDE_HEIGHT = 120
+#: Lines and letters of the side view are made for this height and grow with it, pixels.
+_DRAWN_HEIGHT = 600
+_BACKGROUND, _LINE, _TEXT = (238, 240, 241), (128, 132, 138), (96, 100, 104)
 _PHOTO_EDGE = (120, 150, 210)
 
 
@@ -118,7 +121,7 @@ def side_view(
     picture = composite(picture, renderer.render([body], canvas.camera()))
     faint = picture.copy()
     _draw_upright(faint, canvas, float(y.max()))
-    picture = np.asarray(cv2.addWeighted(picture, 0.6, faint, 0.4, 0.0), np.uint8)
+    picture = np.asarray(cv2.addWeighted(picture, 0.3, faint, 0.7, 0.0), np.uint8)
     photo_end = (shown.image_size[1] - 0.5 - shown.principal_point[1]) * pelvis[2] / shown.focal_length[1] - pelvis[1]
     if photo_end < y.max():
         _draw_photo_end(picture, canvas.row(float(photo_end)))
@@ -137,33 +140,44 @@ def save_picture(picture_bgr: np.ndarray, path: str | Path) -> None:
 
 def _side_canvas(turned: np.ndarray, scale: float, longest_side: int) -> _SideCanvas:
     low, high = turned[:, :2].min(axis=0), turned[:, :2].max(axis=0)
-    scale = min(scale, (longest_side - 2 * _SIDE_MARGIN) / float((high - low).max()))
-    width = max(_MIN_SIDE_WIDTH, round(scale * (high[0] - low[0])) + 2 * _SIDE_MARGIN)
-    height = max(_MIN_SIDE_HEIGHT, round(scale * (high[1] - low[1])) + 2 * _SIDE_MARGIN)
+    margin = 2.0 * _SIDE_MARGIN * (high - low)[1]
+    scale = min(scale, longest_side / float((high - low).max() + margin))
+    height = max(_MIN_SIDE_HEIGHT, round(scale * float((high - low)[1] + margin)))
+    width = max(round(_SIDE_WIDTH * height), round(scale * float((high - low)[0] + margin)))
     middle = scale * (low + high) / 2.0
     return _SideCanvas(scale, (width / 2.0 - float(middle[0]), height / 2.0 - float(middle[1])), (width, height))
 
 
+def _strokes(picture: np.ndarray) -> float:
+    return max(1.0, len(picture) / _DRAWN_HEIGHT)
+
+
+def _write(picture: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
+    unit = _strokes(picture)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * unit, color, round(unit), cv2.LINE_AA)
+
+
 def _draw_ground(picture: np.ndarray, row: int) -> None:
     picture[row:] = (np.array(_BACKGROUND) * 0.94).astype(np.uint8)
-    cv2.line(picture, (0, row), (picture.shape[1] - 1, row), _LINE, 2, cv2.LINE_AA)
+    cv2.line(picture, (0, row), (picture.shape[1] - 1, row), _LINE, round(2 * _strokes(picture)), cv2.LINE_AA)
 
 
 def _draw_upright(picture: np.ndarray, canvas: _SideCanvas, lowest: float) -> None:
     column = canvas.column(0.0)
-    cv2.line(picture, (column, 4), (column, canvas.row(lowest)), _LINE, 1, cv2.LINE_AA)
+    cv2.line(picture, (column, 4), (column, canvas.row(lowest)), _LINE, round(_strokes(picture)), cv2.LINE_AA)
 
 
 def _draw_photo_end(picture: np.ndarray, row: int) -> None:
     if not 0 <= row < len(picture):
         return
-    for start in range(0, picture.shape[1], 14):
-        cv2.line(picture, (start, row), (start + 7, row), _PHOTO_EDGE, 1, cv2.LINE_AA)
-    text_row = row - 5 if row > 16 else row + 14
-    cv2.putText(picture, "photo ends", (6, text_row), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _PHOTO_EDGE, 1, cv2.LINE_AA)
+    unit = _strokes(picture)
+    for start in range(0, picture.shape[1], round(14 * unit)):
+        cv2.line(picture, (start, row), (start + round(7 * unit), row), _PHOTO_EDGE, round(unit), cv2.LINE_AA)
+    _write(picture, "photo ends", (round(6 * unit), row + round((-5 if row > 16 * unit else 14) * unit)), _PHOTO_EDGE)
 
 
 def _draw_camera_arrow(picture: np.ndarray) -> None:
-    row = len(picture) - 9
-    cv2.arrowedLine(picture, (30, row), (6, row), _TEXT, 1, cv2.LINE_AA, tipLength=0.3)
-    cv2.putText(picture, "camera", (35, row + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.38, _TEXT, 1, cv2.LINE_AA)
+    unit, row = _strokes(picture), len(picture) - round(10 * _strokes(picture))
+    tail, head = (round(30 * unit), row), (round(6 * unit), row)
+    cv2.arrowedLine(picture, tail, head, _TEXT, round(unit), cv2.LINE_AA, tipLength=0.3)
+    _write(picture, "camera", (round(35 * unit), row + round(4 * unit)), _TEXT)

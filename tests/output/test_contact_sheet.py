@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smplifyx.output import SheetEntry, contact_sheet, draw_keypoints
+from smplifyx.output import SheetEntry, contact_sheet
 
 
 def _entry(color: int, keypoints: np.ndarray | None = None) -> SheetEntry:
@@ -40,14 +40,3 @@ def test_people_outside_the_photo_do_not_break_the_sheet() -> None:
 def test_empty_sheet_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         contact_sheet([])
-
-
-def test_keypoints_are_drawn_in_place_and_only_if_seen() -> None:
-    photo = np.zeros((100, 100, 3), np.uint8)
-    keypoints = np.zeros((135, 3))
-    keypoints[2] = [30, 40, 0.9]  # right shoulder
-    keypoints[5] = [70, 40, 0.01]  # left shoulder, too uncertain
-    keypoints[30] = [50, 80, 0.5]  # left hand
-    drawn = draw_keypoints(photo, keypoints)
-    assert drawn[40, 30, 0] > drawn[40, 30, 2] and drawn[80, 50, 2] > drawn[80, 50, 0]
-    assert not drawn[40, 60:].any() and not photo.any()
