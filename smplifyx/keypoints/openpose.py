@@ -112,18 +112,18 @@ def _people_list(path: Path) -> list[Any]:
     except (RecursionError, ValueError) as error:
         raise InputError(path, "cannot be parsed; expected the JSON that OpenPose writes") from error
     if not isinstance(content, dict):
-        raise InputError(path, f"holds a {_kind(content)}; expected an object with a list 'people'")
+        raise InputError(path, f"holds {_kind(content)}; expected an object with a list 'people'")
     if "people" not in content:
         raise InputError(path, "is missing; expected the list of people that OpenPose writes", "people")
     if not isinstance(content["people"], list):
-        raise InputError(path, f"is a {_kind(content['people'])}; expected a list", "people")
+        raise InputError(path, f"is {_kind(content['people'])}; expected a list", "people")
     return content["people"]
 
 
 def _read_person(path: Path, index: int, entry: object) -> PersonKeypoints:
     field = f"people[{index}]"
     if not isinstance(entry, dict):
-        raise InputError(path, f"is a {_kind(entry)}; expected an object with keypoint lists", field)
+        raise InputError(path, f"is {_kind(entry)}; expected an object with keypoint lists", field)
     reader = _ListReader(path, field, entry)
     parts = {
         "body": reader.read("pose_keypoints", tuple(BODY_LAYOUTS)),
@@ -167,7 +167,7 @@ class _ListReader:
             return None
         field = f"{self.field}.{key}"
         if not isinstance(values, list):
-            raise InputError(self.path, f"is a {_kind(values)}; expected a list of numbers", field)
+            raise InputError(self.path, f"is {_kind(values)}; expected a list of numbers", field)
         if len(values) not in [3 * n for n in n_points]:
             expected = ", or ".join(f"{3 * n} ({n} points)" for n in n_points)
             raise InputError(self.path, f"has {len(values)} numbers; expected {expected}", field)
@@ -189,7 +189,7 @@ class _ListReader:
 def _to_floats(path: Path, field: str, values: list[Any]) -> NDArray[np.float32]:
     for position, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
-            raise InputError(path, f"is a {_kind(value)}; expected a number", f"{field}[{position}]")
+            raise InputError(path, f"is {_kind(value)}; expected a number", f"{field}[{position}]")
     limit = float(np.finfo(np.float32).max)
     return np.array([np.nan if v is None or not abs(v) <= limit else v for v in values], np.float32)
 
@@ -255,5 +255,11 @@ def _gender_label(entry: dict[str, Any], warnings: list[str]) -> str | None:
 
 
 def _kind(value: object) -> str:
-    kinds: dict[type, str] = {dict: "object", list: "list", str: "text", bool: "truth value", type(None): "null"}
-    return kinds.get(type(value), "number")
+    kinds: dict[type, str] = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a truth value",
+        type(None): "null",
+    }
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
+
+from smplifyx.errors import InputError
+from smplifyx.keypoints.images import exif_focal_length_px, image_size, read_image
+
+# Each orientation as the operation on the stored pixels that turns them upright (EXIF 2.3, section 4.6.4).
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """Four differently coloured quarters, red, green, blue; smooth enough for JPEG."""
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:32, :48], picture[:32, 48:], picture[32:, :48] = (200, 40, 40), (40, 200, 40), (40, 40, 200)
+    return picture
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_photos_are_turned_upright(tmp_path: Path, picture: np.ndarray, orientation: int, ending: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"photo.{ending}"
+    Image.fromarray(picture).save(path, exif=exif, quality=95)
+    upright = UPRIGHT[orientation](picture)
+    read = read_image(path)
+    assert read.dtype == np.uint8 and read.shape == upright.shape
+    assert image_size(path) == (upright.shape[1], upright.shape[0])
+    difference = np.abs(read[:, :, ::-1].astype(int) - upright)
+    assert np.median(difference) <= 3
+
+
+def test_opencv_agrees_on_rotated_jpeg(tmp_path: Path, picture: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(picture).save(tmp_path / "a.jpg", exif=exif)
+    difference = cv2.imread(str(tmp_path / "a.jpg")).astype(int) - read_image(tmp_path / "a.jpg")
+    assert np.abs(difference).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "name", ["a.JPG", "a.jpeg", "a.png", "a.PNG", "a.bmp", "a.tiff", "a.webp", "a.ppm", "a.jp2", "a.hdr"]
+)
+def test_formats(tmp_path: Path, picture: np.ndarray, name: str) -> None:
+    data = picture.astype(np.float32) / 255 if name.endswith("hdr") else picture
+    path = tmp_path / name
+    path.write_bytes(cv2.imencode(path.suffix.lower(), data)[1].tobytes())
+    read = read_image(path)
+    assert read.shape == (64, 96, 3) and read.dtype == np.uint8
+    assert image_size(path) == (96, 64)
+    assert np.median(np.abs(read.astype(int) - picture)) <= 5
+
+
+@pytest.mark.parametrize("kind", ["grey", "grey16", "colour16", "alpha", "palette", "bilevel"])
+def test_all_become_8_bit_colour(tmp_path: Path, picture: np.ndarray, kind: str) -> None:
+    path = tmp_path / "a.png"
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    expected = np.repeat(grey[:, :, None], 3, axis=2)
+    if kind == "grey":
+        cv2.imwrite(str(path), grey)
+    elif kind == "grey16":
+        cv2.imwrite(str(path), grey.astype(np.uint16) * 257)
+    elif kind == "bilevel":
+        Image.fromarray(grey > 100).save(path)
+        expected = np.where(expected > 100, 255, 0)
+    else:
+        expected = picture
+        if kind == "colour16":
+            cv2.imwrite(str(path), picture.astype(np.uint16) * 257)
+        elif kind == "alpha":
+            cv2.imwrite(str(path), np.dstack([picture, np.full(picture.shape[:2], 9, np.uint8)]))
+        else:
+            Image.fromarray(picture[:, :, ::-1]).quantize(8).save(path)
+    np.testing.assert_allclose(read_image(path).astype(int), expected, atol=1)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("fraction", [0.0, 0.02, 0.6, 0.95])
+def test_files_cut_off_are_refused(tmp_path: Path, ending: str, fraction: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    path = tmp_path / f"a.{ending}"
+    data = cv2.imencode(f".{ending}", noise)[1].tobytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    for function in (read_image, image_size):
+        with pytest.raises(InputError) as caught:
+            function(path)
+        assert caught.value.path == path
+
+
+def test_absent_files_folders_and_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("<html>not found</html>")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("text.jpg", "folder.jpg", "absent.jpg"):
+        for function in (read_image, image_size):
+            with pytest.raises(InputError):
+                function(tmp_path / name)
+
+
+def save_with_exif(path: Path, size: tuple[int, int], tags: dict[int, object], orientation: int = 1) -> Path:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif.get_ifd(ExifTags.IFD.Exif).update(tags)
+    Image.new("RGB", size).save(path, exif=exif)
+    return path
+
+
+FILM, FOCAL = ExifTags.Base.FocalLengthIn35mmFilm, ExifTags.Base.FocalLength
+X_RESOLUTION, UNIT = ExifTags.Base.FocalPlaneXResolution, ExifTags.Base.FocalPlaneResolutionUnit
+WIDTH, HEIGHT = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_focal_length_on_film(tmp_path: Path, orientation: int) -> None:
+    # A picture of the film's own shape: 36 mm are 720 pixels.
+    path = save_with_exif(tmp_path / "a.jpg", (720, 480), {FILM: 50, WIDTH: 3600, HEIGHT: 2400}, orientation)
+    assert exif_focal_length_px(path) == pytest.approx(50 * 720 / 36, rel=1e-3)
+
+
+def test_focal_length_from_the_sensor(tmp_path: Path) -> None:
+    # 4000 pixels on a 36 mm sensor, 35 mm lens, then halved in size.
+    tags = {FOCAL: IFDRational(35), X_RESOLUTION: IFDRational(int(4000 / 36 * 2540), 100), UNIT: 2}
+    tags |= {WIDTH: 600, HEIGHT: 400}
+    path = save_with_exif(tmp_path / "a.jpg", (300, 200), tags)
+    assert exif_focal_length_px(path) == pytest.approx(35 * 4000 / 36 / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {FILM: 0},
+        {FILM: 1},
+        {FILM: 60000},
+        {FOCAL: IFDRational(35)},
+        {FOCAL: IFDRational(35), X_RESOLUTION: IFDRational(1, 0), UNIT: 2},
+        {FILM: 28, WIDTH: 4000, HEIGHT: 3000},
+    ],
+    ids=["none", "zero", "too short", "too long", "no sensor", "one over zero", "cropped"],
+)
+def test_no_focal_length(tmp_path: Path, tags: dict[int, object]) -> None:
+    assert exif_focal_length_px(save_with_exif(tmp_path / "a.jpg", (300, 200), tags)) is None
+
+
+def test_phone_photos_with_exif_rotation(real: Path) -> None:
+    for path in sorted((real / "smplify_xmc" / "images").iterdir()):
+        with Image.open(path) as stored:
+            assert stored.size == (4032, 3024)
+        assert image_size(path) == (3024, 4032)
+        assert read_image(path).shape == (4032, 3024, 3)
+        assert exif_focal_length_px(path) is None
