@@ -95,7 +95,7 @@ def minimize(
 
     Args:
         objective: called with the active rows only, in ascending order; see `Objective`.
-        x0: start points `[B, D]`, B may be 0; the floating-point type is kept.
+        x0: start points `[B, D]`, float32 or float64, B may be 0.
         options: limits and tolerances.
         initial_inverse_hessian: positive diagonal `[D]` or `[B, D]`, up to a factor a row: the guess from which the
             history builds, that is the square of each variable's natural scale.
@@ -103,9 +103,9 @@ def minimize(
     Raises:
         ValueError: a shape or type is not as above, or the diagonal is not positive.
     """
-    if x0.ndim != 2 or not x0.is_floating_point():
-        raise ValueError(f"x0 must be floating-point [B, D], got {x0.dtype} {list(x0.shape)}")
-    x0 = x0.detach()
+    if x0.ndim != 2 or x0.shape[1] == 0 or x0.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x0 must be float32 or float64 [B, D], got {x0.dtype} {list(x0.shape)}")
+    x0 = x0.detach().contiguous()
     diagonal = initial_inverse_hessian
     if diagonal is not None:
         diagonal = diagonal.detach().to(x0).expand_as(x0)
@@ -150,7 +150,7 @@ class _Run:
     def _evaluate(self, x: Tensor) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Gradient `[A, D]`, loss, slope along the direction and largest gradient component, `[A]` each."""
         loss, gradient = self._objective(x, self._device_rows)
-        loss, gradient = loss.detach(), gradient.detach()
+        loss, gradient = loss.detach(), gradient.detach().contiguous()
         if loss.shape != x.shape[:1] or gradient.shape != x.shape:
             raise ValueError(
                 f"the objective must return loss {list(x.shape[:1])} and gradient {list(x.shape)}, "
@@ -168,8 +168,8 @@ class _Run:
         self._status[self._largest <= self._options.gradient_tolerance] = Status.CONVERGED
         self._status[~(np.isfinite(self._loss) & np.isfinite(self._largest))] = Status.NON_FINITE
         self._apply_limits(np.ones(self.n_active, dtype=bool))
-        self._start_searches(self._status == Status.RUNNING)
         self._retire()
+        self._start_searches(np.ones(self.n_active, dtype=bool))
 
     def advance(self) -> None:
         """Evaluate the objective once, and let every row make of it what its phase asks for."""
@@ -188,14 +188,13 @@ class _Run:
             trial, gradient = self._select(settled, low, trial), self._select(settled, self._low_gradient, gradient)
             loss = np.where(settled, self._search.low_loss, loss)
             largest = np.where(settled, self._low_largest, largest)
-        if moved.any():
-            self._move(moved, trial, gradient, loss, largest)
-        if stuck.any():
-            self._handle_stuck(stuck, outcome.unresolved)
-        if ended.any() or moved.any():
-            self._apply_limits(ended | moved)
-            self._start_searches((moved | stuck) & (self._status == Status.RUNNING))
-            self._retire()
+        if not (moved | stuck).any():
+            return
+        self._move(moved, trial, gradient, loss, largest)
+        self._apply_limits(moved | stuck)
+        self._handle_stuck(stuck & (self._status == Status.RUNNING), outcome.unresolved)
+        self._start_searches((moved | stuck) & (self._status == Status.RUNNING))
+        self._retire()
 
     def _keep_low(self, improved: Mask, gradient: Tensor, largest: NDArray[np.float64]) -> None:
         if improved.any():

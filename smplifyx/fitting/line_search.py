@@ -21,8 +21,9 @@ _EXPAND_MIN, _EXPAND_DEFAULT, _EXPAND_MAX = 1.1, 4.0, 9.0
 _MARGIN, _RETREAT = 0.1, 0.25
 # An interval that keeps more than this share of its width over two trials is halved.
 _ENOUGH_SHRINKAGE = 0.66
-# The loss is taken to resolve differences of this many units in the last place.
-_RESOLUTION = 8.0
+# In units in the last place of the loss: differences too small to search for, and the expected decrease below which
+# a search without success means that rounding is all that is left.
+_RESOLUTION, _ROUNDING = 8.0, 1000.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SearchOutcome:
 
     accepted: the trial satisfies the strong Wolfe conditions.
     stopped: the search gave up; `StrongWolfeSearch.low_step` is its best step, 0 if none lowered the loss.
-    unresolved: of the stopped rows, those where no decrease larger than rounding was left to find.
+    unresolved: of the stopped rows, those where the direction promised no more than rounding from the start.
     improved: the trial became the best step so far, without ending the search.
     """
 
@@ -63,6 +64,7 @@ class StrongWolfeSearch:
         self._loss_0, self._slope_0 = np.zeros(n_rows), np.zeros(n_rows)
         self._low_step, self._low_loss, self._low_slope = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
         self._high_step, self._high_loss, self._high_slope = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
+        self._promise = np.zeros(n_rows)
         self._width, self._older_width = np.zeros(n_rows), np.zeros(n_rows)
         self._trials = np.zeros(n_rows, dtype=np.int64)
 
@@ -88,7 +90,7 @@ class StrongWolfeSearch:
             (self._loss_0, loss), (self._slope_0, slope), (self.step, step),
             (self._low_step, 0.0), (self._low_loss, loss), (self._low_slope, slope),
             (self._high_step, np.inf), (self._high_loss, np.inf), (self._high_slope, np.nan),
-            (self._width, np.inf), (self._older_width, np.inf), (self._trials, 0),
+            (self._width, np.inf), (self._older_width, np.inf), (self._trials, 0), (self._promise, -slope * step),
         ):  # fmt: skip
             np.copyto(target, value, where=mask)
 
@@ -100,19 +102,19 @@ class StrongWolfeSearch:
     def _advance(self, loss: Floats, slope: Floats) -> SearchOutcome:
         finite = np.isfinite(loss) & np.isfinite(slope)
         loss = np.where(finite, loss, np.inf)
-        resolution = self._epsilon * np.abs(self._loss_0)
+        resolution = self._epsilon * np.maximum(np.abs(self._loss_0), np.abs(self._low_loss))
 
         decrease = -self._armijo * self.step * self._slope_0
         decrease = np.where(decrease < resolution, 0.0, decrease)
-        good = finite & (loss <= self._loss_0 - decrease) & ((loss < self._low_loss) | (self._low_step == 0.0))
-        accepted = good & (np.abs(slope) <= -self._curvature * self._slope_0)
-        improved = good & ~accepted
+        lower = finite & (loss <= self._loss_0 - decrease)
+        accepted = lower & (np.abs(slope) <= -self._curvature * self._slope_0)
+        improved = lower & ~accepted & ((loss < self._low_loss) | (self._low_step == 0.0))
 
         previous = (self._low_step, self._low_loss, self._low_slope)
         turned = improved & (slope * (self._high_step - self._low_step) >= 0.0)
         trial = (self.step, loss, slope)
         self._high_step, self._high_loss, self._high_slope = (
-            np.where(good, np.where(turned, low, high), new)
+            np.where(improved, np.where(turned, low, high), new)
             for low, high, new in zip(
                 previous, (self._high_step, self._high_loss, self._high_slope), trial, strict=True
             )
@@ -123,11 +125,12 @@ class StrongWolfeSearch:
 
         self._trials += 1
         width = np.abs(self._high_step - self._low_step)
-        unresolved = np.abs(self._low_slope) * width <= _RESOLUTION * resolution
-        stopped = ~accepted & ((self._trials >= self._max_trials) | unresolved)
+        exhausted = np.abs(self._low_slope) * width <= _RESOLUTION * resolution
+        stopped = ~accepted & ((self._trials >= self._max_trials) | exhausted)
+        unresolved = stopped & (self._promise <= _ROUNDING * resolution)
         self.step = np.where(np.isinf(width), self._expanded(previous), self._zoomed(width))
         self._older_width, self._width = self._width, width
-        return SearchOutcome(accepted, stopped, stopped & unresolved, improved)
+        return SearchOutcome(accepted, stopped, unresolved, improved)
 
     def _expanded(self, previous: tuple[Floats, Floats, Floats]) -> Floats:
         """Next step `[A]` beyond the last one, extrapolated from it and the one before."""
