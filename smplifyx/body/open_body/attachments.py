@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from smplifyx.body.model_data import FloatArray, IntArray
 from smplifyx.body.open_body.face_contour import FaceContour, face_contour
+from smplifyx.body.open_body.skinning_weights import mirror_vertices
 from smplifyx.body.open_body.source import SourceMesh
 from smplifyx.body.skeleton import EXTRA_POINT_NAMES
 
@@ -111,7 +111,7 @@ def surface_attachments(source: SourceMesh, vertices: FloatArray | None = None) 
         source: the mesh; its own shape serves to find each vertex's mirror image.
         vertices: [V, 3] the upright body whose silhouette gives the contour, face to +z; the source's by default.
     """
-    mirror = mirrored_vertices(source.vertices)
+    mirror = mirror_vertices(source)
     extra = [_extra_point(source, mirror, name) for name in EXTRA_POINT_NAMES]
     landmarks = [_landmark(source, mirror, number) for number in range(_FIRST_LANDMARK, _END_LANDMARK)]
     contour: FaceContour = face_contour(source, source.vertices if vertices is None else vertices, mirror)
@@ -122,12 +122,6 @@ def surface_attachments(source: SourceMesh, vertices: FloatArray | None = None) 
         contour_faces=contour.faces,
         contour_barycentric=contour.barycentric,
     )
-
-
-def mirrored_vertices(vertices: FloatArray) -> IntArray:
-    """[V] the vertex on the other side (x -> -x) of a mesh [V, 3] that is symmetric up to rounding."""
-    _, nearest = cKDTree(vertices).query(vertices * [-1.0, 1.0, 1.0])
-    return np.asarray(nearest, dtype=np.int64)
 
 
 def _extra_point(source: SourceMesh, mirror: IntArray, name: str) -> int:
