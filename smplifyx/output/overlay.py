@@ -108,7 +108,12 @@ def side_view(
         renderer: draws the body.
         longest_side: limit of this picture and of the overlay, pixels; a larger one is drawn at a smaller scale.
         pixels_per_metre: scale instead of the overlay's.
+
+    Raises:
+        ValueError: the body has vertices that are not finite.
     """
+    if not np.isfinite(mesh.vertices).all():
+        raise ValueError("the body has vertices that are not finite")
     shown = camera.capped(longest_side)
     x, y, z = (np.asarray(mesh.vertices, np.float64) - pelvis).T
     turned = np.stack([z, y, -x], axis=1)
@@ -148,36 +153,45 @@ def _side_canvas(turned: np.ndarray, scale: float, longest_side: int) -> _SideCa
     return _SideCanvas(scale, (width / 2.0 - float(middle[0]), height / 2.0 - float(middle[1])), (width, height))
 
 
-def _strokes(picture: np.ndarray) -> float:
-    return max(1.0, len(picture) / _DRAWN_HEIGHT)
+def _unit(picture: np.ndarray) -> float:
+    """Pixels of this picture per pixel of the drawing that its lines and letters were made for."""
+    return len(picture) / _DRAWN_HEIGHT
+
+
+def _thickness(picture: np.ndarray, thickness: float) -> int:
+    return max(1, round(thickness * _unit(picture)))
 
 
 def _write(picture: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
-    unit = _strokes(picture)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * unit, color, round(unit), cv2.LINE_AA)
+    unit = _unit(picture)
+    cv2.putText(
+        picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * unit, color, _thickness(picture, 1), cv2.LINE_AA
+    )
 
 
 def _draw_ground(picture: np.ndarray, row: int) -> None:
     picture[row:] = (np.array(_BACKGROUND) * 0.94).astype(np.uint8)
-    cv2.line(picture, (0, row), (picture.shape[1] - 1, row), _LINE, round(2 * _strokes(picture)), cv2.LINE_AA)
+    cv2.line(picture, (0, row), (picture.shape[1] - 1, row), _LINE, _thickness(picture, 2), cv2.LINE_AA)
 
 
 def _draw_upright(picture: np.ndarray, canvas: _SideCanvas, lowest: float) -> None:
     column = canvas.column(0.0)
-    cv2.line(picture, (column, 4), (column, canvas.row(lowest)), _LINE, round(_strokes(picture)), cv2.LINE_AA)
+    cv2.line(picture, (column, 4), (column, canvas.row(lowest)), _LINE, _thickness(picture, 1), cv2.LINE_AA)
 
 
 def _draw_photo_end(picture: np.ndarray, row: int) -> None:
     if not 0 <= row < len(picture):
         return
-    unit = _strokes(picture)
-    for start in range(0, picture.shape[1], round(14 * unit)):
-        cv2.line(picture, (start, row), (start + round(7 * unit), row), _PHOTO_EDGE, round(unit), cv2.LINE_AA)
+    unit = _unit(picture)
+    for start in range(0, picture.shape[1], max(2, round(14 * unit))):
+        cv2.line(
+            picture, (start, row), (start + round(7 * unit), row), _PHOTO_EDGE, _thickness(picture, 1), cv2.LINE_AA
+        )
     _write(picture, "photo ends", (round(6 * unit), row + round((-5 if row > 16 * unit else 14) * unit)), _PHOTO_EDGE)
 
 
 def _draw_camera_arrow(picture: np.ndarray) -> None:
-    unit, row = _strokes(picture), len(picture) - round(10 * _strokes(picture))
+    unit, row = _unit(picture), len(picture) - round(10 * _unit(picture))
     tail, head = (round(30 * unit), row), (round(6 * unit), row)
-    cv2.arrowedLine(picture, tail, head, _TEXT, round(unit), cv2.LINE_AA, tipLength=0.3)
+    cv2.arrowedLine(picture, tail, head, _TEXT, _thickness(picture, 1), cv2.LINE_AA, tipLength=0.3)
     _write(picture, "camera", (round(35 * unit), row + round(4 * unit)), _TEXT)

@@ -97,6 +97,11 @@ def test_side_view_of_a_body_out_of_all_proportion_stays_within_the_limit() -> N
     assert max(picture.shape) <= 400
 
 
+def test_side_view_refuses_a_body_without_place() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        side_view(_box((1, 1, 1), PELVIS * np.nan), PELVIS, CAMERA, RENDERER)
+
+
 def test_side_view_marks_where_the_photo_ends() -> None:
     """With the lower half of the body below the photo, one dashed row appears."""
     inside, cut = _box((0.4, 0.8, 0.3), PELVIS), _box((0.4, 3.0, 0.3), PELVIS)

@@ -49,8 +49,8 @@ def test_small_sphere_lands_where_opencv_projects_it(renderer: BodyRenderer, cen
 
 def test_triangle_covers_the_pixels_that_opencv_fills(renderer: BodyRenderer) -> None:
     corners = np.array([[-0.5, -0.4, 3.0], [0.1, 0.5, 3.5], [0.7, -0.2, 2.5]])
-    for faces in ([[0, 1, 2], [0, 2, 1]],):  # both sides, so that one faces the camera
-        alpha = renderer.render([BodyMesh(corners, np.array(faces))], CAMERA)[..., 3]
+    both_sides = np.array([[0, 1, 2], [0, 2, 1]])  # one of them faces the camera
+    alpha = renderer.render([BodyMesh(corners, both_sides)], CAMERA)[..., 3]
     expected = np.zeros((480, 640), np.uint8)
     cv2.fillConvexPoly(expected, np.rint(_project(corners, CAMERA) * 256).astype(np.int32), 255, cv2.LINE_8, shift=8)
     differs = (alpha > 127) != (expected > 127)
@@ -121,19 +121,39 @@ def test_without_opengl_the_user_learns_what_to_install(monkeypatch: pytest.Monk
     assert note is not None and "libegl1" in note and "software" in note
 
 
-def test_import_needs_no_pyglet_and_leaves_numpy_and_the_users_platform_alone() -> None:
-    code = (
-        "import os, sys; sys.modules['pyglet'] = None; import numpy as np; had = hasattr(np, 'infty');"
-        "from smplifyx.output._pyrender import load_pyrender; assert 'pyrender' not in sys.modules;"
-        "p = load_pyrender(); assert hasattr(np, 'infty') == had; assert 'pyrender.viewer' not in sys.modules;"
-        "m = p.Mesh([p.Primitive(positions=np.eye(3, dtype=np.float32))]); assert m.bounds.shape == (2, 3);"
-        "print(os.environ['PYOPENGL_PLATFORM'])"
-    )
-    for platform in ("egl", None):
-        environment = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
-        environment |= {"PYOPENGL_PLATFORM": platform} if platform else {}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == "egl"
+def _run_python(code: str, platform: str | None) -> str:
+    environment = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
+    environment |= {"PYOPENGL_PLATFORM": platform} if platform else {}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_needs_no_pyglet_and_leaves_numpy_alone(gl_renderer: Renderer) -> None:
+    code = """
+import os, sys
+sys.modules["pyglet"] = None
+import numpy as np
+had = hasattr(np, "infty")
+from smplifyx.output._pyrender import load_pyrender
+assert "pyrender" not in sys.modules
+pyrender = load_pyrender()
+assert hasattr(np, "infty") == had and "pyrender.viewer" not in sys.modules
+mesh = pyrender.Mesh([pyrender.Primitive(positions=np.eye(3, dtype=np.float32))])
+assert mesh.bounds.tolist() == [[0, 0, 0], [1, 1, 1]]
+print(os.environ["PYOPENGL_PLATFORM"])
+"""
+    assert _run_python(code, None) == "egl"
+
+
+def test_the_users_platform_is_respected() -> None:
+    code = """
+import os
+from smplifyx.output import RenderUnavailable, Renderer
+try:
+    Renderer()
+except RenderUnavailable:
+    pass
+print(os.environ["PYOPENGL_PLATFORM"])
+"""
+    assert _run_python(code, "osmesa") == "osmesa"
