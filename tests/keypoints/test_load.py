@@ -76,7 +76,7 @@ def test_points_outside_the_image(folders: tuple[Path, Path], write_people: Writ
 
 
 def test_keypoints_of_another_size_are_refused(folders: tuple[Path, Path], write_people: Writer) -> None:
-    body = standing_person() * [4, 4, 1]
+    body = standing_person() * [2, 2, 1]
     write_people(body, name="good_keypoints.json")
     loaded = load_observations(*folders)
     assert loaded.observations == ()

@@ -33,6 +33,8 @@ LEFT_ARM = ["left_shoulder", "left_elbow", "left_wrist"]
 RIGHT_ARM = ["right_shoulder", "right_elbow", "right_wrist"]
 LEGS = ["left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle"]
 
+SHIN_AND_FOOT = ["left_knee", "left_ankle", "left_heel", "left_big_toe", "left_small_toe"]
+
 
 def test_largest_first_and_at_most_so_many() -> None:
     people = [person(0, 100), person(1, 300), person(2, 200)]
@@ -75,11 +77,18 @@ def test_doubtful_parts_stay_alone() -> None:
 
     moved, small, other_side = (replace(arm, keypoints=arm.keypoints.copy()) for _ in range(3))
     moved.keypoints[:25, 0] += 60 * (arm.keypoints[:25, 2] > 0)
-    small.keypoints[:, :2] = 100 + 0.3 * (small.keypoints[:, :2] - 100)
+    shoulder = whole.keypoints[BODY_KEYPOINT_NAMES.index("left_shoulder"), :2]
+    small.keypoints[:, :2] = shoulder + 0.3 * (small.keypoints[:, :2] - shoulder)
     mirror = split(whole, RIGHT_ARM, 1)[1].keypoints
     for left, right in zip(LEFT_ARM, RIGHT_ARM, strict=True):
         other_side.keypoints[BODY_KEYPOINT_NAMES.index(left)] = mirror[BODY_KEYPOINT_NAMES.index(right)]
-    assert is_merged(rest, arm)
+    without_shin, shin = split(whole, SHIN_AND_FOOT, 1)
+    doubled = replace(shin, keypoints=np.zeros_like(shin.keypoints))
+    for joint in ("knee", "ankle"):
+        right = whole.keypoints[BODY_KEYPOINT_NAMES.index(f"right_{joint}")]
+        doubled.keypoints[BODY_KEYPOINT_NAMES.index(f"left_{joint}")] = right
+    assert is_merged(rest, arm) and is_merged(without_shin, shin)
+    assert not is_merged(without_shin, doubled), "a second reading of the right shin"
     assert not is_merged(whole, arm), "the person has this arm"
     assert not is_merged(rest, moved), "too far away"
     assert not is_merged(rest, small), "another scale"
