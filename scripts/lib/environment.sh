@@ -2,7 +2,7 @@
 # Sets up what the scripts need: system libraries, a virtual environment, the package. To be sourced.
 #
 # SMPLIFYX_VENV    folder of the virtual environment (default: .venv in the repository)
-# SMPLIFYX_PYTHON  the Python that makes it (default: the first of python3.11 ... python3 that is 3.10 or later)
+# SMPLIFYX_PYTHON  the Python that makes it (default: the first of python3.11 ... python3 that is 3.11 or later)
 # SMPLIFYX_TORCH   what pip installs as torch, for example "torch==2.13.0 --index-url https://..."
 # SMPLIFYX_SYSTEM  "skip": leave the system's packages alone
 
@@ -21,13 +21,13 @@ die() {
 # Prints the Python to make the environment with.
 find_python() {
     local candidate
-    for candidate in ${SMPLIFYX_PYTHON:-python3.11 python3.12 python3.13 python3.10 python3}; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    for candidate in ${SMPLIFYX_PYTHON:-python3.11 python3.12 python3.13 python3}; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return
         fi
     done
-    die "no Python 3.10 or later found. On Debian and Ubuntu: apt-get install python3 python3-venv"
+    die "no Python 3.11 or later found. On Debian and Ubuntu: apt-get install python3.11 python3.11-venv"
 }
 
 # Prints those of the named Debian packages that are not installed.

@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SUCCESS
+    except OSError as error:  # a folder that cannot be written, a full disk
+        console.complain(error, with_traceback)
+        return WRONG_CALL
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -12,9 +12,9 @@ from smplifyx.errors import UsageError
 if TYPE_CHECKING:
     from smplifyx.body.model_data import BodyModelData
 
-_SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, MALE and FEMALE alike. With --models they
-are looked for in that folder alone, otherwise in the folders of $SMPLIFYX_MODELS, in ./models, in the user's cache, and
-at last in the package, which brings the open body."""
+_SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, MALE and FEMALE alike.
+With --models they are looked for in that folder alone, otherwise in the folders of $SMPLIFYX_MODELS, in ./models,
+in the user's cache, and at last in the package, which brings the open body."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -116,6 +116,7 @@ def _export(arguments: argparse.Namespace) -> int:
     for gender in [arguments.gender] if arguments.gender else GENDERS:
         data = load_body_model_data(find_body_model("smplx", gender, arguments.models), gender)
         path = arguments.directory / "smplx" / f"SMPLX_{gender.upper()}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_plain(data, path)
         console.say(str(path))
     return 0
