@@ -48,7 +48,10 @@ def main() -> None:
             writer.writerows(rows)
     if not arguments.summary:
         print(format_table(rows), end="\n\n")
-    print(format_table(summarise(rows)))
+    whole = [row for row in rows if "truncated" not in str(row["flags"])]
+    cut = [row for row in rows if "truncated" in str(row["flags"])]
+    for title, group in (("all", rows), ("whole people", whole), ("cut by the frame", cut)):
+        print(f"{title} ({len(group)})\n{format_table(summarise(group))}\n")
 
 
 if __name__ == "__main__":
