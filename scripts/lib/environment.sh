@@ -8,6 +8,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=${SMPLIFYX_VENV:-$ROOT/.venv}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
 CPU_WHEELS=https://download.pytorch.org/whl/cpu
 GRAPHICS_PACKAGES=(libegl1 libgl1 libgl1-mesa-dri) # OpenGL without a screen
 
@@ -80,7 +81,7 @@ install_torch() {
             "$wanted" 2>/dev/null; then
             return
         fi
-        say "$CPU_WHEELS does not answer; taking torch from pip's own index"
+        say "not to be had from $CPU_WHEELS; taking the build of pip's own index"
     fi
     "$pip" install -q -c "$ROOT/constraints.txt" "$wanted"
 }
