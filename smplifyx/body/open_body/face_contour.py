@@ -28,6 +28,8 @@ _MAX_YAW = 39
 _YAW_MARGIN, _YAW_SMOOTHING = 20, 5.0
 _SAMPLES_PER_PATH = 400
 
+_Edge = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class FaceContour:
@@ -104,56 +106,78 @@ def _evenly_spaced(line: FloatArray, count: int) -> FloatArray:
     return np.stack([np.interp(wanted, lengths, line[:, axis]) for axis in range(3)], axis=1)
 
 
+@dataclass(frozen=True)
+class _PlaneCut:
+    """Where a plane cuts the mesh; an edge is named by its two vertices, the smaller number first.
+
+    Attributes:
+        points: edge -> the point [3] where it is cut, and the fraction of the edge before it.
+        edges_of: triangle -> its two cut edges.
+        faces_at: edge -> the cut triangles that share it.
+    """
+
+    points: dict[_Edge, tuple[FloatArray, float]]
+    edges_of: dict[int, list[_Edge]]
+    faces_at: dict[_Edge, list[int]]
+
+    def next_edge(self, face: int, edge: _Edge) -> _Edge:
+        """The edge through which a line that enters a triangle leaves it."""
+        first, second = self.edges_of[face]
+        return second if edge == first else first
+
+
+def _cut(vertices: FloatArray, faces: IntArray, candidates: IntArray, distance: FloatArray) -> _PlaneCut:
+    """Cut the candidate triangles with the plane from which the vertices have these signed distances [V]."""
+    # Midline vertices lie on the chin's own plane: counted as one side, their edges are cut at their ends.
+    above = distance > -1e-9
+    n_above = above[faces[candidates]].sum(axis=1)
+    cut = _PlaneCut({}, {}, {})
+    for face in candidates[(n_above > 0) & (n_above < 3)].tolist():
+        a, b, c = sorted(faces[face].tolist())
+        cut.edges_of[face] = [edge for edge in ((a, b), (b, c), (a, c)) if above[edge[0]] != above[edge[1]]]
+        for edge in cut.edges_of[face]:
+            start, end = edge
+            fraction = float(np.clip(distance[start] / (distance[start] - distance[end]), 0.0, 1.0))
+            cut.points[edge] = ((1 - fraction) * vertices[start] + fraction * vertices[end], fraction)
+            cut.faces_at.setdefault(edge, []).append(face)
+    return cut
+
+
 def _path_forward(
     vertices: FloatArray, faces: IntArray, skin_faces: IntArray, start: FloatArray, axis_height: float
 ) -> _Path:
     """Walk over the skin from ``start`` forward, in the plane through ``start`` and the front-back axis."""
-    outward = np.array([start[0], start[1] - axis_height, 0.0])
+    axis = np.array([0.0, axis_height, 0.0])
+    outward = (start - axis) * [1.0, 1.0, 0.0]
     outward /= np.linalg.norm(outward)
     normal = np.array([-outward[1], outward[0], 0.0])
-    relative = vertices - [0.0, axis_height, 0.0]
-    distance, radius = relative @ normal, relative @ outward
-    # Midline vertices lie on the chin's plane: there they count as one side, whose edges are then cut at their ends.
-    above = distance > -1e-9 if abs(start[0]) < 1e-6 else distance > 0
-    candidates = skin_faces[np.any(radius[faces[skin_faces]] > 0, axis=1)]
-    n_above = above[faces[candidates]].sum(axis=1)
-    cut = candidates[(n_above > 0) & (n_above < 3)]
-    crossings: dict[int, list[tuple[int, int]]] = {}
-    by_edge: dict[tuple[int, int], list[int]] = {}
-    for face in cut:
-        corners = faces[face]
-        edges = [(int(a), int(b)) for a, b in zip(corners, np.roll(corners, -1), strict=True)]
-        crossings[int(face)] = [(min(e), max(e)) for e in edges if above[e[0]] != above[e[1]]]
-        for edge in crossings[int(face)]:
-            by_edge.setdefault(edge, []).append(int(face))
+    relative = vertices - axis
+    in_half_plane = skin_faces[np.any((relative @ outward)[faces[skin_faces]] > 0, axis=1)]
+    cut = _cut(vertices, faces, in_half_plane, relative @ normal)
 
-    def point(edge: tuple[int, int]) -> tuple[FloatArray, float]:
-        a, b = edge
-        t = float(np.clip(distance[a] / (distance[a] - distance[b]), 0.0, 1.0))
-        return (1 - t) * vertices[a] + t * vertices[b], t
-
-    edge = min(by_edge, key=lambda e: float(np.linalg.norm(point(e)[0] - start)))
-    onward = max(by_edge[edge], key=lambda f: max(point(e)[0][2] for e in crossings[f] if e != edge))
-    walked: list[tuple[int, FloatArray, FloatArray]] = []
-    points = [point(edge)[0]]
-    while True:
-        following = next(e for e in crossings[onward] if e != edge)
-        walked.append((onward, *(_weights(faces[onward], e, point(e)[1]) for e in (edge, following))))
-        points.append(point(following)[0])
-        ends = (points[-1] - [0.0, axis_height, 0.0]) @ outward < _AXIS_DISTANCE
-        neighbours = [f for f in by_edge[following] if f != onward]
-        if ends or not neighbours:
+    edge = min(cut.points, key=lambda candidate: float(np.linalg.norm(cut.points[candidate][0] - start)))
+    face = max(cut.faces_at[edge], key=lambda candidate: cut.points[cut.next_edge(candidate, edge)][0][2])
+    path_faces, path_edges = [face], [edge, cut.next_edge(face, edge)]
+    while (cut.points[path_edges[-1]][0] - axis) @ outward > _AXIS_DISTANCE:
+        onward = [other for other in cut.faces_at[path_edges[-1]] if other != path_faces[-1]]
+        if not onward:
             break
-        edge, onward = following, neighbours[0]
+        path_faces.append(onward[0])
+        path_edges.append(cut.next_edge(onward[0], path_edges[-1]))
     return _Path(
-        np.array([w[0] for w in walked]), np.array([w[1] for w in walked]), np.array([w[2] for w in walked]),
-        np.array(points),
-    )  # fmt: skip
+        faces=np.array(path_faces),
+        entry=_edge_weights(faces, path_faces, path_edges[:-1], cut),
+        exit=_edge_weights(faces, path_faces, path_edges[1:], cut),
+        points=np.array([cut.points[e][0] for e in path_edges]),
+    )
 
 
-def _weights(corners: IntArray, edge: tuple[int, int], t: float) -> FloatArray:
-    """Barycentric coordinates of the point a fraction ``t`` along an edge of a triangle."""
-    return np.where(corners == edge[0], 1 - t, 0.0) + np.where(corners == edge[1], t, 0.0)
+def _edge_weights(faces: IntArray, path_faces: list[int], edges: list[_Edge], cut: _PlaneCut) -> FloatArray:
+    """[K, 3] barycentric coordinates, in the K triangles of a path, of the cuts of their edges."""
+    corners = faces[path_faces]
+    starts, ends = np.array(edges).T[:, :, None]
+    fractions = np.array([cut.points[edge][1] for edge in edges])[:, None]
+    return np.where(corners == starts, 1 - fractions, 0.0) + np.where(corners == ends, fractions, 0.0)
 
 
 def _outermost_positions(path: _Path, outward: FloatArray) -> FloatArray:

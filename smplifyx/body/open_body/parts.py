@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from smplifyx.body.model_data import FloatArray, IntArray
 
 #: Triangles closer than this in the rest pose count as touching (metres).
-TOUCHING_DISTANCE = 1e-3
+TOUCHING_DISTANCE = 2e-3
 
 _EDGES = ((0, 1), (1, 2), (2, 0))
 _TINY = 1e-12
@@ -94,7 +94,10 @@ def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _segment_distances(p: FloatArray, p_end: FloatArray, q: FloatArray, q_end: FloatArray) -> FloatArray:
-    """[N] distance of the segments p..p_end and q..q_end, all [N, 3] (Ericson, Real-Time Collision Detection, 5.1.9)."""
+    """[N] distance of the segments p..p_end and q..q_end, all [N, 3].
+
+    Closest points of two segments as in Ericson, Real-Time Collision Detection, section 5.1.9.
+    """
     u, v, w = p_end - p, q_end - q, p - q
     uu, vv, uv, uw, vw = _dot(u, u), _dot(v, v), _dot(u, v), _dot(u, w), _dot(v, w)
     denominator = uu * vv - uv * uv
