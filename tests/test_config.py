@@ -207,6 +207,16 @@ def test_paper_configuration_has_the_published_numbers():
         assert stage.eye_pose == 0.0
 
 
+@pytest.mark.parametrize("section", ["camera", "objective", "starts", "priors", "optimizer"])
+def test_paper_configuration_says_everything_about_the_procedure(section):
+    """What is new in our procedure must not slip into the paper's by its default."""
+    said = yaml.safe_load((SHIPPED_CONFIGS / "fit_smplx_paper.yaml").read_text())
+    without_effect = {"fallback_focal_factor", "calibration", "keep_after_stage"}  # one start, a known focal length
+    names = {field.name for field in dataclasses.fields(getattr(Config(), section))}
+    assert names - without_effect == set(said[section])
+    assert all({"max_iterations", "tolerance"} | set(stage) >= set(vars(Stage())) for stage in said["stages"])
+
+
 def test_configurations_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().run.seed = 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from tqdm import tqdm
@@ -22,6 +23,8 @@ from smplifyx.keypoints import Loaded, Observation, PersonSelection, load_pairs,
 from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
 from smplifyx.output import OutputLayout, SummaryRow, open_renderer, update_summary
 from smplifyx.output.atomic import write_text
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -58,7 +61,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     loaded = _load(config, images, keypoints)
     for failure in loaded.failures:
         tally.failed(str(failure))
-    _tell_skipped(loaded, config.run.verbose)
+    _tell_oddities(loaded, config.run.verbose)
     writer = _writer(config, output)
     _write_config(config, images, keypoints, writer.layout.config_path)
     todo = [one for one in loaded.observations if config.output.overwrite or not writer.is_done(one)]
@@ -98,13 +101,22 @@ def _selection(config: InputConfig) -> PersonSelection:
     return PersonSelection(max_persons=config.max_persons, min_keypoints=config.min_keypoints)
 
 
-def _tell_skipped(loaded: Loaded, verbose: bool) -> None:
-    if not loaded.skipped:
-        return
-    console.note(f"{len(loaded.skipped)} left out{'' if verbose else ' (--verbose names them)'}")
-    for one in loaded.skipped if verbose else ():
-        person = "" if one.person_index is None else f", person {one.person_index}"
-        console.note(f"left out: {one.path}{person}: {one.reason}")
+def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
+    """What was left out, and what was odd about what was taken: numbers, or names if verbose."""
+    left_out = [
+        f"left out: {one.path}{'' if one.person_index is None else f', person {one.person_index}'}: {one.reason}"
+        for one in loaded.skipped
+    ]
+    odd = [
+        f"odd: {one.keypoint_path}, person {one.person_index}: {warning}"
+        for one in loaded.observations
+        for warning in one.warnings
+    ]
+    if verbose:
+        for line in (*left_out, *odd):
+            console.note(line)
+    elif left_out or odd:
+        console.note(f"{len(left_out)} left out, {len(odd)} oddities of the input (--verbose names them)")
 
 
 def _writer(config: Config, output: Path) -> PersonWriter:
@@ -126,10 +138,10 @@ def _write_config(config: Config, images: Path, keypoints: Path, path: Path) -> 
 def _fit_all(
     observations: Sequence[Observation], config: Config, device: torch.device, writer: PersonWriter, tally: Tally
 ) -> None:
-    calibration = read_calibration(Path(config.camera.calibration)) if config.camera.calibration else {}
+    calibration = _needed(read_calibration, Path(config.camera.calibration)) if config.camera.calibration else {}
     with tqdm(total=len(observations), unit="person", disable=not sys.stderr.isatty()) as bar:
         for model_file, gender, group in _by_body_model(observations, config):
-            fitter = Fitter(load_body_model_data(model_file, gender), config, device)
+            fitter = Fitter(_needed(load_body_model_data, model_file, gender), config, device)
             for batch in _batches(group, config.run.batch_size):
                 cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
                 results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
@@ -165,13 +177,17 @@ def _by_body_model(
         wanted = config.body.gender
         gender = (one.gender_label or "neutral") if wanted == "auto" else wanted
         groups.setdefault(gender, []).append(one)
-    return [(_model_file(config, gender), gender, group) for gender, group in sorted(groups.items())]
+    return [
+        (_needed(find_body_model, config.body.model, gender, config.body.models_dir), gender, group)
+        for gender, group in sorted(groups.items())
+    ]
 
 
-def _model_file(config: Config, gender: str) -> Path:
+def _needed(read: Callable[..., T], *arguments: object) -> T:
+    """Reads a file without which nobody can be fitted; if it is unusable, the call is wrong."""
     try:
-        return find_body_model(config.body.model, gender, config.body.models_dir)
-    except InputError as error:  # nobody can be fitted without it
+        return read(*arguments)
+    except InputError as error:
         raise UsageError(str(error)) from error
 
 

@@ -1,0 +1,180 @@
+"""``smplifyx fit`` from folder to folder, with few iterations: what is written, skipped, named and returned."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from smplifyx.cli.main import main
+from smplifyx.output import load_result, read_summary
+
+#: A standing person in OpenPose's BODY_25 order, pixels of an image of 200 x 300.
+STANDING = [
+    (100, 40), (100, 65), (78, 65), (70, 100), (68, 132), (122, 65), (130, 100), (132, 132), (100, 140), (88, 140),
+    (87, 195), (87, 250), (112, 140), (113, 195), (113, 250), (96, 36), (104, 36), (90, 40), (110, 40), (116, 260),
+    (120, 258), (111, 254), (84, 260), (80, 258), (89, 254),
+]  # fmt: skip
+QUICK = ("--optimizer.max_iterations", "2", "--threads", "1", "--device", "cpu", "--no-mesh", "--no-render")
+
+
+def person(shift=0.0):
+    return {"pose_keypoints_2d": [float(number) for x, y in STANDING for number in (x + shift, y, 0.9)]}
+
+
+class Folders:
+    """A folder of photos and one of keypoints."""
+
+    def __init__(self, root):
+        self.images, self.keypoints, self.output = root / "images", root / "keypoints", root / "output"
+        self.images.mkdir()
+        self.keypoints.mkdir()
+
+    def add(self, stem, people):
+        cv2.imwrite(str(self.images / f"{stem}.png"), np.full((300, 200, 3), 200, np.uint8))
+        self.add_keypoints(stem, json.dumps({"version": 1.3, "people": people}))
+
+    def add_keypoints(self, stem, text):
+        (self.keypoints / f"{stem}_keypoints.json").write_text(text)
+
+    def argv(self, *options):
+        folders = ("--images", self.images, "--keypoints", self.keypoints, "--output", self.output)
+        return ["fit", *map(str, folders), *options]
+
+    def fit(self, *options):
+        return main(self.argv(*QUICK, *options))
+
+    def results(self):
+        return sorted(str(path.relative_to(self.output / "results")) for path in self.output.glob("results/*/*.npz"))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return Folders(tmp_path)
+
+
+def test_everybody_fitted(folders, capsys):
+    folders.add("one", [person()])
+    folders.add("two", [person(-30), person(30)])
+    assert folders.fit() == 0
+    assert folders.results() == ["one/000.npz", "two/000.npz", "two/001.npz"]
+    result = load_result(folders.output / "results" / "one" / "000.npz")
+    assert result.body_pose.shape == (63,)
+    assert result.image_size.tolist() == [200, 300]
+    assert [(row.stem, row.person, row.status) for row in read_summary(folders.output / "summary.csv")] == [
+        ("one", 0, "ok"), ("two", 0, "ok"), ("two", 1, "ok"),
+    ]  # fmt: skip
+    assert "3 people fitted, 0 inputs failed" in capsys.readouterr().out
+
+
+def test_bad_inputs_are_named_and_the_rest_is_written(folders, capsys):
+    folders.add("good", [person()])
+    folders.add("broken", [])
+    folders.add_keypoints("broken", '{"people": [')
+    folders.add("alone", [])
+    (folders.keypoints / "alone_keypoints.json").unlink()
+    folders.add("empty", [])
+    assert folders.fit("--verbose") == 1
+    assert folders.results() == ["good/000.npz"]
+    errors = capsys.readouterr().err
+    assert "failed: " in errors
+    assert "broken_keypoints.json" in errors
+    assert "alone.png" in errors
+    assert "left out: " in errors
+    assert "empty_keypoints.json" in errors
+    assert "Traceback" not in errors
+
+
+def test_all_inputs_failed_is_no_wrong_call(folders):
+    folders.add("broken", [])
+    folders.add_keypoints("broken", "no json")
+    assert folders.fit() == 1
+
+
+def test_finished_people_are_left_alone_unless_told_otherwise(folders, capsys):
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    path = folders.output / "results" / "one" / "000.npz"
+    first = path.stat().st_mtime_ns
+    assert folders.fit() == 0
+    assert path.stat().st_mtime_ns == first
+    assert "have a result already" in capsys.readouterr().err
+    assert folders.fit("--overwrite") == 0
+    assert path.stat().st_mtime_ns > first
+
+
+def test_written_configuration_runs_again(folders, tmp_path):
+    folders.add("one", [person()])
+    assert folders.fit("--stages.0.shape", "77") == 0
+    written = yaml.safe_load((folders.output / "config.yaml").read_text())
+    assert written["stages"][0]["shape"] == 77.0
+    assert Path(written["input"]["images"]).is_absolute()
+    first = load_result(folders.output / "results" / "one" / "000.npz")
+    again = tmp_path / "again"
+    assert main(["fit", "--config", str(folders.output / "config.yaml"), "--output", str(again)]) == 0
+    second = load_result(again / "results" / "one" / "000.npz")
+    assert second.loss == first.loss
+    np.testing.assert_array_equal(second.body_pose, first.body_pose)
+
+
+def test_shards_share_the_photos_out(folders):
+    for stem in ("a", "b", "c"):
+        folders.add(stem, [person()])
+    assert folders.fit("--num-shards", "2", "--shard-index", "1") == 0
+    assert folders.results() == ["b/000.npz"]
+    assert folders.fit("--num-shards", "2", "--shard-index", "0") == 0
+    assert folders.results() == ["a/000.npz", "b/000.npz", "c/000.npz"]
+    assert len(read_summary(folders.output / "summary.csv")) == 3
+
+
+def test_mesh_pictures_and_pickle_on_request(folders):
+    folders.add("one", [person()])
+    options = ("--optimizer.max_iterations", "2", "--threads", "1", "--device", "cpu", "--save-pkl")
+    assert main(folders.argv(*options, "--mesh-format", "ply")) == 0
+    for name in (
+        "meshes/one/000.ply",
+        "images/one/000/overlay.png",
+        "images/one/000/side_view.png",
+        "results/one/000.pkl",
+    ):
+        assert (folders.output / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--models", "/nowhere"),
+        ("--gender", "female", "--models", "."),
+        ("--config", "/nowhere.yaml"),
+        ("--calibration", "/nowhere"),
+    ],
+)
+def test_what_stops_everybody_is_a_wrong_call(folders, options):
+    folders.add("one", [person()])
+    assert folders.fit(*options) == 2
+
+
+def test_interrupted_run_says_what_is_finished_and_goes_on(folders):
+    for number in range(6):
+        folders.add(f"photo{number}", [person()])
+    program = Path(sys.executable).with_name("smplifyx")
+    call = [str(program), *folders.argv("--threads", "1", "--batch-size", "1", "--no-mesh", "--no-render")]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        limit = time.monotonic() + 120
+        while not folders.results() and time.monotonic() < limit:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    finished = folders.results()
+    assert 0 < len(finished) < 6
+    assert "of 6 people are finished" in errors
+    assert "Traceback" not in errors
+    assert folders.fit() == 0
+    assert len(folders.results()) == 6
