@@ -59,6 +59,9 @@ class ObjectiveConfig:
     )
     rho: float = setting(100.0, "scale of the robust keypoint error, in those units", above=0)
     joints_to_ignore: tuple[int, ...] = setting((), "canonical keypoints without a say", minimum=0, maximum=134)
+    upright: float = setting(
+        75.0, "holds the trunk upright towards the camera, which one photo hardly shows", minimum=0
+    )
     bending: float = setting(3.17, "bending term of elbows and knees, relative to the body-pose weight", minimum=0)
 
 
@@ -79,8 +82,8 @@ class StartsConfig:
 class Stage:
     """The weights of one stage. Weights of priors are squared in the objective, as in the paper's tables."""
 
-    body_pose: float = setting(4.78, "body-pose prior", minimum=0)
-    shape: float = setting(5.0, "shape coefficients", minimum=0)
+    body_pose: float = setting(10.0, "body-pose prior", minimum=0)
+    shape: float = setting(10.0, "shape coefficients", minimum=0)
     expression: float = setting(5.0, "expression coefficients", minimum=0)
     hand_pose: float = setting(4.78, "hand poses", minimum=0)
     jaw_pose: tuple[float, float, float] = setting((47.8, 478.0, 478.0), "jaw rotation, by axis", minimum=0)
@@ -92,7 +95,8 @@ class Stage:
     tolerance: float | None = setting(None, "null: optimizer.tolerance", minimum=0)
 
 
-def _paper_stages() -> tuple[Stage, ...]:
+def _default_stages() -> tuple[Stage, ...]:
+    """The paper's annealing with weights for our body and priors: less trust in the keypoints at the end."""
     early_jaw = (4040.0, 40400.0, 40400.0)
     return (
         Stage(body_pose=404.0, shape=100.0, expression=100.0, hand_pose=404.0, jaw_pose=early_jaw, eye_pose=404.0),
@@ -109,7 +113,7 @@ class OptimizerConfig:
     """The batched L-BFGS."""
 
     max_iterations: int = setting(100, "at most so many a stage", minimum=1)
-    tolerance: float = setting(1e-6, "a person is done when the loss falls by less than this fraction", minimum=0)
+    tolerance: float = setting(1e-4, "a person is done when the loss falls by less than this fraction", minimum=0)
     gradient_tolerance: float = setting(1e-9, "a person is done when no gradient entry is larger", minimum=0)
     history_size: int = setting(20, "pairs of steps and gradients kept", minimum=1)
 
@@ -159,7 +163,7 @@ class Config:
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     starts: StartsConfig = field(default_factory=StartsConfig)
-    stages: tuple[Stage, ...] = setting(_paper_stages(), "weights, stage by stage; a prior's weight is squared")
+    stages: tuple[Stage, ...] = setting(_default_stages(), "weights, stage by stage; a prior's weight is squared")
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     collision: CollisionConfig = field(default_factory=CollisionConfig)
     output: OutputConfig = field(default_factory=OutputConfig)

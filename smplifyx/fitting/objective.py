@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.keypoint_regressor import KeypointRegressor
 from smplifyx.config import Stage
@@ -52,6 +53,38 @@ class ReprojectionTerm:
     rho: float | None
 
 
+@dataclass(frozen=True)
+class PriorFactors:
+    """Weights that all stages share.
+
+    Attributes:
+        bending: factor of the joint-limit term, relative to the stage's body-pose weight.
+        upright: weight, before squaring, of the trunk's tilt towards or away from the camera.
+    """
+
+    bending: float = 0.0
+    upright: float = 0.0
+
+
+#: Sine of the tilt beyond which a trunk is simply not upright, and the prior lets go.
+_LARGE_TILT = 0.35
+_PELVIS, _NECK = skeleton.joint_index("pelvis"), skeleton.joint_index("neck")
+
+
+def tilt_energy(joints: Tensor) -> Tensor:
+    """Robust squared sine [B] of the angle between the trunk and the image plane.
+
+    A trunk that leans towards the camera looks the same as one that leans back or stands, only shorter; people who
+    are photographed mostly hold it upright, and cameras are mostly held level.
+
+    Args:
+        joints: [B, J, 3] in the camera frame.
+    """
+    trunk = joints[:, _NECK] - joints[:, _PELVIS]
+    sine = trunk[:, 2] / trunk.norm(dim=1)
+    return geman_mcclure(sine.square(), _LARGE_TILT)
+
+
 class StageObjective:
     """Reprojection and priors of one stage as a function of the free parameters.
 
@@ -63,7 +96,7 @@ class StageObjective:
         view: the restricted body and its keypoints.
         reprojection: the data term.
         stage: weights of the priors; None leaves them out.
-        bending: factor of the joint-limit term.
+        factors: weights that all stages share.
         evidence: observations, one row a person.
         frame: what the relative parameters are relative to.
         base: [B, D] all parameters.
@@ -77,7 +110,7 @@ class StageObjective:
         view: KeypointView,
         reprojection: ReprojectionTerm,
         stage: Stage | None,
-        bending: float,
+        factors: PriorFactors,
         evidence: Evidence,
         frame: RowFrame,
         base: Tensor,
@@ -88,7 +121,7 @@ class StageObjective:
         self._view = view
         self._reprojection = reprojection
         self._stage = stage
-        self._bending = bending
+        self._factors = factors
         self._evidence = evidence
         self._frame = frame
         self._base = base
@@ -124,6 +157,8 @@ class StageObjective:
             loss = loss + (self._depth_weight * depth) ** 2
         if self._stage is not None:
             loss = loss + self._prior_loss(self._stage, groups, posed)
+        if self._factors.upright:
+            loss = loss + self._factors.upright**2 * tilt_energy(output.joints)
         return loss
 
     def _reprojection_loss(self, points: Tensor, evidence: Evidence) -> Tensor:
@@ -141,7 +176,7 @@ class StageObjective:
         jaw = groups["jaw_pose"] * groups["jaw_pose"].new_tensor(stage.jaw_pose)
         return (
             stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"])
-            + self._bending * stage.body_pose * hinge_energy(posed.body_pose)
+            + self._factors.bending * stage.body_pose * hinge_energy(posed.body_pose)
             + stage.shape**2 * groups["betas"].square().sum(1)
             + stage.expression**2 * groups["expression"].square().sum(1)
             + stage.hand_pose**2 * hands

@@ -13,6 +13,20 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.priors import BodyPosePrior
 
+#: How far each group's parameters typically move: puts them on one footing for the optimiser.
+_NATURAL_SCALES = {
+    "translation": 0.05,
+    "global_orient": 0.25,
+    "body_pose": 1.0,
+    "betas": 2.0,
+    "expression": 2.0,
+    "left_hand": 0.5,
+    "right_hand": 0.5,
+    "jaw_pose": 0.2,
+    "leye_pose": 0.2,
+    "reye_pose": 0.2,
+}
+
 
 class ParameterLayout:
     """Where each group of parameters lies in a row of x [B, D].
@@ -45,6 +59,10 @@ class ParameterLayout:
         """Columns [n] of the named groups, ascending."""
         columns = [torch.arange(self.slices[name].start, self.slices[name].stop) for name in names]
         return torch.cat(columns).sort().values
+
+    def natural_scales(self) -> Tensor:
+        """Typical change [D] of each parameter; its square is a first guess at the inverse Hessian's diagonal."""
+        return torch.cat([torch.full((size,), _NATURAL_SCALES[name]) for name, size in self.sizes.items()])
 
     def split(self, x: Tensor) -> dict[str, Tensor]:
         """Views of x [B, D] by group."""

@@ -22,7 +22,7 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.config import Config, Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.lbfgs import LBFGSOptions, Status, minimize
-from smplifyx.fitting.objective import KeypointView, ReprojectionTerm, StageObjective
+from smplifyx.fitting.objective import KeypointView, PriorFactors, ReprojectionTerm, StageObjective
 from smplifyx.fitting.parameters import BodyParameters, RowFrame
 
 _BODY = tuple(range(BODY_KEYPOINTS.stop))
@@ -100,7 +100,7 @@ class Problem:
             self.body_view,
             ReprojectionTerm(weights, None),
             None,
-            0.0,
+            PriorFactors(),
             evidence,
             rows.frame,
             rows.x,
@@ -118,7 +118,7 @@ class Problem:
             view,
             ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], self.config.objective.rho),
             stage,
-            self.config.objective.bending,
+            PriorFactors(self.config.objective.bending, self.config.objective.upright),
             rows.evidence,
             rows.frame,
             rows.x,
@@ -137,7 +137,8 @@ class Problem:
             ),
             gradient_tolerance=optimizer.gradient_tolerance,
         )
-        result = minimize(objective, rows.x[:, free], options)
+        scales = self.parameters.layout.natural_scales().to(rows.x)[free]
+        result = minimize(objective, rows.x[:, free], options, initial_inverse_hessian=scales.square())
         rows.x = rows.x.index_copy(1, free, result.x)
         rows.loss = result.loss
         rows.status = result.status

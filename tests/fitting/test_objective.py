@@ -10,7 +10,7 @@ from smplifyx.body.body_model import BodyModel
 from smplifyx.config import Config, Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.initialization import facing_camera
-from smplifyx.fitting.objective import ReprojectionTerm, StageObjective, geman_mcclure
+from smplifyx.fitting.objective import PriorFactors, ReprojectionTerm, StageObjective, geman_mcclure
 from smplifyx.fitting.parameters import BodyParameters, RowFrame
 from smplifyx.fitting.problem import Problem
 from smplifyx.priors import make_body_pose_prior
@@ -26,7 +26,9 @@ def _problem() -> Problem:
     return Problem(data, parameters, BodyModel.from_data(data, _DTYPE), Config(), torch.device("cpu"))
 
 
-def _objective(problem: Problem, n_rows: int = 3, stage: Stage | None = None, **evidence_changes) -> StageObjective:
+def _objective(
+    problem: Problem, n_rows: int = 3, stage: Stage | None = None, upright: float = 75.0, **evidence_changes
+) -> StageObjective:
     generator = torch.Generator().manual_seed(3)
 
     def random(*shape: int) -> torch.Tensor:
@@ -48,7 +50,7 @@ def _objective(problem: Problem, n_rows: int = 3, stage: Stage | None = None, **
         problem.full_view,
         ReprojectionTerm(1.0 + random(135), 100.0),
         stage or Stage(),
-        3.17,
+        PriorFactors(bending=3.17, upright=upright),
         evidence,
         RowFrame(facing_camera(angles[0], angles[1]), torch.tensor([[0.1, 0.2, 4.0]] * n_rows, dtype=_DTYPE)),
         0.1 * random(n_rows, layout.n_parameters),
@@ -87,7 +89,7 @@ def test_priors_have_the_weights_of_the_paper():
     problem = _problem()
     layout = problem.parameters.layout
     stage = Stage(body_pose=2.0, shape=3.0, expression=5.0, hand_pose=7.0, jaw_pose=(1.0, 2.0, 3.0), eye_pose=11.0)
-    objective = _objective(problem, stage=stage, confidence=torch.zeros(3, 135, dtype=_DTYPE))
+    objective = _objective(problem, stage=stage, upright=0.0, confidence=torch.zeros(3, 135, dtype=_DTYPE))
     zero = torch.zeros(3, layout.n_parameters, dtype=_DTYPE)
     base = objective.loss(zero, torch.arange(3))
     expected = {"betas": 9.0, "expression": 25.0, "left_hand": 49.0, "right_hand": 49.0, "leye_pose": 121.0}
