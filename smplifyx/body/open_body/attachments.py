@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smplifyx.body.model_data import FloatArray, IntArray
-from smplifyx.body.open_body.face_contour import FaceContour, face_contour
+from smplifyx.body.open_body.face_contour import face_contour
 from smplifyx.body.open_body.skinning_weights import mirror_vertices
 from smplifyx.body.open_body.source import SourceMesh
 from smplifyx.body.skeleton import EXTRA_POINT_NAMES
@@ -108,13 +108,14 @@ def surface_attachments(source: SourceMesh, vertices: FloatArray | None = None) 
     """Pick the extra points, the landmarks and the contour of the face.
 
     Args:
-        source: the mesh; its own shape serves to find each vertex's mirror image.
-        vertices: [V, 3] the upright body whose silhouette gives the contour, face to +z; the source's by default.
+        source: the mesh.
+        vertices: [V, 3] the upright, symmetric body whose silhouette gives the contour, face to +z; by default the
+            source's own shape, whose silhouette is some 3 mm off the mean adult's.
     """
     mirror = mirror_vertices(source)
     extra = [_extra_point(source, mirror, name) for name in EXTRA_POINT_NAMES]
     landmarks = [_landmark(source, mirror, number) for number in range(_FIRST_LANDMARK, _END_LANDMARK)]
-    contour: FaceContour = face_contour(source, source.vertices if vertices is None else vertices, mirror)
+    contour = face_contour(source, source.vertices if vertices is None else vertices, mirror)
     return SurfaceAttachments(
         extra_point_vertices=np.array(extra, dtype=np.int64),
         landmark_faces=np.array([face for face, _ in landmarks], dtype=np.int64),

@@ -20,7 +20,6 @@ _CLOSING = np.array([-12.0, 2.0, 19.0, 12.0])
 #: Knuckle bending at which the fingers have closed ranks.
 _CLOSED_KNUCKLE = 80.0
 
-N_ANGLES = 21
 _FINGER_LIMITS = ((-25.0, 25.0), (-25.0, 95.0), (-5.0, 110.0), (-5.0, 80.0))
 _THUMB_LIMITS = ((-30.0, 60.0), (-40.0, 35.0), (-30.0, 60.0), (-15.0, 65.0), (-20.0, 85.0))
 #: Smallest and largest joint angles of a healthy hand, degrees.
