@@ -151,7 +151,7 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
     """Write SMPL-X's dense layout in float32, which other SMPL-X code loads.
 
     Extra keys carry what such code knows by vertex number of the licensed mesh: ``extra_point_vertices``,
-    ``part_labels``, ``rest_contact_pairs``, ``model_name``, ``gender``, ``license``.
+    ``part_labels``, ``rest_contact_pairs``, ``model_name``, ``gender``, ``license``. Missing folders are made.
     """
     posedirs = data.posedirs if data.pose_projection is None else data.posedirs @ data.pose_projection
     arrays: dict[str, Any] = {
@@ -179,4 +179,5 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
     }
     arrays = {key: value for key, value in arrays.items() if value is not None}
     floating = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype.kind == "f"}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     save_npz(path, {**arrays, **floating})

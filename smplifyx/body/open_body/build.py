@@ -11,9 +11,9 @@ import numpy as np
 
 from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.model_files import write_compact
-from smplifyx.body.open_body.attachments import surface_attachments
+from smplifyx.body.open_body.attachments import SurfaceAttachments, surface_attachments
 from smplifyx.body.open_body.expression import fit_expression_space
-from smplifyx.body.open_body.hands import left_hand_pose_space, mirror_hand
+from smplifyx.body.open_body.hands import left_hand_pose_space, mirror_hand_pose
 from smplifyx.body.open_body.joint_regressor import RegressionTargets, fit_joint_regressor
 from smplifyx.body.open_body.joints import joint_locations
 from smplifyx.body.open_body.parts import part_labels, rest_contact_pairs
@@ -26,7 +26,7 @@ from smplifyx.body.skeleton import N_JOINTS, PARENTS
 OPEN_BODY_NAME = "open-body 1"
 GENDERS = ("neutral", "male", "female")
 _N_PEOPLE = 500
-_N_REGRESSION_PEOPLE = 60
+_N_REGRESSION_PEOPLE = 120
 _SEEDS = {"neutral": 1, "male": 2, "female": 3}
 
 #: Called with the gender and a word for what is being done.
@@ -45,19 +45,29 @@ class People:
     joints: FloatArray
 
 
+@dataclass(frozen=True)
+class CommonParts:
+    """What the genders share: the bake to T-pose and the points on the surface, found on the mean neutral person."""
+
+    bake: TPose
+    attachments: SurfaceAttachments
+
+
 @lru_cache(maxsize=1)
-def tpose_bake() -> TPose:
-    """The bake that all genders share, found on the mean neutral person."""
+def common_parts() -> CommonParts:
+    """Compute the shared parts once."""
     model = load_source_model()
     vertices, heads, _ = model.people(sample_adults(model, "neutral", 200, seed=0).mean(axis=0, keepdims=True))
-    joints = joint_locations(model, heads)[0]
-    return TPose(tpose_rotations(joints), skinning_weights(model, vertices[0], joints))
+    joints = joint_locations(model, vertices, heads)
+    bake = TPose(tpose_rotations(joints[0]), skinning_weights(model, vertices[0], joints[0]))
+    upright, _ = bake.apply(vertices, joints)
+    return CommonParts(bake, surface_attachments(model.mesh, upright[0]))
 
 
 def tpose_people(model: SourceModel, gender: str, count: int, seed: int) -> People:
     """Random adults in T-pose."""
     vertices, heads, _ = model.people(sample_adults(model, gender, count, seed))
-    return People(*tpose_bake().apply(vertices.astype(np.float32), joint_locations(model, heads).astype(np.float32)))
+    return People(*common_parts().bake.apply(vertices, joint_locations(model, vertices, heads)))
 
 
 def _symmetric(vertices: FloatArray, mirrored: IntArray) -> FloatArray:
@@ -77,7 +87,8 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
     report = progress or _no_progress
     report(gender, "source mesh")
     model = load_source_model()
-    bake = tpose_bake()
+    common = common_parts()
+    bake, attachments = common.bake, common.attachments
     mirrored = mirror_vertices(model.mesh)
     report(gender, "shape space")
     people = tpose_people(model, gender, _N_PEOPLE, _SEEDS[gender])
@@ -90,11 +101,9 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
         bake.skinning_weights,
     )
     report(gender, "expressions")
-    expressions = bake.apply_to_directions(fit_expression_space(model))
-    report(gender, "attachments")
-    attachments = surface_attachments(model.mesh)
-    mean, components = left_hand_pose_space()
-    right_mean, right_components = mirror_hand(mean), mirror_hand(components)
+    expressions = bake.apply_to_directions(fit_expression_space(model, attachments))
+    report(gender, "hands and parts")
+    hand = left_hand_pose_space()
     labels = part_labels(bake.skinning_weights, model.mesh.faces)
     return BodyModelData(
         model_type="smplx",
@@ -110,10 +119,10 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
         joint_regressor=regressor,
         skinning_weights=bake.skinning_weights,
         parents=np.asarray(PARENTS),
-        left_hand_components=components,
-        right_hand_components=right_components,
-        left_hand_mean=mean,
-        right_hand_mean=right_mean,
+        left_hand_components=hand.components,
+        right_hand_components=mirror_hand_pose(hand.components),
+        left_hand_mean=hand.mean,
+        right_hand_mean=mirror_hand_pose(hand.mean),
         extra_point_vertices=attachments.extra_point_vertices,
         landmark_faces=attachments.landmark_faces,
         landmark_barycentric=attachments.landmark_barycentric,

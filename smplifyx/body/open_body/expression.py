@@ -4,29 +4,62 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.open_body.attachments import SurfaceAttachments
 from smplifyx.body.open_body.source import SourceModel
 
 N_EXPRESSION_COMPONENTS = 10
-_N_ACTIVATIONS = 2000
+_N_ACTIVATIONS = 4000
 _SEED = 20
-#: Left to the eye and jaw joints, or (the tongue) to nobody.
-_EXCLUDED_ACTIONS = ("eyeLook", "jawOpen", "tongueOut")
+#: Left to the eye and jaw joints, or to nobody: ``mouthClose`` only makes sense on an open jaw.
+_EXCLUDED_ACTIONS = ("eyeLook", "jaw", "tongueOut", "mouthClose")
+#: How often an action is active, and how differently the two sides of the face then act.
+_ACTIVITY = 0.3
+_SIDE_DEVIATION = 0.25
+#: Strongest activation where it is not one. A linear space has every movement in both directions, and the reverse of
+#: these looks wrong soonest: lips cross, cheeks cave in, the mouth leaves the face.
+_STRONGEST = {"mouthFunnel": 0.4, "cheekPuff": 0.5, "mouthLeft": 0.4, "mouthRight": 0.4, "mouthPucker": 0.8}
+#: Weight of a landmark against a vertex: the few small movements of brows and lids are what is seen.
+_LANDMARK_WEIGHT = 8.0
 
 
-def fit_expression_space(model: SourceModel, n_components: int = N_EXPRESSION_COMPONENTS) -> FloatArray:
+def _random_activations(names: list[str]) -> FloatArray:
+    """[N, A] activations about their mean; the two sides of the face mostly act together."""
+    random = np.random.default_rng(_SEED)
+    activations = np.zeros((_N_ACTIVATIONS, len(names)))
+    both_sides: dict[str, FloatArray] = {}
+    for column, name in enumerate(names):
+        stem = name if name in _STRONGEST else name.removesuffix("Left").removesuffix("Right")
+        if stem not in both_sides:
+            active = random.uniform(size=_N_ACTIVATIONS) < _ACTIVITY
+            both_sides[stem] = active * random.uniform(0.0, _STRONGEST.get(stem, 1.0), _N_ACTIVATIONS)
+        side = 1 + _SIDE_DEVIATION * random.standard_normal(_N_ACTIVATIONS)
+        activations[:, column] = np.clip(both_sides[stem] * side, 0.0, 1.0)
+    return activations - activations.mean(axis=0)
+
+
+def _landmarks(displacements: FloatArray, faces: IntArray, attachments: SurfaceAttachments) -> FloatArray:
+    corners = displacements[:, faces[attachments.landmark_faces]]
+    return np.einsum("alkc,lk->alc", corners, attachments.landmark_barycentric)
+
+
+def fit_expression_space(
+    model: SourceModel, attachments: SurfaceAttachments, n_components: int = N_EXPRESSION_COMPONENTS
+) -> FloatArray:
     """[E, V, 3] displacements for one standard deviation of each component, in the source's rest pose.
 
-    The neutral face stays the template: activations are taken as deviations from their mean.
+    Principal components of vertices and face landmarks. The relaxed face stays the template: activations count as
+    deviations from their mean.
     """
     kept = [k for k, name in enumerate(model.action_names) if not name.startswith(_EXCLUDED_ACTIONS)]
     actions = model.action_shapes[kept].astype(np.float64)
-    random = np.random.default_rng(_SEED)
-    active = random.uniform(size=(_N_ACTIVATIONS, len(kept))) < 0.3
-    activations = active * random.uniform(size=active.shape)
-    activations -= activations.mean(axis=0)
-    flat = actions.reshape(len(kept), -1)
+    activations = _random_activations([model.action_names[k] for k in kept])
     # Principal components within the span of the action units: factor the covariance of the activations first.
     factor = np.linalg.cholesky(activations.T @ activations / _N_ACTIVATIONS)
-    _, scales, directions = np.linalg.svd(factor.T @ flat, full_matrices=False)
-    return (scales[:n_components, None] * directions[:n_components]).reshape(n_components, *actions.shape[1:])
+    landmarks = _LANDMARK_WEIGHT * _landmarks(actions, model.mesh.faces, attachments)
+    seen = np.concatenate([actions.reshape(len(kept), -1), landmarks.reshape(len(kept), -1)], axis=1)
+    mixing, _, _ = np.linalg.svd(factor.T @ seen, full_matrices=False)
+    components = np.tensordot(mixing[:, :n_components].T @ factor.T, actions, axes=1)
+    # Signs are arbitrary: let each component lift the landmarks.
+    lift = _landmarks(components, model.mesh.faces, attachments)[..., 1].sum(axis=1)
+    return components * np.where(lift < 0, -1.0, 1.0)[:, None, None]

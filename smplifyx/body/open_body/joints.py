@@ -1,8 +1,10 @@
-"""Where the 55 joints of SMPL-X lie in the source mesh: fixed linear combinations of its bone ends.
+"""Where the 55 joints of SMPL-X lie in the source mesh: fixed linear combinations of its bones and vertices.
 
 Linear, so that joints follow every blend shape exactly. Where the centre of a joint is clear from anatomy
-(knee, elbow, wrist, fingers, eyes) the bone of the source is taken. Elsewhere (trunk, collars, head) the combinations
+(wrist, fingers, eyes) the bone of the source is taken. Elsewhere (trunk, collars, head) the combinations
 agree with the published rest offsets of the SMPL family, because poses measured elsewhere are expressed about those.
+The source's knee, elbow and neck bones wander along the limb from one person to the next: there the middle of the
+ring of skin that bends is taken, or (elbow) has a share.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from smplifyx.body.model_data import FloatArray
+from smplifyx.body.open_body.skinning_weights import merged_weights
 from smplifyx.body.open_body.source import SourceModel
-from smplifyx.body.skeleton import JOINT_NAMES, mirrored_joint
+from smplifyx.body.skeleton import JOINT_NAMES, PARENTS, joint_index, mirrored_joint
 
-#: Share of each bone head. A name without side is on the midline; the key ``*`` stands for the joint's own side
-#: and ``/`` for the other one.
+#: Share of each anchor: a bone's head, or the ring of skin about a joint. A name without side is on the midline; in
+#: the others ``*`` stands for the joint's own side and ``/`` for the other one.
 Combination = Mapping[str, float]
 
 _HIPS: Combination = {"upperleg01*": 0.375, "upperleg01/": 0.375, "upperleg02*": 0.125, "upperleg02/": 0.125}
@@ -32,7 +35,7 @@ def _combine(*terms: tuple[float, Combination]) -> dict[str, float]:
 
 def _trunk(height: float, forward: float) -> dict[str, float]:
     """A point at a share of the way from the hips to the neck, moved along the forward slope of the sacrum."""
-    return _combine((1 - height, _HIPS), (height, {"neck01": 1.0}), (forward, {"spine05": 1.0, "spine04": -1.0}))
+    return _combine((1 - height, _HIPS), (height, {"neck ring": 1.0}), (forward, {"spine05": 1.0, "spine04": -1.0}))
 
 
 _FINGER_BONES = {"thumb": "finger1", "index": "finger2", "middle": "finger3", "ring": "finger4", "pinky": "finger5"}
@@ -43,34 +46,51 @@ JOINT_COMBINATIONS: dict[str, Combination] = {
     "spine1": _trunk(0.304, -0.2),
     "spine2": _trunk(0.556, 0.0),
     "spine3": _trunk(0.749, 0.75),
-    "neck": {"neck01": 1.0},
+    "neck": {"neck ring": 1.0},
     "head": {"neck02": 0.35, "jaw": 0.65},
     "jaw": {"jaw": 1.0},
     "eye_smplhf": {"eye*": 1.0},
     "collar": _combine((0.415, {"upperarm01*": 1.0}), (0.585, _trunk(0.862, 0.0))),
     "shoulder": {"upperarm01*": 1.0},
-    "elbow": {"lowerarm01*": 1.0},
+    "elbow": {"lowerarm01*": 0.75, "elbow ring*": 0.25},
     "wrist": {"wrist*": 1.0},
     "hip": {"upperleg01*": 0.675, "upperleg01/": 0.075, "upperleg02*": 0.225, "upperleg02/": 0.025},
-    "knee": {"lowerleg01*": 1.0},
-    "ankle": {"foot*": 1.0},
+    "knee": {"knee ring*": 1.0},
+    "ankle": {"foot*": 0.965, "lowerleg01*": 0.035},
     "foot": {"toe1-1*": 0.45, "toe5-1*": 0.4, "foot*": 0.15},
     **{f"{name}{k}": {f"{bone}-{k}*": 1.0} for name, bone in _FINGER_BONES.items() for k in (1, 2, 3)},
 }
 
 
-def _with_side(bone: str, side: str) -> str:
+def _with_side(anchor: str, side: str) -> str:
     own, other = (".L", ".R") if side == "left" else (".R", ".L")
-    return bone.replace("*", own).replace("/", other)
+    return anchor.replace("*", own).replace("/", other)
 
 
-def joint_matrix(bone_names: tuple[str, ...]) -> FloatArray:
-    """[55, B] the combinations as a matrix whose rows sum to one."""
-    matrix = np.zeros((len(JOINT_NAMES), len(bone_names)))
+#: Joints whose ring serves as an anchor.
+_RINGS = {
+    "neck ring": "neck",
+    "knee ring.L": "left_knee",
+    "knee ring.R": "right_knee",
+    "elbow ring.L": "left_elbow",
+    "elbow ring.R": "right_elbow",
+}
+
+
+def ring_shares(weights: FloatArray) -> FloatArray:
+    """[R, V] shares of the vertices that bend at each joint of the rings, from merged weights [V, 55]."""
+    joints = [joint_index(name) for name in _RINGS.values()]
+    both = (weights[:, joints] * weights[:, [PARENTS[joint] for joint in joints]]).T
+    return both / both.sum(axis=1, keepdims=True)
+
+
+def joint_matrix(anchor_names: tuple[str, ...]) -> FloatArray:
+    """[55, A] the combinations as a matrix whose rows sum to one."""
+    matrix = np.zeros((len(JOINT_NAMES), len(anchor_names)))
     for row, joint in enumerate(JOINT_NAMES):
         side, _, name = joint.partition("_")
-        for bone, share in JOINT_COMBINATIONS[name or joint].items():
-            matrix[row, bone_names.index(_with_side(bone, side))] += share
+        for anchor, share in JOINT_COMBINATIONS[name or joint].items():
+            matrix[row, anchor_names.index(_with_side(anchor, side))] += share
     return matrix
 
 
@@ -80,7 +100,15 @@ def mirror_joints(joints: FloatArray) -> FloatArray:
     return joints[..., swapped, :] * np.array([-1.0, 1.0, 1.0], dtype=joints.dtype)
 
 
-def joint_locations(model: SourceModel, bone_heads: FloatArray) -> FloatArray:
-    """[..., 55, 3] joints of symmetric people from their bone heads [..., B, 3]; the two sides are averaged."""
-    joints = joint_matrix(model.bone_names).astype(bone_heads.dtype) @ bone_heads
+def joint_locations(model: SourceModel, vertices: FloatArray, bone_heads: FloatArray) -> FloatArray:
+    """[..., 55, 3] joints of symmetric people in the source's rest pose; the two sides are averaged.
+
+    Args:
+        model: the source.
+        vertices: [..., V, 3] metres.
+        bone_heads: [..., B, 3].
+    """
+    rings = ring_shares(merged_weights(model)).astype(vertices.dtype) @ vertices
+    anchors = np.concatenate([bone_heads.astype(vertices.dtype), rings], axis=-2)
+    joints = joint_matrix((*model.bone_names, *_RINGS)).astype(vertices.dtype) @ anchors
     return (joints + mirror_joints(joints)) / 2

@@ -40,7 +40,7 @@ _SIDE_BONES = {
 
 _TRUNK = tuple(joint_index(name) for name in ("pelvis", "spine1", "spine2", "spine3"))
 #: Half the height, in metres, over which the trunk's weights change from one joint to the next.
-_TRUNK_BLEND = 0.075
+_TRUNK_BLEND = 0.1
 #: Distance from the midline, in metres, over which the collar takes over from the spine.
 _COLLAR_BLEND = (0.0, 0.11)
 

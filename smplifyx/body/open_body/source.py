@@ -116,11 +116,11 @@ class SourceModel:
         return coefficients.numpy().astype(np.float32)
 
     def people(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Vertices [N, V, 3], bone heads and bone tails [N, B, 3] of N people in MakeHuman's rest pose."""
+        """Vertices [N, V, 3], bone heads and bone tails [N, B, 3] of N people in MakeHuman's rest pose, float32."""
         bases = (self.mesh.vertices, self.bone_heads, self.bone_tails)
         shapes = (self.blend_shapes, self.bone_head_shapes, self.bone_tail_shapes)
         vertices, heads, tails = (
-            base + (coefficients @ shape.reshape(len(shape), -1)).reshape(len(coefficients), *base.shape)
+            base.astype(np.float32) + (coefficients @ shape.reshape(len(shape), -1)).reshape(-1, *base.shape)
             for base, shape in zip(bases, shapes, strict=True)
         )
         return vertices, heads, tails

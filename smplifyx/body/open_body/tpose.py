@@ -24,6 +24,8 @@ _SHIN: Vector = (-0.014, -0.398, -0.044)
 _COLLAR_RISE = 0.21
 #: How far the feet point outwards, radians.
 _TOE_OUT = 0.16
+#: How far the fingers of the T-pose are spread, as a share of the source's.
+_FINGER_SPREAD = 0.6
 _FINGERS = ("index", "middle", "ring", "pinky")
 
 
@@ -76,7 +78,7 @@ def _hand_rotations(joints: dict[str, FloatArray]) -> dict[str, FloatArray]:
     rotations = {"wrist": palm}
     for finger in _FINGERS:
         first = palm @ (joints[f"{finger}2"] - joints[f"{finger}1"])
-        straight = np.array([first[0], 0.0, first[2]])
+        straight = np.array([first[0], 0.0, _FINGER_SPREAD * first[2]])
         for k in (1, 2, 3):
             start = min(k, 2)
             bone = palm @ (joints[f"{finger}{start + 1}"] - joints[f"{finger}{start}"])
