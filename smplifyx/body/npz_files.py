@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
 
+#: What numpy and zipfile raise for files that are cut short, overwritten, or hold pickled objects.
+_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 #: Dates inside the zip archive, so that the same arrays give the same bytes.
 _FIXED_DATE = (2020, 1, 1, 0, 0, 0)
 
@@ -34,7 +37,7 @@ class NpzReader:
             self._file = np.load(self.path, allow_pickle=False)
         except FileNotFoundError:
             raise InputError(self.path, "the file does not exist") from None
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise InputError(self.path, f"not a readable .npz file, perhaps truncated ({error})") from None
         if not isinstance(self._file, np.lib.npyio.NpzFile):
             raise InputError(self.path, "holds a single array; an .npz archive was expected")
@@ -87,7 +90,7 @@ class NpzReader:
             raise self.error(key, f"the key is missing; {expected}")
         try:
             return np.asarray(self._file[key])
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        except _DAMAGE as error:
             raise self.error(key, f"cannot be read ({error}); {expected}") from None
 
 
