@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from smplifyx.cli import console
 from smplifyx.cli.settings import RUN_OPTIONS, add_options, effective_config
 from smplifyx.errors import UsageError
 
@@ -35,4 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     from smplifyx.cli.run_fit import run_fit
 
-    return run_fit(config, images, keypoints, Path(config.output.folder))
+    output = Path(config.output.folder)
+    status = run_fit(config, images, keypoints, output)
+    console.say(_where_things_are(output, config.output.render))
+    return status
+
+
+def _where_things_are(output: Path, with_pictures: bool) -> str:
+    lines = [f"photos and keypoints: {DEMO_INPUTS}", f"table of all people:  {output / 'summary.csv'}"]
+    if with_pictures:
+        pictures = output / "images"
+        lines += ["pictures to look at:", *(f"  {path}" for path in sorted(pictures.rglob("overlay.png")))]
+    return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""Writes everything that a run leaves behind for one person."""
+"""Writes everything that a run leaves behind for one person, and the picture of all people of a photo."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ class PersonWriter:
             InputError: the photo cannot be read any more.
         """
         stem, person = observation.stem, observation.person_index
-        camera = PhotoCamera.of_arrays(result.focal_length, result.principal_point, result.image_size)
+        camera = _camera(result)
         if self.wanted.save_mesh:
             save_mesh(vertices, faces, self.layout.mesh_path(stem, person), camera, result.camera_translation)
         if self.renderer is not None:
@@ -77,6 +78,39 @@ class PersonWriter:
             pickle=self.wanted.save_pickle,
         )
 
+    def has_group(self, stem: str) -> bool:
+        """Whether the picture of all people of this photo is there."""
+        return self.layout.group_overlay_path(stem).is_file()
+
+    def write_group(
+        self,
+        observation: Observation,
+        results: Mapping[int, FitResult],
+        vertices: Mapping[int, np.ndarray],
+        faces: np.ndarray,
+    ) -> None:
+        """Write the photo with all its people; does nothing where no pictures are wanted.
+
+        Args:
+            observation: anyone of the photo.
+            results: the fit of each person; the first one's camera is taken, a photo has but one.
+            vertices: each person's `[V, 3]` as for :meth:`write`.
+            faces: vertex numbers `[F, 3]` of them all.
+
+        Raises:
+            InputError: the photo cannot be read any more.
+        """
+        if self.renderer is None:
+            return
+        camera = _camera(next(iter(results.values())))
+        meshes = [
+            BodyMesh(vertices[person] + result.camera_translation, faces, person_color(person))
+            for person, result in results.items()
+        ]
+        photo = read_image(observation.image_path)
+        picture = overlay(photo, meshes, camera, self.renderer, self.wanted.max_render_size)
+        save_picture(picture, self.layout.group_overlay_path(observation.stem))
+
     def _draw(
         self,
         renderer: BodyRenderer,
@@ -93,3 +127,7 @@ class PersonWriter:
         if self.wanted.side_view:
             picture = side_view(mesh, result.joints[0], camera, renderer, longest_side)
             save_picture(picture, self.layout.side_view_path(stem, person))
+
+
+def _camera(result: FitResult) -> PhotoCamera:
+    return PhotoCamera.of_arrays(result.focal_length, result.principal_point, result.image_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
+from smplifyx.cli.group_overlays import GroupOverlays
 from smplifyx.cli.person_writer import PersonWriter
 from smplifyx.config import Config, InputConfig, to_yaml
 from smplifyx.errors import InputError, UsageError
@@ -38,6 +40,11 @@ class Tally:
         """Count a failure and name it."""
         self.problems.append(problem)
         console.note(f"failed: {problem}")
+
+    def all_failed(self, problems: Sequence[str]) -> None:
+        """Count and name several."""
+        for problem in problems:
+            self.failed(problem)
 
 
 def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
@@ -69,7 +76,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     if n_done:
         console.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
-        _fit_all(todo, config, device, writer, tally)
+        _fit_all(todo, loaded.observations, config, device, writer, tally)
     except KeyboardInterrupt:
         finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
         raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None
@@ -136,12 +143,27 @@ def _write_config(config: Config, images: Path, keypoints: Path, path: Path) -> 
 
 
 def _fit_all(
-    observations: Sequence[Observation], config: Config, device: torch.device, writer: PersonWriter, tally: Tally
+    todo: Sequence[Observation],
+    everybody: Sequence[Observation],
+    config: Config,
+    device: torch.device,
+    writer: PersonWriter,
+    tally: Tally,
 ) -> None:
     calibration = _needed(read_calibration, Path(config.camera.calibration)) if config.camera.calibration else {}
-    with tqdm(total=len(observations), unit="person", disable=not sys.stderr.isatty()) as bar:
-        for model_file, gender, group in _by_body_model(observations, config):
-            fitter = Fitter(_needed(load_body_model_data, model_file, gender), config, device)
+    groups = _by_gender(todo, config)
+    for gender, _ in groups:  # that a body model is missing is said before anyone is fitted
+        _model_file(config, gender)
+
+    @functools.cache
+    def fitter_of(gender: str) -> Fitter:
+        return Fitter(_needed(load_body_model_data, _model_file(config, gender), gender), config, device)
+
+    overlays = GroupOverlays(everybody, todo, writer, fitter_of)
+    tally.all_failed(overlays.draw_missing())
+    with tqdm(total=len(todo), unit="person", disable=not sys.stderr.isatty()) as bar:
+        for gender, group in groups:
+            fitter = fitter_of(gender)
             for batch in _batches(group, config.run.batch_size):
                 cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
                 results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
@@ -152,6 +174,7 @@ def _fit_all(
                     writer.layout.summary_path,
                     [SummaryRow.of_result(result, one.stem, one.person_index) for one, result in rows],
                 )
+                tally.all_failed(overlays.finished(batch))
                 bar.update(len(batch))
 
 
@@ -168,19 +191,18 @@ def _write(observation: Observation, result: FitResult, fitter: Fitter, writer: 
         tally.n_fitted += 1
 
 
-def _by_body_model(
-    observations: Sequence[Observation], config: Config
-) -> list[tuple[Path, str, Sequence[Observation]]]:
-    """The file of each body model that is needed, its gender, and the people who share it."""
+def _by_gender(observations: Sequence[Observation], config: Config) -> list[tuple[str, Sequence[Observation]]]:
+    """The people by the gender of their body model."""
     groups: dict[str, list[Observation]] = {}
     for one in observations:
         wanted = config.body.gender
         gender = (one.gender_label or "neutral") if wanted == "auto" else wanted
         groups.setdefault(gender, []).append(one)
-    return [
-        (_needed(find_body_model, config.body.model, gender, config.body.models_dir), gender, group)
-        for gender, group in sorted(groups.items())
-    ]
+    return sorted(groups.items())
+
+
+def _model_file(config: Config, gender: str) -> Path:
+    return _needed(find_body_model, config.body.model, gender, config.body.models_dir)
 
 
 def _needed(read: Callable[..., T], *arguments: object) -> T:

@@ -1,0 +1,1 @@
+"""The people, clothes and room of the demo's pictures."""

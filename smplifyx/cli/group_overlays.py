@@ -1,0 +1,73 @@
+"""Pictures of all the people of a photo, drawn once the last of them is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.errors import InputError
+from smplifyx.fitting.fitter import Fitter
+from smplifyx.keypoints import Observation
+from smplifyx.output import load_result
+
+#: The fitter for people of a gender.
+FitterOf = Callable[[str], Fitter]
+
+
+class GroupOverlays:
+    """Draws the overlay of all people of each photo that shows more than one.
+
+    The bodies come from the result files, so that it does not matter which run fitted them.
+
+    Args:
+        everybody: all people of this run, those fitted earlier included.
+        todo: those among them that this run fits.
+        writer: writes the pictures; does nothing where no pictures are wanted.
+        fitter_of: poses the bodies.
+    """
+
+    def __init__(
+        self, everybody: Sequence[Observation], todo: Sequence[Observation], writer: PersonWriter, fitter_of: FitterOf
+    ) -> None:
+        self._people: dict[str, list[Observation]] = {}
+        self._writer, self._fitter_of = writer, fitter_of
+        for one in everybody if writer.renderer is not None else ():
+            self._people.setdefault(one.stem, []).append(one)
+        self._people = {stem: people for stem, people in self._people.items() if len(people) > 1}
+        self._n_left = dict.fromkeys(self._people, 0)
+        for one in todo:
+            if one.stem in self._n_left:
+                self._n_left[one.stem] += 1
+
+    def draw_missing(self) -> list[str]:
+        """Draw what a run that was stopped left undrawn; returns the problems."""
+        missing = (stem for stem, left in self._n_left.items() if not left and not self._writer.has_group(stem))
+        return self._draw_all(missing)
+
+    def finished(self, batch: Iterable[Observation]) -> list[str]:
+        """Draw the photos whose last person is in the batch just fitted; returns the problems."""
+        complete = []
+        for one in batch:
+            if one.stem in self._n_left:
+                self._n_left[one.stem] -= 1
+                if not self._n_left[one.stem]:
+                    complete.append(one.stem)
+        return self._draw_all(complete)
+
+    def _draw_all(self, stems: Iterable[str]) -> list[str]:
+        problems = []
+        for stem in stems:
+            try:
+                self._draw(self._people[stem])
+            except (InputError, OSError) as error:
+                problems.append(f"{stem}, overlay of all people: {error}")
+        return problems
+
+    def _draw(self, people: Sequence[Observation]) -> None:
+        paths = {one.person_index: self._writer.layout.result_path(one.stem, one.person_index) for one in people}
+        results = {person: load_result(path) for person, path in paths.items() if path.is_file()}
+        if len(results) > 1:
+            fitters = {person: self._fitter_of(result.gender) for person, result in results.items()}
+            vertices = {person: fitters[person].vertices(result) for person, result in results.items()}
+            faces = next(iter(fitters.values())).faces
+            self._writer.write_group(people[0], results, vertices, faces)
