@@ -136,7 +136,8 @@ class KeypointRegressor(nn.Module):
         to_camera = -output.joints[:, head]
         direction = (output.joint_rotations[:, head].transpose(1, 2) @ to_camera[..., None])[..., 0]
         right_turn = torch.atan2(direction[:, 0], direction[:, 2]) * (180.0 / math.pi)
-        degrees = right_turn.round().clamp(-_MAX_YAW_DEGREES, _MAX_YAW_DEGREES).long()
+        # A row that is not finite reads the frontal contour: it has failed, but must not stop its neighbours.
+        degrees = right_turn.nan_to_num().round().clamp(-_MAX_YAW_DEGREES, _MAX_YAW_DEGREES).long()
         return torch.where(degrees >= 0, degrees, _MAX_YAW_DEGREES - degrees)
 
 

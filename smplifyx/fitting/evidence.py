@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -28,3 +29,8 @@ class Evidence:
     def index(self, rows: Tensor) -> Evidence:
         """The evidence of some rows."""
         return Evidence(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def joined(self, other: Evidence) -> Evidence:
+        """These rows followed by others."""
+        names = [field.name for field in fields(self)]
+        return Evidence(*(torch.cat([getattr(self, name), getattr(other, name)]) for name in names))

@@ -68,9 +68,13 @@ class Fitter:
         started = time.perf_counter()
         rows = self._start(self._people(observations, intrinsics))
         self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence))
+        starts = self._config.starts
         for number, stage in enumerate(self._config.stages, 1):
+            flipping = starts.depth_flips > 0 and number == starts.depth_flip_stage
+            if flipping:
+                rows = self._problem.with_depth_flips(rows, stage, starts.depth_flips)
             self._problem.run_stage(rows, stage)
-            if number == self._config.starts.keep_after_stage:
+            if flipping or number == starts.keep_after_stage:
                 rows = _best_starts(rows, len(observations))
             if progress is not None:
                 progress(number, len(self._config.stages))

@@ -85,6 +85,12 @@ class RowFrame:
         """The frames of some rows."""
         return RowFrame(self.orientation[rows], self.translation[rows])
 
+    def joined(self, other: RowFrame) -> RowFrame:
+        """These rows followed by others."""
+        return RowFrame(
+            torch.cat([self.orientation, other.orientation]), torch.cat([self.translation, other.translation])
+        )
+
 
 class PosedParameters(NamedTuple):
     """Input of the body model, and the angles that priors look at (radians)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from smplifyx.body.canonical_keypoints import (
 from smplifyx.body.keypoint_regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.config import Config, Stage
+from smplifyx.fitting.depth_flips import depth_flips
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.lbfgs import LBFGSOptions, Status, minimize
 from smplifyx.fitting.objective import KeypointView, PriorFactors, ReprojectionTerm, StageObjective
@@ -57,6 +58,19 @@ class Rows:
     status: Tensor
     n_evaluations: Tensor
     stage_losses: list[Tensor] = field(default_factory=list)
+
+    def joined(self, other: Rows) -> Rows:
+        """These rows followed by others."""
+        return Rows(
+            person=torch.cat([self.person, other.person]),
+            evidence=self.evidence.joined(other.evidence),
+            frame=self.frame.joined(other.frame),
+            x=torch.cat([self.x, other.x]),
+            loss=torch.cat([self.loss, other.loss]),
+            status=torch.cat([self.status, other.status]),
+            n_evaluations=torch.cat([self.n_evaluations, other.n_evaluations]),
+            stage_losses=[torch.cat(pair) for pair in zip(self.stage_losses, other.stage_losses, strict=True)],
+        )
 
     def select(self, rows: Tensor) -> Rows:
         """Only the given rows."""
@@ -111,6 +125,27 @@ class Problem:
 
     def run_stage(self, rows: Rows, stage: Stage) -> None:
         """Minimises the stage's objective over all parameters that it sees."""
+        objective, free = self._stage_objective(rows, stage)
+        self._minimize(objective, rows, free, stage)
+        rows.stage_losses.append(rows.loss)
+
+    def with_depth_flips(self, rows: Rows, stage: Stage, n_flips: int) -> Rows:
+        """Adds to each row its most promising depth flips, those of lowest loss in the stage to come.
+
+        The flips of row i are rows of the same person; see :func:`~smplifyx.fitting.depth_flips.depth_flips`.
+        """
+        x, origin, matters = depth_flips(self.parameters, self.body_view.model, rows.x, rows.frame)
+        flipped = replace(rows.select(origin), x=x)
+        objective, free = self._stage_objective(flipped, stage)
+        with torch.no_grad():
+            loss = objective.loss(x[:, free], torch.arange(len(x), device=self.device))
+        loss = torch.where(matters & torch.isfinite(loss), loss, torch.inf).unflatten(0, (-1, len(rows.x)))
+        lowest, number = loss.topk(n_flips, dim=0, largest=False)
+        chosen = (number * len(rows.x) + torch.arange(len(rows.x), device=self.device))[torch.isfinite(lowest)]
+        return rows.joined(flipped.select(chosen))
+
+    def _stage_objective(self, rows: Rows, stage: Stage) -> tuple[StageObjective, Tensor]:
+        """The stage's objective and the columns that it moves."""
         view, groups = self._view_and_groups(stage)
         free = self._columns(groups)
         objective = StageObjective(
@@ -124,8 +159,7 @@ class Problem:
             rows.x,
             free,
         )
-        self._minimize(objective, rows, free, stage)
-        rows.stage_losses.append(rows.loss)
+        return objective, free
 
     def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer

@@ -1,0 +1,137 @@
+"""Other depths with the same picture: limbs and trunk mirrored towards and away from the camera.
+
+A bone that points towards the camera projects like one that points away from it (Sminchisescu & Triggs 2003). A
+descent from one start cannot jump between the two, so likely flips are tried as rows of the batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from smplifyx.body import skeleton
+from smplifyx.body.body_model import BodyModel
+from smplifyx.fitting.parameters import BodyParameters, RowFrame
+from smplifyx.geometry import matrix_to_axis_angle
+
+_joint = skeleton.joint_index
+_LEFT_LEG, _RIGHT_LEG = ("left_hip", "left_knee"), ("right_hip", "right_knee")
+_LEFT_ARM, _RIGHT_ARM = ("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow")
+_LEGS = _LEFT_LEG + _RIGHT_LEG
+
+#: Joints whose bones are flipped together; a bone is named by the joint at its upper end.
+_FLIPS: tuple[tuple[str, ...], ...] = (
+    *((bone,) for bone in _LEGS + _LEFT_ARM + _RIGHT_ARM),
+    _LEFT_LEG,
+    _RIGHT_LEG,
+    _LEFT_ARM,
+    _RIGHT_ARM,
+    ("left_hip", "right_hip"),
+    _LEGS,
+    ("pelvis",),
+    ("pelvis", "left_hip", "right_hip"),
+    ("pelvis", *_LEGS),
+    ("pelvis", *_LEGS, *_LEFT_ARM, *_RIGHT_ARM),
+)
+_BONE_ENDS = {
+    "pelvis": "neck",
+    **{f"{side}_{upper}": f"{side}_{lower}" for side in ("left", "right")
+       for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))},
+}  # fmt: skip
+#: Joints that keep their direction in space when a bone above them flips; the others follow.
+_KEEP_DIRECTION = {_joint(name) for name in (*_BONE_ENDS, "neck") if name != "pelvis"}
+_N_BODY = skeleton.BODY_JOINTS.stop
+#: A bone closer to the image plane than this (sine) has no other side worth trying.
+_FLAT = 0.15
+
+
+@torch.no_grad()
+def depth_flips(
+    parameters: BodyParameters, model: BodyModel, x: Tensor, frame: RowFrame
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All flips of each row.
+
+    Args:
+        parameters: from x to body-model inputs.
+        model: any restriction of the body; only joints are read.
+        x: [B, D] parameters.
+        frame: what they are relative to.
+
+    Returns:
+        Parameters [H, D] of the flipped bodies, the row [H] of ``x`` each comes from, and whether [H] the flip
+        changes anything.
+    """
+    posed = parameters(parameters.layout.split(x), frame)
+    output = model(posed.betas, posed.expression, posed.rotations, posed.translation)
+    local = posed.rotations[:, :_N_BODY]
+    turned = output.joint_rotations[:, :_N_BODY]
+    turns = {name: _flip(output.joints, _joint(name), _joint(end)) for name, end in _BONE_ENDS.items()}
+    sines = {name: _view_sine(output.joints, _joint(name), _joint(end)).abs() for name, end in _BONE_ENDS.items()}
+    flipped, matters = [], []
+    for names in _FLIPS:
+        rotations = _compose(local, turned, {_joint(name): turns[name] for name in names})
+        flipped.append(_with_rotations(parameters, x, frame, rotations))
+        matters.append(torch.stack([sines[name] for name in names]).max(0).values > _FLAT)
+    origin = torch.arange(len(x), device=x.device).repeat(len(_FLIPS))
+    return torch.cat(flipped), origin, torch.cat(matters)
+
+
+def _view_direction(joints: Tensor, joint: int) -> Tensor:
+    return joints[:, joint] / joints[:, joint].norm(dim=1, keepdim=True)
+
+
+def _view_sine(joints: Tensor, start: int, end: int) -> Tensor:
+    """Component [B] of a bone's direction along the view ray through its upper end."""
+    bone = joints[:, end] - joints[:, start]
+    return (bone * _view_direction(joints, start)).sum(1) / bone.norm(dim=1)
+
+
+def _flip(joints: Tensor, start: int, end: int) -> Tensor:
+    """Smallest rotations [B, 3, 3] that mirror a bone at the plane across the view ray."""
+    bone = joints[:, end] - joints[:, start]
+    bone = bone / bone.norm(dim=1, keepdim=True)
+    view = _view_direction(joints, start)
+    mirrored = bone - 2.0 * (bone * view).sum(1, keepdim=True) * view
+    # Rotating by half the way twice stays well defined when the two directions are opposite.
+    half = bone - (bone * view).sum(1, keepdim=True) * view
+    half = half / half.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    return _between(half, mirrored) @ _between(bone, half)
+
+
+def _between(start: Tensor, end: Tensor) -> Tensor:
+    """Rotations [B, 3, 3] that take unit vectors to others less than 180 degrees away (Rodrigues)."""
+    axis = torch.linalg.cross(start, end)
+    cosine = (start * end).sum(1)[:, None, None]
+    zero = torch.zeros_like(axis[:, 0])
+    cross = torch.stack(
+        [zero, -axis[:, 2], axis[:, 1], axis[:, 2], zero, -axis[:, 0], -axis[:, 1], axis[:, 0], zero], 1
+    ).unflatten(1, (3, 3))
+    identity = torch.eye(3, dtype=start.dtype, device=start.device)
+    return identity + cross + cross @ cross / (1.0 + cosine)
+
+
+def _compose(local: Tensor, turned: Tensor, turns: dict[int, Tensor]) -> Tensor:
+    """Local rotations [B, 22, 3, 3] after some joints' world rotations were turned."""
+    world: list[Tensor] = []
+    rotations = []
+    for joint in range(_N_BODY):
+        parent = skeleton.PARENTS[joint]
+        if joint in turns:
+            new = turns[joint] @ turned[:, joint]
+        elif joint in _KEEP_DIRECTION or parent < 0:
+            new = turned[:, joint]
+        else:
+            new = world[parent] @ local[:, joint]
+        world.append(new)
+        rotations.append(new if parent < 0 else world[parent].transpose(1, 2) @ new)
+    return torch.stack(rotations, 1)
+
+
+def _with_rotations(parameters: BodyParameters, x: Tensor, frame: RowFrame, rotations: Tensor) -> Tensor:
+    """x with the orientation and body pose of the given local rotations [B, 22, 3, 3]."""
+    slices = parameters.layout.slices
+    changed = x.clone()
+    turn = rotations[:, 0] @ frame.orientation.transpose(1, 2)
+    changed[:, slices["global_orient"]] = matrix_to_axis_angle(turn)
+    changed[:, slices["body_pose"]] = parameters.prior.encode(matrix_to_axis_angle(rotations[:, 1:]).flatten(1))
+    return changed

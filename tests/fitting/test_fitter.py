@@ -1,0 +1,119 @@
+"""Whole fits of synthetic people with the shipped body: truth recovered, bad rows alone, flags set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.config import Config
+from smplifyx.evaluation.fits import observation_of, true_intrinsics
+from smplifyx.evaluation.scoring import score
+from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.synthetic_detector import DetectorNoise
+from smplifyx.fitting import FitResult, Fitter
+from smplifyx.keypoints import Observation
+
+
+@pytest.fixture(scope="module")
+def data() -> BodyModelData:
+    return load_body_model_data(find_body_model("smplx", "neutral"))
+
+
+@pytest.fixture(scope="module")
+def people(data) -> list[SyntheticPerson]:
+    noise = DetectorNoise(occlusion=False, swap_rate=0.0, hand_miss_rate=0.0)
+    return list(synthetic_people(data, 4, SyntheticOptions(seed=3, truncated_share=0.0, noise=noise)))
+
+
+@pytest.fixture(scope="module")
+def fitter(data) -> Fitter:
+    return Fitter(data, Config())
+
+
+@pytest.fixture(scope="module")
+def results(fitter, people) -> list[FitResult]:
+    return _fit(fitter, [observation_of(person) for person in people], people)
+
+
+def _fit(fitter: Fitter, observations: list[Observation], people: list[SyntheticPerson]) -> list[FitResult]:
+    return fitter.fit(observations, [true_intrinsics(person) for person in people])
+
+
+def test_known_people_are_recovered(fitter, people, results):
+    scores = [
+        score(person, fitter.vertices(result) + result.camera_translation, result.joints)
+        for person, result in zip(people, results, strict=True)
+    ]
+    assert np.median([one["pa_v2v_mm"] for one in scores]) < 45.0
+    assert np.median([one["pa_hands_mm"] for one in scores]) < 9.0
+    assert max(one["pa_v2v_mm"] for one in scores) < 110.0
+    assert all(result.status == "ok" for result in results)
+
+
+def test_the_projection_in_the_results_is_that_of_the_joints(results):
+    """Wrists are joints: their stored projection follows from stored joints and camera alone."""
+    for result in results:
+        wrist = result.joints[20]
+        expected = wrist[:2] / wrist[2] * result.focal_length + result.principal_point
+        np.testing.assert_allclose(result.projected_keypoints_2d[7], expected, atol=0.05)
+
+
+def test_vertices_follow_from_the_stored_parameters_alone(fitter, results):
+    result = results[0]
+    vertices = fitter.vertices(result) + result.camera_translation
+    assert np.abs(vertices.mean(0) - result.joints[:22].mean(0)).max() < 0.15
+
+
+def test_the_same_input_gives_the_same_result(fitter, people, results):
+    again = _fit(fitter, [observation_of(person) for person in people], people)
+    for one, other in zip(results, again, strict=True):
+        np.testing.assert_array_equal(one.body_pose, other.body_pose)
+        assert one.loss == other.loss
+
+
+def test_a_person_of_nan_fails_alone(fitter, people, results):
+    observations = [observation_of(person) for person in people]
+    broken = observations[1].keypoints.copy()
+    broken[:10, 0] = np.nan
+    observations[1] = replace(observations[1], keypoints=broken)
+    with_broken = _fit(fitter, observations, people)
+    assert with_broken[1].status == "failed"
+    assert "not_finite" in with_broken[1].flags
+    for index in (0, 2, 3):
+        assert with_broken[index].status == "ok"
+        assert with_broken[index].loss == pytest.approx(results[index].loss, rel=0.05)
+
+
+def test_a_person_without_any_keypoint_does_not_stop_the_others(fitter, people, results):
+    observations = [observation_of(person) for person in people]
+    observations[0] = replace(observations[0], keypoints=np.zeros((135, 3), dtype=np.float32))
+    fitted = _fit(fitter, observations, people)
+    assert "few_keypoints" in fitted[0].flags
+    assert fitted[1].loss == pytest.approx(results[1].loss, rel=0.05)
+
+
+def test_no_people_no_results(fitter):
+    assert fitter.fit([], []) == []
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
+    config = Config()
+    config = replace(
+        config,
+        camera=replace(config.camera, optimize_translation=free),
+        starts=replace(config.starts, depth_flips=0, headings=1, keep_after_stage=1),
+    )
+    observations = [observation_of(person) for person in people]
+    one_stage, all_stages = (
+        _fit(Fitter(data, replace(config, stages=stages)), observations, people)
+        for stages in (config.stages[:1], config.stages)
+    )
+    for early, late in zip(one_stage, all_stages, strict=True):
+        moved = np.abs(early.camera_translation - late.camera_translation).max()
+        assert (moved > 1e-4) == free
