@@ -10,13 +10,14 @@ from scipy.spatial.transform import Rotation
 
 from demo_scene.cast import CastMember, Picture
 from smplifyx.body.body_model import BodyModel, BodyOutput
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
 from smplifyx.body.keypoint_regressor import KeypointRegressor
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.open_body.hand_shapes import HAND_SHAPES
 from smplifyx.body.open_body.hands import hand_pose_from_angles, mirror_hand_pose
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.body.skeleton import BODY_JOINTS, JOINT_NAMES, LEFT_HAND_JOINTS, N_JOINTS, RIGHT_HAND_JOINTS
+from smplifyx.body.skeleton import JOINT_NAMES, LEFT_HAND_JOINTS, N_JOINTS, RIGHT_HAND_JOINTS
 from smplifyx.evaluation.synthetic import SyntheticPerson
 from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect, hidden_by_body
 
@@ -114,5 +115,5 @@ def _person(picture: Picture, number: int) -> SyntheticPerson:
         image_size=picture.size,
         focal_length=focal_length,
         principal_point=centre,
-        truncated=not inside[BODY_JOINTS].all(),
+        truncated=not inside[BODY_KEYPOINTS].all(),
     )

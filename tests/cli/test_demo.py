@@ -1,0 +1,54 @@
+"""The demo as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from smplifyx.keypoints import read_image
+from smplifyx.output import OutputLayout, load_result, read_summary
+
+
+def test_demo_fits_everybody_and_says_where_to_look(tmp_path):
+    program = Path(sys.executable).with_name("smplifyx")
+    done = subprocess.run(
+        [str(program), "demo", "--output", "out", "--run.threads", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "SMPLIFYX_MODELS": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    layout = OutputLayout(tmp_path / "out")
+    rows = read_summary(layout.summary_path)
+    assert [(row.stem, row.person) for row in rows] == [
+        ("reaching", 0), ("sitting", 0), ("talking", 0), ("talking", 1), ("walking", 0),
+    ]  # fmt: skip
+    assert all(row.status == "ok" and row.reprojection_error_px < 12.0 for row in rows)
+    for row in rows:
+        result = load_result(layout.result_path(row.stem, row.person))
+        assert np.isfinite(result.joints).all()
+        assert layout.mesh_path(row.stem, row.person).is_file()
+        assert layout.overlay_path(row.stem, row.person).is_file()
+    assert layout.group_overlay_path("talking").is_file()
+    assert not layout.group_overlay_path("walking").exists()
+    shown = [tmp_path / line.strip() for line in done.stdout.splitlines() if line.endswith("overlay.png")]
+    assert len(shown) == 6 and all(path.is_file() for path in shown)
+    _review_sheets_show_everybody(tmp_path / "out")
+
+
+def _review_sheets_show_everybody(results):
+    script = Path(__file__).parents[2] / "scripts" / "review_sheets.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(results), "--people", "3", "--cell", "60", "80"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stderr == ""
+    shapes = [read_image(path).shape for path in map(Path, done.stdout.split())]
+    assert shapes == [(2 * (24 + 80 + 8), 2 * (3 * 68 + 8), 3), (24 + 80 + 8, 2 * (3 * 68 + 8), 3)]

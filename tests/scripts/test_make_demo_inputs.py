@@ -1,0 +1,99 @@
+"""The demo's photos and keypoints against the truth they were made from."""
+
+from __future__ import annotations
+
+import colorsys
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+from smplifyx.cli.demo import DEMO_INPUTS
+from smplifyx.keypoints import load_observations, read_image, read_openpose
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+_REMAKE = "the open body has changed: run scripts/make_demo_inputs.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        import make_demo_inputs
+
+        yield make_demo_inputs
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="module")
+def truth(script):
+    return {picture.name: script.people_of(picture) for picture in script.PICTURES}
+
+
+def _relative_errors(found: np.ndarray, person) -> np.ndarray:
+    """Distances of seen keypoints from the truth in units of the person's box."""
+    seen = found[:, 2] > 0
+    exact = person.exact_keypoints_2d
+    return np.linalg.norm(found[seen, :2] - exact[seen], axis=1) / np.ptp(exact[:25], axis=0).max()
+
+
+def test_shipped_inputs_load_without_a_remark(script):
+    loaded = load_observations(DEMO_INPUTS / "images", DEMO_INPUTS / "keypoints")
+    assert not loaded.failures and not loaded.skipped
+    assert [one.warnings for one in loaded.observations] == [()] * 5
+    sizes = {picture.name: picture.size for picture in script.PICTURES}
+    assert {one.stem: one.image_size for one in loaded.observations} == sizes
+    focal_lengths = {one.stem: one.exif_focal_length for one in loaded.observations}
+    for picture in script.PICTURES:
+        if picture.exif:
+            assert focal_lengths[picture.name] == pytest.approx(picture.focal_length, rel=0.02)
+        else:
+            assert focal_lengths[picture.name] is None
+
+
+def test_shipped_photos_are_small():
+    for path in (DEMO_INPUTS / "images").iterdir():
+        assert path.stat().st_size <= 150_000
+
+
+def test_shipped_keypoints_agree_with_the_truth_within_the_noise(truth):
+    for name, people in truth.items():
+        file = read_openpose(DEMO_INPUTS / "keypoints" / f"{name}_keypoints.json")
+        assert len(file.people) == len(people)
+        for found, person in zip(file.people, people, strict=True):
+            errors = _relative_errors(np.asarray(found.keypoints), person)
+            assert len(errors) >= 90
+            assert 5e-4 < np.median(errors) < 0.01, _REMAKE
+            assert np.quantile(errors, 0.95) < 0.05, _REMAKE
+
+
+def test_keypoints_are_made_alike_every_time(script, tmp_path):
+    picture = script.PICTURES[0]
+    written = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        script.make(picture, folder, with_image=False)
+        written.append((folder / "keypoints" / f"{picture.name}_keypoints.json").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_photo_shows_each_person_where_the_truth_says(script, truth):
+    """On the upper chest lies the shirt, in its colour."""
+    neck, hips = (BODY_KEYPOINT_NAMES.index(name) for name in ("neck", "mid_hip"))
+    for picture in script.PICTURES:
+        photo = read_image(DEMO_INPUTS / "images" / f"{picture.name}.jpg")
+        for member, person in zip(picture.people, truth[picture.name], strict=True):
+            x, y = 0.7 * person.exact_keypoints_2d[neck] + 0.3 * person.exact_keypoints_2d[hips]
+            spot = photo[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4].reshape(-1, 3)[:, ::-1] / 255.0
+            hue, wanted = (colorsys.rgb_to_hsv(*color)[0] for color in (np.median(spot, axis=0), member.outfit.shirt))
+            assert abs((hue - wanted + 0.5) % 1.0 - 0.5) < 0.06, f"{person.name}: {_REMAKE}"
+
+
+def test_people_stand_on_the_floor_before_the_wall(script, truth):
+    for picture in script.PICTURES:
+        for person in truth[picture.name]:
+            points = script.to_world(person.vertices, picture)
+            assert points[:, 1].min() == pytest.approx(0.0, abs=1e-9)
+            assert points[:, 2].min() > -picture.wall_distance
