@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from smplifyx.config.fields import ConfigError, setting
@@ -47,7 +48,17 @@ class BodyConfig:
 class PriorsConfig:
     """What is known about bodies before the photo is seen."""
 
-    body_pose: Literal["gaussian", "l2", "none"] = setting("gaussian", "prior on the 21 body joints")
+    body_pose: Literal["vposer", "gmm", "gaussian", "l2", "none"] = setting("gaussian", "prior on the 21 body joints")
+    vposer_checkpoint: str | None = setting(
+        None, "trained VPoser: ours or the official v1 or v2; null: the shipped one"
+    )
+    gmm_file: str | None = setting(None, "mixture of Gaussians (.npz, or gmm_08.pkl); null: the shipped one")
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the chosen prior; None for the shipped one."""
+        name = {"vposer": self.vposer_checkpoint, "gmm": self.gmm_file}.get(self.body_pose)
+        return None if name is None else Path(name)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from smplifyx.evaluation.scoring import score
 from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.evaluation.synthetic_detector import DetectorNoise
 from smplifyx.evaluation.synthetic_files import write_openpose_json
-from smplifyx.evaluation.synthetic_poses import HELD_OUT_SUBJECTS, PosePool, held_out_poses, mild_poses
+from smplifyx.evaluation.synthetic_poses import PosePool, held_out_poses, mild_poses
 from smplifyx.evaluation.triangulation import Triangulation, TriangulationOptions, triangulate
 from smplifyx.evaluation.views_report import ViewErrors, views_report
 
 __all__ = [
-    "HELD_OUT_SUBJECTS",
     "Alignment",
     "CalibratedCamera",
     "DetectorNoise",

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
 from smplifyx.priors.body_pose import load_gaussian
+from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
 
 FloatArray = NDArray[np.float64]
-
-#: CMU subjects kept out of training: everyday actions, walking styles, running, basketball, dance; a fifth of all.
-HELD_OUT_SUBJECTS: tuple[str, ...] = ("06", "07", "13", "16", "49", "91")
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ class StageObjective:
         jaw = groups["jaw_pose"] * groups["jaw_pose"].new_tensor(stage.jaw_pose)
         return (
             stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"])
-            + self._factors.bending * stage.body_pose * hinge_energy(posed.body_pose)
+            + self._factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
             + stage.shape**2 * groups["betas"].square().sum(1)
             + stage.expression**2 * groups["expression"].square().sum(1)
             + stage.hand_pose**2 * hands

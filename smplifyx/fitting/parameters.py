@@ -11,7 +11,7 @@ from torch import Tensor
 
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.geometry import axis_angle_to_matrix
-from smplifyx.priors import BodyPosePrior
+from smplifyx.priors import BodyPosePrior, DecodedPose
 
 #: How far each group's parameters typically move: puts them on one footing for the optimiser.
 _NATURAL_SCALES = {
@@ -99,7 +99,7 @@ class PosedParameters(NamedTuple):
     expression: Tensor
     rotations: Tensor
     translation: Tensor
-    body_pose: Tensor
+    body_pose: DecodedPose
     left_hand_pose: Tensor
     right_hand_pose: Tensor
 
@@ -150,7 +150,7 @@ class BodyParameters:
             expression=groups["expression"],
             rotations=torch.cat([orientation, body.rotations, turned[:, 1:]], 1),
             translation=frame.translation + groups["translation"] * depth,
-            body_pose=body.axis_angle,
+            body_pose=body,
             left_hand_pose=left,
             right_hand_pose=right,
         )

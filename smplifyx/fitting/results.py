@@ -40,7 +40,7 @@ def collect_results(
         "betas": posed.betas,
         "expression": posed.expression,
         "global_orient": matrix_to_axis_angle(posed.rotations[:, 0]),
-        "body_pose": posed.body_pose,
+        "body_pose": posed.body_pose.axis_angle,
         "jaw_pose": groups["jaw_pose"],
         "leye_pose": groups["leye_pose"],
         "reye_pose": groups["reye_pose"],
@@ -56,6 +56,8 @@ def collect_results(
         "stage_losses": torch.stack(rows.stage_losses, 1),
     }
     numpy = {name: tensor.float().cpu().numpy() for name, tensor in arrays.items()}
+    is_embedding = problem.parameters.prior.is_embedding
+    codes = groups["body_pose"].float().cpu().numpy() if is_embedding else None
     confidence = evidence.confidence.float().cpu().numpy()
     size = (1000.0 / evidence.pixel_scale).cpu().numpy()
     bad = failed(rows)
@@ -68,7 +70,7 @@ def collect_results(
             model_name=data.name,
             gender=data.gender,
             **{name: array[row] for name, array in numpy.items()},
-            body_pose_embedding=None,
+            body_pose_embedding=None if codes is None else codes[row],
             camera_rotation=np.eye(3, dtype=np.float32),
             image_size=np.array(observation.image_size),
             keypoints_2d=observation.keypoints,

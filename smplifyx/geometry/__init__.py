@@ -1,6 +1,13 @@
 """Rotations and projection, thin over a rotation library."""
 
 from smplifyx.geometry.camera import Intrinsics, project
-from smplifyx.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from smplifyx.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, six_numbers_to_matrix, twist_angle
 
-__all__ = ["Intrinsics", "axis_angle_to_matrix", "matrix_to_axis_angle", "project"]
+__all__ = [
+    "Intrinsics",
+    "axis_angle_to_matrix",
+    "matrix_to_axis_angle",
+    "project",
+    "six_numbers_to_matrix",
+    "twist_angle",
+]

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smplifyx.errors import InputError, UsageError
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.errors import InputError
+from smplifyx.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 
 N_BODY_POSE = 63
 
-#: Names that the configuration accepts.
-BODY_POSE_PRIORS = ("gaussian", "l2", "none")
 
+class DecodedPose:
+    """``rotations`` [B, 21, 3, 3] of the body joints, and their ``axis_angle`` [B, 63] (radians) on demand.
 
-class DecodedPose(NamedTuple):
-    """``axis_angle`` [B, 63] and ``rotations`` [B, 21, 3, 3] of the body joints."""
+    Args:
+        rotations: [B, 21, 3, 3].
+        axis_angle: [B, 63] where it is known already; angles may then exceed pi.
+    """
 
-    axis_angle: Tensor
-    rotations: Tensor
+    def __init__(self, rotations: Tensor, axis_angle: Tensor | None = None) -> None:
+        self.rotations = rotations
+        self._axis_angle = axis_angle
+
+    @property
+    def axis_angle(self) -> Tensor:
+        """[B, 63] radians."""
+        if self._axis_angle is None:
+            self._axis_angle = matrix_to_axis_angle(self.rotations).flatten(1)
+        return self._axis_angle
 
 
 class BodyPosePrior(nn.Module):
@@ -37,6 +46,9 @@ class BodyPosePrior(nn.Module):
         basis: [63, 63] invertible.
         scale: factor of the energy; 0 switches the prior off.
     """
+
+    #: Whether z is the code of a learned decoder, which results keep.
+    is_embedding = False
 
     mean: Tensor
     basis: Tensor
@@ -57,7 +69,7 @@ class BodyPosePrior(nn.Module):
     def decode(self, z: Tensor) -> DecodedPose:
         """Body pose of the parameters z [B, n_parameters]."""
         axis_angle = torch.addmm(self.mean, z, self.basis)
-        return DecodedPose(axis_angle, axis_angle_to_matrix(axis_angle.unflatten(1, (-1, 3))))
+        return DecodedPose(axis_angle_to_matrix(axis_angle.unflatten(1, (-1, 3))), axis_angle)
 
     def encode(self, axis_angle: Tensor) -> Tensor:
         """Parameters z [B, n_parameters] of a body pose [B, 63] in axis-angle."""
@@ -66,33 +78,6 @@ class BodyPosePrior(nn.Module):
     def energy(self, z: Tensor) -> Tensor:
         """Energy [B] of the parameters z."""
         return self.scale * (z * z).sum(1)
-
-
-def make_body_pose_prior(
-    name: str,
-    path: Path | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> BodyPosePrior:
-    """The prior of that name.
-
-    Args:
-        name: ``gaussian`` (full covariance, from motion capture), ``l2`` (distance to the T-pose, in radians) or
-            ``none``.
-        path: file of the Gaussian; the one that ships with the package when absent.
-
-    Raises:
-        UsageError: the name is unknown.
-        InputError: the file is damaged.
-    """
-    if name == "gaussian":
-        mean, covariance = load_gaussian(path)
-        basis = np.linalg.cholesky(covariance)
-        return BodyPosePrior(_tensor(mean, dtype, device), _tensor(basis, dtype, device))
-    if name in ("l2", "none"):
-        zero = torch.zeros(N_BODY_POSE, dtype=dtype, device=device)
-        return BodyPosePrior(zero, torch.eye(N_BODY_POSE, dtype=dtype, device=device), float(name == "l2"))
-    raise UsageError(f"priors.body_pose: {name!r} is unknown; expected one of {', '.join(BODY_POSE_PRIORS)}")
 
 
 def load_gaussian(path: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +96,3 @@ def load_gaussian(path: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
             path, f"expected mean [63] and covariance [63, 63], found {mean.shape} and {covariance.shape}", "mean"
         )
     return mean, covariance
-
-
-def _tensor(array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    return torch.as_tensor(array).to(dtype=dtype, device=device)

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
 from smplifyx.body import skeleton
-
-#: (joint, axis, sign): a positive ``sign * angle`` about that axis is unnatural hyperextension.
-_HINGES = (("left_elbow", 1, 1.0), ("right_elbow", 1, -1.0), ("left_knee", 0, -1.0), ("right_knee", 0, -1.0))
-_COLUMNS = [3 * (skeleton.joint_index(name) - skeleton.BODY_JOINTS.start) + axis for name, axis, _ in _HINGES]
-_SIGNS = [sign for *_, sign in _HINGES]
+from smplifyx.geometry import twist_angle
 
 
-def hinge_energy(body_pose: Tensor) -> Tensor:
-    """Energy [B] that grows exponentially when an elbow or a knee bends against its joint.
+class _Hinge(NamedTuple):
+    """A joint, the axis it bends about, and the sign of unnatural hyperextension."""
+
+    joint: str
+    axis: int
+    sign: float
+
+
+_HINGES = (
+    _Hinge("left_elbow", 1, 1.0),
+    _Hinge("right_elbow", 1, -1.0),
+    _Hinge("left_knee", 0, -1.0),
+    _Hinge("right_knee", 0, -1.0),
+)
+
+
+def hyperextension(rotations: Tensor) -> Tensor:
+    """How far [B, 4] left and right elbow and knee bend against their joints, radians; negative when they flex.
 
     Args:
-        body_pose: [B, 63] axis-angle, radians.
+        rotations: [B, 21, 3, 3] of the body joints.
     """
-    angles = body_pose[:, _COLUMNS] * body_pose.new_tensor(_SIGNS)
-    return angles.exp().square().sum(1)
+    first = skeleton.BODY_JOINTS.start
+    angles = [
+        hinge.sign * twist_angle(rotations[:, skeleton.joint_index(hinge.joint) - first], hinge.axis)
+        for hinge in _HINGES
+    ]
+    return torch.stack(angles, 1)
+
+
+def hinge_energy(rotations: Tensor) -> Tensor:
+    """Energy [B] that grows exponentially when an elbow or a knee bends against its joint.
+
+    The angle is the twist about the hinge, which is smooth in the matrix; it equals the axis-angle component of the
+    published formula when the joint turns about its hinge alone.
+
+    Args:
+        rotations: [B, 21, 3, 3] of the body joints.
+    """
+    return hyperextension(rotations).exp().square().sum(1)

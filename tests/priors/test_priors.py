@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 from scipy.stats import multivariate_normal
 
 from smplifyx.body import skeleton
@@ -16,6 +17,10 @@ from smplifyx.priors.body_pose import load_gaussian
 def _angle(pose: torch.Tensor, joint: str) -> torch.Tensor:
     first = 3 * (skeleton.joint_index(joint) - 1)
     return pose[..., first : first + 3]
+
+
+def _rotations(pose: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(Rotation.from_rotvec(pose.numpy().reshape(-1, 3)).as_matrix()).reshape(-1, 21, 3, 3)
 
 
 def test_gaussian_energy_is_the_mahalanobis_distance():
@@ -55,7 +60,7 @@ def test_the_gaussian_is_mirror_symmetric():
 
 
 def test_unknown_prior_and_damaged_file_are_named(tmp_path):
-    with pytest.raises(UsageError, match="gaussian, l2, none"):
+    with pytest.raises(UsageError, match="vposer, gmm, gaussian, l2, none"):
         make_body_pose_prior("vposr")
     path = tmp_path / "prior.npz"
     np.savez(path, mean=np.zeros(69), covariance=np.eye(69))
@@ -73,8 +78,8 @@ def test_hinges_punish_only_the_unnatural_side(joint, axis, natural):
     pose = torch.zeros(2, 63, dtype=torch.float64)
     column = 3 * (skeleton.joint_index(joint) - 1) + axis
     pose[0, column], pose[1, column] = natural * 1.0, -natural * 1.0
-    rest = hinge_energy(torch.zeros(1, 63, dtype=torch.float64)).item()
-    bent, broken = hinge_energy(pose).tolist()
+    rest = hinge_energy(_rotations(torch.zeros(1, 63, dtype=torch.float64))).item()
+    bent, broken = hinge_energy(_rotations(pose)).tolist()
     assert rest == pytest.approx(4.0)
     assert bent == pytest.approx(3.0 + np.exp(-2.0))
     assert broken == pytest.approx(3.0 + np.exp(2.0))

@@ -1,0 +1,130 @@
+"""A mixture of Gaussians over body poses (Bogo et al. 2016, section 3.2), by its exact density."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from numpy._core import multiarray
+from numpy.typing import NDArray
+from torch import Tensor
+
+from smplifyx.errors import InputError
+from smplifyx.priors.body_pose import N_BODY_POSE, BodyPosePrior
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Gaussians over axis-angle poses (radians).
+
+    Attributes:
+        means: [M, 63].
+        covariances: [M, 63, 63].
+        weights: [M], summing to one.
+    """
+
+    means: FloatArray
+    covariances: FloatArray
+    weights: FloatArray
+
+
+class MixturePrior(BodyPosePrior):
+    """Minus twice the log density of a mixture, zero at its most likely mean.
+
+    The original takes the nearest component alone, which makes the gradient jump between components; the sum over
+    components is as cheap and smooth. The parameters z are those of a linear pose space, which changes how fast the
+    optimiser gets somewhere but not where.
+
+    Args:
+        mixture: the density.
+        mean: [63] pose of z = 0, from which fits start.
+        basis: [63, 63] of the linear pose space.
+    """
+
+    _whiten: Tensor
+    _whitened_means: Tensor
+    _log_weights: Tensor
+
+    def __init__(self, mixture: Mixture, mean: Tensor, basis: Tensor) -> None:
+        super().__init__(mean, basis)
+        whiten = np.linalg.inv(np.linalg.cholesky(mixture.covariances))
+        log_weights = np.log(mixture.weights) + np.log(np.diagonal(whiten, axis1=1, axis2=2)).sum(1)
+        moved = np.einsum("mij,mj->mi", whiten, mixture.means)
+        n_components = len(mixture.weights)
+        arrays = {
+            "_whiten": whiten.reshape(n_components * N_BODY_POSE, N_BODY_POSE).T,
+            "_whitened_means": moved.reshape(-1),
+            "_log_weights": log_weights - log_weights.max(),
+        }
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.as_tensor(array.copy()).to(mean), persistent=False)
+
+    def energy(self, z: Tensor) -> Tensor:
+        """Energy [B] of the parameters z [B, 63]."""
+        pose = torch.addmm(self.mean, z, self.basis)
+        whitened = torch.addmm(-self._whitened_means, pose, self._whiten).unflatten(1, (-1, N_BODY_POSE))
+        return -2.0 * (self._log_weights - 0.5 * whitened.square().sum(2)).logsumexp(1)
+
+
+def shipped_mixture() -> Path:
+    """The mixture that ships with the package."""
+    return Path(str(resources.files("smplifyx") / "data" / "priors" / "body_pose_mixture.npz"))
+
+
+def load_mixture(path: Path) -> Mixture:
+    """Reads a mixture: ``.npz`` with means, covariances and weights, or the original's ``gmm_08.pkl``.
+
+    The original describes 23 joints. SMPL-X has the first 21 of them; the others are marginalised, that is, the
+    covariances are cropped, never their inverses.
+
+    Raises:
+        InputError: the file is damaged, or holds anything but numpy arrays.
+    """
+    try:
+        if path.suffix == ".pkl":
+            with path.open("rb") as file:
+                content = _ArraysOnlyUnpickler(file, encoding="latin1").load()
+            means, covariances, weights = (np.float64(content[name]) for name in ("means", "covars", "weights"))
+        else:
+            with np.load(path, allow_pickle=False) as arrays:
+                means, covariances, weights = (
+                    np.float64(arrays[name]) for name in ("means", "covariances", "weights")
+                )
+    except Exception as error:  # a pickle can fail in any way
+        raise InputError(path, f"not a mixture of Gaussians over body poses: {error}") from error
+    count, size = len(weights.reshape(-1)), means.shape[-1]
+    if means.shape != (count, size) or covariances.shape != (count, size, size) or size < N_BODY_POSE:
+        problem = f"expected means [M, >= 63] and covariances to match, found {means.shape} and {covariances.shape}"
+        raise InputError(path, problem, "means")
+    kept = slice(N_BODY_POSE)
+    weights = weights.reshape(-1) / weights.sum()
+    return Mixture(means[:, kept], covariances[:, kept, kept], weights)
+
+
+class _ArraysOnlyUnpickler(pickle.Unpickler):
+    """Builds numpy arrays and plain containers, and refuses every other class or function by its name."""
+
+    def __init__(self, file: BinaryIO, **options: Any) -> None:
+        super().__init__(file, **options)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
+            return getattr(multiarray, name)
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        if (module, name) == ("_codecs", "encode"):  # how protocol 2 of Python 3 writes bytes
+            return _encode_latin1
+        raise pickle.UnpicklingError(f"it would need {module}.{name}, and only numpy arrays are allowed")
+
+
+def _encode_latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes in the unexpected encoding {encoding!r}")
+    return text.encode("latin1")
