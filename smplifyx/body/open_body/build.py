@@ -26,7 +26,7 @@ from smplifyx.body.skeleton import N_JOINTS, PARENTS
 OPEN_BODY_NAME = "open-body 1"
 GENDERS = ("neutral", "male", "female")
 _N_PEOPLE = 500
-_N_REGRESSION_PEOPLE = 120
+_N_REGRESSION_PEOPLE = 200
 _SEEDS = {"neutral": 1, "male": 2, "female": 3}
 
 #: Called with the gender and a word for what is being done.

@@ -3,8 +3,8 @@
 Linear, so that joints follow every blend shape exactly. Where the centre of a joint is clear from anatomy
 (wrist, fingers, eyes) the bone of the source is taken. Elsewhere (trunk, collars, head) the combinations
 agree with the published rest offsets of the SMPL family, because poses measured elsewhere are expressed about those.
-The source's knee, elbow and neck bones wander along the limb from one person to the next: there the middle of the
-ring of skin that bends is taken, or (elbow) has a share.
+The source's bones wander along the limb from one person to the next at knee, elbow, hip, shoulder and neck: there the
+middle of the ring of skin that bends is taken, or has a share.
 """
 
 from __future__ import annotations
@@ -51,10 +51,16 @@ JOINT_COMBINATIONS: dict[str, Combination] = {
     "jaw": {"jaw": 1.0},
     "eye_smplhf": {"eye*": 1.0},
     "collar": _combine((0.415, {"upperarm01*": 1.0}), (0.585, _trunk(0.862, 0.0))),
-    "shoulder": {"upperarm01*": 1.0},
+    "shoulder": {"upperarm01*": 0.8, "shoulder ring*": 0.2},
     "elbow": {"lowerarm01*": 0.75, "elbow ring*": 0.25},
     "wrist": {"wrist*": 1.0},
-    "hip": {"upperleg01*": 0.675, "upperleg01/": 0.075, "upperleg02*": 0.225, "upperleg02/": 0.025},
+    "hip": {
+        "upperleg01*": 0.4725,
+        "upperleg01/": 0.0525,
+        "upperleg02*": 0.1575,
+        "upperleg02/": 0.0175,
+        "hip ring*": 0.3,
+    },
     "knee": {"knee ring*": 1.0},
     "ankle": {"foot*": 0.965, "lowerleg01*": 0.035},
     "foot": {"toe1-1*": 0.45, "toe5-1*": 0.4, "foot*": 0.15},
@@ -70,8 +76,12 @@ def _with_side(anchor: str, side: str) -> str:
 #: Joints whose ring serves as an anchor.
 _RINGS = {
     "neck ring": "neck",
+    "hip ring.L": "left_hip",
+    "hip ring.R": "right_hip",
     "knee ring.L": "left_knee",
     "knee ring.R": "right_knee",
+    "shoulder ring.L": "left_shoulder",
+    "shoulder ring.R": "right_shoulder",
     "elbow ring.L": "left_elbow",
     "elbow ring.R": "right_elbow",
 }

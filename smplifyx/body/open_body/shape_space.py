@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +16,24 @@ _ADULT_AGES = (0.62, 0.9)
 #: Mean and standard deviation of phenotype parameters in [0, 1]; the height gives adults of 1.81 and 1.70 m.
 _PHENOTYPES = {
     "muscle": (0.5, 0.15),
-    "weight": (0.5, 0.2),
     "height": (0.42, 0.07),
     "proportions": (0.5, 0.2),
     "cupsize": (0.5, 0.2),
     "firmness": (0.5, 0.2),
 }
-_LOCAL_CHANGE_DEVIATION = 0.25
+#: The source's people are slim and alike. The weight parameter and the girths, which grow together with a person's
+#: corpulence (a standard normal number and its mean), are set to give body-mass indices of 25 +- 4 and 24 +- 4.
+_WEIGHT = {"male": 0.6, "female": 0.75}
+_WEIGHT_DEVIATION = 0.15
+_WEIGHT_WITH_CORPULENCE = 0.15
+_CORPULENCE = {"male": 0.3, "female": 0.6}
+_GIRTHS = {
+    "measure-waist-circ-incr": 0.4, "measure-hips-circ-incr": 0.35, "measure-thigh-circ-incr": 0.3,
+    "measure-bust-circ-incr": 0.3, "measure-upperarm-circ-incr": 0.3, "measure-calf-circ-incr": 0.2,
+    "measure-neck-circ-incr": 0.2, "torso-scale-depth-incr": 0.2, "hip-scale-depth-incr": 0.2,
+    "buttocks-volume-incr": 0.2, "head-fat-incr": 0.3,
+}  # fmt: skip
+_LOCAL_CHANGE_DEVIATION = 0.22
 #: Changes of proportion; those of limbs are made to both sides alike.
 _LOCAL_CHANGES = (
     "measure-upperarm-length-incr", "measure-lowerarm-length-incr", "measure-upperarm-circ-incr",
@@ -48,18 +60,26 @@ def sample_adults(model: SourceModel, gender: str, count: int, seed: int) -> Flo
     """
     random = np.random.default_rng(seed)
     female = {"male": np.zeros(count), "female": np.ones(count), "neutral": np.arange(count) % 2.0}[gender]
+
+    def by_gender(values: Mapping[str, float]) -> FloatArray:
+        return np.where(female > 0.5, values["female"], values["male"])
+
+    corpulence = random.standard_normal(count)
     phenotypes = {"gender": female, "age": random.uniform(*_ADULT_AGES, count)}
     for name, (mean, deviation) in _PHENOTYPES.items():
         phenotypes[name] = np.clip(random.normal(mean, deviation, count), 0.0, 1.0)
+    weight = by_gender(_WEIGHT) + _WEIGHT_WITH_CORPULENCE * corpulence
+    phenotypes["weight"] = np.clip(random.normal(weight, _WEIGHT_DEVIATION), 0.0, 1.0)
     ancestry = random.dirichlet((1.0, 1.0, 1.0), count)
     phenotypes.update({name: ancestry[:, k] for k, name in enumerate(("african", "asian", "caucasian"))})
 
-    def change() -> FloatArray:
-        return np.clip(random.normal(0.0, _LOCAL_CHANGE_DEVIATION, count), -1.0, 1.0)
+    def change(name: str) -> FloatArray:
+        mean = _GIRTHS.get(name, 0.0) * (corpulence + by_gender(_CORPULENCE))
+        return np.clip(random.normal(mean, _LOCAL_CHANGE_DEVIATION), -1.0, 1.0)
 
-    local_changes = {name: change() for name in _LOCAL_CHANGES}
+    local_changes = {name: change(name) for name in _LOCAL_CHANGES}
     for name in _SIDE_CHANGES:
-        both = change()
+        both = change(name)
         local_changes.update({f"l-{name}": both, f"r-{name}": both})
     return model.coefficients(phenotypes, local_changes)
 

@@ -21,7 +21,7 @@ _FOREARM: Vector = (0.249, 0.009, -0.001)
 _THIGH: Vector = (0.034, -0.375, -0.004)
 _SHIN: Vector = (-0.014, -0.398, -0.044)
 #: How far the shoulders rise when the arms do, radians.
-_COLLAR_RISE = 0.21
+_COLLAR_RISE = 0.26
 #: How far the feet point outwards, radians.
 _TOE_OUT = 0.16
 #: How far the fingers of the T-pose are spread, as a share of the source's.
