@@ -31,7 +31,9 @@ GENDERS = ("neutral", "male", "female")
 _SHAPE_COLUMNS_V1_1 = 300
 _SHAPE_COLUMNS_V1_0 = 10
 _HAND_NUMBERS = 45
-_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
+#: The name and licence of the body that is free; the licence of any other is its owner's affair.
+OPEN_BODY_NAME = "open-body 1"
+_OPEN_BODY_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
     """Write SMPL-X's dense layout in float32, which other SMPL-X code loads.
 
     Extra keys carry what such code knows by vertex number of the licensed mesh: ``extra_point_vertices``,
-    ``part_labels``, ``rest_contact_pairs``, ``model_name``, ``gender``, ``license``. Missing folders are made.
+    ``part_labels``, ``rest_contact_pairs``, ``model_name``, ``gender`` and, of the open body, ``license``. Missing folders
+    are made.
     """
     posedirs = data.posedirs if data.pose_projection is None else data.posedirs @ data.pose_projection
     arrays: dict[str, Any] = {
@@ -175,7 +178,7 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
         "rest_contact_pairs": data.rest_contact_pairs,
         "model_name": np.asarray(data.name),
         "gender": np.asarray(data.gender),
-        "license": np.asarray(_LICENSE),
+        "license": np.asarray(_OPEN_BODY_LICENSE) if data.name == OPEN_BODY_NAME else None,
     }
     arrays = {key: value for key, value in arrays.items() if value is not None}
     floating = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype.kind == "f"}

@@ -127,6 +127,12 @@ def test_plain_layout_gives_the_same_body(body: BodyModelData, exported: Path) -
         np.testing.assert_allclose(getattr(loaded, name), array, atol=1e-7, err_msg=name)
 
 
+def test_only_the_open_body_is_declared_free(exported: Path, tmp_path: Path) -> None:
+    write_plain(random_body_model(), tmp_path / "SMPLX_NEUTRAL.npz")
+    assert "license" not in np.load(tmp_path / "SMPLX_NEUTRAL.npz")
+    assert str(np.load(exported)["license"]).startswith("CC0-1.0")
+
+
 def test_export_in_the_smplx_package(body: BodyModelData, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     smplx = pytest.importorskip("smplx", reason="the smplx package is the second witness")
     keys = ["nose", "reye", "leye", "rear", "lear", "LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel"]

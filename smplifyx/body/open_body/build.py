@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
-from smplifyx.body.model_files import write_compact
+from smplifyx.body.model_files import OPEN_BODY_NAME, write_compact
 from smplifyx.body.open_body.attachments import SurfaceAttachments, surface_attachments
 from smplifyx.body.open_body.expression import fit_expression_space
 from smplifyx.body.open_body.hands import left_hand_pose_space, mirror_hand_pose
@@ -23,7 +23,6 @@ from smplifyx.body.open_body.source import SourceModel, load_source_model
 from smplifyx.body.open_body.tpose import TPose, tpose_rotations
 from smplifyx.body.skeleton import N_JOINTS, PARENTS
 
-OPEN_BODY_NAME = "open-body 1"
 GENDERS = ("neutral", "male", "female")
 _N_PEOPLE = 500
 _N_REGRESSION_PEOPLE = 200

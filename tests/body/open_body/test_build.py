@@ -73,6 +73,9 @@ def test_neutral_body_is_what_the_build_gives(build, bodies) -> None:
         if not isinstance(expected, np.ndarray) or field.name in ("posedirs", "pose_projection"):
             continue
         found = getattr(shipped, field.name)
+        if field.name == "joint_regressor":
+            # Which of two neighbouring vertices gets a share may differ between machines; the joints may not.
+            expected, found = expected @ built.v_template, found @ shipped.v_template
         assert found.shape == expected.shape, field.name
         scale = np.abs(expected).max() if expected.size else 0.0
         np.testing.assert_allclose(found, expected, atol=1e-3 * scale, err_msg=field.name)
