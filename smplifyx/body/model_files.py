@@ -153,8 +153,8 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
     """Write SMPL-X's dense layout in float32, which other SMPL-X code loads.
 
     Extra keys carry what such code knows by vertex number of the licensed mesh: ``extra_point_vertices``,
-    ``part_labels``, ``rest_contact_pairs``, ``model_name``, ``gender`` and, of the open body, ``license``. Missing folders
-    are made.
+    ``part_labels``, ``rest_contact_pairs``, ``model_name``, ``gender`` and, of the open body, ``license``. Missing
+    folders are made.
     """
     posedirs = data.posedirs if data.pose_projection is None else data.posedirs @ data.pose_projection
     arrays: dict[str, Any] = {
