@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from smplifyx.body.articulation import articulate
 from smplifyx.body.kinematics import KinematicTree
 from smplifyx.body.model_data import BodyModelData
 
@@ -72,7 +73,7 @@ class BodyModel(nn.Module):
             "joint_template": joint_template.reshape(-1),
             "joint_blend_shapes": flat(joint_directions),
         }
-        tree = KinematicTree(data.parents.tolist()).to(device)
+        tree = KinematicTree(data.parents.tolist()).to(device=device, dtype=dtype)
         return cls(tree, data.shapedirs.shape[2], buffers)
 
     @property
@@ -128,20 +129,17 @@ class BodyModel(nn.Module):
         """
         coefficients = torch.cat([betas, expression], 1)
         joints_at_rest = self.rest_joints(betas, expression)
-        transforms = self.tree(rotations, joints_at_rest)
-        shaped = torch.addmm(self.template, coefficients, self.blend_shapes)
+        shaped = torch.addmm(self.template[:, None], self.blend_shapes.T, coefficients.T)  # [3 V, B]
         if self.pose_shapes.shape[0]:
             identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
             feature = (rotations[:, 1:] - identity).flatten(1)
             if self.pose_projection is not None:
                 feature = feature @ self.pose_projection
-            shaped = torch.addmm(shaped, feature, self.pose_shapes)
-        moved = (transforms.rotations @ joints_at_rest[..., None])[..., 0]
-        affine = torch.cat([transforms.rotations, (transforms.positions - moved)[..., None]], -1)
-        blended = (self.skinning_weights @ affine.flatten(2)).unflatten(2, (3, 4))
-        vertices = (blended[..., :3] * shaped.unflatten(1, (-1, 1, 3))).sum(-1) + blended[..., 3]
-        joints = transforms.positions
+            shaped = torch.addmm(shaped, self.pose_shapes.T, feature.T)
+        joints, vertices, world_rotations = articulate(
+            self.tree, self.skinning_weights, rotations, joints_at_rest, shaped
+        )
         if translation is not None:
             joints = joints + translation[:, None]
             vertices = vertices + translation[:, None]
-        return BodyOutput(joints, vertices, transforms.rotations)
+        return BodyOutput(joints, vertices, world_rotations)
