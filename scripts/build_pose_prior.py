@@ -1,4 +1,4 @@
-"""Fits the Gaussian body-pose prior that ships with the package to a motion-capture file."""
+"""Fits the Gaussian and the mixture of Gaussians that ship with the package to a motion-capture file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,48 @@ from pathlib import Path
 
 import numpy as np
 
+from smplifyx.priors.mixture import Mixture
 from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
-from smplifyx.training.gaussian_prior import fit_gaussian
-from smplifyx.training.motion_capture import load_motion_capture
+from smplifyx.training.gaussian_prior import POSE_FLOOR, fit_gaussian
+from smplifyx.training.mixture import fit_mixture, log_densities
+from smplifyx.training.motion_capture import MotionCapture, load_motion_capture
+from smplifyx.training.vposer_config import VPoserData
+from smplifyx.training.vposer_trainer import PoseSampler
 
-DEFAULT_OUTPUT = Path(__file__).parent.parent / "smplifyx/data/priors/body_pose_gaussian.npz"
+SHIPPED = Path(__file__).parent.parent / "smplifyx/data/priors"
+N_COMPONENTS, N_MIXTURE_POSES = 8, 30_000
 
-if __name__ == "__main__":
+
+def mixture_of(data: MotionCapture, seed: int) -> Mixture:
+    """Eight Gaussians for the poses that the learned prior is trained on."""
+    sampler = PoseSampler(data, VPoserData(), seed)
+    poses = np.float64(sampler.draw(N_MIXTURE_POSES).axis_angle.numpy())
+    return fit_mixture(poses, N_COMPONENTS, POSE_FLOOR, sampler.rng)
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mocap", type=Path, help="npz with body_pose, clip_index, clip_names, frame, fps")
-    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
+    parser.add_argument("--output", type=Path, default=SHIPPED, help="folder")
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    data, _ = load_motion_capture(arguments.mocap).split_subjects(HELD_OUT_SUBJECTS)
+    data, held_out = load_motion_capture(arguments.mocap).split_subjects(HELD_OUT_SUBJECTS)
     mean, covariance = fit_gaussian(data)
-    np.savez(arguments.output, mean=mean.astype(np.float32), covariance=covariance.astype(np.float32))
-    print(
-        f"wrote {arguments.output}: standard deviations {np.degrees(np.sqrt(np.diag(covariance))).round(1)} degrees"
+    np.savez(
+        arguments.output / "body_pose_gaussian.npz",
+        mean=mean.astype(np.float32),
+        covariance=covariance.astype(np.float32),
     )
+    mixture = mixture_of(data, arguments.seed)
+    np.savez(
+        arguments.output / "body_pose_mixture.npz",
+        **{name: np.float32(value) for name, value in vars(mixture).items()},
+    )
+    gaussian = Mixture(mean[None], covariance[None], np.ones(1))
+    for name, density in (("gaussian", gaussian), ("mixture", mixture)):
+        score = np.logaddexp.reduce(log_densities(density, held_out.body_pose), axis=1).mean()
+        print(f"{name}: weights {density.weights.round(3)}, mean log density of held-out poses {score:.1f} nats")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -27,6 +27,8 @@ from smplifyx.config.schema import Config, check
 #: Folder of the configuration files that ship with the package.
 SHIPPED_CONFIGS = Path(__file__).parents[1] / "data" / "configs"
 COMMAND_LINE = "command line"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,10 @@ def merge(config: Any, values: Any, source: str, prefix: str = "") -> Any:
     return dataclasses.replace(config, **changes)
 
 
-def with_override(config: Config, override: Override) -> Config:
+def with_override(config: T, override: Override) -> T:
     """The configuration with one setting replaced."""
-    return _replaced(config, override.key.replace("-", "_").split("."), override, "")
+    changed: T = _replaced(config, override.key.replace("-", "_").split("."), override, "")
+    return changed
 
 
 def _replaced(node: Any, names: list[str], override: Override, prefix: str) -> Any:

@@ -85,12 +85,11 @@ class StartsConfig:
     )
     keep_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
     depth_flips: int = setting(
-        3,
-        "how many poses with limbs or trunk mirrored in depth are tried next to each fit; 0: none",
+        6,
+        "so many poses with limbs or trunk mirrored in depth compete with the best start, one stage long",
         minimum=0,
-        maximum=18,
+        maximum=16,
     )
-    depth_flip_stage: int = setting(4, "the stage in which they compete, counted from 1", minimum=1)
     side_view_threshold: float | None = setting(
         None, "also start turned by 180 degrees when the shoulders are closer than this, pixels", above=0
     )
@@ -197,11 +196,6 @@ def check(config: Config, source: str = "configuration") -> None:
             f"expected at most the number of stages ({len(config.stages)}), got {config.starts.keep_after_stage}"
         )
         raise ConfigError(source, "starts.keep_after_stage", problem)
-    if config.starts.depth_flips and not (
-        config.starts.keep_after_stage < config.starts.depth_flip_stage <= len(config.stages)
-    ):
-        problem = f"expected a stage after starts.keep_after_stage and at most {len(config.stages)}"
-        raise ConfigError(source, "starts.depth_flip_stage", problem)
     if config.run.shard_index >= config.run.num_shards:
         problem = f"expected less than run.num_shards ({config.run.num_shards}), got {config.run.shard_index}"
         raise ConfigError(source, "run.shard_index", problem)

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from smplifyx.config.fields import hints_of, item_dataclass, rule_of, shown
-from smplifyx.config.schema import Config
 
 
-def to_yaml(config: Config) -> str:
-    """Every setting of a configuration, each with its line of help as a comment."""
+def to_yaml(config: Any) -> str:
+    """Every setting of a configuration, a dataclass of groups of settings, each with its help as a comment."""
     return "\n".join(_sections(config)) + "\n"
 
 
-def _sections(config: Config) -> Iterator[str]:
-    hints = hints_of(Config)
+def _sections(config: Any) -> Iterator[str]:
+    owner: type = type(config)
+    hints = hints_of(owner)
     for number, field in enumerate(dataclasses.fields(config)):
         if number:
             yield ""
-        yield f"{field.name}:  # {rule_of(Config, field.name).help}"
+        yield f"{field.name}:  # {rule_of(owner, field.name).help}"
         value = getattr(config, field.name)
         if item_dataclass(hints[field.name]) is None:
             yield from _settings(value, "  ", with_help=True)

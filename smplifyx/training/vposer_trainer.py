@@ -20,8 +20,8 @@ from smplifyx.training.vposer_config import VPoserConfig, VPoserData
 from smplifyx.training.vposer_losses import PoseBatch, loss_terms
 from smplifyx.training.vposer_network import VPoserNetwork
 
-#: Called after each step with (epoch, step).
-Progress = Callable[[int, int], None]
+#: Called after each step.
+Progress = Callable[[], object]
 
 _N_VALIDATION = 2048
 
@@ -124,7 +124,7 @@ class VPoserTrainer:
         run = self.config.run
         self.network.train()
         losses = []
-        for step in range(run.steps_per_epoch):
+        for _ in range(run.steps_per_epoch):
             batch = self._sampler.draw(run.batch_size)
             loss = loss_terms(self.network, self._surface, batch, self._standing).total(self.config.loss)
             self._optimizer.zero_grad()
@@ -132,7 +132,7 @@ class VPoserTrainer:
             self._optimizer.step()
             losses.append(loss.item())
             if progress is not None:
-                progress(len(self.history.validation), step)
+                progress()
         return float(np.mean(losses))
 
     @torch.no_grad()

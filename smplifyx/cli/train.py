@@ -1,0 +1,139 @@
+"""``smplifyx train``: priors from the user's own data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smplifyx.cli import console
+from smplifyx.errors import UsageError
+
+if TYPE_CHECKING:
+    from smplifyx.training.vposer_config import VPoserConfig
+    from smplifyx.training.vposer_trainer import VPoserTrainer
+
+_DESCRIPTION = """Train the body-pose network on motion capture.
+
+DIR gets vposer.npz, the trained network, for --priors.vposer_checkpoint; config.yaml; state.pt, from which --resume
+goes on; curves.png; and report.txt, the figures on people who were held out."""
+
+_EPILOG = """--SECTION.KEY VALUE changes a setting, as in --loss.divergence 0.01; --print-config shows all of them.
+The shipped network was trained with --config train_vposer."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "train", help="train priors on your own data", description="Training.", allow_abbrev=False
+    )
+    actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
+    vposer = actions.add_parser(
+        "vposer",
+        help="the body-pose network, from motion capture",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    vposer.add_argument("--data", metavar="PATH", type=Path, help="folder of AMASS-style .npz, or one .npz of clips")
+    vposer.add_argument("--output", metavar="DIR", type=Path, help="where everything goes")
+    vposer.add_argument("--config", metavar="FILE", help="YAML file with settings, or train_vposer")
+    vposer.add_argument("--resume", action="store_true", help="go on from DIR/state.pt")
+    vposer.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
+    vposer.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
+    vposer.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
+    vposer.set_defaults(run=_train_vposer, options=())
+
+
+def _train_vposer(arguments: argparse.Namespace) -> int:
+    from smplifyx.config import to_yaml
+
+    config = _config(arguments)
+    if arguments.print_config:
+        console.say(to_yaml(config).rstrip("\n"))
+        return 0
+    for name in ("data", "output"):
+        if getattr(arguments, name) is None:
+            raise UsageError(f"--{name}: expected a path")
+    if not arguments.data.exists():
+        raise UsageError(f"--data: {arguments.data} does not exist")
+    _train(arguments, config)
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> VPoserConfig:
+    from smplifyx.config.loading import find_config, merge, read_yaml, with_override
+    from smplifyx.training.vposer_config import VPoserConfig
+
+    config = VPoserConfig()
+    if arguments.config is not None:
+        path = find_config(arguments.config)
+        config = merge(config, read_yaml(path), str(path))
+    for override in arguments.overrides:
+        config = with_override(config, override)
+    return config
+
+
+def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
+    import torch
+
+    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.search import find_body_model
+    from smplifyx.config import to_yaml
+    from smplifyx.training.motion_capture import load_motion_capture
+    from smplifyx.training.surface import PoseSurface
+    from smplifyx.training.vposer_report import report
+    from smplifyx.training.vposer_trainer import VPoserTrainer
+
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    options, output = config.data, arguments.output
+    seen, held_out = load_motion_capture(arguments.data, options.fps).split_subjects(options.held_out)
+    training, validation = seen.split_random(options.validation_share, options.split_by, config.run.seed)
+    if not len(training.held) or not len(validation.held):
+        raise UsageError(f"--data: too few {options.split_by}s for training and validation")
+    console.note(
+        f"{len(training.held)} poses to learn, {len(validation.held)} to validate, {len(held_out.held)} held out"
+    )
+    body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
+    trainer = VPoserTrainer(body, training, validation, config)
+    if arguments.resume:
+        trainer.resume(output / "state.pt")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    _run_epochs(trainer, output)
+    unseen = held_out if len(held_out.held) else validation
+    lines = report(trainer.best_network(), PoseSurface(body), unseen, config.run.seed).lines()
+    (output / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for line in lines:
+        console.say(line)
+
+
+def _run_epochs(trainer: VPoserTrainer, output: Path) -> None:
+    """Trains to the end; after every epoch all files are up to date."""
+    from tqdm import tqdm
+
+    from smplifyx.priors.vposer_checkpoints import save_vposer
+    from smplifyx.training.vposer_report import plot_history
+
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        console.note("no curves.png: pip install smplifyx[train]")
+        plot = False
+    else:
+        plot = True
+    run = trainer.config.run
+    n_done = len(trainer.history.validation) * run.steps_per_epoch
+    with tqdm(total=run.max_epochs * run.steps_per_epoch, initial=n_done, unit="step", disable=None) as bar:
+        for history in trainer.epochs(bar.update):
+            trainer.save(output / "state.pt")
+            save_vposer(output / "vposer.npz", trainer.best_network().folded())
+            if plot:
+                plot_history(history, output / "curves.png")
+            console.note(
+                f"epoch {len(history.validation)}: loss {history.training[-1]:.4f}, validation "
+                f"{history.validation[-1]:.4f} ({history.rotation_deg[-1]:.2f} degrees, "
+                f"{history.surface_mm[-1]:.1f} mm, {history.divergence[-1]:.1f} nats)"
+            )
