@@ -70,7 +70,7 @@ class Fitter:
         self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence))
         starts = self._config.starts
         for number, stage in enumerate(self._config.stages, 1):
-            flipping = starts.depth_flips > 0 and number == starts.depth_flip_stage
+            flipping = starts.depth_flips > 0 and number == starts.keep_after_stage + 1
             if flipping:
                 rows = self._problem.with_depth_flips(rows, stage, starts.depth_flips)
             self._problem.run_stage(rows, stage)
