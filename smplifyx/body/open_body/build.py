@@ -12,6 +12,7 @@ import numpy as np
 from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.model_files import OPEN_BODY_NAME, write_compact
 from smplifyx.body.open_body.attachments import SurfaceAttachments, surface_attachments
+from smplifyx.body.open_body.correctives import PoseCorrectives, fit_pose_correctives
 from smplifyx.body.open_body.expression import fit_expression_space
 from smplifyx.body.open_body.hands import left_hand_pose_space, mirror_hand_pose
 from smplifyx.body.open_body.joint_regressor import RegressionTargets, fit_joint_regressor
@@ -21,7 +22,7 @@ from smplifyx.body.open_body.shape_space import fit_shape_space, sample_adults
 from smplifyx.body.open_body.skinning_weights import mirror_vertices, skinning_weights
 from smplifyx.body.open_body.source import SourceModel, load_source_model
 from smplifyx.body.open_body.tpose import TPose, tpose_rotations
-from smplifyx.body.skeleton import N_JOINTS, PARENTS
+from smplifyx.body.skeleton import PARENTS
 
 GENDERS = ("neutral", "male", "female")
 _N_PEOPLE = 500
@@ -46,10 +47,11 @@ class People:
 
 @dataclass(frozen=True)
 class CommonParts:
-    """What the genders share: the bake to T-pose and the points on the surface, found on the mean neutral person."""
+    """What the genders share: the bake to T-pose, and the mean neutral person in it with points on the surface."""
 
     bake: TPose
     attachments: SurfaceAttachments
+    mean_person: People
 
 
 @lru_cache(maxsize=1)
@@ -59,8 +61,17 @@ def common_parts() -> CommonParts:
     vertices, heads, _ = model.people(sample_adults(model, "neutral", 200, seed=0).mean(axis=0, keepdims=True))
     joints = joint_locations(model, vertices, heads)
     bake = TPose(tpose_rotations(joints[0]), skinning_weights(model, vertices[0], joints[0]))
-    upright, _ = bake.apply(vertices, joints)
-    return CommonParts(bake, surface_attachments(model.mesh, upright[0]))
+    person = People(*bake.apply(vertices, joints))
+    return CommonParts(bake, surface_attachments(model.mesh, person.vertices[0]), person)
+
+
+@lru_cache(maxsize=1)
+def common_correctives() -> PoseCorrectives:
+    """Fit the pose blend shapes that the genders share once, on the mean neutral person."""
+    mesh, common = load_source_model().mesh, common_parts()
+    template = _symmetric(common.mean_person.vertices[0], mirror_vertices(mesh))
+    joints, weights = common.mean_person.joints[0], common.bake.skinning_weights
+    return fit_pose_correctives(template, mesh.faces, joints, weights, np.asarray(PARENTS))
 
 
 def tpose_people(model: SourceModel, gender: str, count: int, seed: int) -> People:
@@ -101,6 +112,8 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
     )
     report(gender, "expressions")
     expressions = bake.apply_to_directions(fit_expression_space(model, attachments))
+    report(gender, "pose correctives")
+    correctives = common_correctives()
     report(gender, "hands and parts")
     hand = left_hand_pose_space()
     labels = part_labels(bake.skinning_weights, model.mesh.faces)
@@ -112,9 +125,8 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
         faces=model.mesh.faces,
         shapedirs=shapedirs.transpose(1, 2, 0),
         expression_dirs=expressions.transpose(1, 2, 0),
-        # No pose correctives yet: one component that does nothing.
-        posedirs=np.zeros((len(template), 3, 1)),
-        pose_projection=np.zeros((1, 9 * (N_JOINTS - 1))),
+        posedirs=correctives.posedirs,
+        pose_projection=correctives.pose_projection,
         joint_regressor=regressor,
         skinning_weights=bake.skinning_weights,
         parents=np.asarray(PARENTS),

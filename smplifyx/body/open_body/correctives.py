@@ -69,9 +69,8 @@ def fit_pose_correctives(
         np.asarray(template, float), faces, np.asarray(joints, float), np.asarray(weights, float), parents
     )
     rotations = random_poses(_N_POSES, _SEED)
-    # [J, V, 3, 9]: what each joint does to each vertex.
-    effects = _mirrored_average(_fit_effects(mesh, rotations), mesh.template)
-    return _compress(effects, _features(rotations))
+    _, partners = cKDTree(mesh.template).query(mesh.template * _MIRROR)
+    return _compress(_fit_effects(mesh, rotations), _features(rotations), partners)
 
 
 def _features(rotations: FloatArray) -> FloatArray:
@@ -137,30 +136,41 @@ def _fit_effects(mesh: SkinnedMesh, rotations: FloatArray) -> FloatArray:
     return effects
 
 
-def _mirrored_average(effects: FloatArray, template: FloatArray) -> FloatArray:
-    """The mean of the effects and of their mirror image."""
-    _, vertices = cKDTree(template).query(template * _MIRROR)
-    joints = [mirrored_joint(joint) for joint in range(len(effects))]
-    mirrored = effects[joints][:, vertices] * _MIRROR[:, None] * _MIRROR_FEATURE
-    return (effects + mirrored) / 2
+def _mirror_effect(effect: FloatArray, partners: IntArray) -> FloatArray:
+    """What the joint on the other side does, from the effect [V, 3, 9] of a joint."""
+    return effect[partners] * _MIRROR[:, None] * _MIRROR_FEATURE
 
 
-def _compress(effects: FloatArray, features: FloatArray) -> PoseCorrectives:
-    """Keep the directions of each joint that move the skin most over the poses."""
-    n_joints, n_vertices = effects.shape[:2]
+def _leading_directions(effect: FloatArray, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Directions [V, 3, R] and projection [R, 9] of what moves the skin most over the features [N, 9]."""
+    variances, axes = np.linalg.eigh(features.T @ features / len(features))
+    spread = np.sqrt(np.maximum(variances, 1e-6 * variances.max()))
+    shapes, sizes, mixing = np.linalg.svd(effect.reshape(-1, 9) @ (axes * spread), full_matrices=False)
+    shapes = (shapes * sizes).reshape(*effect.shape[:2], -1)
+    kept = np.linalg.norm(shapes, axis=1).max(axis=0) > _LEAST_DIRECTION
+    directions = np.where(np.abs(shapes) > _LEAST_ENTRY, shapes, 0)[..., kept]
+    return directions, (mixing @ (axes / spread).T)[kept]
+
+
+def _compress(effects: FloatArray, features: FloatArray, partners: IntArray) -> PoseCorrectives:
+    """Make the effects [J, V, 3, 9] symmetric and keep their leading directions."""
     directions, projections = [], []
-    for joint in range(1, n_joints):
-        if not effects[joint].any():
+
+    def keep(joint: int, shapes: FloatArray, projection: FloatArray) -> None:
+        spread_out = np.zeros((len(projection), len(effects) - 1, 9))
+        spread_out[:, joint - 1] = projection
+        directions.append(shapes)
+        projections.append(spread_out.reshape(len(projection), -1))
+
+    for joint in range(1, len(effects)):
+        other = mirrored_joint(joint)
+        effect = (effects[joint] + _mirror_effect(effects[other], partners)) / 2
+        if other < joint or not effect.any():
             continue
-        covariance = features[:, joint].T @ features[:, joint] / len(features)
-        variances, axes = np.linalg.eigh(covariance)
-        spread = np.sqrt(np.maximum(variances, 1e-6 * variances.max()))
-        seen = effects[joint].reshape(-1, 9) @ (axes * spread)
-        shapes, sizes, mixing = np.linalg.svd(seen, full_matrices=False)
-        shapes = (shapes * sizes).reshape(n_vertices, 3, -1)
-        kept = np.linalg.norm(shapes, axis=1).max(axis=0) > _LEAST_DIRECTION
-        projection = np.zeros((kept.sum(), n_joints - 1, 9))
-        projection[:, joint - 1] = (mixing @ (axes / spread).T)[kept]
-        directions.append(np.where(np.abs(shapes) > _LEAST_ENTRY, shapes, 0)[..., kept])
-        projections.append(projection.reshape(len(projection), -1))
+        # Over both sides' poses: a direction of the midline is then symmetric or antisymmetric, never a mixture.
+        seen = np.concatenate([features[:, joint], features[:, other] * _MIRROR_FEATURE])
+        shapes, projection = _leading_directions(effect, seen)
+        keep(joint, shapes, projection)
+        if other != joint:
+            keep(other, shapes[partners] * _MIRROR[:, None], projection * _MIRROR_FEATURE)
     return PoseCorrectives(np.concatenate(directions, axis=2), np.concatenate(projections))

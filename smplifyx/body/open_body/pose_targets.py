@@ -43,8 +43,10 @@ _LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
     "elbow": ((-60, 60), (-145, 5), (-5, 5)),
     "wrist": ((-60, 60), (-30, 30), (-75, 75)),
 }
-#: Share of the joints that stay at rest in a pose, so that a joint is also seen bent alone.
-_SHARE_AT_REST = 0.4
+#: Share of the joints that stay at rest in a pose, and of the angles that do in the others: people mostly bend
+#: some joints, and each about one axis.
+_SHARE_AT_REST = 0.3
+_SHARE_OF_ANGLES_AT_REST = 0.4
 
 #: How alike two vertices' weights must be for the one to help place the other's centre of rotation.
 _WEIGHT_SIMILARITY = 0.1
@@ -230,6 +232,7 @@ def random_poses(count: int, seed: int) -> FloatArray:
         vectors[:, left] = random.uniform(low, high, size=(count, 3))
         if (right := mirrored_joint(left)) != left:
             vectors[:, right] = random.uniform(low, high, size=(count, 3)) * (1, -1, -1)
+    vectors[random.uniform(size=vectors.shape) < _SHARE_OF_ANGLES_AT_REST] = 0
     for hand in (LEFT_HAND_JOINTS, RIGHT_HAND_JOINTS):
         poses = hand_pose_from_angles(random.uniform(LOWER_LIMITS, UPPER_LIMITS, size=(count, len(LOWER_LIMITS))))
         vectors[:, hand] = (poses if hand == LEFT_HAND_JOINTS else mirror_hand_pose(poses)).reshape(count, -1, 3)
