@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
-from trimesh.exchange.gltf import export_glb
-from trimesh.exchange.obj import export_obj
-from trimesh.exchange.ply import export_ply
 
 from smplifyx.output.atomic import write_bytes
 from smplifyx.output.camera import PhotoCamera
+from smplifyx.output.normals import vertex_normals
+
+if TYPE_CHECKING:
+    import trimesh  # takes a second to import, and an .obj does not need it
 
 #: Turn by 180 degrees about x: from the camera frame (y down, z forward) to y up, z towards the viewer.
 TURN_ABOUT_X = np.array([1.0, -1.0, -1.0])
@@ -44,19 +44,41 @@ def save_mesh(
     path = Path(path)
     if not np.isfinite(vertices).all():
         raise ValueError(f"{path}: the mesh has vertices that are not finite")
-    mesh = trimesh.Trimesh(np.asarray(vertices, np.float64) * TURN_ABOUT_X, faces, process=False)
+    turned = np.asarray(vertices, np.float64) * TURN_ABOUT_X
     suffix = path.suffix.lower()
     if suffix == ".obj":
-        write_bytes(path, export_obj(mesh, include_normals=True, header=None, digits=6).encode())
+        write_bytes(path, _obj(turned, np.asarray(faces)))
     elif suffix == ".ply":
-        write_bytes(path, export_ply(mesh, vertex_normal=True))
+        from trimesh.exchange.ply import export_ply
+
+        write_bytes(path, export_ply(_trimesh(turned, faces), vertex_normal=True))
     elif suffix == ".glb":
-        write_bytes(path, _glb(mesh, camera, camera_translation))
+        write_bytes(path, _glb(_trimesh(turned, faces), camera, camera_translation))
     else:
         raise ValueError(f"{path}: expected a mesh file ending in .obj, .ply or .glb")
 
 
+def _obj(vertices: np.ndarray, faces: np.ndarray) -> bytes:
+    """The text of an .obj, each kind of line formatted at once; trimesh needs four times as long."""
+    corners = np.repeat(faces + 1, 2, axis=1)  # an .obj counts from 1, and a corner names its vertex and its normal
+    parts = (
+        ("v %.6f %.6f %.6f\n", vertices),
+        ("vn %.6f %.6f %.6f\n", vertex_normals(vertices, faces)),
+        ("f %d//%d %d//%d %d//%d\n", corners),
+    )
+    return "".join(line * len(rows) % tuple(rows.ravel().tolist()) for line, rows in parts).encode()
+
+
+def _trimesh(vertices: np.ndarray, faces: np.ndarray) -> trimesh.Trimesh:
+    import trimesh
+
+    return trimesh.Trimesh(vertices, faces, process=False)
+
+
 def _glb(mesh: trimesh.Trimesh, camera: PhotoCamera | None, camera_translation: np.ndarray | None) -> bytes:
+    import trimesh
+    from trimesh.exchange.gltf import export_glb
+
     scene = trimesh.Scene()
     scene.add_geometry(mesh, geom_name="body")
     if camera is None or camera_translation is None:
