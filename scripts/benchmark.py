@@ -129,7 +129,12 @@ def load_people(path: Path) -> tuple[list[Observation], list[Intrinsics]]:
         rows = list(zip(*(file[name] for name in file.files), strict=True))
     observations = [
         Observation(
-            Path("photo.png"), Path("photo_keypoints.json"), f"person_{k}", 0, row[0], tuple(map(int, row[1]))
+            Path("photo.png"),
+            Path("photo_keypoints.json"),
+            f"person_{k}",
+            0,
+            row[0],
+            (int(row[1][0]), int(row[1][1])),
         )
         for k, row in enumerate(rows)
     ]
@@ -218,7 +223,7 @@ def measure_full_mesh(data: BodyModelData, folder: Path) -> float | None:
 
 
 def measure_command(person: SyntheticPerson, folder: Path) -> dict[str, tuple[float, float]]:
-    """Seconds and processor seconds of `smplifyx fit` for one person from start to exit, with and without pictures."""
+    """Seconds and processor seconds of a whole `smplifyx fit` for one person, with and without pictures."""
     images, keypoints = folder / "images", folder / "keypoints"
     images.mkdir()
     keypoints.mkdir()
@@ -244,8 +249,8 @@ def _children_cpu_seconds() -> float:
 def format_figures(figures: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        "| batch | people/s | s/person | processor s/person | evaluations/person | ms/evaluation of batch | ms/evaluation of person "
-        "| peak MiB | threads |",
+        "| batch | people/s | s/person | processor s/person | evaluations/person | ms/evaluation of batch "
+        "| ms/evaluation of person | peak MiB | threads |",
         "|" + "---:|" * 9,
     ]
     for row in figures["batches"]:
