@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from smplifyx.training.vposer_config import VPoserConfig
     from smplifyx.training.vposer_trainer import VPoserTrainer
 
+#: Vertices, spread evenly, that the report looks at.
+_N_REPORT_POINTS = 1000
+
 _DESCRIPTION = """Train the body-pose network on motion capture.
 
 DIR gets vposer.npz, the trained network, for --priors.vposer_checkpoint; config.yaml; state.pt, from which --resume
@@ -104,7 +107,7 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     (output / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     _run_epochs(trainer, output)
     unseen = held_out if len(held_out.held) else validation
-    lines = report(trainer.best_network(), PoseSurface(body), unseen, config.run.seed).lines()
+    lines = report(trainer.best_network(), PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
     (output / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for line in lines:
         console.say(line)

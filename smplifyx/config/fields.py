@@ -226,6 +226,8 @@ def shown(value: Any) -> str:
 
 def parse_text(text: str, hint: Any) -> Any:
     """Reads a value of the command line: YAML, with lists also as ``1, 2, 3``, and text as it stands."""
+    if get_origin(hint) is tuple and get_args(hint)[0] is str and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:

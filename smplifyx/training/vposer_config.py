@@ -26,7 +26,7 @@ class VPoserData:
 class VPoserLoss:
     """The weights of the loss."""
 
-    divergence: float = setting(0.005, "Kullback-Leibler divergence of the code from a standard normal", minimum=0)
+    divergence: float = setting(0.002, "Kullback-Leibler divergence of the code from a standard normal", minimum=0)
     surface: float = setting(4.0, "mean distance of surface points, metres", minimum=0)
     rotation: float = setting(2.0, "mean angle between joint rotations, radians", minimum=0)
     centre: float = setting(1.0, "mean angle between the decoded zero and the standing pose, radians", minimum=0)
@@ -43,6 +43,7 @@ class VPoserRun:
     n_surface_points: int = setting(100, "vertices that the surface term looks at", minimum=1)
     batch_size: int = setting(256, "poses a step", minimum=2)
     steps_per_epoch: int = setting(250, "steps between validations", minimum=1)
+    n_validation: int = setting(2048, "poses of a validation", minimum=1)
     max_epochs: int = setting(60, "at most so many", minimum=1)
     learning_rate: float = setting(1e-3, "at the start; halved when validation stalls", above=0)
     patience: int = setting(3, "epochs without gain before the learning rate is halved", minimum=1)

@@ -23,8 +23,6 @@ from smplifyx.training.vposer_network import VPoserNetwork
 #: Called after each step.
 Progress = Callable[[], object]
 
-_N_VALIDATION = 2048
-
 
 class PoseSampler:
     """Draws poses: motion capture by its weights, extra standing people, some made to sit; half of them mirrored."""
@@ -95,7 +93,7 @@ class VPoserTrainer:
         self.best: dict[str, Tensor] = {}
         self._surface = PoseSurface(body, run.n_surface_points)
         self._sampler = PoseSampler(training, config.data, run.seed)
-        self._validation = PoseSampler(validation, config.data, run.seed).draw(_N_VALIDATION)
+        self._validation = PoseSampler(validation, config.data, run.seed).draw(run.n_validation)
         self._standing = pose_batch(standing_pose(training)[None]).rotations[0]
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), run.learning_rate, weight_decay=config.loss.weight_decay
@@ -192,5 +190,8 @@ class VPoserTrainer:
             self._sampler.rng.bit_generator.state = state["numpy_rng"]
             torch.set_rng_state(state["torch_rng"])
             self.history, self.best = History(**state["history"]), state["best"]
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-            raise InputError(path, f"cannot go on from here: {error}") from error
+        except InputError:
+            raise
+        except Exception as error:  # a damaged file can fail in any way
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(path, f"cannot go on from here: {reason}") from error

@@ -1,0 +1,57 @@
+"""``smplifyx train vposer`` on a small AMASS-style folder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from smplifyx.cli.main import main
+from smplifyx.priors.body_pose import load_gaussian
+from smplifyx.priors.vposer_checkpoints import load_vposer
+
+_SMALL = [
+    "--run.n_hidden", "16", "--run.n_surface_points", "10", "--run.batch_size", "16", "--run.steps_per_epoch", "2",
+    "--run.max_epochs", "2", "--run.n_validation", "20", "--data.validation_share", "0.3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def amass(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("amass")
+    mean, covariance = load_gaussian()
+    rng = np.random.default_rng(0)
+    for subject in ("01", "02", "03"):
+        for trial in range(3):
+            path = folder / subject / f"{subject}_{trial}_poses.npz"
+            path.parent.mkdir(exist_ok=True)
+            poses = np.zeros((20, 156))
+            poses[:, 3:66] = rng.multivariate_normal(mean, 0.01 * covariance, 20)
+            np.savez(path, poses=poses, trans=np.zeros((20, 3)), gender="male", mocap_framerate=10.0)
+    return folder
+
+
+def test_a_run_writes_network_settings_state_and_report(amass, tmp_path, capsys):
+    call = ["train", "vposer", "--data", str(amass), "--output", str(tmp_path), "--data.held_out", "03", *_SMALL]
+    assert main(call) == 0
+    assert load_vposer(tmp_path / "vposer.npz").n_latent == 32
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["data"]["held_out"] == ["03"]
+    assert "angle_deg" in (tmp_path / "report.txt").read_text()
+    told = capsys.readouterr()
+    assert "60 held out" in told.err and "angle_deg" in told.out
+    again = [*call[: -len(_SMALL)], "--resume", "--config", str(tmp_path / "config.yaml")]
+    assert main(again) == 0
+    assert "epoch 3" not in capsys.readouterr().err
+
+
+def test_wrong_calls_end_with_status_2(amass, tmp_path, capsys):
+    assert main(["train", "vposer", "--output", str(tmp_path)]) == 2
+    assert main(["train", "vposer", "--data", str(tmp_path / "none"), "--output", str(tmp_path)]) == 2
+    wrong = ["train", "vposer", "--data", str(amass), "--output", str(tmp_path), "--loss.divergense", "1"]
+    assert main(wrong) == 2
+    assert "did you mean divergence" in capsys.readouterr().err
+
+
+def test_the_shipped_settings_can_be_shown(capsys):
+    assert main(["train", "vposer", "--config", "train_vposer", "--print-config"]) == 0
+    assert "held_out: ['06'" in capsys.readouterr().out
