@@ -94,13 +94,3 @@ def six_numbers_to_matrix(columns: Tensor) -> Tensor:
     second = columns[..., 1]
     second = normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
-
-
-def twist_angle(matrix: Tensor, axis: int) -> Tensor:
-    """The turn [...] about a coordinate axis, radians in (-pi, pi], that is part of rotations [..., 3, 3].
-
-    A rotation is a twist about the axis after a swing that has no part about it; the twist is smooth in the matrix
-    unless the swing is half a turn.
-    """
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    return torch.atan2(matrix[..., j, i] - matrix[..., i, j], matrix[..., i, i] + matrix[..., j, j])

@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor
 
 from smplifyx.body import skeleton
-from smplifyx.geometry import twist_angle
+
+#: (joint, axis, sign): a positive ``sign * angle`` about that axis is unnatural hyperextension.
+_HINGES = (("left_elbow", 1, 1.0), ("right_elbow", 1, -1.0), ("left_knee", 0, -1.0), ("right_knee", 0, -1.0))
+_SIGNS = [sign for *_, sign in _HINGES]
 
 
-class _Hinge(NamedTuple):
-    """A joint, the axis it bends about, and the sign of unnatural hyperextension."""
+def _entries() -> list[int]:
+    """Where the matrix entries [4, hinge] of the twist about each hinge lie in 21 flattened matrices."""
+    entries: list[list[int]] = [[], [], [], []]
+    for name, axis, _ in _HINGES:
+        start = 9 * (skeleton.joint_index(name) - skeleton.BODY_JOINTS.start)
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        for column, (row, other) in zip(entries, ((j, i), (i, j), (i, i), (j, j)), strict=True):
+            column.append(start + 3 * row + other)
+    return [entry for column in entries for entry in column]
 
-    joint: str
-    axis: int
-    sign: float
 
-
-_HINGES = (
-    _Hinge("left_elbow", 1, 1.0),
-    _Hinge("right_elbow", 1, -1.0),
-    _Hinge("left_knee", 0, -1.0),
-    _Hinge("right_knee", 0, -1.0),
-)
+_ENTRIES = _entries()
 
 
 def hyperextension(rotations: Tensor) -> Tensor:
     """How far [B, 4] left and right elbow and knee bend against their joints, radians; negative when they flex.
 
+    The angle is the twist about the hinge: what is left of the rotation after a swing that has no part about it. It
+    is smooth in the matrix unless that swing is half a turn, and equals the axis-angle component of the published
+    formula when the joint turns about its hinge alone.
+
     Args:
         rotations: [B, 21, 3, 3] of the body joints.
     """
-    first = skeleton.BODY_JOINTS.start
-    angles = [
-        hinge.sign * twist_angle(rotations[:, skeleton.joint_index(hinge.joint) - first], hinge.axis)
-        for hinge in _HINGES
-    ]
-    return torch.stack(angles, 1)
+    ji, ij, ii, jj = rotations.flatten(1)[:, _ENTRIES].unflatten(1, (4, len(_HINGES))).unbind(1)
+    return (ji - ij).atan2(ii + jj) * rotations.new_tensor(_SIGNS)
 
 
 def hinge_energy(rotations: Tensor) -> Tensor:
     """Energy [B] that grows exponentially when an elbow or a knee bends against its joint.
-
-    The angle is the twist about the hinge, which is smooth in the matrix; it equals the axis-angle component of the
-    published formula when the joint turns about its hinge alone.
 
     Args:
         rotations: [B, 21, 3, 3] of the body joints.

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 
 from smplifyx.body import skeleton
 from smplifyx.errors import InputError, UsageError
-from smplifyx.priors import hinge_energy, make_body_pose_prior
+from smplifyx.priors import hinge_energy, hyperextension, make_body_pose_prior
 from smplifyx.priors.body_pose import load_gaussian
 
 
@@ -83,3 +83,15 @@ def test_hinges_punish_only_the_unnatural_side(joint, axis, natural):
     assert rest == pytest.approx(4.0)
     assert bent == pytest.approx(3.0 + np.exp(-2.0))
     assert broken == pytest.approx(3.0 + np.exp(2.0))
+
+
+def test_hyperextension_is_the_twist_about_the_hinge():
+    """Against the definition: taking the twist out leaves a rotation whose own axis is at right angles."""
+    rotations = Rotation.random(50 * 21, random_state=0)
+    angles = hyperextension(torch.tensor(rotations.as_matrix()).reshape(50, 21, 3, 3)).numpy()
+    hinges = (("left_elbow", 1, 1), ("right_elbow", 1, -1), ("left_knee", 0, -1), ("right_knee", 0, -1))
+    for column, (joint, axis, sign) in enumerate(hinges):
+        vectors = np.zeros((50, 3))
+        vectors[:, axis] = sign * angles[:, column]
+        swing = rotations[np.arange(50) * 21 + skeleton.joint_index(joint) - 1] * Rotation.from_rotvec(vectors).inv()
+        np.testing.assert_allclose(swing.as_rotvec()[:, axis], 0.0, atol=1e-9)

@@ -8,7 +8,6 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body import skeleton
-from smplifyx.geometry import twist_angle
 from smplifyx.priors import hyperextension, make_body_pose_prior
 from smplifyx.priors.joint_limits import hinge_energy
 
@@ -72,14 +71,3 @@ def test_encoding_nearly_inverts_decoding(prior):
     again = prior.decode(prior.encode(decoded.axis_angle)).rotations
     apart = Rotation.from_matrix((decoded.rotations.mT @ again).reshape(-1, 3, 3).numpy()).magnitude()
     assert np.degrees(apart.mean()) < 6.0
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_twist_is_the_turn_about_the_axis(axis):
-    """Against the definition: taking the twist out leaves a rotation whose own axis is at right angles."""
-    rotations = Rotation.random(100, random_state=axis)
-    angles = twist_angle(torch.tensor(rotations.as_matrix()), axis).numpy()
-    vectors = np.zeros((100, 3))
-    vectors[:, axis] = angles
-    swing = rotations * Rotation.from_rotvec(vectors).inv()
-    np.testing.assert_allclose(swing.as_rotvec()[:, axis], 0.0, atol=1e-9)
