@@ -28,24 +28,29 @@ _MAX_YAW_DEGREES = 39
 PointCombination = Mapping[str, float]
 
 
-def _openpose_hip(side: str, other: str) -> PointCombination:
-    """Further out and lower than the joint, as the mean residual on photos of some fifty people has it."""
-    return {f"{side}_hip": 1.04, f"{other}_hip": -0.08, f"{side}_knee": 0.04}
+def _openpose_side(side: str, other: str) -> dict[str, PointCombination]:
+    """Where OpenPose puts the points of one side: the mean residual on photos of some thirty upright people."""
+    return {
+        f"{side}_shoulder": {f"{side}_shoulder": 0.97, f"{other}_shoulder": 0.03},
+        f"{side}_hip": {f"{side}_hip": 1.04, f"{other}_hip": -0.04},
+        f"{side}_knee": {f"{side}_knee": 1.02, f"{side}_hip": -0.02},
+        f"{side}_ankle": {f"{side}_ankle": 1.05, f"{side}_knee": -0.05},
+        f"{side}_heel": {f"{side}_heel": 0.8, f"{side}_ankle": 0.2},
+    }
 
 
-#: What OpenPose calls neck lies between the shoulders, and its hips are points of the skin, not the joints' centres.
+#: What OpenPose calls neck lies between the shoulders, what it calls mid-hip between the hips; its hips are wider
+#: apart than the joints' centres, its shoulders closer together, its ankles lower.
 OPENPOSE_DEFINITIONS: Mapping[str, PointCombination] = {
     "neck": {"left_shoulder": 0.5, "right_shoulder": 0.5},
-    "left_hip": _openpose_hip("left", "right"),
-    "right_hip": _openpose_hip("right", "left"),
-    "mid_hip": {"left_hip": 0.48, "right_hip": 0.48, "left_knee": 0.02, "right_knee": 0.02},
+    "mid_hip": {"left_hip": 0.5, "right_hip": 0.5},
+    **_openpose_side("left", "right"),
+    **_openpose_side("right", "left"),
 }
 
 #: The joints themselves, as SMPLify-X compares them.
 SMPLX_DEFINITIONS: Mapping[str, PointCombination] = {
     "neck": {"neck": 1.0},
-    "left_hip": {"left_hip": 1.0},
-    "right_hip": {"right_hip": 1.0},
     "mid_hip": {"pelvis": 1.0},
 }
 

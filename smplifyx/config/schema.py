@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -48,7 +48,7 @@ class BodyConfig:
 class PriorsConfig:
     """What is known about bodies before the photo is seen."""
 
-    body_pose: Literal["vposer", "gmm", "gaussian", "l2", "none"] = setting("gaussian", "prior on the 21 body joints")
+    body_pose: Literal["vposer", "gmm", "gaussian", "l2", "none"] = setting("vposer", "prior on the 21 body joints")
     vposer_checkpoint: str | None = setting(
         None, "trained VPoser: ours or the official v1 or v2; null: the shipped one"
     )
@@ -73,6 +73,9 @@ class ObjectiveConfig:
     upright: float = setting(
         75.0, "holds the trunk upright towards the camera, which one photo hardly shows", minimum=0
     )
+    standing: float = setting(
+        180.0, "the same for trunk and legs of people whose legs look straight or are not seen", minimum=0
+    )
     bending: float = setting(3.17, "bending term of elbows and knees, relative to the body-pose weight", minimum=0)
 
 
@@ -85,10 +88,10 @@ class StartsConfig:
     )
     keep_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
     depth_flips: int = setting(
-        6,
-        "so many poses with limbs or trunk mirrored in depth compete with the best start, one stage long",
+        12,
+        "so many poses with limbs or trunk mirrored or levelled in depth compete with the best start, one stage long",
         minimum=0,
-        maximum=16,
+        maximum=20,
     )
     side_view_threshold: float | None = setting(
         None, "also start turned by 180 degrees when the shoulders are closer than this, pixels", above=0
@@ -107,6 +110,7 @@ class Stage:
     eye_pose: float = setting(4.78, "eye rotations", minimum=0)
     hand_keypoints: float = setting(0.0, "factor on hand keypoints (body keypoints have 1)", minimum=0)
     face_keypoints: float = setting(0.0, "factor on face keypoints (body keypoints have 1)", minimum=0)
+    standing_looseness: float = setting(1.0, "factor of the tilts that the standing term still pulls at", above=0)
     collision: float = setting(0.0, "self-collision (not squared)", minimum=0)
     max_iterations: int | None = setting(None, "null: optimizer.max_iterations", minimum=1)
     tolerance: float | None = setting(None, "null: optimizer.tolerance", minimum=0)
@@ -114,12 +118,15 @@ class Stage:
 
 def _default_stages() -> tuple[Stage, ...]:
     """The paper's annealing with weights for our body and priors: less trust in the keypoints at the end."""
-    early_jaw = (4040.0, 40400.0, 40400.0)
+    early = Stage(
+        body_pose=404.0, shape=100.0, expression=100.0, hand_pose=404.0, jaw_pose=(4040.0, 40400.0, 40400.0),
+        eye_pose=404.0, standing_looseness=3.0,
+    )  # fmt: skip
     return (
-        Stage(body_pose=404.0, shape=100.0, expression=100.0, hand_pose=404.0, jaw_pose=early_jaw, eye_pose=404.0),
-        Stage(body_pose=404.0, shape=50.0, expression=50.0, hand_pose=404.0, jaw_pose=early_jaw, eye_pose=404.0),
-        Stage(body_pose=57.4, shape=10.0, expression=10.0, hand_pose=57.4, jaw_pose=(574.0, 5740.0, 5740.0),
-              eye_pose=57.4),
+        early,
+        replace(early, shape=50.0, expression=50.0),
+        Stage(body_pose=30.0, shape=10.0, expression=10.0, hand_pose=57.4, jaw_pose=(574.0, 5740.0, 5740.0),
+              eye_pose=57.4, standing_looseness=3.0),
         Stage(hand_keypoints=0.1, collision=0.01),
         Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=1.0),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Other depths with the same picture: limbs and trunk mirrored towards and away from the camera.
+"""Other depths with nearly the same picture: limbs and trunk mirrored towards and away from the camera, or levelled.
 
 A bone that points towards the camera projects like one that points away from it (Sminchisescu & Triggs 2003). A
 descent from one start cannot jump between the two, so likely flips are tried as rows of the batch.
@@ -33,6 +33,8 @@ _FLIPS: tuple[tuple[str, ...], ...] = (
     ("pelvis", *_LEGS),
     ("pelvis", *_LEGS, *_LEFT_ARM, *_RIGHT_ARM),
 )
+#: Joints whose bones are laid into the image plane together: the person who neither leans nor bends in depth.
+_LEVELLED: tuple[tuple[str, ...], ...] = (("pelvis",), ("pelvis", *_LEGS))
 _BONE_ENDS = {
     "pelvis": "neck",
     **{f"{side}_{upper}": f"{side}_{lower}" for side in ("left", "right")
@@ -49,7 +51,7 @@ _FLAT = 0.15
 def depth_flips(
     parameters: BodyParameters, model: BodyModel, x: Tensor, frame: RowFrame
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All flips of each row.
+    """All flips of each row, and its levelled versions.
 
     Args:
         parameters: from x to body-model inputs.
@@ -65,14 +67,16 @@ def depth_flips(
     output = model(posed.betas, posed.expression, posed.rotations, posed.translation)
     local = posed.rotations[:, :_N_BODY]
     turned = output.joint_rotations[:, :_N_BODY]
-    turns = {name: _flip(output.joints, _joint(name), _joint(end)) for name, end in _BONE_ENDS.items()}
+    levels = {name: _level(output.joints, _joint(name), _joint(end)) for name, end in _BONE_ENDS.items()}
+    # Turning a bone by as much again mirrors it.
+    mirrors = {name: level @ level for name, level in levels.items()}
     sines = {name: _view_sine(output.joints, _joint(name), _joint(end)).abs() for name, end in _BONE_ENDS.items()}
     flipped, matters = [], []
-    for names in _FLIPS:
+    for names, turns in [(names, mirrors) for names in _FLIPS] + [(names, levels) for names in _LEVELLED]:
         rotations = _compose(local, turned, {_joint(name): turns[name] for name in names})
         flipped.append(_with_rotations(parameters, x, frame, rotations))
         matters.append(torch.stack([sines[name] for name in names]).max(0).values > _FLAT)
-    origin = torch.arange(len(x), device=x.device).repeat(len(_FLIPS))
+    origin = torch.arange(len(x), device=x.device).repeat(len(flipped))
     return torch.cat(flipped), origin, torch.cat(matters)
 
 
@@ -86,16 +90,13 @@ def _view_sine(joints: Tensor, start: int, end: int) -> Tensor:
     return (bone * _view_direction(joints, start)).sum(1) / bone.norm(dim=1)
 
 
-def _flip(joints: Tensor, start: int, end: int) -> Tensor:
-    """Smallest rotations [B, 3, 3] that mirror a bone at the plane across the view ray."""
+def _level(joints: Tensor, start: int, end: int) -> Tensor:
+    """Smallest rotations [B, 3, 3] that lay a bone into the plane across the view ray."""
     bone = joints[:, end] - joints[:, start]
     bone = bone / bone.norm(dim=1, keepdim=True)
     view = _view_direction(joints, start)
-    mirrored = bone - 2.0 * (bone * view).sum(1, keepdim=True) * view
-    # Rotating by half the way twice stays well defined when the two directions are opposite.
-    half = bone - (bone * view).sum(1, keepdim=True) * view
-    half = half / half.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return _between(half, mirrored) @ _between(bone, half)
+    across = bone - (bone * view).sum(1, keepdim=True) * view
+    return _between(bone, across / across.norm(dim=1, keepdim=True).clamp_min(1e-6))
 
 
 def _between(start: Tensor, end: Tensor) -> Tensor:

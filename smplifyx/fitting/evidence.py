@@ -18,6 +18,7 @@ class Evidence:
         focal_length: [B, 2] pixels.
         principal_point: [B, 2] pixels.
         pixel_scale: [B] factor from pixels to the objective's units, in which a person is about 1000 tall.
+        stands: [B] 1 for people who seem to stand, 0 for the others.
     """
 
     keypoints: Tensor
@@ -25,6 +26,7 @@ class Evidence:
     focal_length: Tensor
     principal_point: Tensor
     pixel_scale: Tensor
+    stands: Tensor
 
     def index(self, rows: Tensor) -> Evidence:
         """The evidence of some rows."""

@@ -20,6 +20,7 @@ from smplifyx.fitting.parameters import BodyParameters, RowFrame
 from smplifyx.fitting.problem import Problem, Rows
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.results import collect_results
+from smplifyx.fitting.standing import seems_to_stand
 from smplifyx.geometry import Intrinsics, axis_angle_to_matrix
 from smplifyx.keypoints import Observation
 from smplifyx.priors import make_body_pose_prior
@@ -107,13 +108,15 @@ class Fitter:
         confidence = keypoints[..., 2]
         confidence = torch.where(confidence >= self._config.input.min_confidence, confidence, 0.0)
         heights = self._tensor([observation.image_size[1] for observation in observations])
+        # An unseen point may hold anything; zero times anything finite is zero.
+        points = torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0)
         return Evidence(
-            # An unseen point may hold anything; zero times anything finite is zero.
-            keypoints=torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0),
+            keypoints=points,
             confidence=confidence,
             focal_length=self._tensor([camera.focal_length for camera in intrinsics]),
             principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
             pixel_scale=1000.0 / heights,
+            stands=seems_to_stand(points, confidence).to(self._dtype),
         )
 
     @torch.no_grad()

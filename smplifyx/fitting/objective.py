@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.keypoint_regressor import KeypointRegressor
 from smplifyx.config import Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
+from smplifyx.fitting.standing import standing_energy, trunk_tilt_energy
 from smplifyx.geometry import project
 from smplifyx.priors import hinge_energy
 
@@ -60,29 +60,14 @@ class PriorFactors:
     Attributes:
         bending: factor of the joint-limit term, relative to the stage's body-pose weight.
         upright: weight, before squaring, of the trunk's tilt towards or away from the camera.
+        standing: the same for trunk and legs of people who seem to stand.
+        looseness: how much larger a tilt the standing term still pulls at, see :func:`standing_energy`.
     """
 
     bending: float = 0.0
     upright: float = 0.0
-
-
-#: Sine of the tilt beyond which a trunk is simply not upright, and the prior lets go.
-_LARGE_TILT = 0.35
-_PELVIS, _NECK = skeleton.joint_index("pelvis"), skeleton.joint_index("neck")
-
-
-def tilt_energy(joints: Tensor) -> Tensor:
-    """Robust squared sine [B] of the angle between the trunk and the image plane.
-
-    A trunk that leans towards the camera looks the same as one that leans back or stands, only shorter; people who
-    are photographed mostly hold it upright, and cameras are mostly held level.
-
-    Args:
-        joints: [B, J, 3] in the camera frame.
-    """
-    trunk = joints[:, _NECK] - joints[:, _PELVIS]
-    sine = trunk[:, 2] / trunk.norm(dim=1)
-    return geman_mcclure(sine.square(), _LARGE_TILT)
+    standing: float = 0.0
+    looseness: float = 1.0
 
 
 class StageObjective:
@@ -158,7 +143,10 @@ class StageObjective:
         if self._stage is not None:
             loss = loss + self._prior_loss(self._stage, groups, posed)
         if self._factors.upright:
-            loss = loss + self._factors.upright**2 * tilt_energy(output.joints)
+            loss = loss + self._factors.upright**2 * trunk_tilt_energy(output.joints)
+        if self._factors.standing:
+            stands = self._evidence.stands[rows]
+            loss = loss + self._factors.standing**2 * stands * standing_energy(output.joints, self._factors.looseness)
         return loss
 
     def _reprojection_loss(self, points: Tensor, evidence: Evidence) -> Tensor:

@@ -148,12 +148,13 @@ class Problem:
         """The stage's objective and the columns that it moves."""
         view, groups = self._view_and_groups(stage)
         free = self._columns(groups)
+        weights = self.config.objective
         objective = StageObjective(
             self.parameters,
             view,
-            ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], self.config.objective.rho),
+            ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], weights.rho),
             stage,
-            PriorFactors(self.config.objective.bending, self.config.objective.upright),
+            PriorFactors(weights.bending, weights.upright, weights.standing, stage.standing_looseness),
             rows.evidence,
             rows.frame,
             rows.x,

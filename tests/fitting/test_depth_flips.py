@@ -7,7 +7,7 @@ import torch
 
 from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
-from smplifyx.fitting.depth_flips import _FLIPS, depth_flips
+from smplifyx.fitting.depth_flips import _FLIPS, _LEVELLED, depth_flips
 from smplifyx.fitting.initialization import facing_camera
 from smplifyx.fitting.parameters import BodyParameters, RowFrame
 from smplifyx.priors import make_body_pose_prior
@@ -15,6 +15,7 @@ from tests.random_body import random_body_model
 
 _DTYPE = torch.float64
 _N_ROWS = 4
+_N_VERSIONS = len(_FLIPS) + len(_LEVELLED)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def flipped() -> dict[str, torch.Tensor]:
     rows = torch.arange(_N_ROWS)
     return {
         "before": joints(x, rows),
-        "after": joints(changed, origin).unflatten(0, (len(_FLIPS), _N_ROWS)),
+        "after": joints(changed, origin).unflatten(0, (_N_VERSIONS, _N_ROWS)),
         "origin": origin,
         "matters": matters,
     }
@@ -83,9 +84,15 @@ def test_the_picture_of_the_main_joints_stays(flipped):
 
 
 def test_rows_are_named_and_flat_bones_are_not_worth_a_try(flipped):
-    assert flipped["origin"].tolist() == list(range(_N_ROWS)) * len(_FLIPS)
+    assert flipped["origin"].tolist() == list(range(_N_ROWS)) * _N_VERSIONS
     hip = _FLIPS.index(("left_hip",))
     bone = _bone(flipped["before"], "left_hip", "left_knee")
     sine = (bone[:, 2] / bone.norm(dim=1)).abs()
-    matters = flipped["matters"].unflatten(0, (len(_FLIPS), _N_ROWS))[hip]
+    matters = flipped["matters"].unflatten(0, (_N_VERSIONS, _N_ROWS))[hip]
     assert matters.tolist() == (sine > 0.15).tolist()
+
+
+def test_levelled_bones_lie_in_the_image_plane(flipped):
+    after = flipped["after"][len(_FLIPS) + 1]
+    for bone in (("pelvis", "neck"), ("left_hip", "left_knee"), ("right_knee", "right_ankle")):
+        torch.testing.assert_close(_bone(after, *bone)[:, 2], torch.zeros(_N_ROWS, dtype=_DTYPE), rtol=0, atol=1e-4)
