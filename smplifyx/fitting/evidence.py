@@ -19,6 +19,7 @@ class Evidence:
         principal_point: [B, 2] pixels.
         pixel_scale: [B] factor from pixels to the objective's units, in which a person is about 1000 tall.
         stands: [B] 1 for people who seem to stand, 0 for the others.
+        unseen_limbs: [B, 8] 1 for limb joints that no keypoint tells about, see ``unseen``.
     """
 
     keypoints: Tensor
@@ -27,6 +28,7 @@ class Evidence:
     principal_point: Tensor
     pixel_scale: Tensor
     stands: Tensor
+    unseen_limbs: Tensor
 
     def index(self, rows: Tensor) -> Evidence:
         """The evidence of some rows."""

@@ -21,6 +21,7 @@ from smplifyx.fitting.problem import Problem, Rows
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.results import collect_results
 from smplifyx.fitting.standing import seems_to_stand
+from smplifyx.fitting.unseen import unseen_limbs
 from smplifyx.geometry import Intrinsics, axis_angle_to_matrix
 from smplifyx.keypoints import Observation
 from smplifyx.priors import make_body_pose_prior
@@ -117,6 +118,7 @@ class Fitter:
             principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
             pixel_scale=1000.0 / heights,
             stands=seems_to_stand(points, confidence).to(self._dtype),
+            unseen_limbs=unseen_limbs(confidence),
         )
 
     @torch.no_grad()

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.keypoint_regressor import KeypointRegressor
 from smplifyx.config import Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
 from smplifyx.fitting.standing import standing_energy, trunk_tilt_energy
+from smplifyx.fitting.unseen import unseen_energy
 from smplifyx.geometry import project
 from smplifyx.priors import hinge_energy
 
@@ -61,12 +63,14 @@ class PriorFactors:
         bending: factor of the joint-limit term, relative to the stage's body-pose weight.
         upright: weight, before squaring, of the trunk's tilt towards or away from the camera.
         standing: the same for trunk and legs of people who seem to stand.
+        unseen: weight, before squaring, of limbs that are not seen and not relaxed.
         looseness: how much larger a tilt the standing term still pulls at, see :func:`standing_energy`.
     """
 
     bending: float = 0.0
     upright: float = 0.0
     standing: float = 0.0
+    unseen: float = 0.0
     looseness: float = 1.0
 
 
@@ -147,6 +151,10 @@ class StageObjective:
         if self._factors.standing:
             stands = self._evidence.stands[rows]
             loss = loss + self._factors.standing**2 * stands * standing_energy(output.joints, self._factors.looseness)
+        if self._factors.unseen:
+            limbs = posed.rotations[:, skeleton.BODY_JOINTS]
+            energy = unseen_energy(limbs, self._parameters.relaxed_body, self._evidence.unseen_limbs[rows])
+            loss = loss + self._factors.unseen**2 * energy
         return loss
 
     def _reprojection_loss(self, points: Tensor, evidence: Evidence) -> Tensor:

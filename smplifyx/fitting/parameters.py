@@ -122,6 +122,10 @@ class BodyParameters:
         device: torch.device | str,
     ) -> None:
         self.prior = prior
+        with torch.no_grad():
+            middle = torch.zeros(1, prior.n_parameters, dtype=dtype, device=device)
+            #: Rotations [21, 3, 3] of the prior's middle.
+            self.relaxed_body = prior.decode(middle).rotations[0]
         self.layout = ParameterLayout(
             prior.n_parameters, data.shapedirs.shape[2], data.expression_dirs.shape[2], n_hand_components
         )

@@ -154,7 +154,9 @@ class Problem:
             view,
             ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], weights.rho),
             stage,
-            PriorFactors(weights.bending, weights.upright, weights.standing, stage.standing_looseness),
+            PriorFactors(
+                weights.bending, weights.upright, weights.standing, weights.unseen, stage.standing_looseness
+            ),
             rows.evidence,
             rows.frame,
             rows.x,

@@ -42,6 +42,7 @@ def _objective(
         principal_point=500 + random(n_rows, 2),
         pixel_scale=0.5 + random(n_rows),
         stands=torch.ones(n_rows, dtype=_DTYPE),
+        unseen_limbs=torch.ones(n_rows, 8, dtype=_DTYPE),
     )
     for name, value in evidence_changes.items():
         getattr(evidence, name).copy_(value)
@@ -51,7 +52,7 @@ def _objective(
         problem.full_view,
         ReprojectionTerm(1.0 + random(135), 100.0),
         stage or Stage(),
-        PriorFactors(bending=3.17, upright=upright, standing=upright),
+        PriorFactors(bending=3.17, upright=upright, standing=upright, unseen=upright),
         evidence,
         RowFrame(facing_camera(angles[0], angles[1]), torch.tensor([[0.1, 0.2, 4.0]] * n_rows, dtype=_DTYPE)),
         0.1 * random(n_rows, layout.n_parameters),
