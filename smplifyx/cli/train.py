@@ -105,7 +105,8 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
         trainer.resume(output / "state.pt")
     output.mkdir(parents=True, exist_ok=True)
     (output / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-    _run_epochs(trainer, output)
+    held_out_names = ", ".join(options.held_out) or "nobody"
+    _run_epochs(trainer, output, f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out_names}")
     unseen = held_out if len(held_out.held) else validation
     lines = report(trainer.best_network(), PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
     (output / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -113,7 +114,7 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
         console.say(line)
 
 
-def _run_epochs(trainer: VPoserTrainer, output: Path) -> None:
+def _run_epochs(trainer: VPoserTrainer, output: Path, source: str) -> None:
     """Trains to the end; after every epoch all files are up to date."""
     from tqdm import tqdm
 
@@ -132,7 +133,7 @@ def _run_epochs(trainer: VPoserTrainer, output: Path) -> None:
     with tqdm(total=run.max_epochs * run.steps_per_epoch, initial=n_done, unit="step", disable=None) as bar:
         for history in trainer.epochs(bar.update):
             trainer.save(output / "state.pt")
-            save_vposer(output / "vposer.npz", trainer.best_network().folded())
+            save_vposer(output / "vposer.npz", trainer.best_network().folded(source))
             if plot:
                 plot_history(history, output / "curves.png")
             console.note(

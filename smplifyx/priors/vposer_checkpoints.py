@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ _V2_LINEAR = ("encoder_net.2", "encoder_net.6", "encoder_net.7", "encoder_net.8.
 _V2_NORMS = ("encoder_net.1", "encoder_net.4")
 #: PyTorch's default, which both networks use.
 _NORM_EPSILON = 1e-5
-_SUFFIXES = {".npz": "ours", ".pt": "v1", ".ckpt": "v2"}
+_SUFFIXES = (".npz", ".pt", ".ckpt")
 
 
 def shipped_weights() -> Path:
@@ -53,8 +54,8 @@ def load_vposer(path: Path) -> VPoserWeights:
     state = _load_state(file)
     try:
         if any(key.startswith((_V2_PREFIX, "encoder_net.")) for key in state):
-            return _with_source(fold_v2(state), f"VPoser v2, {file.name}")
-        return _with_source(fold_v1(state), f"VPoser v1, {file.name}")
+            return replace(fold_v2(state), source=f"VPoser v2, {file.name}")
+        return replace(fold_v1(state), source=f"VPoser v1, {file.name}")
     except _WrongEntriesError as error:
         raise InputError(file, f"not a VPoser checkpoint: {error}", "state_dict") from error
 
@@ -143,10 +144,6 @@ def _checked(weights: VPoserWeights) -> VPoserWeights:
         if (sizes[0], sizes[-1]) != ends or sizes[1:-1] != inner:
             raise _WrongEntriesError(f"the {name}'s layers have sizes {sizes}; expected {ends[0]} to {ends[1]}")
     return weights
-
-
-def _with_source(weights: VPoserWeights, source: str) -> VPoserWeights:
-    return VPoserWeights(weights.encoder, weights.decoder, weights.negative_slope, source)
 
 
 def _newest_snapshot(folder: Path) -> Path:

@@ -44,10 +44,10 @@ class VPoserRun:
     batch_size: int = setting(256, "poses a step", minimum=2)
     steps_per_epoch: int = setting(250, "steps between validations", minimum=1)
     n_validation: int = setting(2048, "poses of a validation", minimum=1)
-    max_epochs: int = setting(60, "at most so many", minimum=1)
+    max_epochs: int = setting(40, "at most so many", minimum=1)
     learning_rate: float = setting(1e-3, "at the start; halved when validation stalls", above=0)
-    patience: int = setting(3, "epochs without gain before the learning rate is halved", minimum=1)
-    stop_after: int = setting(8, "epochs without gain before the run ends", minimum=1)
+    patience: int = setting(2, "epochs without gain before the learning rate is halved", minimum=1)
+    stop_after: int = setting(6, "epochs without gain before the run ends", minimum=1)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The layers are those of the published network's first version. The fit uses the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ class VPoserNetwork(nn.Module):
     def _activate(x: Tensor) -> Tensor:
         return functional.leaky_relu(x, NEGATIVE_SLOPE)
 
-    def folded(self) -> VPoserWeights:
-        """The form that the fit uses."""
+    def folded(self, source: str = "") -> VPoserWeights:
+        """The form that the fit uses; ``source`` is a line about the weights' origin."""
         state = {name: np.float64(value.cpu().numpy()) for name, value in self.state_dict().items()}
-        return fold_v1(state)
+        return replace(fold_v1(state), source=source)
