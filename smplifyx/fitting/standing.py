@@ -57,7 +57,7 @@ def standing_energy(joints: Tensor, looseness: float = 1.0) -> Tensor:
         _tilt_energy(joints, segment._replace(large_tilt=looseness * segment.large_tilt))
         for segment in (_TRUNK, *_LEGS)
     )
-    return 2.0 * trunk + 0.5 * torch.stack(legs).sum(0)
+    return 2.5 * trunk + 0.5 * torch.stack(legs).sum(0)
 
 
 def _tilt_energy(joints: Tensor, segment: _Segment) -> Tensor:

@@ -66,7 +66,7 @@ def _leaning_trunk(degrees: float) -> torch.Tensor:
 
 
 def test_the_energy_is_the_squared_sine_near_upright_and_lets_go_far_off():
-    for energy, factor in ((trunk_tilt_energy, 1.0), (standing_energy, 2.0)):
+    for energy, factor in ((trunk_tilt_energy, 1.0), (standing_energy, 2.5)):
         assert energy(_leaning_trunk(0.0)).item() == pytest.approx(0.0, abs=1e-9)
         small = math.sin(math.radians(1.0)) ** 2
         assert energy(_leaning_trunk(1.0)).item() == pytest.approx(factor * small, rel=0.05)
