@@ -74,6 +74,38 @@ class PriorFactors:
     looseness: float = 1.0
 
 
+@dataclass(frozen=True)
+class ObjectiveRows:
+    """What differs from row to row.
+
+    Attributes:
+        evidence: observations.
+        frame: what the relative parameters are relative to.
+        base: [B, D] all parameters; those that are not free stay.
+        targets: [B, N, 2] the view's keypoints, pixels.
+        weights: [B, N, 1] their squared weights.
+        contour_rows: [B] rows of the contour table.
+    """
+
+    evidence: Evidence
+    frame: RowFrame
+    base: Tensor
+    targets: Tensor
+    weights: Tensor
+    contour_rows: Tensor
+
+    def index(self, rows: Tensor) -> ObjectiveRows:
+        """Some of the rows."""
+        return ObjectiveRows(
+            evidence=self.evidence.index(rows),
+            frame=self.frame.index(rows),
+            base=self.base[rows],
+            targets=self.targets[rows],
+            weights=self.weights[rows],
+            contour_rows=self.contour_rows[rows],
+        )
+
+
 class StageObjective:
     """Reprojection and priors of one stage as a function of the free parameters.
 
@@ -108,21 +140,26 @@ class StageObjective:
     ) -> None:
         self._parameters = parameters
         self._view = view
-        self._reprojection = reprojection
+        self._rho = reprojection.rho
         self._stage = stage
         self._factors = factors
-        self._evidence = evidence
-        self._frame = frame
-        self._base = base
         self._free = free
         self._depth_weight = depth_weight
-        self._columns = view.keypoints
-        self._contour_rows = self._fixed_contour_rows()
+        self._jaw_weights = base.new_tensor(stage.jaw_pose if stage is not None else (0.0, 0.0, 0.0))
+        self._all_rows = ObjectiveRows(
+            evidence=evidence,
+            frame=frame,
+            base=base,
+            targets=evidence.keypoints[:, view.keypoints],
+            weights=(evidence.confidence[:, view.keypoints] * reprojection.weights).square()[..., None],
+            contour_rows=self._contour_rows(base, frame),
+        )
+        self._chosen: tuple[Tensor, ObjectiveRows] | None = None
 
     @torch.no_grad()
-    def _fixed_contour_rows(self) -> Tensor:
+    def _contour_rows(self, base: Tensor, frame: RowFrame) -> Tensor:
         """Rows of the contour table at the start: choosing them anew at each step would make the loss jump."""
-        posed = self._parameters(self._parameters.layout.split(self._base), self._frame)
+        posed = self._parameters(self._parameters.layout.split(base), frame)
         output = self._view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
         return self._view.regressor.contour_rows(output)
 
@@ -136,40 +173,36 @@ class StageObjective:
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
         """Losses [A], differentiable in x [A, F]."""
-        groups = self._parameters.layout.split(self._base[rows].index_copy(1, self._free, x))
-        posed = self._parameters(groups, self._frame.index(rows))
+        chosen = self._choose(rows)
+        groups = self._parameters.layout.split(chosen.base.index_copy(1, self._free, x))
+        posed = self._parameters(groups, chosen.frame)
         output = self._view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
-        points = self._view.regressor(output, self._contour_rows[rows])
-        loss = self._reprojection_loss(points, self._evidence.index(rows))
+        points = self._view.regressor(output, chosen.contour_rows)
+        loss = self._reprojection_loss(points, chosen)
         if self._depth_weight:
-            depth = groups["translation"][:, 2] * self._frame.translation[rows, 2]
+            depth = groups["translation"][:, 2] * chosen.frame.translation[:, 2]
             loss = loss + (self._depth_weight * depth) ** 2
         if self._stage is not None:
             loss = loss + self._prior_loss(self._stage, groups, posed)
-        if self._factors.upright:
-            loss = loss + self._factors.upright**2 * trunk_tilt_energy(output.joints)
-        if self._factors.standing:
-            stands = self._evidence.stands[rows]
-            loss = loss + self._factors.standing**2 * stands * standing_energy(output.joints, self._factors.looseness)
-        if self._factors.unseen:
-            limbs = posed.rotations[:, skeleton.BODY_JOINTS]
-            energy = unseen_energy(limbs, self._parameters.relaxed_body, self._evidence.unseen_limbs[rows])
-            loss = loss + self._factors.unseen**2 * energy
-        return loss
+        return loss + self._posture_loss(posed, output.joints, chosen.evidence)
 
-    def _reprojection_loss(self, points: Tensor, evidence: Evidence) -> Tensor:
-        projected = project(points, evidence.focal_length, evidence.principal_point)
-        error = (projected - evidence.keypoints[:, self._columns]) * evidence.pixel_scale[:, None, None]
-        weights = (evidence.confidence[:, self._columns] * self._reprojection.weights).square()
-        squared = error.square()
-        if self._reprojection.rho is not None:
-            squared = geman_mcclure(squared, self._reprojection.rho)
-        return (weights[..., None] * squared).sum((1, 2))
+    def _choose(self, rows: Tensor) -> ObjectiveRows:
+        """The rows asked for; the optimiser asks for the same ones again until some are done."""
+        if self._chosen is None or self._chosen[0] is not rows:
+            self._chosen = rows, self._all_rows.index(rows)
+        return self._chosen[1]
+
+    def _reprojection_loss(self, points: Tensor, rows: ObjectiveRows) -> Tensor:
+        projected = project(points, rows.evidence.focal_length, rows.evidence.principal_point)
+        squared = ((projected - rows.targets) * rows.evidence.pixel_scale[:, None, None]).square()
+        if self._rho is not None:
+            squared = geman_mcclure(squared, self._rho)
+        return (rows.weights * squared).sum((1, 2))
 
     def _prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
         hands = groups["left_hand"].square().sum(1) + groups["right_hand"].square().sum(1)
         eyes = groups["leye_pose"].square().sum(1) + groups["reye_pose"].square().sum(1)
-        jaw = groups["jaw_pose"] * groups["jaw_pose"].new_tensor(stage.jaw_pose)
+        jaw = groups["jaw_pose"] * self._jaw_weights
         return (
             stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"])
             + self._factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
@@ -179,3 +212,17 @@ class StageObjective:
             + stage.eye_pose**2 * eyes
             + jaw.square().sum(1)
         )
+
+    def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: Evidence) -> Tensor:
+        """What one photo hardly shows: leaning in depth, and limbs that are not seen."""
+        factors = self._factors
+        loss = torch.zeros_like(evidence.stands)
+        if factors.upright:
+            loss = loss + factors.upright**2 * trunk_tilt_energy(joints)
+        if factors.standing:
+            loss = loss + factors.standing**2 * evidence.stands * standing_energy(joints, factors.looseness)
+        if factors.unseen:
+            limbs = posed.rotations[:, skeleton.BODY_JOINTS]
+            energy = unseen_energy(limbs, self._parameters.relaxed_body, evidence.unseen_limbs)
+            loss = loss + factors.unseen**2 * energy
+        return loss

@@ -25,25 +25,36 @@ _MAX_FEET_DIFFERENCE = 0.08
 _MIN_ALIGNMENT = 0.85
 
 
-class _Segment(NamedTuple):
-    start: str
-    end: str
-    #: Sine of the tilt beyond which the segment is simply not upright, and the energy lets go.
-    large_tilt: float
+class _Segments(NamedTuple):
+    """Lines between joints (indices [S]) and the sine [S] of the tilt beyond which each is simply not upright."""
+
+    starts: list[int]
+    ends: list[int]
+    large_tilt: list[float]
 
 
-_TRUNK = _Segment("pelvis", "neck", 0.12)
-_LEGS = tuple(
-    _Segment(f"{side}_{start}", f"{side}_{end}", 0.2)
-    for side in ("left", "right")
-    for start, end in (("hip", "knee"), ("knee", "ankle"))
+def _segments(*segments: tuple[str, str, float]) -> _Segments:
+    starts, ends, large_tilt = zip(*segments, strict=True)
+    return _Segments(
+        [skeleton.joint_index(s) for s in starts], [skeleton.joint_index(e) for e in ends], [*large_tilt]
+    )
+
+
+_LOOSE_TRUNK = _segments(("pelvis", "neck", 0.35))
+_TRUNK_AND_LEGS = _segments(
+    ("pelvis", "neck", 0.12),
+    ("left_hip", "left_knee", 0.2),
+    ("left_knee", "left_ankle", 0.2),
+    ("right_hip", "right_knee", 0.2),
+    ("right_knee", "right_ankle", 0.2),
 )
-_LOOSE_TRUNK = _TRUNK._replace(large_tilt=0.35)
+#: The trunk counts more: it is what people see from the side.
+_STANDING_SHARES = [2.5, 0.5, 0.5, 0.5, 0.5]
 
 
 def trunk_tilt_energy(joints: Tensor) -> Tensor:
     """Energy [B] of a trunk that leans towards or away from the camera, for joints [B, J, 3] in its frame."""
-    return _tilt_energy(joints, _LOOSE_TRUNK)
+    return _tilt_energies(joints, _LOOSE_TRUNK, 1.0)[:, 0]
 
 
 def standing_energy(joints: Tensor, looseness: float = 1.0) -> Tensor:
@@ -53,18 +64,15 @@ def standing_energy(joints: Tensor, looseness: float = 1.0) -> Tensor:
         joints: [B, J, 3] in the camera frame.
         looseness: factor of the tilts beyond which the energy lets go; early stages take more, to pull from afar.
     """
-    trunk, *legs = (
-        _tilt_energy(joints, segment._replace(large_tilt=looseness * segment.large_tilt))
-        for segment in (_TRUNK, *_LEGS)
-    )
-    return 2.5 * trunk + 0.5 * torch.stack(legs).sum(0)
+    return _tilt_energies(joints, _TRUNK_AND_LEGS, looseness) @ joints.new_tensor(_STANDING_SHARES)
 
 
-def _tilt_energy(joints: Tensor, segment: _Segment) -> Tensor:
-    """Robust squared sine of the angle between a segment and the image plane (Geman & McClure)."""
-    line = joints[:, skeleton.joint_index(segment.end)] - joints[:, skeleton.joint_index(segment.start)]
-    squared = line[:, 2].square() / line.square().sum(1)
-    return squared * segment.large_tilt**2 / (squared + segment.large_tilt**2)
+def _tilt_energies(joints: Tensor, segments: _Segments, looseness: float) -> Tensor:
+    """Robust squared sines [B, S] of the angles between segments and the image plane (Geman & McClure)."""
+    lines = joints[:, segments.ends] - joints[:, segments.starts]
+    squared = lines[..., 2].square() / lines.square().sum(2)
+    limit = joints.new_tensor(segments.large_tilt).mul(looseness).square()
+    return squared * limit / (squared + limit)
 
 
 def seems_to_stand(keypoints: Tensor, confidence: Tensor) -> Tensor:
