@@ -1,0 +1,164 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, N_KEYPOINTS
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.body.skeleton import JOINT_NAMES, N_JOINTS, joint_index
+from smplifyx.errors import InputError
+from smplifyx.evaluation.photos import judge, judge_folder, keypoint_rows, summary_rows, worst_rows
+from smplifyx.fitting.result import FitResult
+from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.output import OutputLayout, save_result
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "evaluate_photos.py"
+UPSIDE_DOWN = (np.pi, 0.0, 0.0)  # body frame to a camera that sees the person's front
+KEYPOINT = {name: index for index, name in enumerate(BODY_KEYPOINT_NAMES)}
+
+
+@pytest.fixture(scope="module")
+def open_body() -> BodyModel:
+    return BodyModel.from_data(load_body_model_data(find_body_model("smplx", "neutral")))
+
+
+def person(body: BodyModel, orient=UPSIDE_DOWN, flags=(), **bends) -> FitResult:
+    """A fit without error: keypoints are the body's own joints, projected; the face is not seen."""
+    pose = torch.zeros(1, N_JOINTS, 3)
+    pose[0, 0] = torch.tensor(orient)
+    for name, degrees in bends.items():
+        pose[0, joint_index(name)] = torch.deg2rad(torch.tensor(degrees))
+    output = body(torch.zeros(1, 10), torch.zeros(1, 10), axis_angle_to_matrix(pose), torch.tensor([[0.0, 0.3, 5.0]]))
+    joints = output.joints[0].numpy()
+    projected = np.zeros((N_KEYPOINTS, 2), np.float32)
+    observed = np.zeros((N_KEYPOINTS, 3), np.float32)
+    for name, index in KEYPOINT.items():
+        joint = "pelvis" if name == "mid_hip" else name
+        if joint in JOINT_NAMES:
+            point = joints[joint_index(joint)]
+            projected[index] = 1000 * point[:2] / point[2] + [400, 300]
+            observed[index] = [*projected[index], 0.9]
+    zeros = {name: np.zeros(3) for name in ("jaw_pose", "leye_pose", "reye_pose")}
+    hands = {
+        f"{side}_hand_{kind}": np.zeros(n) for side in ("left", "right") for kind, n in (("pose", 45), ("pca", 12))
+    }
+    return FitResult(
+        model_type="smplx", model_name="open-body 1", gender="neutral", betas=np.zeros(10), expression=np.zeros(10),
+        global_orient=pose[0, 0].numpy(), body_pose=pose[0, 1:22].reshape(-1).numpy(), **zeros, **hands,
+        body_pose_embedding=None, camera_translation=np.array([0.0, 0.3, 5.0]), camera_rotation=np.eye(3),
+        focal_length=np.full(2, 1000.0), principal_point=np.array([400.0, 300.0]), image_size=np.array([800, 600]),
+        joints=joints, keypoints_2d=observed, projected_keypoints_2d=projected, loss=1.0, stage_losses=np.ones(5),
+        n_evaluations=1, converged=True, flags=flags, seconds=0.1, reprojection_error_px=0.0, n_keypoints=14,
+        status="ok",
+    )  # fmt: skip
+
+
+def turned(result: FitResult, other: FitResult) -> FitResult:
+    """The first one's keypoints with the second one's body."""
+    other.keypoints_2d = result.keypoints_2d
+    return other
+
+
+def test_a_perfect_fit_has_no_problems(open_body):
+    fit = judge(person(open_body), "a/000")
+    assert fit.faces_away is False and fit.n_problems == 0
+    assert fit.mean_error == pytest.approx(0.0, abs=1e-6)
+    assert np.isnan(fit.errors[KEYPOINT["nose"]])
+
+
+def test_distances_are_shares_of_the_box_of_confident_keypoints(open_body):
+    result = person(open_body)
+    seen = result.keypoints_2d[:25, 2] > 0
+    side = np.ptp(result.keypoints_2d[:25][seen, :2], axis=0).max()
+    result.keypoints_2d[KEYPOINT["neck"], 0] += 0.04 * side
+    result.keypoints_2d[KEYPOINT["left_elbow"], 1] += 0.06 * side
+    result.keypoints_2d[KEYPOINT["nose"]] = [9000, 9000, 0.4]  # neither judged nor part of the box
+    errors = judge(result, "a/000").errors
+    assert errors[KEYPOINT["neck"]] == pytest.approx(0.04, rel=1e-3)
+    assert errors[KEYPOINT["left_elbow"]] == pytest.approx(0.06, rel=1e-3)
+    by_name = {row["keypoint"]: row for row in keypoint_rows([judge(result, "a"), judge(person(open_body), "b")])}
+    assert by_name["neck"]["hit"] == "100.0 %" and by_name["left_elbow"]["hit"] == "50.0 %"
+    assert "nose" not in by_name
+
+
+def back(roll: float) -> tuple[float, float, float]:
+    """Seen from behind, rolled in the image."""
+    turns = (Rotation.from_rotvec(vector) for vector in ((0.0, 0.0, roll), UPSIDE_DOWN, (0.0, np.pi, 0.0)))
+    return tuple(np.prod(list(turns)).as_rotvec())
+
+
+@pytest.mark.parametrize("roll", [0.0, 1.5, 3.0])
+def test_facing_is_told_from_the_shoulders(open_body, roll):
+    behind = person(open_body, back(roll))
+    assert judge(behind, "a").faces_away is False
+    assert judge(turned(person(open_body), person(open_body, back(0.0))), "a").faces_away is True
+    assert judge(turned(person(open_body, back(0.0)), person(open_body)), "a").faces_away is True
+
+
+def test_facing_is_left_open_where_shoulders_do_not_tell(open_body):
+    sideways = person(open_body)
+    for name in ("left_shoulder", "right_shoulder"):
+        sideways.keypoints_2d[KEYPOINT[name], 0] = 400
+    assert judge(sideways, "a").faces_away is None
+    half = person(open_body)
+    half.keypoints_2d[KEYPOINT["mid_hip"], 2] = 0.5
+    assert judge(half, "a").faces_away is None
+
+
+@pytest.mark.parametrize(
+    ("joint", "axis", "against"),
+    [("left_elbow", 1, 1), ("right_elbow", 1, -1), ("left_knee", 0, -1), ("right_knee", 0, -1)],
+)
+def test_joints_bent_backwards_are_named(open_body, joint, axis, against):
+    bend = [0.0, 0.0, 0.0]
+    for degrees, expected in ((9, False), (11, True), (-60, False)):
+        bend[axis] = float(against * degrees)
+        found = judge(person(open_body, **{joint: tuple(bend)}), "a").wrong_bends
+        assert found == ({joint: pytest.approx(11, abs=0.01)} if expected else {})
+
+
+def missed(result: FitResult, pixels: float) -> FitResult:
+    """The same with a wrist that lies elsewhere."""
+    result.keypoints_2d[KEYPOINT["left_wrist"], 1] += pixels
+    return result
+
+
+def test_tables_count_and_the_worst_come_first(open_body):
+    fits = [
+        judge(person(open_body), "good/000"),
+        judge(person(open_body, flags=("few_keypoints",), left_knee=(-30.0, 0.0, 0.0)), "bad/001"),
+        judge(missed(person(open_body), 40.0), "fair/000"),
+    ]
+    values = {row[""]: row["value"] for row in summary_rows(fits)}
+    assert values["people"] == "3" and values["flags"] == "1"
+    assert values["people with a joint bent backwards"] == "1"
+    worst = worst_rows(fits, 2)
+    assert [row["person"] for row in worst] == ["bad/001", "fair/000"]
+    assert worst[0]["remarks"] == "left_knee 30 deg backwards, few_keypoints"
+
+
+def test_a_results_folder_is_read_and_an_empty_one_refused(open_body, tmp_path):
+    layout = OutputLayout(tmp_path / "run")
+    for stem, index in (("a", 0), ("a", 1), ("b", 0)):
+        save_result(person(open_body), "a.jpg", "a.json", "0", layout.result_path(stem, index))
+    assert [fit.name for fit in judge_folder(layout.root)] == ["a/000", "a/001", "b/000"]
+    with pytest.raises(InputError, match="has no results"):
+        judge_folder(tmp_path)
+
+
+def test_the_script_prints_tables_and_refuses_other_folders(open_body, tmp_path):
+    layout = OutputLayout(tmp_path / "run")
+    save_result(person(open_body), "a.jpg", "a.json", "0", layout.result_path("a", 0))
+
+    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, str(SCRIPT), str(folder)], capture_output=True, text=True)
+
+    good, wrong = run(layout.root), run(tmp_path)
+    assert good.returncode == 0 and "a/000" in good.stdout and "left_wrist" in good.stdout
+    assert wrong.returncode == 2 and "has no results" in wrong.stderr
