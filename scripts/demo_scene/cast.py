@@ -200,7 +200,7 @@ PICTURES: tuple[Picture, ...] = (
     ),
     Picture(
         "talking", (CROSSED, GESTURING), (900, 675), 1500.0, 1.5, 2.2, 5.0, (0.70, 0.76, 0.66), (0.55, 0.50, 0.45),
-        seed=3,
+        seed=5,
     ),
     Picture(
         "walking", (WALKING,), (640, 900), 1620.0, 1.55, 9.0, 6.5, (0.78, 0.74, 0.80), (0.52, 0.55, 0.58),
