@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 from smplifyx.cli.person_writer import PersonWriter
@@ -39,15 +40,15 @@ class GroupOverlays:
             if one.stem in self._n_left:
                 self._n_left[one.stem] += 1
 
-    def draw_missing(self) -> list[str]:
-        """Draw what a run that was stopped left undrawn; returns the problems."""
+    def draw_missing(self, stopping: Callable[[], bool] = lambda: False) -> list[str]:
+        """Draw what a run that was stopped left undrawn, until ``stopping`` says so; returns the problems."""
         missing = (stem for stem, left in self._n_left.items() if not left and not self._writer.has_group(stem))
-        return self._draw_all(missing)
+        return self._draw_all(itertools.takewhile(lambda _: not stopping(), missing))
 
-    def finished(self, batch: Iterable[Observation]) -> list[str]:
-        """Draw the photos whose last person is in the batch just fitted; returns the problems."""
+    def finished(self, people: Iterable[Observation]) -> list[str]:
+        """Draw the photos whose last person is among those just written; returns the problems."""
         complete = []
-        for one in batch:
+        for one in people:
             if one.stem in self._n_left:
                 self._n_left[one.stem] -= 1
                 if not self._n_left[one.stem]:

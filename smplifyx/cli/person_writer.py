@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 import smplifyx
+from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.config import OutputConfig
 from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation, read_image
@@ -26,6 +29,11 @@ from smplifyx.output import (
 )
 
 
+def _remembering_the_last(read: Callable[[Path], np.ndarray]) -> Callable[[Path], np.ndarray]:
+    """The same function; people of one photo are written one after the other, and it is read for the first alone."""
+    return functools.lru_cache(maxsize=1)(read)
+
+
 @dataclass(frozen=True)
 class PersonWriter:
     """Writes one person's files; the parameters come last, so that their presence means that all is written.
@@ -34,11 +42,13 @@ class PersonWriter:
         layout: where the files lie.
         wanted: which files are wanted.
         renderer: draws the pictures; None where none are wanted.
+        read_photo: reads the photo that is drawn on.
     """
 
     layout: OutputLayout
     wanted: OutputConfig
-    renderer: BodyRenderer | None
+    renderer: LazyRenderer | None
+    read_photo: Callable[[Path], np.ndarray] = field(default_factory=lambda: _remembering_the_last(read_image))
 
     def write(self, observation: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
         """Write the files of one person.
@@ -67,6 +77,16 @@ class PersonWriter:
             smplifyx.__version__,
             self.layout.result_path(stem, person),
         )
+
+    def open(self) -> None:
+        """Open the renderer now, in this thread, rather than with the first picture."""
+        if self.renderer is not None:
+            self.renderer.open()
+
+    def close(self) -> None:
+        """Let other threads draw; to be called by the thread that wrote."""
+        if self.renderer is not None:
+            self.renderer.release()
 
     def is_done(self, observation: Observation) -> bool:
         """Whether all the wanted files of this person are there."""
@@ -107,7 +127,7 @@ class PersonWriter:
             BodyMesh(vertices[person] + result.camera_translation, faces, person_color(person))
             for person, result in results.items()
         ]
-        photo = read_image(observation.image_path)
+        photo = self.read_photo(observation.image_path)
         picture = overlay(photo, meshes, camera, self.renderer, self.wanted.max_render_size)
         save_picture(picture, self.layout.group_overlay_path(observation.stem))
 
@@ -122,7 +142,7 @@ class PersonWriter:
     ) -> None:
         stem, person, longest_side = observation.stem, observation.person_index, self.wanted.max_render_size
         mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(person))
-        picture = overlay(read_image(observation.image_path), [mesh], camera, renderer, longest_side)
+        picture = overlay(self.read_photo(observation.image_path), [mesh], camera, renderer, longest_side)
         save_picture(picture, self.layout.overlay_path(stem, person))
         if self.wanted.side_view:
             picture = side_view(mesh, result.joints[0], camera, renderer, longest_side)

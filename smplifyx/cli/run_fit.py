@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,36 +15,20 @@ from tqdm import tqdm
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
+from smplifyx.cli.background import background
+from smplifyx.cli.batch_writer import BatchWriter, Tally
 from smplifyx.cli.group_overlays import GroupOverlays
+from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.cli.person_writer import PersonWriter
 from smplifyx.config import Config, InputConfig, to_yaml
 from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
 from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
-from smplifyx.output import OutputLayout, SummaryRow, open_renderer, update_summary
+from smplifyx.output import OutputLayout
 from smplifyx.output.atomic import write_text
 
 T = TypeVar("T")
-
-
-@dataclass
-class Tally:
-    """What has become of the inputs so far."""
-
-    n_fitted: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def failed(self, problem: str) -> None:
-        """Count a failure and name it."""
-        self.problems.append(problem)
-        console.note(f"failed: {problem}")
-
-    def all_failed(self, problems: Sequence[str]) -> None:
-        """Count and name several."""
-        for problem in problems:
-            self.failed(problem)
 
 
 def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
@@ -127,11 +111,7 @@ def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
 
 
 def _writer(config: Config, output: Path) -> PersonWriter:
-    renderer = None
-    if config.output.render:
-        renderer, remark = open_renderer()
-        if remark:
-            console.note(remark)
+    renderer = LazyRenderer() if config.output.render else None
     return PersonWriter(OutputLayout(output, config.output.mesh_format), config.output, renderer)
 
 
@@ -159,36 +139,20 @@ def _fit_all(
     def fitter_of(gender: str) -> Fitter:
         return Fitter(_needed(load_body_model_data, _model_file(config, gender), gender), config, device)
 
-    overlays = GroupOverlays(everybody, todo, writer, fitter_of)
-    tally.all_failed(overlays.draw_missing())
-    with tqdm(total=len(todo), unit="person", disable=not sys.stderr.isatty()) as bar:
+    with (
+        tqdm(total=len(todo), unit="person", disable=not sys.stderr.isatty()) as bar,
+        background(writer.close) as worker,
+    ):
+        results = BatchWriter(writer, GroupOverlays(everybody, todo, writer, fitter_of), tally, bar, worker)
+        if todo:
+            worker.submit(writer.open)
+        worker.submit(results.draw_missing)
         for gender, group in groups:
             fitter = fitter_of(gender)
             for batch in _batches(group, config.run.batch_size):
                 cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
-                results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
-                for observation, result in zip(batch, results, strict=True):
-                    _write(observation, result, fitter, writer, tally)
-                rows = zip(batch, results, strict=True)
-                update_summary(
-                    writer.layout.summary_path,
-                    [SummaryRow.of_result(result, one.stem, one.person_index) for one, result in rows],
-                )
-                tally.all_failed(overlays.finished(batch))
-                bar.update(len(batch))
-
-
-def _write(observation: Observation, result: FitResult, fitter: Fitter, writer: PersonWriter, tally: Tally) -> None:
-    name = f"{observation.stem}, person {observation.person_index}"
-    if result.status != "ok":
-        tally.failed(f"{name}: the fit did not come out ({', '.join(result.flags) or 'no number'})")
-        return
-    try:
-        writer.write(observation, result, fitter.vertices(result), fitter.faces)
-    except (InputError, OSError) as error:
-        tally.failed(f"{name}: {error}")
-    else:
-        tally.n_fitted += 1
+                fitted = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
+                worker.submit(results.write, batch, fitted, fitter)
 
 
 def _by_gender(observations: Sequence[Observation], config: Config) -> list[tuple[str, Sequence[Observation]]]:
