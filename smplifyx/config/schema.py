@@ -137,8 +137,8 @@ def _default_stages() -> tuple[Stage, ...]:
 class OptimizerConfig:
     """The batched L-BFGS."""
 
-    max_iterations: int = setting(100, "at most so many a stage", minimum=1)
-    tolerance: float = setting(1e-4, "a person is done when the loss falls by less than this fraction", minimum=0)
+    max_iterations: int = setting(200, "at most so many a stage", minimum=1)
+    tolerance: float = setting(3e-4, "a person is done when the loss falls by less than this fraction", minimum=0)
     gradient_tolerance: float = setting(1e-9, "a person is done when no gradient entry is larger", minimum=0)
     history_size: int = setting(20, "pairs of steps and gradients kept", minimum=1)
 
