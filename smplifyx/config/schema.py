@@ -138,7 +138,8 @@ class OptimizerConfig:
     """The batched L-BFGS."""
 
     max_iterations: int = setting(200, "at most so many a stage", minimum=1)
-    tolerance: float = setting(3e-4, "a person is done when the loss falls by less than this fraction", minimum=0)
+    tolerance: float = setting(1e-3, "a person is done when the loss falls by less than this fraction", minimum=0)
+    patience: int = setting(3, "so many small steps in a row, as one alone may be an accident", minimum=1)
     gradient_tolerance: float = setting(1e-9, "a person is done when no gradient entry is larger", minimum=0)
     history_size: int = setting(20, "pairs of steps and gradients kept", minimum=1)
 

@@ -172,6 +172,7 @@ class Problem:
             relative_loss_tolerance=(
                 optimizer.tolerance if stage is None or stage.tolerance is None else stage.tolerance
             ),
+            patience=optimizer.patience,
             gradient_tolerance=optimizer.gradient_tolerance,
         )
         scales = self.parameters.layout.natural_scales().to(rows.x)[free]

@@ -76,25 +76,38 @@ def test_the_same_input_gives_the_same_result(fitter, people, results):
         assert one.loss == other.loss
 
 
-def test_a_person_of_nan_fails_alone(fitter, people, results):
-    observations = [observation_of(person) for person in people]
+@pytest.fixture(scope="module")
+def precise(data) -> Fitter:
+    """Double precision: rounding depends on the size of the batch, and from it rows stop at slightly other points."""
+    config = Config()
+    return Fitter(data, replace(config, run=replace(config.run, dtype="float64")))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(precise, people) -> list[FitResult]:
+    return _fit(precise, [observation_of(person) for person in people[:3]], people[:3])
+
+
+def test_a_person_of_nan_fails_alone(precise, people, undisturbed):
+    observations = [observation_of(person) for person in people[:3]]
     broken = observations[1].keypoints.copy()
     broken[:10, 0] = np.nan
     observations[1] = replace(observations[1], keypoints=broken)
-    with_broken = _fit(fitter, observations, people)
-    assert with_broken[1].status == "failed"
-    assert "not_finite" in with_broken[1].flags
-    for index in (0, *range(2, 8)):
-        assert with_broken[index].status == "ok"
-        assert with_broken[index].loss == pytest.approx(results[index].loss, rel=0.05)
+    fitted = _fit(precise, observations, people[:3])
+    assert fitted[1].status == "failed"
+    assert "not_finite" in fitted[1].flags
+    for index in (0, 2):
+        assert fitted[index].status == "ok"
+        assert fitted[index].loss == pytest.approx(undisturbed[index].loss, rel=0.02)
 
 
-def test_a_person_without_any_keypoint_does_not_stop_the_others(fitter, people, results):
-    observations = [observation_of(person) for person in people]
+def test_a_person_without_any_keypoint_does_not_stop_the_others(precise, people, undisturbed):
+    observations = [observation_of(person) for person in people[:3]]
     observations[0] = replace(observations[0], keypoints=np.zeros((135, 3), dtype=np.float32))
-    fitted = _fit(fitter, observations, people)
+    fitted = _fit(precise, observations, people[:3])
     assert "few_keypoints" in fitted[0].flags
-    assert fitted[1].loss == pytest.approx(results[1].loss, rel=0.05)
+    for index in (1, 2):
+        assert fitted[index].loss == pytest.approx(undisturbed[index].loss, rel=0.02)
 
 
 def test_no_people_no_results(fitter):
