@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 #: Vertices, spread evenly, that the report looks at.
 _N_REPORT_POINTS = 1000
+#: Stands for the network that ships with the package.
+_SHIPPED = Path("shipped")
 
 _DESCRIPTION = """Train the body-pose network on motion capture.
 
 DIR gets vposer.npz, the trained network, for --priors.vposer_checkpoint; config.yaml; state.pt, from which --resume
-goes on; curves.png; and report.txt, the figures on people who were held out."""
+goes on; curves.png; and report.txt, the figures on people who were held out.
+
+With --evaluate nothing is trained: the same figures for a network that exists, printed."""
 
 _EPILOG = """--SECTION.KEY VALUE changes a setting, as in --loss.divergence 0.01; --print-config shows all of them.
 The shipped network was trained with --config train_vposer."""
@@ -42,6 +46,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     vposer.add_argument("--data", metavar="PATH", type=Path, help="folder of AMASS-style .npz, or one .npz of clips")
     vposer.add_argument("--output", metavar="DIR", type=Path, help="where everything goes")
     vposer.add_argument("--config", metavar="FILE", help="YAML file with settings, or train_vposer")
+    vposer.add_argument(
+        "--evaluate",
+        metavar="CHECKPOINT",
+        nargs="?",
+        type=Path,
+        const=_SHIPPED,
+        help="only report on a trained network on the held-out people; without a name, on the one that ships",
+    )
     vposer.add_argument("--resume", action="store_true", help="go on from DIR/state.pt")
     vposer.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
     vposer.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
@@ -56,12 +68,12 @@ def _train_vposer(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         console.say(to_yaml(config).rstrip("\n"))
         return 0
-    for name in ("data", "output"):
+    for name in ("data",) if arguments.evaluate else ("data", "output"):
         if getattr(arguments, name) is None:
             raise UsageError(f"--{name}: expected a path")
     if not arguments.data.exists():
         raise UsageError(f"--data: {arguments.data} does not exist")
-    _train(arguments, config)
+    (_evaluate if arguments.evaluate else _train)(arguments, config)
     return 0
 
 
@@ -86,7 +98,7 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     from smplifyx.config import to_yaml
     from smplifyx.training.motion_capture import load_motion_capture
     from smplifyx.training.surface import PoseSurface
-    from smplifyx.training.vposer_report import report
+    from smplifyx.training.vposer_report import PoseCoder, report
     from smplifyx.training.vposer_trainer import VPoserTrainer
 
     if arguments.threads is not None:
@@ -108,9 +120,31 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     held_out_names = ", ".join(options.held_out) or "nobody"
     _run_epochs(trainer, output, f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out_names}")
     unseen = held_out if len(held_out.held) else validation
-    lines = report(trainer.best_network(), PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
+    coder = PoseCoder.of_network(trainer.best_network())
+    lines = report(coder, PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
     (output / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for line in lines:
+        console.say(line)
+
+
+def _evaluate(arguments: argparse.Namespace, config: VPoserConfig) -> None:
+    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.search import find_body_model
+    from smplifyx.priors.vposer import VPoser
+    from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+    from smplifyx.training.motion_capture import load_motion_capture
+    from smplifyx.training.surface import PoseSurface
+    from smplifyx.training.vposer_report import PoseCoder, report
+
+    options = config.data
+    _, held_out = load_motion_capture(arguments.data, options.fps).split_subjects(options.held_out)
+    if not len(held_out.held):
+        raise UsageError("--evaluate: nobody is held out; name subjects with --data.held_out")
+    prior = VPoser(load_vposer(shipped_weights() if arguments.evaluate is _SHIPPED else arguments.evaluate))
+    console.note(prior.source)
+    body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
+    surface = PoseSurface(body, _N_REPORT_POINTS)
+    for line in report(PoseCoder.of_prior(prior), surface, held_out, config.run.seed).lines():
         console.say(line)
 
 

@@ -44,6 +44,19 @@ def test_a_run_writes_network_settings_state_and_report(amass, tmp_path, capsys)
     assert "epoch 3" not in capsys.readouterr().err
 
 
+def test_a_trained_network_is_evaluated_alone(amass, tmp_path, capsys):
+    call = ["train", "vposer", "--data", str(amass), "--data.held_out", "03"]
+    assert main([*call, "--evaluate"]) == 0
+    shipped = capsys.readouterr()
+    assert "energy_distance" in shipped.out and "held out: 06" in shipped.err
+    assert main([*call, "--output", str(tmp_path), *_SMALL]) == 0
+    capsys.readouterr()
+    assert main([*call, "--evaluate", str(tmp_path / "vposer.npz")]) == 0
+    assert "held out: 03" in capsys.readouterr().err
+    assert main(["train", "vposer", "--data", str(amass), "--evaluate"]) == 2
+    assert "--data.held_out" in capsys.readouterr().err
+
+
 def test_wrong_calls_end_with_status_2(amass, tmp_path, capsys):
     assert main(["train", "vposer", "--output", str(tmp_path)]) == 2
     assert main(["train", "vposer", "--data", str(tmp_path / "none"), "--output", str(tmp_path)]) == 2
