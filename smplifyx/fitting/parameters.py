@@ -13,18 +13,18 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.priors import BodyPosePrior, DecodedPose
 
-#: How far each group's parameters typically move: puts them on one footing for the optimiser.
+#: How far each group's parameters move for a like change of the objective: one footing for the optimiser.
 _NATURAL_SCALES = {
     "translation": 0.05,
     "global_orient": 0.25,
     "body_pose": 1.0,
-    "betas": 2.0,
-    "expression": 2.0,
-    "left_hand": 0.5,
-    "right_hand": 0.5,
-    "jaw_pose": 0.2,
-    "leye_pose": 0.2,
-    "reye_pose": 0.2,
+    "betas": 5.0,
+    "expression": 8.0,
+    "left_hand": 1.0,
+    "right_hand": 1.0,
+    "jaw_pose": 0.5,
+    "leye_pose": 5.0,
+    "reye_pose": 5.0,
 }
 
 
