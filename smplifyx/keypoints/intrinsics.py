@@ -27,19 +27,31 @@ def read_calibration(path: Path) -> dict[str, Intrinsics]:
         InputError: the file cannot be read, or an entry is incomplete.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(path, f"not a readable YAML file: {error}") from error
+        # Every scalar stays text: YAML would read a stem such as 00057 as an octal number.
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    except FileNotFoundError:
+        raise InputError(path, "the file does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(path, f"not a readable YAML file: {_one_line(error)}") from error
     if not isinstance(content, Mapping):
         raise InputError(path, f"expected a mapping from image stem (or {_ALL!r}) to intrinsics")
-    return {str(stem): _read_entry(path, str(stem), entry) for stem, entry in content.items()}
+    return {stem: _read_entry(path, stem, entry) for stem, entry in content.items()}
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    """What is wrong, and in which line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem or error.context}, line {error.problem_mark.line + 1}"
+    return str(error).splitlines()[0]
 
 
 def _read_entry(path: Path, stem: str, entry: object) -> Intrinsics:
     if not isinstance(entry, Mapping):
         raise InputError(path, "expected focal_length and principal_point", stem)
     focal = entry.get("focal_length")
-    pair = [focal, focal] if isinstance(focal, (int, float)) else focal
+    pair = focal if isinstance(focal, list) else [focal, focal]
     return Intrinsics(
         _read_pair(path, f"{stem}.focal_length", pair, positive=True),
         _read_pair(path, f"{stem}.principal_point", entry.get("principal_point"), positive=False),
@@ -49,13 +61,18 @@ def _read_entry(path: Path, stem: str, entry: object) -> Intrinsics:
 
 def _read_pair(path: Path, field: str, value: object, positive: bool) -> tuple[float, float]:
     expected = "two positive numbers" if positive else "two numbers"
-    if not isinstance(value, (list, tuple)) or len(value) != 2:
+    numbers = [_number(one) for one in value] if isinstance(value, list) else []
+    if len(numbers) != 2 or not all(math.isfinite(one) and (one > 0 or not positive) for one in numbers):
         raise InputError(path, f"expected {expected} in pixels, found {value!r}", field)
-    for number in value:
-        usable = isinstance(number, (int, float)) and math.isfinite(number) and (number > 0 or not positive)
-        if not usable:
-            raise InputError(path, f"expected {expected} in pixels, found {value!r}", field)
-    return float(value[0]), float(value[1])
+    return numbers[0], numbers[1]
+
+
+def _number(value: object) -> float:
+    """The number that a scalar's text says; NaN for anything else."""
+    try:
+        return float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return math.nan
 
 
 def resolve_intrinsics(
