@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -25,7 +29,7 @@ from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
 from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
-from smplifyx.output import OutputLayout
+from smplifyx.output import OutputLayout, read_summary
 from smplifyx.output.atomic import write_text
 
 T = TypeVar("T")
@@ -44,8 +48,8 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         The exit status: 0 when all went well, 1 when some inputs failed.
 
     Raises:
-        UsageError: a folder, the device or a body model is not there.
-        KeyboardInterrupt: stopped by the user; the message says what is finished.
+        UsageError: a folder, the device or a body model is not there, or the table of an earlier run is damaged.
+        KeyboardInterrupt: stopped by the user or by SIGTERM; the message says what is finished.
     """
     device = _prepare(config)
     tally = Tally()
@@ -54,13 +58,19 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         tally.failed(str(failure))
     _tell_oddities(loaded, config.run.verbose)
     writer = _writer(config, output)
+    in_table = _people_in_table(writer.layout.summary_path)
     _write_config(config, images, keypoints, writer.layout.config_path)
-    todo = [one for one in loaded.observations if config.output.overwrite or not writer.is_done(one)]
+    todo = [
+        one
+        for one in loaded.observations
+        if config.output.overwrite or (one.stem, one.person_index) not in in_table or not writer.is_done(one)
+    ]
     n_done = len(loaded.observations) - len(todo)
     if n_done:
         console.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
-        _fit_all(todo, loaded.observations, config, device, writer, tally)
+        with _sigterm_as_interrupt():
+            _fit_all(todo, loaded.observations, config, device, writer, tally)
     except KeyboardInterrupt:
         finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
         raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None
@@ -110,6 +120,29 @@ def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
         console.note(f"{len(left_out)} left out, {len(odd)} oddities of the input (--verbose names them)")
 
 
+def _people_in_table(path: Path) -> set[tuple[str, int]]:
+    """Stem and number of everybody whose row is written; a run that was killed may have files without their rows."""
+    rows = _needed(read_summary, path) if path.exists() else []
+    return {(row.stem, row.person) for row in rows if row.status == "ok"}
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Ends the block as Ctrl-C does when the process is told to terminate, so that what is finished is recorded."""
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
 def _writer(config: Config, output: Path) -> PersonWriter:
     renderer = LazyRenderer() if config.output.render else None
     return PersonWriter(OutputLayout(output, config.output.mesh_format), config.output, renderer)
@@ -140,7 +173,7 @@ def _fit_all(
         return Fitter(_needed(load_body_model_data, _model_file(config, gender), gender), config, device)
 
     with (
-        tqdm(total=len(todo), unit="person", disable=not sys.stderr.isatty()) as bar,
+        tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
         background(writer.close) as worker,
     ):
         results = BatchWriter(writer, GroupOverlays(everybody, todo, writer, fitter_of), tally, bar, worker)
