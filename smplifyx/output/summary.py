@@ -84,7 +84,7 @@ def read_summary(path: str | Path) -> list[SummaryRow]:
     """Read the table; raises InputError for a file that is not such a table."""
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restkey="", strict=True)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:

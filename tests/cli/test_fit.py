@@ -160,21 +160,54 @@ def test_what_stops_everybody_is_a_wrong_call(folders, options):
     assert folders.fit(*options) == 2
 
 
-def test_interrupted_run_says_what_is_finished_and_goes_on(folders):
-    for number in range(6):
-        folders.add(f"photo{number}", [person()])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_says_what_is_finished_and_goes_on(folders, number):
+    for photo in range(6):
+        folders.add(f"photo{photo}", [person()])
     program = Path(sys.executable).with_name("smplifyx")
     call = [str(program), *folders.argv("--threads", "1", "--batch-size", "1", "--no-mesh", "--no-render")]
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         limit = time.monotonic() + 120
         while not folders.results() and time.monotonic() < limit:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     finished = folders.results()
     assert 0 < len(finished) < 6
     assert "of 6 people are finished" in errors
     assert "Traceback" not in errors
+    assert [row.stem for row in read_summary(folders.output / "summary.csv")] == [
+        Path(name).parent.name for name in finished
+    ]
     assert folders.fit() == 0
     assert len(folders.results()) == 6
+
+
+def test_people_without_their_row_in_the_table_are_fitted_again(folders, capsys):
+    for stem in ("a", "b", "c"):
+        folders.add(stem, [person()])
+    assert folders.fit() == 0
+    table = folders.output / "summary.csv"
+    complete = table.read_text().splitlines(keepends=True)
+    table.write_text(
+        "\ufeff" + "".join(complete[:2]), encoding="utf-8"
+    )  # as a killed run, then a spreadsheet, leave it
+    assert folders.fit() == 0
+    assert "2 people fitted" in capsys.readouterr().out
+    assert [row.stem for row in read_summary(table)] == ["a", "b", "c"]
+    table.unlink()
+    assert folders.fit() == 0
+    assert len(read_summary(table)) == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_a_damaged_table_is_named_before_anyone_is_fitted(folders, capsys, options):
+    folders.add("one", [person()])
+    folders.output.mkdir()
+    (folders.output / "summary.csv").write_text("stem,person,status\none,0,ok\n")
+    assert folders.fit(*options) == 2
+    errors = capsys.readouterr().err
+    assert "summary.csv" in errors and "columns are missing: gender, loss" in errors
+    assert folders.results() == []
+    assert not (folders.output / "config.yaml").exists()
