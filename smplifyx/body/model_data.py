@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 
+GENDERS = ("neutral", "male", "female")
+
 
 @dataclass(frozen=True)
 class BodyModelData:

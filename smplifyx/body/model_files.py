@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from smplifyx.body.compact_files import FORMAT_KEY, read_compact, write_compact
-from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.model_data import GENDERS, BodyModelData, FloatArray, IntArray
 from smplifyx.body.npz_files import NpzReader, save_npz
 from smplifyx.body.skeleton import (
     N_CONTOUR_LANDMARKS,
@@ -26,7 +26,6 @@ from smplifyx.errors import InputError
 
 __all__ = ["load_body_model_data", "write_compact", "write_plain"]
 
-GENDERS = ("neutral", "male", "female")
 #: Columns of ``shapedirs`` that describe the person's shape; the expressions follow.
 _SHAPE_COLUMNS_V1_1 = 300
 _SHAPE_COLUMNS_V1_0 = 10

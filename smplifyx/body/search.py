@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from smplifyx.body.model_data import GENDERS
 from smplifyx.errors import InputError, UsageError
 
-GENDERS = ("neutral", "male", "female")
 MODELS_VARIABLE = "SMPLIFYX_MODELS"
 OPEN_BODY_DIR = Path(__file__).resolve().parent.parent / "data" / "open_body"
-_MODEL_TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
+_MODEL_TYPES = ("smplx",)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class FoundModel:
 
     Attributes:
         path: the file.
-        model_type: ``smplx`` and so on, from its name.
+        model_type: ``smplx``, from its name.
         gender: ``neutral``, ``male`` or ``female``, from its name.
     """
 
@@ -39,7 +39,7 @@ class FoundModel:
 def user_cache_dir() -> Path:
     """Where this platform keeps data of programs for one user."""
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
@@ -52,7 +52,11 @@ def search_dirs(models_dir: str | Path | None = None) -> list[Path]:
     if models_dir is not None:
         return [Path(models_dir)]
     named = [Path(folder) for folder in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if folder]
-    return [*named, Path("models"), user_cache_dir(), OPEN_BODY_DIR]
+    try:
+        cached = [user_cache_dir()]
+    except RuntimeError:  # a user without a home folder, as in some containers
+        cached = []
+    return [*named, Path("models"), *cached, OPEN_BODY_DIR]
 
 
 def _candidates(model_type: str, gender: str, models_dir: str | Path | None) -> Iterator[Path]:
@@ -62,11 +66,19 @@ def _candidates(model_type: str, gender: str, models_dir: str | Path | None) -> 
         yield folder / name
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a folder that may not be entered counts as empty."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def find_body_model(model_type: str, gender: str, models_dir: str | Path | None = None) -> Path:
     """Find a body-model file, named ``DIR/smplx/SMPLX_NEUTRAL.npz`` or ``DIR/SMPLX_NEUTRAL.npz``.
 
     Args:
-        model_type: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``.
+        model_type: ``smplx``.
         gender: ``neutral``, ``male`` or ``female``.
         models_dir: the only folder to search. Otherwise those of :func:`search_dirs`, which end with the package.
 
@@ -80,7 +92,7 @@ def find_body_model(model_type: str, gender: str, models_dir: str | Path | None 
         raise UsageError(f"unknown gender {gender!r}; expected one of {', '.join(GENDERS)}")
     tried = list(_candidates(model_type, gender, models_dir))
     for path in tried:
-        if path.is_file():
+        if _is_file(path):
             return path
     where = Path(models_dir) if models_dir is not None else tried[0]
     raise InputError(where, f"no {gender} {model_type} body model here; tried {', '.join(map(str, tried))}")
@@ -93,6 +105,6 @@ def list_body_models(models_dir: str | Path | None = None) -> list[FoundModel]:
         for model_type in _MODEL_TYPES
         for gender in GENDERS
         for path in _candidates(model_type, gender, models_dir)
-        if path.is_file()
+        if _is_file(path)
     }
     return list(found.values())

@@ -108,8 +108,9 @@ def _facts(data: BodyModelData) -> list[tuple[str, str]]:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from smplifyx.body.model_data import GENDERS
     from smplifyx.body.model_files import load_body_model_data, write_plain
-    from smplifyx.body.search import GENDERS, find_body_model
+    from smplifyx.body.search import find_body_model
 
     if arguments.directory.is_file():
         raise UsageError(f"{arguments.directory} is a file; expected a folder")

@@ -26,6 +26,7 @@ from smplifyx.body.canonical_keypoints import (
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
+from smplifyx.body.model_data import GENDERS
 from smplifyx.errors import InputError
 from smplifyx.keypoints.bones import BODY_BONE_LENGTHS
 
@@ -44,7 +45,6 @@ BODY_25B_NAMES: tuple[str, ...] = (
     "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
 )  # fmt: skip
 BODY_LAYOUTS: dict[int, tuple[str, ...]] = {25: BODY_KEYPOINT_NAMES, 18: COCO_18_NAMES, 17: COCO_17_NAMES}
-GENDERS = ("male", "female", "neutral")
 
 #: No person is this small; coordinates that all lie within it, in pixels, are fractions of the image.
 NORMALISED_LIMIT = 1.5

@@ -65,12 +65,42 @@ def test_listing_puts_the_users_files_first(empty_world: Path) -> None:
     assert [model.path for model in list_body_models(empty_world / "models")] == [mine]
 
 
-def test_no_open_body_of_other_models(empty_world: Path) -> None:
-    with pytest.raises(InputError, match="no neutral flame body model"):
-        find_body_model("flame", "neutral")
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_a_user_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(search.sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", no_home)
+    for variable in (search.MODELS_VARIABLE, "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    assert find_body_model("smplx", "male") == OPEN_BODY_DIR / "SMPLX_MALE.npz"
+    assert len(list_body_models()) == 3
 
 
-@pytest.mark.parametrize(("model_type", "gender"), [("smplz", "male"), ("smplx", "child")])
+def test_a_folder_that_may_not_be_entered_counts_as_empty(empty_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = put(empty_world / "cache" / "smplx" / "SMPLX_MALE.npz")
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.is_relative_to(empty_world / "cache"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert find_body_model("smplx", "male") == OPEN_BODY_DIR / "SMPLX_MALE.npz"
+    assert len(list_body_models()) == 3
+    with pytest.raises(InputError, match="no male smplx body model here"):
+        find_body_model("smplx", "male", closed.parent)
+
+
+def test_only_models_that_can_be_loaded_are_listed(empty_world: Path) -> None:
+    put(empty_world / "models" / "smplh" / "SMPLH_MALE.npz")
+    assert {model.model_type for model in list_body_models()} == {"smplx"}
+
+
+@pytest.mark.parametrize(("model_type", "gender"), [("smplz", "male"), ("smplh", "male"), ("smplx", "child")])
 def test_unknown_names(model_type: str, gender: str) -> None:
     with pytest.raises(UsageError, match="expected one of"):
         find_body_model(model_type, gender)

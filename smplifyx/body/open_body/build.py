@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.model_data import GENDERS, BodyModelData, FloatArray, IntArray
 from smplifyx.body.model_files import OPEN_BODY_NAME, write_compact
 from smplifyx.body.open_body.attachments import SurfaceAttachments, surface_attachments
 from smplifyx.body.open_body.correctives import PoseCorrectives, fit_pose_correctives
@@ -24,7 +24,6 @@ from smplifyx.body.open_body.source import SourceModel, load_source_model
 from smplifyx.body.open_body.tpose import TPose, tpose_rotations
 from smplifyx.body.skeleton import PARENTS
 
-GENDERS = ("neutral", "male", "female")
 _N_PEOPLE = 500
 _N_REGRESSION_PEOPLE = 200
 _SEEDS = {"neutral": 1, "male": 2, "female": 3}
