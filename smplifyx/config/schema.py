@@ -38,7 +38,7 @@ class BodyConfig:
     model: Literal["smplx"] = setting("smplx", "model family")
     gender: Literal["auto", "neutral", "male", "female"] = setting("auto", "auto: decided for each person")
     models_dir: str | None = setting(None, "folder of body-model files, the only one that is searched")
-    n_hand_components: int = setting(12, "principal components of each hand's pose", minimum=1, maximum=45)
+    n_hand_components: int = setting(12, "principal components of each hand's pose", minimum=1, maximum=12)
     openpose_joint_definitions: bool = setting(
         True, "neck and hips where OpenPose puts them, not at the model's own joints"
     )

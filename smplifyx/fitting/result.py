@@ -12,7 +12,7 @@ class FitResult:
     """One fitted person. Arrays are float32 unless said otherwise; metres, radians, pixels.
 
     Attributes:
-        model_type: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``.
+        model_type: ``smplx``.
         model_name: name of the body model that was fitted.
         gender: ``neutral``, ``male`` or ``female``.
         betas: shape coefficients `[10]`.

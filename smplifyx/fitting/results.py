@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from smplifyx.body import skeleton
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
@@ -19,6 +21,8 @@ from smplifyx.keypoints import Observation
 #: A mean body-keypoint error beyond this share of the person's size is worth a warning.
 _HIGH_ERROR = 0.04
 _FEW_KEYPOINTS = 10
+#: Hand components in a result; a fit with fewer leaves the last ones at zero.
+_N_HAND_PCA = 12
 
 
 @torch.no_grad()
@@ -46,8 +50,8 @@ def collect_results(
         "reye_pose": groups["reye_pose"],
         "left_hand_pose": posed.left_hand_pose,
         "right_hand_pose": posed.right_hand_pose,
-        "left_hand_pca": groups["left_hand"],
-        "right_hand_pca": groups["right_hand"],
+        "left_hand_pca": _padded(groups["left_hand"]),
+        "right_hand_pca": _padded(groups["right_hand"]),
         "camera_translation": posed.translation,
         "focal_length": evidence.focal_length,
         "principal_point": evidence.principal_point,
@@ -86,6 +90,11 @@ def collect_results(
         result.flags = tuple(_flags(result, confidence[row], float(size[row])))
         results.append(result)
     return results
+
+
+def _padded(components: Tensor) -> Tensor:
+    """Hand components [B, 12] with zeros for those that were not fitted."""
+    return pad(components, (0, _N_HAND_PCA - components.shape[1]))
 
 
 def _body_error(observed: np.ndarray, confidence: np.ndarray, projected: np.ndarray) -> float:

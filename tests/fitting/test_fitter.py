@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from scipy.spatial.transform import Rotation
 
+from smplifyx.body.body_model import BodyModel
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
@@ -63,10 +66,39 @@ def test_the_projection_in_the_results_is_that_of_the_joints(results):
         np.testing.assert_allclose(result.projected_keypoints_2d[7], expected, atol=0.05)
 
 
-def test_vertices_follow_from_the_stored_parameters_alone(fitter, results):
-    result = results[0]
-    vertices = fitter.vertices(result) + result.camera_translation
-    assert np.abs(vertices.mean(0) - result.joints[:22].mean(0)).max() < 0.15
+def test_the_stored_parameters_alone_give_the_stored_joints_and_the_vertices(data, fitter, results):
+    """The rotations are rebuilt by SciPy from the stored axis-angles, in the order of the joints."""
+    model = BodyModel.from_data(data)
+    for result in results:
+        pose = [
+            result.global_orient, result.body_pose, result.jaw_pose, result.leye_pose, result.reye_pose,
+            result.left_hand_pose, result.right_hand_pose,
+        ]  # fmt: skip
+        rotations = Rotation.from_rotvec(np.concatenate(pose).reshape(55, 3)).as_matrix()
+        arrays = (result.betas, result.expression, rotations, result.camera_translation)
+        output = model(*(torch.as_tensor(array, dtype=torch.float32)[None] for array in arrays))
+        np.testing.assert_allclose(output.joints[0], result.joints, rtol=0, atol=1e-3)
+        vertices = fitter.vertices(result) + result.camera_translation
+        np.testing.assert_allclose(output.vertices[0], vertices, rtol=0, atol=1e-4)
+
+
+def test_the_stored_hand_components_give_the_stored_hand_pose(data, results):
+    for result in results:
+        for side in ("left", "right"):
+            components, mean = (getattr(data, f"{side}_hand_{kind}") for kind in ("components", "mean"))
+            pose = getattr(result, f"{side}_hand_pca") @ components[:12] + mean
+            ours = Rotation.from_rotvec(getattr(result, f"{side}_hand_pose").reshape(15, 3)).as_matrix()
+            np.testing.assert_allclose(Rotation.from_rotvec(pose.reshape(15, 3)).as_matrix(), ours, atol=1e-4)
+
+
+def test_fewer_hand_components_are_stored_as_twelve(data, people):
+    config = Config()
+    config = replace(config, body=replace(config.body, n_hand_components=6), stages=config.stages[-1:])
+    (result,) = _fit(Fitter(data, config), [observation_of(people[0])], people[:1])
+    for side in ("left", "right"):
+        components = getattr(result, f"{side}_hand_pca")
+        assert components.shape == (12,) and components[:6].any() and not components[6:].any()
+        assert getattr(result, f"{side}_hand_pose").shape == (45,)
 
 
 def test_the_same_input_gives_the_same_result(fitter, people, results):
