@@ -79,8 +79,8 @@ def seems_to_stand(keypoints: Tensor, confidence: Tensor) -> Tensor:
     """Whether [B] nothing in the picture speaks against standing.
 
     That is: every leg that is seen is straight, long for the trunk, and continues it, and both feet are equally far
-    down. Where no leg is seen, or no
-    trunk to compare with, a person counts as standing: half-figures that squat below the frame are rare.
+    down. Where no leg is seen, or no trunk to compare with, a person counts as standing: half-figures that squat
+    below the frame are rare.
 
     Args:
         keypoints: [B, 135, 2] pixels.
