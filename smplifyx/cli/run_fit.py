@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -24,13 +23,13 @@ from smplifyx.cli.batch_writer import BatchWriter, Tally
 from smplifyx.cli.group_overlays import GroupOverlays
 from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.cli.person_writer import PersonWriter
-from smplifyx.config import Config, InputConfig, to_yaml
+from smplifyx.cli.written_config import fits_differ, portable, write_config
+from smplifyx.config import Config, InputConfig
 from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
 from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
 from smplifyx.output import OutputLayout, read_summary
-from smplifyx.output.atomic import write_text
 
 T = TypeVar("T")
 
@@ -59,14 +58,18 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     _tell_oddities(loaded, config.run.verbose)
     writer = _writer(config, output)
     in_table = _people_in_table(writer.layout.summary_path)
-    _write_config(config, images, keypoints, writer.layout.config_path)
+    written = portable(config, images, keypoints, output)
+    other_settings = fits_differ(written, writer.layout.config_path)
+    write_config(written, writer.layout.config_path)
     todo = [
         one
         for one in loaded.observations
         if config.output.overwrite or (one.stem, one.person_index) not in in_table or not writer.is_done(one)
     ]
     n_done = len(loaded.observations) - len(todo)
-    if n_done:
+    if n_done and other_settings:
+        console.note(f"{n_done} people were fitted with other settings; --overwrite fits them again")
+    elif n_done:
         console.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
         with _sigterm_as_interrupt():
@@ -148,13 +151,6 @@ def _writer(config: Config, output: Path) -> PersonWriter:
     return PersonWriter(OutputLayout(output, config.output.mesh_format), config.output, renderer)
 
 
-def _write_config(config: Config, images: Path, keypoints: Path, path: Path) -> None:
-    """The configuration with full paths, so that it runs again from anywhere."""
-    inputs = replace(config.input, images=str(images.resolve()), keypoints=str(keypoints.resolve()))
-    outputs = replace(config.output, folder=str(path.parent.resolve()))
-    write_text(path, to_yaml(replace(config, input=inputs, output=outputs)))
-
-
 def _fit_all(
     todo: Sequence[Observation],
     everybody: Sequence[Observation],
@@ -170,7 +166,8 @@ def _fit_all(
 
     @functools.cache
     def fitter_of(gender: str) -> Fitter:
-        return Fitter(_needed(load_body_model_data, _model_file(config, gender), gender), config, device)
+        data = _needed(load_body_model_data, _model_file(config, gender), gender)
+        return _needed(Fitter, data, config, device)
 
     with (
         tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,

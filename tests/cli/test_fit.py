@@ -123,14 +123,32 @@ def test_written_configuration_runs_again(folders, tmp_path):
     np.testing.assert_array_equal(second.body_pose, first.body_pose)
 
 
+def test_other_settings_of_people_fitted_earlier_are_told(folders, capsys):
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    assert folders.fit("--num-shards", "2", "--no-render", "--seed", "3") == 0
+    assert "other settings" not in capsys.readouterr().err
+    assert folders.fit("--objective.rho", "50") == 0
+    assert "1 people were fitted with other settings; --overwrite fits them again" in capsys.readouterr().err
+    (folders.output / "config.yaml").write_text("stages: of another version\n")
+    assert folders.fit() == 0
+    assert "other settings" in capsys.readouterr().err
+    (folders.output / "config.yaml").write_text("stages: of another version\n")
+    assert folders.fit("--overwrite") == 0
+    assert "other settings" not in capsys.readouterr().err
+
+
 def test_shards_share_the_photos_out(folders):
     for stem in ("a", "b", "c"):
         folders.add(stem, [person()])
     assert folders.fit("--num-shards", "2", "--shard-index", "1") == 0
     assert folders.results() == ["b/000.npz"]
+    written = (folders.output / "config.yaml").read_text()
     assert folders.fit("--num-shards", "2", "--shard-index", "0") == 0
     assert folders.results() == ["a/000.npz", "b/000.npz", "c/000.npz"]
     assert len(read_summary(folders.output / "summary.csv")) == 3
+    assert (folders.output / "config.yaml").read_text() == written
+    assert yaml.safe_load(written)["run"]["num_shards"] == 1
 
 
 def test_mesh_pictures_and_pickle_on_request(folders):
@@ -153,6 +171,10 @@ def test_mesh_pictures_and_pickle_on_request(folders):
         ("--gender", "female", "--models", "."),
         ("--config", "/nowhere.yaml"),
         ("--calibration", "/nowhere"),
+        ("--priors.vposer_checkpoint", "/nowhere"),
+        ("--priors.vposer_checkpoint", __file__),
+        ("--priors.body_pose", "gmm", "--priors.gmm_file", "/nowhere"),
+        ("--priors.body_pose", "gmm", "--priors.gmm_file", __file__),
     ],
 )
 def test_what_stops_everybody_is_a_wrong_call(folders, options):
