@@ -28,3 +28,14 @@ class InputError(SmplifyxError):
         self.field = field
         where = f"{self.path}: {field}" if field else str(self.path)
         super().__init__(f"{where}: {problem}")
+
+
+def reason(error: Exception) -> str:
+    """Why a library could not read a file, in one line.
+
+    Where it advises to load the file unsafely instead, which could run code from it, other words take the place.
+    """
+    text = str(error).strip()
+    if any(advice in text for advice in ("allow_pickle", "weights_only", "safe_globals")):
+        return "it is damaged or holds pickled objects, which are never loaded because that could run code"
+    return text.splitlines()[0] if text else type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 
 #: What numpy and zipfile raise for files that are cut short, overwritten, or hold pickled objects.
 _DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -38,7 +38,7 @@ class NpzReader:
         except FileNotFoundError:
             raise InputError(self.path, "the file does not exist") from None
         except _DAMAGE as error:
-            raise InputError(self.path, f"not a readable .npz file, perhaps truncated ({error})") from None
+            raise InputError(self.path, f"not a readable .npz file, perhaps truncated ({reason(error)})") from None
         if not isinstance(self._file, np.lib.npyio.NpzFile):
             raise InputError(self.path, "holds a single array; an .npz archive was expected")
 
@@ -91,7 +91,7 @@ class NpzReader:
         try:
             return np.asarray(self._file[key])
         except _DAMAGE as error:
-            raise self.error(key, f"cannot be read ({error}); {expected}") from None
+            raise self.error(key, f"cannot be read ({reason(error)}); {expected}") from None
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:

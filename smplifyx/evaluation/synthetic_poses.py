@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.priors.body_pose import load_gaussian
 from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
 
@@ -41,7 +41,7 @@ def held_out_poses(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJEC
         with np.load(path, allow_pickle=False) as file:
             poses, clips, names = np.float64(file["body_pose"]), file["clip_index"], file["clip_names"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a motion-capture file: {error}") from error
+        raise InputError(path, f"not a motion-capture file: {reason(error)}") from error
     of_frame = np.array([str(name).split("_")[0] for name in names])[clips]
     chosen = np.isin(of_frame, subjects)
     if not chosen.any():

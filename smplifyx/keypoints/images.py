@@ -128,6 +128,8 @@ def _opened(path: str | Path) -> Iterator[Image.Image | None]:
         yield None
     except FileNotFoundError as error:
         raise InputError(path, "does not exist; expected an image") from error
+    except PermissionError as error:
+        raise InputError(path, "cannot be read: permission denied") from error
     except Image.DecompressionBombError as error:
         raise InputError(path, f"is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:

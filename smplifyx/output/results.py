@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.fitting.result import FitResult
 from smplifyx.output.atomic import atomic_path, write_bytes
 from smplifyx.output.summary import SummaryRow
@@ -150,7 +150,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise InputError(path, "does not exist; expected a result file (.npz)") from None
     # a damaged archive fails in zipfile, zlib, the decoder or numpy, each with errors of its own
     except Exception as error:
-        raise InputError(path, f"is damaged or not a result file (.npz): {error}") from error
+        raise InputError(path, f"is damaged or not a result file (.npz): {reason(error)}") from error
 
 
 def _array(path: Path, stored: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 
 N_BODY_POSE = 63
@@ -89,7 +89,7 @@ def load_gaussian(path: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
             mean, covariance = np.float64(file["mean"]), np.float64(file["covariance"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            path, f"not a body-pose Gaussian (arrays mean [63], covariance [63, 63]): {error}"
+            path, f"not a body-pose Gaussian (arrays mean [63], covariance [63, 63]): {reason(error)}"
         ) from error
     if mean.shape != (N_BODY_POSE,) or covariance.shape != (N_BODY_POSE, N_BODY_POSE):
         raise InputError(

@@ -14,7 +14,7 @@ from numpy._core import multiarray
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.priors.body_pose import N_BODY_POSE, BodyPosePrior
 
 FloatArray = NDArray[np.float64]
@@ -98,7 +98,7 @@ def load_mixture(path: Path) -> Mixture:
                     np.float64(arrays[name]) for name in ("means", "covariances", "weights")
                 )
     except Exception as error:  # a pickle can fail in any way
-        raise InputError(path, f"not a mixture of Gaussians over body poses: {error}") from error
+        raise InputError(path, f"not a mixture of Gaussians over body poses: {reason(error)}") from error
     count, size = len(weights.reshape(-1)), means.shape[-1]
     if means.shape != (count, size) or covariances.shape != (count, size, size) or size < N_BODY_POSE:
         problem = f"expected means [M, >= 63] and covariances to match, found {means.shape} and {covariances.shape}"

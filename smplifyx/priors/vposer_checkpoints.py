@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.priors.vposer import N_BODY_POSE, SIX_NUMBERS, FloatArray, Layer, VPoserWeights
 
 _V1_PREFIX = "bodyprior_"
@@ -159,8 +159,7 @@ def _load_state(path: Path) -> dict[str, FloatArray]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(path, f"not a file of plain tensors: {reason}") from error
+        raise InputError(path, f"not a file of plain tensors: {reason(error)}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     if not isinstance(state, dict) or not state:
         raise InputError(path, "expected a dictionary of tensors", "state_dict")
@@ -172,7 +171,7 @@ def _load_npz(path: Path) -> VPoserWeights:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(path, f"not a trained VPoser: {error}") from error
+        raise InputError(path, f"not a trained VPoser: {reason(error)}") from error
     try:
         _require(arrays, ["negative_slope", "source", "encoder_weight_0", "decoder_weight_0"], "")
         weights = VPoserWeights(

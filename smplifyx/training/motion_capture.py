@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body import skeleton
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 
 FloatArray = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def _load_clips(path: Path) -> MotionCapture:
             poses, clips, frames = np.float64(file["body_pose"]), file["clip_index"], file["frame"]
             names, fps = file["clip_names"].astype(str), float(file["fps"])
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a motion-capture file: {error}", "body_pose") from error
+        raise InputError(path, f"not a motion-capture file: {reason(error)}", "body_pose") from error
     if poses.ndim != 2 or poses.shape[1] != 3 * N_BODY_JOINTS:
         raise InputError(path, f"expected shape [N, 63], found {list(poses.shape)}", "body_pose")
     held = np.ones(len(poses))
@@ -127,7 +127,7 @@ def _read_amass_file(path: Path, fps: float) -> FloatArray | None:
             poses = np.float64(file["poses"])
             rates = [float(file[name]) for name in _AMASS_RATES if name in file]
     except (OSError, ValueError) as error:
-        raise InputError(path, f"not a motion-capture file: {error}", "poses") from error
+        raise InputError(path, f"not a motion-capture file: {reason(error)}", "poses") from error
     if poses.ndim != 2 or poses.shape[1] < _AMASS_BODY.stop:
         raise InputError(path, f"expected shape [N, >= {_AMASS_BODY.stop}], found {list(poses.shape)}", "poses")
     if not rates:

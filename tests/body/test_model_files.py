@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import shutil
 import time
 from pathlib import Path
@@ -171,6 +172,17 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_pickled_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pickled"):
         load_body_model_data(tmp_path / "SMPLX_MALE.pkl")
+
+
+def test_errors_about_pickled_objects_do_not_advise_to_load_them(tmp_path: Path) -> None:
+    path = tmp_path / "SMPLX_MALE.npz"
+    path.write_bytes(pickle.dumps({"v_template": [1.0]}))
+    for content in (None, np.array([{}], dtype=object)):
+        if content is not None:
+            np.savez(path, v_template=content)
+        with pytest.raises(InputError, match="never loaded") as error:
+            load_body_model_data(path)
+        assert "allow_pickle" not in str(error.value)
 
 
 @pytest.mark.parametrize("size", [0, 1000, 500_000])

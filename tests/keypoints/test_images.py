@@ -114,6 +114,20 @@ def test_absent_files_folders_and_text_are_refused(tmp_path: Path) -> None:
                 function(tmp_path / name)
 
 
+@pytest.mark.parametrize("function", [read_image, image_size, exif_focal_length_px])
+def test_a_photo_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch, function) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (30, 20)).save(path)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("builtins.open", refused)
+    with pytest.raises(InputError, match="cannot be read: permission denied") as caught:
+        function(path)
+    assert caught.value.path == path
+
+
 def save_with_exif(path: Path, size: tuple[int, int], tags: dict[int, object], orientation: int = 1) -> Path:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
