@@ -45,6 +45,7 @@ class BatchWriter:
         tally: counts who is finished and who failed.
         bar: a progress bar; a person counts when all of its files are written.
         worker: says whether to stop.
+        verbose: whether to tell how each fit went, stage by stage.
     """
 
     writer: PersonWriter
@@ -52,6 +53,7 @@ class BatchWriter:
     tally: Tally
     bar: Any
     worker: Background
+    verbose: bool = False
 
     def draw_missing(self) -> None:
         """Draw what an earlier run left undrawn."""
@@ -81,6 +83,9 @@ class BatchWriter:
     def _write_person(self, observation: Observation, result: FitResult, fitter: Fitter) -> SummaryRow:
         name = f"{observation.stem}, person {observation.person_index}"
         row = SummaryRow.of_result(result, observation.stem, observation.person_index)
+        if self.verbose:
+            losses = " ".join(f"{loss:.0f}" for loss in result.stage_losses)
+            console.note(f"{name}: stages {losses}, {int(result.n_evaluations)} evaluations")
         if result.status != "ok":
             self.tally.failed(f"{name}: the fit did not come out ({', '.join(result.flags) or 'no number'})")
             return row

@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Fit the shipped photos; returns the exit status."""
     config = effective_config(arguments)
     images, keypoints = DEMO_INPUTS / "images", DEMO_INPUTS / "keypoints"
+    _refuse_other_inputs("input.images", config.input.images, images)
+    _refuse_other_inputs("input.keypoints", config.input.keypoints, keypoints)
     if not images.is_dir() or not keypoints.is_dir():
         raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}: install the package again")
 
@@ -40,6 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     status = run_fit(config, images, keypoints, output)
     console.say(_where_things_are(output, config.output.render))
     return status
+
+
+def _refuse_other_inputs(key: str, given: str | None, shipped: Path) -> None:
+    """The configuration that a demo wrote names the shipped folders, and may be given to it again."""
+    if given is not None and Path(given).resolve() != shipped.resolve():
+        raise UsageError(f"demo: {key} {given}: the demo fits its own photos; `smplifyx fit` takes yours")
 
 
 def _where_things_are(output: Path, with_pictures: bool) -> str:

@@ -6,7 +6,7 @@ import functools
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,11 +27,24 @@ from smplifyx.cli.written_config import fits_differ, portable, write_config
 from smplifyx.config import Config, InputConfig
 from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.keypoints import Loaded, Observation, PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
+from smplifyx.geometry import Intrinsics
+from smplifyx.keypoints import (
+    Loaded,
+    Observation,
+    Pairing,
+    PersonSelection,
+    load_pairs,
+    merge_loaded,
+    pair_folder,
+    unpaired,
+)
 from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
 from smplifyx.output import OutputLayout, read_summary
 
 T = TypeVar("T")
+
+#: Entry of a calibration file that holds for every photo without one of its own.
+_FOR_ALL = "default"
 
 
 def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
@@ -52,7 +65,9 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     """
     device = _prepare(config)
     tally = Tally()
-    loaded = _load(config, images, keypoints)
+    pairing = pair_folder(images, keypoints)
+    calibration = _calibration(config, pairing)
+    loaded = _load(config, pairing, keypoints)
     for failure in loaded.failures:
         tally.failed(str(failure))
     _tell_oddities(loaded, config.run.verbose)
@@ -73,7 +88,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         console.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
         with _sigterm_as_interrupt():
-            _fit_all(todo, loaded.observations, config, device, writer, tally)
+            _fit_all(todo, loaded.observations, config, device, writer, tally, calibration)
     except KeyboardInterrupt:
         finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
         raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None
@@ -91,9 +106,23 @@ def _prepare(config: Config) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def _load(config: Config, images: Path, keypoints: Path) -> Loaded:
+def _calibration(config: Config, pairing: Pairing) -> Mapping[str, Intrinsics]:
+    """The measured cameras; the first shard tells which of them are no photo's."""
+    path = config.camera.calibration
+    if path is None:
+        return {}
+    calibration = _needed(read_calibration, Path(path))
+    photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
+    unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
+    if unmatched and config.run.shard_index == 0:
+        console.note(
+            f"{path}: {len(unmatched)} of {len(calibration)} entries match no photo, such as {unmatched[0]!r}"
+        )
+    return calibration
+
+
+def _load(config: Config, pairing: Pairing, keypoints: Path) -> Loaded:
     """This shard's people. What has no partner is told by the first shard alone."""
-    pairing = pair_folder(images, keypoints)
     shard = pairing.pairs[config.run.shard_index :: config.run.num_shards]
     parts = [load_pairs(shard, _selection(config.input))]
     if config.run.shard_index == 0:
@@ -158,8 +187,8 @@ def _fit_all(
     device: torch.device,
     writer: PersonWriter,
     tally: Tally,
+    calibration: Mapping[str, Intrinsics],
 ) -> None:
-    calibration = _needed(read_calibration, Path(config.camera.calibration)) if config.camera.calibration else {}
     groups = _by_gender(todo, config)
     for gender, _ in groups:  # that a body model is missing is said before anyone is fitted
         _model_file(config, gender)
@@ -173,7 +202,8 @@ def _fit_all(
         tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
         background(writer.close) as worker,
     ):
-        results = BatchWriter(writer, GroupOverlays(everybody, todo, writer, fitter_of), tally, bar, worker)
+        overlays = GroupOverlays(everybody, todo, writer, fitter_of)
+        results = BatchWriter(writer, overlays, tally, bar, worker, config.run.verbose)
         if todo:
             worker.submit(writer.open)
         worker.submit(results.draw_missing)

@@ -65,16 +65,26 @@ def load_config(file: str | Path | None = None, overrides: Iterable[Override] = 
     return config
 
 
-def find_config(file: str | Path) -> Path:
-    """The file itself if it exists, else the shipped configuration of that name."""
+def find_config(file: str | Path, command: str = "fit") -> Path:
+    """The file itself if it exists, else the command's shipped configuration of that name.
+
+    Args:
+        file: a YAML file, or a name: ``fit_smplx_paper``, ``smplx_paper`` or ``paper``.
+        command: ``fit`` or ``train``; the names of its configurations begin with it.
+
+    Raises:
+        ConfigError: there is neither.
+    """
     path = Path(file)
     if path.is_file():
         return path
-    for name in (f"{file}", f"{file}.yaml", f"fit_{file}.yaml", f"fit_smplx_{file}.yaml"):
-        if (SHIPPED_CONFIGS / name).is_file():
-            return SHIPPED_CONFIGS / name
-    shipped = ", ".join(sorted(path.stem for path in SHIPPED_CONFIGS.glob("*.yaml")))
-    raise ConfigError(str(file), "", f"no such file, and no shipped configuration of that name ({shipped})")
+    shipped = {one.stem: one for one in sorted(SHIPPED_CONFIGS.glob(f"{command}_*.yaml"))}
+    name = str(file).removesuffix(".yaml")
+    for candidate in (name, f"{command}_{name}", f"{command}_smplx_{name}"):
+        if candidate in shipped:
+            return shipped[candidate]
+    names = ", ".join(shipped)
+    raise ConfigError(str(file), "", f"no such file, and no shipped configuration of that name ({names})")
 
 
 class _StrictLoader(yaml.SafeLoader):

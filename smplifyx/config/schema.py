@@ -26,7 +26,9 @@ class CameraConfig:
 
     focal_length: float | None = setting(None, "pixels; null: from the photo's EXIF, else the fallback", above=0)
     fallback_focal_factor: float = setting(1.5, "fallback focal length, in longer image sides", above=0)
-    calibration: str | None = setting(None, "file with measured intrinsics; goes before focal_length")
+    calibration: str | None = setting(
+        None, "YAML: image stem or 'default' -> focal_length, principal_point in pixels; goes before focal_length"
+    )
     optimize_translation: bool = setting(True, "the camera translation stays free after the camera stage")
     depth_weight: float = setting(100.0, "holds the depth to its first estimate in the camera stage", minimum=0)
 
@@ -175,8 +177,8 @@ class RunConfig:
     seed: int = setting(0, "seed of everything random", minimum=0)
     num_shards: int = setting(1, "the photos are dealt out to so many runs", minimum=1)
     shard_index: int = setting(0, "which of them this run is, counted from 0", minimum=0)
-    threads: int | None = setting(None, "processor threads; null: the library's choice", minimum=1)
-    verbose: bool = setting(False, "more lines, and tracebacks")
+    threads: int | None = setting(None, "processor threads; null: 1", minimum=1)
+    verbose: bool = setting(False, "more lines, the losses of each person's stages among them, and tracebacks")
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,30 @@ def test_bad_inputs_are_named_and_the_rest_is_written(folders, capsys):
     assert "Traceback" not in errors
 
 
+def test_verbose_tells_the_losses_of_all_stages(folders, capsys):
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    assert "stages" not in capsys.readouterr().err
+    assert folders.fit("--overwrite", "--verbose") == 0
+    result = load_result(folders.output / "results" / "one" / "000.npz")
+    losses = " ".join(f"{loss:.0f}" for loss in result.stage_losses)
+    assert len(losses.split()) == 5
+    errors = capsys.readouterr().err
+    assert f"one, person 0: stages {losses}, {int(result.n_evaluations)} evaluations\n" in errors
+
+
+def test_calibration_entries_without_a_photo_are_told(folders, tmp_path, capsys):
+    folders.add("one", [person()])
+    path = tmp_path / "cameras.yaml"
+    entry = "{focal_length: 400, principal_point: [100, 150]}"
+    path.write_text(f"one: {entry}\ndefault: {entry}\n")
+    assert folders.fit("--calibration", str(path)) == 0
+    assert "match no photo" not in capsys.readouterr().err
+    path.write_text(f"one: {entry}\nother: {entry}\n")
+    assert folders.fit("--calibration", str(path)) == 0
+    assert "cameras.yaml: 1 of 2 entries match no photo, such as 'other'\n" in capsys.readouterr().err
+
+
 def test_all_inputs_failed_is_no_wrong_call(folders):
     folders.add("broken", [])
     folders.add_keypoints("broken", "no json")
