@@ -181,5 +181,4 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
     }
     arrays = {key: value for key, value in arrays.items() if value is not None}
     floating = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype.kind == "f"}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     save_npz(path, {**arrays, **floating})

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smplifyx.atomic import atomic_path
 from smplifyx.errors import InputError, reason
 
 #: What numpy and zipfile raise for files that are cut short, overwritten, or hold pickled objects.
@@ -95,8 +96,8 @@ class NpzReader:
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a compressed ``.npz`` whose bytes depend on the arrays alone."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    """Write a compressed ``.npz`` whose bytes depend on the arrays alone, all or nothing; makes missing folders."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for key, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)

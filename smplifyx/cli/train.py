@@ -83,7 +83,7 @@ def _config(arguments: argparse.Namespace) -> VPoserConfig:
 
     config = VPoserConfig()
     if arguments.config is not None:
-        path = find_config(arguments.config)
+        path = find_config(arguments.config, "train")
         config = merge(config, read_yaml(path), str(path))
     for override in arguments.overrides:
         config = with_override(config, override)
@@ -93,6 +93,7 @@ def _config(arguments: argparse.Namespace) -> VPoserConfig:
 def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     import torch
 
+    from smplifyx.atomic import write_text
     from smplifyx.body.model_files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.config import to_yaml
@@ -115,14 +116,13 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     trainer = VPoserTrainer(body, training, validation, config)
     if arguments.resume:
         trainer.resume(output / "state.pt")
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    write_text(output / "config.yaml", to_yaml(config))
     held_out_names = ", ".join(options.held_out) or "nobody"
     _run_epochs(trainer, output, f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out_names}")
     unseen = held_out if len(held_out.held) else validation
     coder = PoseCoder.of_network(trainer.best_network())
     lines = report(coder, PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
-    (output / "report.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(output / "report.txt", "\n".join(lines) + "\n")
     for line in lines:
         console.say(line)
 

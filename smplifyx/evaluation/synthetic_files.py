@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from smplifyx.atomic import write_text
 from smplifyx.body.canonical_keypoints import (
     BODY_KEYPOINTS,
     CONTOUR_KEYPOINTS,
@@ -28,7 +29,7 @@ def openpose_document(people: Sequence[SyntheticPerson]) -> dict[str, Any]:
 
 def write_openpose_json(people: Sequence[SyntheticPerson], path: str | Path) -> None:
     """Writes the people of one image to ``path``, by custom ``<image stem>_keypoints.json``."""
-    Path(path).write_text(json.dumps(openpose_document(people)), encoding="utf-8")
+    write_text(path, json.dumps(openpose_document(people)))
 
 
 def _entry(keypoints: np.ndarray) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smplifyx.output.atomic import write_bytes
+from smplifyx.atomic import write_bytes
 from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.normals import vertex_normals
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smplifyx.output.atomic import write_bytes
+from smplifyx.atomic import write_bytes
 from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.renderer import BodyMesh, BodyRenderer
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from smplifyx.atomic import atomic_path, write_bytes
 from smplifyx.errors import InputError, reason
 from smplifyx.fitting.result import FitResult
-from smplifyx.output.atomic import atomic_path, write_bytes
 from smplifyx.output.summary import SummaryRow
 
 #: Shapes of the arrays in the file; None stands for any length.

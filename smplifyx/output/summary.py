@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smplifyx.atomic import write_text
 from smplifyx.errors import InputError
 from smplifyx.fitting.result import FitResult
-from smplifyx.output.atomic import write_text
 
 try:
     import fcntl

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from smplifyx.atomic import atomic_path
 from smplifyx.errors import InputError, reason
 from smplifyx.priors.vposer import N_BODY_POSE, SIX_NUMBERS, FloatArray, Layer, VPoserWeights
 
@@ -61,14 +62,15 @@ def load_vposer(path: Path) -> VPoserWeights:
 
 
 def save_vposer(path: Path, weights: VPoserWeights) -> None:
-    """Writes our own format: plain arrays in half the usual precision, and a line of text about their origin."""
+    """Writes our own format: half-precision arrays and a line of text about their origin, all or nothing."""
     arrays: dict[str, Any] = {
         f"{chain}_{kind}_{number}": np.float16(getattr(layer, kind))
         for chain, layers in (("encoder", weights.encoder), ("decoder", weights.decoder))
         for number, layer in enumerate(layers)
         for kind in ("weight", "bias")
     }
-    np.savez(path, negative_slope=weights.negative_slope, source=json.dumps(weights.source), **arrays)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, negative_slope=weights.negative_slope, source=json.dumps(weights.source), **arrays)
 
 
 class _WrongEntriesError(Exception):

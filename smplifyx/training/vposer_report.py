@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from smplifyx.atomic import atomic_path
 from smplifyx.priors.vposer import VPoser
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.surface import PoseSurface
@@ -177,4 +178,5 @@ def plot_history(history: History, path: Path) -> None:
     divergence.set(title="validation divergence", xlabel="epoch", ylim=(0, None))
     for axes in (loss, errors, divergence):
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)

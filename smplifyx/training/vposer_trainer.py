@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smplifyx.atomic import atomic_path
 from smplifyx.body.model_data import BodyModelData
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.training.everyday_poses import everyday_poses
 from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose, standing_pose
@@ -169,9 +170,8 @@ class VPoserTrainer:
             "numpy_rng": self._sampler.rng.bit_generator.state,
             "config": asdict(self.config),
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(path)
+        with atomic_path(path) as temporary:
+            torch.save(state, temporary)
 
     def resume(self, path: Path) -> None:
         """Goes on from a file that :meth:`save` wrote with the same settings.
@@ -193,5 +193,4 @@ class VPoserTrainer:
         except InputError:
             raise
         except Exception as error:  # a damaged file can fail in any way
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(path, f"cannot go on from here: {reason}") from error
+            raise InputError(path, f"cannot go on from here: {reason(error)}") from error

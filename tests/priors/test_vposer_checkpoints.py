@@ -178,3 +178,21 @@ def test_our_own_format_keeps_the_network_to_half_precision(tmp_path):
     torch.testing.assert_close(stored.encode(_POSES), exact.encode(_POSES), atol=0.01, rtol=0.01)
     apart = (stored.decode(_CODES).rotations - exact.decode(_CODES).rotations).abs().max().item()
     assert 0 < apart < np.radians(1.0)
+
+
+def test_a_network_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    torch.save(_v1_layers(8).state_dict(), tmp_path / "a.pt")
+    weights = load_vposer(tmp_path / "a.pt")
+    save_vposer(path, weights)
+    old = path.read_bytes()
+
+    def full_disk(file, **arrays):
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_vposer(path, weights)
+    assert path.read_bytes() == old
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.npz", "a.pt"]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from smplifyx.output.atomic import atomic_path, write_bytes, write_text
+from smplifyx.atomic import atomic_path, write_bytes, write_text
+from smplifyx.body.npz_files import save_npz
 
 
 def test_write_makes_folders_and_replaces(tmp_path: Path) -> None:
@@ -32,3 +34,13 @@ def test_interrupted_write_keeps_the_old_file_and_leaves_nothing(tmp_path: Path,
         raise error
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_body_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "SMPLX_MALE.npz"
+    save_npz(path, {"a": np.ones(3)})
+    old = path.read_bytes()
+    with pytest.raises(ValueError, match="Object arrays"):
+        save_npz(path, {"a": np.zeros(3), "b": np.array([{}], dtype=object)})
+    assert path.read_bytes() == old
+    assert list(path.parent.iterdir()) == [path]
