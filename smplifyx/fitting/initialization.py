@@ -106,11 +106,11 @@ def candidate_headings(keypoints: Tensor, confidence: Tensor, starts: StartsConf
     """
     if starts.headings != "auto":
         evenly = [2.0 * math.pi * k / starts.headings for k in range(starts.headings)]
-        return [_with_side_view(evenly, starts, *row) for row in zip(keypoints, confidence, strict=True)]
+        return [_with_side_view(evenly, starts, points) for points in keypoints]
     return [_automatic_headings(*row) for row in zip(keypoints, confidence, strict=True)]
 
 
-def _with_side_view(headings: list[float], starts: StartsConfig, points: Tensor, seen: Tensor) -> list[float]:
+def _with_side_view(headings: list[float], starts: StartsConfig, points: Tensor) -> list[float]:
     """Adds the opposite headings where the shoulders nearly coincide (the paper's rule)."""
     if starts.side_view_threshold is None:
         return headings

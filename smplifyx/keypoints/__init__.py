@@ -3,7 +3,7 @@
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.folder import Pair, Pairing, pair_folder
 from smplifyx.keypoints.images import exif_focal_length_px, image_size, read_image
-from smplifyx.keypoints.load import Loaded, Skipped, load_observations, load_pairs, merge_loaded, unpaired
+from smplifyx.keypoints.load import Loaded, Skipped, load_pairs, merge_loaded, unpaired
 from smplifyx.keypoints.observation import Observation, box_diagonal, keypoint_box
 from smplifyx.keypoints.openpose import OpenPoseFile, PersonKeypoints, read_openpose
 from smplifyx.keypoints.select import PersonSelection, select_people
@@ -22,7 +22,6 @@ __all__ = [
     "exif_focal_length_px",
     "image_size",
     "keypoint_box",
-    "load_observations",
     "load_pairs",
     "merge_loaded",
     "pair_folder",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.errors import InputError
-from smplifyx.keypoints.folder import KEYPOINT_SUFFIX, Pair, Pairing, pair_folder
+from smplifyx.keypoints.folder import KEYPOINT_SUFFIX, Pair, Pairing
 from smplifyx.keypoints.images import exif_focal_length_px, image_size
 from smplifyx.keypoints.observation import Observation
 from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
@@ -44,21 +44,6 @@ class Loaded:
     observations: tuple[Observation, ...] = ()
     failures: tuple[InputError, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-
-
-def load_observations(images: str | Path, keypoints: str | Path, selection: PersonSelection | None = None) -> Loaded:
-    """Read all people of a folder of photos; a bad input does not stop the others.
-
-    Args:
-        images: a folder of photos, or one photo.
-        keypoints: a folder of OpenPose files, or one file.
-        selection: which people to take; by default all that have enough keypoints.
-
-    Raises:
-        UsageError: a folder does not exist or holds no photo.
-    """
-    pairing = pair_folder(images, keypoints)
-    return merge_loaded([load_pairs(pairing.pairs, selection), unpaired(pairing, Path(keypoints))])
 
 
 def load_pairs(pairs: Sequence[Pair], selection: PersonSelection | None = None) -> Loaded:

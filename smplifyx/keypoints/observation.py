@@ -36,14 +36,6 @@ class Observation:
     exif_focal_length: float | None = None
     warnings: tuple[str, ...] = ()
 
-    def n_visible(self, min_confidence: float = 0.0) -> int:
-        """Number of the 135 points whose confidence is above `min_confidence`."""
-        return int((self.keypoints[:, 2] > min_confidence).sum())
-
-    def box(self, min_confidence: float = 0.0) -> NDArray[np.float32] | None:
-        """Smallest box around the points above `min_confidence`, see `keypoint_box`."""
-        return keypoint_box(self.keypoints, min_confidence)
-
 
 def keypoint_box(keypoints: NDArray[np.float32], min_confidence: float = 0.0) -> NDArray[np.float32] | None:
     """Smallest box around the visible points.

@@ -92,7 +92,6 @@ def side_view(
     camera: PhotoCamera,
     renderer: BodyRenderer,
     longest_side: int = LONGEST_SIDE,
-    pixels_per_metre: float | None = None,
 ) -> np.ndarray:
     """The body seen from the side, BGR uint8 `[h, w, 3]`; the photo's camera is on the left.
 
@@ -107,7 +106,6 @@ def side_view(
         camera: intrinsics for the photo at its full size.
         renderer: draws the body.
         longest_side: limit of this picture and of the overlay, pixels; a larger one is drawn at a smaller scale.
-        pixels_per_metre: scale instead of the overlay's.
 
     Raises:
         ValueError: the body has vertices that are not finite.
@@ -117,7 +115,7 @@ def side_view(
     shown = camera.capped(longest_side)
     x, y, z = (np.asarray(mesh.vertices, np.float64) - pelvis).T
     turned = np.stack([z, y, -x], axis=1)
-    scale = pixels_per_metre or shown.focal_length[1] / max(float(pelvis[2]), 1e-3)
+    scale = shown.focal_length[1] / max(float(pelvis[2]), 1e-3)
     canvas = _side_canvas(turned, scale, longest_side)
     picture = np.full((canvas.size[1], canvas.size[0], 3), _BACKGROUND, np.uint8)
     _draw_ground(picture, canvas.row(float(y.max())))

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from smplifyx.keypoints import Loaded, PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
+
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "real"
 
 
@@ -67,3 +69,9 @@ def write_image(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def load_folder(images: Path, keypoints: Path, selection: PersonSelection | None = None) -> Loaded:
+    """All that two folders hold, the files without a partner included."""
+    pairing = pair_folder(images, keypoints)
+    return merge_loaded([load_pairs(pairing.pairs, selection), unpaired(pairing, keypoints)])

@@ -8,11 +8,11 @@ import pytest
 from PIL import ExifTags, Image
 
 from smplifyx.errors import UsageError
-from smplifyx.keypoints import PersonSelection, load_observations
+from smplifyx.keypoints import PersonSelection, keypoint_box
 from smplifyx.keypoints.folder import pair_folder
 from smplifyx.keypoints.load import load_pairs, merge_loaded
 
-from .conftest import standing_person
+from .conftest import load_folder, standing_person
 
 Writer = Callable[..., Path]
 
@@ -26,13 +26,13 @@ def folders(tmp_path: Path, write_image: Writer, write_people: Writer) -> tuple[
 
 
 def test_a_good_photo(folders: tuple[Path, Path]) -> None:
-    loaded = load_observations(*folders)
+    loaded = load_folder(*folders)
     (observation,) = loaded.observations
     assert loaded.failures == loaded.skipped == ()
     assert observation.stem == "good" and observation.person_index == 0 and observation.image_size == (200, 260)
-    assert observation.n_visible() == 25 and observation.warnings == ()
-    np.testing.assert_allclose(observation.box(), [72, 30, 128, 218], atol=1)
-    assert observation.box(min_confidence=0.95) is None
+    assert (observation.keypoints[:, 2] > 0).sum() == 25 and observation.warnings == ()
+    np.testing.assert_allclose(keypoint_box(observation.keypoints), [72, 30, 128, 218], atol=1)
+    assert keypoint_box(observation.keypoints, min_confidence=0.95) is None
 
 
 def test_every_bad_day_leaves_the_good_photo(
@@ -53,7 +53,7 @@ def test_every_bad_day_leaves_the_good_photo(
     write_people(standing_person() / 500, name="fraction_keypoints.json")
     write_people({"pose_keypoints_2d": [1, 2]}, standing_person(), name="bad_person_keypoints.json")
 
-    loaded = load_observations(images, keypoints)
+    loaded = load_folder(images, keypoints)
     assert [(o.stem, o.person_index) for o in loaded.observations] == [("bad_person", 1), ("good", 0)]
     assert {failure.path.name for failure in loaded.failures} == {
         *("empty.jpg", "cut.jpg", "lost.jpg", "good.png"),
@@ -69,7 +69,7 @@ def test_points_outside_the_image(folders: tuple[Path, Path], write_people: Writ
     body = standing_person()
     body[4, :2], body[7, :2] = (-10, 100), (-80, 100)
     write_people(body, name="good_keypoints.json")
-    (observation,) = load_observations(*folders).observations
+    (observation,) = load_folder(*folders).observations
     np.testing.assert_allclose(observation.keypoints[4], [-10, 100, 0.9], rtol=1e-6)
     assert not observation.keypoints[7].any()
     assert "1 keypoints" in observation.warnings[0]
@@ -78,7 +78,7 @@ def test_points_outside_the_image(folders: tuple[Path, Path], write_people: Writ
 def test_keypoints_of_another_size_are_refused(folders: tuple[Path, Path], write_people: Writer) -> None:
     body = standing_person() * [2, 2, 1]
     write_people(body, name="good_keypoints.json")
-    loaded = load_observations(*folders)
+    loaded = load_folder(*folders)
     assert loaded.observations == ()
     assert "200 x 260 pixels when upright" in loaded.failures[0].problem
 
@@ -88,8 +88,8 @@ def test_invented_hands_beyond_the_frame_do_no_harm(folders: tuple[Path, Path], 
     body = standing_person().ravel().tolist()
     person = {"pose_keypoints_2d": body, "hand_left_keypoints_2d": hand, "hand_right_keypoints_2d": hand}
     write_people(person, name="good_keypoints.json")
-    (observation,) = load_observations(*folders).observations
-    assert observation.n_visible() == 25 and observation.warnings == ()
+    (observation,) = load_folder(*folders).observations
+    assert (observation.keypoints[:, 2] > 0).sum() == 25 and observation.warnings == ()
 
 
 def test_size_and_focal_length_of_a_turned_photo(tmp_path: Path, write_people: Writer) -> None:
@@ -99,19 +99,19 @@ def test_size_and_focal_length_of_a_turned_photo(tmp_path: Path, write_people: W
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 26
     Image.new("RGB", (400, 300)).save(tmp_path / "images" / "A.JPG", exif=exif)
     write_people(standing_person(), name="A_keypoints.json")
-    (observation,) = load_observations(tmp_path / "images", tmp_path / "keypoints").observations
+    (observation,) = load_folder(tmp_path / "images", tmp_path / "keypoints").observations
     assert observation.image_size == (300, 400)
     assert observation.exif_focal_length == pytest.approx(26 * 500 / 43.267, rel=1e-3)
 
 
 def test_missing_folder_is_an_error_of_the_call(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        load_observations(tmp_path / "images", tmp_path)
+        load_folder(tmp_path / "images", tmp_path)
 
 
 def test_all_sample_photos_load(real: Path) -> None:
     folders = sorted(folder for folder in real.iterdir() if (folder / "images").is_dir())
-    loaded = merge_loaded(load_observations(folder / "images", folder / "keypoints") for folder in folders)
+    loaded = merge_loaded(load_folder(folder / "images", folder / "keypoints") for folder in folders)
     assert loaded.failures == ()
     assert len({observation.image_path for observation in loaded.observations}) == 52
     assert len(loaded.observations) >= 80
@@ -131,6 +131,6 @@ def test_shards_add_up_to_the_whole(real: Path) -> None:
     selection = PersonSelection(max_persons=2)
     parts = [load_pairs(pairs[k::3], selection) for k in range(3)]
     names = sorted((o.stem, o.person_index) for o in merge_loaded(parts).observations)
-    whole = load_observations(folder / "images", folder / "keypoints", selection)
+    whole = load_folder(folder / "images", folder / "keypoints", selection)
     assert names == sorted((o.stem, o.person_index) for o in whole.observations)
     assert max(sum(name[0] == pair.stem for name in names) for pair in pairs) == 2

@@ -55,10 +55,10 @@ def test_overlay_refuses_a_photo_of_another_size() -> None:
         overlay(np.zeros((241, 320, 3), np.uint8), [], CAMERA, RENDERER)
 
 
-def _body_mask(mesh: BodyMesh, **options: float) -> np.ndarray:
+def _body_mask(mesh: BodyMesh) -> np.ndarray:
     """Pixels of the side view that the body covers: those that change with its colour."""
     black, white = (
-        side_view(BodyMesh(mesh.vertices, mesh.faces, color), PELVIS, CAMERA, RENDERER, **options)
+        side_view(BodyMesh(mesh.vertices, mesh.faces, color), PELVIS, CAMERA, RENDERER)
         for color in ((0.0, 0.0, 0.0), (0.9, 0.9, 0.9))
     )
     return (black != white).any(axis=2)

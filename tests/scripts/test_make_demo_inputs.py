@@ -11,7 +11,7 @@ import pytest
 
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.cli.demo import DEMO_INPUTS
-from smplifyx.keypoints import load_observations, read_image, read_openpose
+from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 _REMAKE = "the open body has changed: run scripts/make_demo_inputs.py"
@@ -41,7 +41,9 @@ def _relative_errors(found: np.ndarray, person) -> np.ndarray:
 
 
 def test_shipped_inputs_load_without_a_remark(script):
-    loaded = load_observations(DEMO_INPUTS / "images", DEMO_INPUTS / "keypoints")
+    pairing = pair_folder(DEMO_INPUTS / "images", DEMO_INPUTS / "keypoints")
+    assert not pairing.images_without_keypoints and not pairing.keypoints_without_image
+    loaded = load_pairs(pairing.pairs)
     assert not loaded.failures and not loaded.skipped
     assert [one.warnings for one in loaded.observations] == [()] * 5
     sizes = {picture.name: picture.size for picture in script.PICTURES}

@@ -82,11 +82,6 @@ class SourceModel:
     anny_model: Any
 
     @property
-    def local_change_names(self) -> tuple[str, ...]:
-        """Names of the local changes of shape."""
-        return tuple(self.anny_model.local_change_labels)
-
-    @property
     def action_names(self) -> tuple[str, ...]:
         """Names of the facial action units."""
         return tuple(self.anny_model.facial_action_labels)
