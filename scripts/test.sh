@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/environment.sh"
 
-prepare_environment "[test,build]"
+prepare_environment "[test,build,train]"
 cd "$ROOT"
 say "ruff check"
 "$VENV/bin/ruff" check .
