@@ -13,7 +13,7 @@ from smplifyx.body.body_model import BodyModel
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.config import Config
+from smplifyx.config import Config, ConfigError, Override, load_config
 from smplifyx.evaluation.fits import observation_of, true_intrinsics
 from smplifyx.evaluation.scoring import score
 from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
@@ -99,6 +99,8 @@ def test_fewer_hand_components_are_stored_as_twelve(data, people):
         components = getattr(result, f"{side}_hand_pca")
         assert components.shape == (12,) and components[:6].any() and not components[6:].any()
         assert getattr(result, f"{side}_hand_pose").shape == (45,)
+    with pytest.raises(ConfigError, match="at most 12"):
+        load_config(None, [Override("body.n_hand_components", "13")])
 
 
 def test_the_same_input_gives_the_same_result(fitter, people, results):
