@@ -76,7 +76,7 @@ class ObjectiveConfig:
         75.0, "holds the trunk upright towards the camera, which one photo hardly shows", minimum=0
     )
     standing: float = setting(
-        150.0, "the same for trunk and legs of people whose legs look straight or are not seen", minimum=0
+        110.0, "the same for trunk and legs of people whose legs look straight or are not seen", minimum=0
     )
     unseen: float = setting(20.0, "holds limbs that are not seen to the prior's relaxed pose", minimum=0)
     bending: float = setting(3.17, "bending term of elbows and knees, relative to the body-pose weight", minimum=0)
