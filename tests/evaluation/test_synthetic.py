@@ -14,8 +14,8 @@ from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
 from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect, hidden_by_body
 from smplifyx.evaluation.synthetic_files import write_openpose_json
 from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
-from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
 from smplifyx.keypoints.openpose import read_openpose
+from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
 from tests.random_body import random_body_model
 
 MOCAP = Path(__file__).parents[2].parent / "shared" / "mocap" / "cmu_body_pose.npz"
