@@ -25,7 +25,7 @@ class CameraConfig:
     """The camera that took the photos."""
 
     focal_length: float | None = setting(None, "pixels; null: from the photo's EXIF, else the fallback", above=0)
-    fallback_focal_factor: float = setting(1.5, "fallback focal length, in longer image sides", above=0)
+    fallback_focal_factor: float = setting(1.2, "fallback focal length, in longer image sides", above=0)
     calibration: str | None = setting(
         None, "YAML: image stem or 'default' -> focal_length, principal_point in pixels; goes before focal_length"
     )
