@@ -22,13 +22,12 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, Override, load_config
+from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends
 from smplifyx.evaluation.priors import (
-    MAX_WRONG_BEND,
     PriorFigures,
     evaluate_people,
     evaluate_views,
     prior_table,
-    worst_bends,
 )
 from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
@@ -68,7 +67,7 @@ def main() -> None:
     if arguments.people:
         people = _people(data, arguments)
         tables["people"] = _with_each(configs, lambda config: evaluate_people(data, config, people))
-        bent = worst_bends([person.rotations[skeleton.BODY_JOINTS] for person in people]) > MAX_WRONG_BEND
+        bent = hinge_bends([person.rotations[skeleton.BODY_JOINTS] for person in people]).max(1) > MAX_WRONG_BEND
         print(f"{len(people)} synthetic people, of whom {bent.sum()} are truly bent backwards\n")
         print(prior_table(tables["people"]), end="\n\n")
     scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 from smplifyx.body.skeleton import JOINT_NAMES
 from smplifyx.errors import InputError
+from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.tables import Cell
 from smplifyx.fitting.result import FitResult
-from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.output.results import load_result
-from smplifyx.priors.joint_limits import hyperextension
 
 FloatArray = NDArray[np.float64]
 
@@ -27,9 +25,6 @@ _CONFIDENT = 0.5
 _HIT = 0.05
 #: Shoulders further apart than this share of the trunk, across it, tell chest from back.
 _CLEAR_ORDER = 0.25
-_BENT_DEG = 10.0
-#: The order of :func:`smplifyx.priors.joint_limits.hyperextension`.
-HINGE_NAMES = ("left_elbow", "right_elbow", "left_knee", "right_knee")
 
 
 @dataclass(frozen=True)
@@ -167,9 +162,8 @@ def _chest_faces_camera(joints: NDArray[np.floating]) -> bool:
 
 def _wrong_bends(result: FitResult) -> dict[str, float]:
     """As :attr:`PhotoFit.wrong_bends`."""
-    pose = torch.as_tensor(np.asarray(result.body_pose, np.float64)).reshape(1, -1, 3)
-    degrees = torch.rad2deg(hyperextension(axis_angle_to_matrix(pose)))[0].tolist()
-    return {name: angle for name, angle in zip(HINGE_NAMES, degrees, strict=True) if angle > _BENT_DEG}
+    degrees = hinge_bends_of_pose(result.body_pose).tolist()
+    return {name: angle for name, angle in zip(HINGE_NAMES, degrees, strict=True) if angle > MAX_WRONG_BEND}
 
 
 def _hits(errors: FloatArray) -> NDArray[np.bool_]:

@@ -6,12 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.body.skeleton import JOINT_NAMES
+from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.priors import hyperextension
 
 FloatArray = NDArray[np.float64]
+
+#: A joint counts as bent against itself beyond this angle (degrees).
+MAX_WRONG_BEND = 10.0
+#: The order of :func:`hinge_bends`.
+HINGE_NAMES = ("left_elbow", "right_elbow", "left_knee", "right_knee")
+
+
+def hinge_bends(rotations: ArrayLike) -> FloatArray:
+    """How far each elbow and knee bends against its joint, degrees [P, 4], for body rotations [P, 21, 3, 3]."""
+    degrees = torch.rad2deg(hyperextension(torch.as_tensor(np.asarray(rotations, np.float64))))
+    return np.asarray(degrees.numpy())
+
+
+def hinge_bends_of_pose(body_pose: ArrayLike) -> FloatArray:
+    """The same [4] for one pose [63] in axis-angle."""
+    pose = torch.as_tensor(np.asarray(body_pose, np.float64)).reshape(1, -1, 3)
+    return hinge_bends(axis_angle_to_matrix(pose).numpy())[0]
 
 
 @dataclass(frozen=True)

@@ -6,27 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.config import Config
 from smplifyx.evaluation.fits import fit_people, observation_of
+from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.scoring import score
 from smplifyx.evaluation.synthetic import SyntheticPerson
-from smplifyx.evaluation.view_scenes import ViewScene
-from smplifyx.evaluation.views_report import compare_view
+from smplifyx.evaluation.view_scenes import ViewScene, fit_views
 from smplifyx.fitting.result import FitResult
-from smplifyx.geometry import axis_angle_to_matrix
-from smplifyx.keypoints import Observation, image_size
 from smplifyx.keypoints.intrinsics import resolve_intrinsics
-from smplifyx.priors import hyperextension
 
 FloatArray = NDArray[np.float64]
 
-#: A joint counts as bent against itself beyond this angle (degrees).
-MAX_WRONG_BEND = 10.0
 _COLUMNS = (
     "prior", "surface, mean", "median", "joints, mean", "median", "mean difference", "bent backwards", "trunk angle"
 )  # fmt: skip
@@ -65,52 +58,18 @@ def evaluate_people(data: BodyModelData, config: Config, people: Sequence[Synthe
 
 def evaluate_views(data: BodyModelData, config: Config, scenes: Sequence[ViewScene]) -> PriorFigures:
     """Fits every view of every scene alone, without its calibration; the truth is the triangulated person."""
-    places = [
-        (scene, view)
-        for scene in scenes
-        for view in range(len(scene.cameras))
-        if scene.keypoints[view, BODY_KEYPOINTS, 2].any()
-    ]
-    observations = [_observation(scene, view) for scene, view in places]
-    cameras = [resolve_intrinsics(observation, config.camera, {}) for observation in observations]
-    fits = fit_people(data, config, observations, cameras)
-    errors = [
-        compare_view(
-            scene.cameras[view].name,
-            fit.keypoints[BODY_KEYPOINTS],
-            scene.cameras[view].to_camera(scene.truth.points),
-        )
-        for (scene, view), fit in zip(places, fits, strict=True)
-    ]
+    views = fit_views(data, config, scenes)
     return PriorFigures(
-        np.full(len(fits), np.nan),
-        np.array([error.pa_mpjpe_mm for error in errors]),
-        np.array([wrong_bend(fit.result) for fit in fits]),
-        np.array([error.posture.trunk_angle for error in errors]),
-    )
-
-
-def _observation(scene: ViewScene, view: int) -> Observation:
-    return Observation(
-        image_path=scene.images[view],
-        keypoint_path=scene.keypoint_files[view],
-        stem=scene.images[view].stem,
-        person_index=0,
-        keypoints=scene.keypoints[view].astype(np.float32),
-        image_size=image_size(scene.images[view]),
+        np.full(len(views), np.nan),
+        np.array([view.errors.pa_mpjpe_mm for view in views]),
+        np.array([wrong_bend(view.fit.result) for view in views]),
+        np.array([view.errors.posture.trunk_angle for view in views]),
     )
 
 
 def wrong_bend(result: FitResult) -> float:
     """How far the worst elbow or knee of a fit bends against its joint, degrees; not above 0 when all flex."""
-    pose = torch.as_tensor(np.asarray(result.body_pose, np.float64)).reshape(1, -1, 3)
-    return worst_bends(axis_angle_to_matrix(pose).numpy())[0].item()
-
-
-def worst_bends(rotations: ArrayLike) -> FloatArray:
-    """How far the worst elbow or knee bends against its joint, degrees [P], for body rotations [P, 21, 3, 3]."""
-    degrees = torch.rad2deg(hyperextension(torch.as_tensor(np.asarray(rotations, np.float64))))
-    return np.asarray(degrees.amax(1).numpy())
+    return float(hinge_bends_of_pose(result.body_pose).max())
 
 
 def prior_table(figures: Mapping[str, PriorFigures]) -> str:

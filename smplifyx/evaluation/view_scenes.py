@@ -14,7 +14,7 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.config import Config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.calibrated_views import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
-from smplifyx.evaluation.fits import fit_people
+from smplifyx.evaluation.fits import FittedPerson, fit_people
 from smplifyx.evaluation.triangulation import (
     Triangulation,
     TriangulationOptions,
@@ -22,7 +22,7 @@ from smplifyx.evaluation.triangulation import (
     refine_extrinsics,
     triangulate,
 )
-from smplifyx.evaluation.views_report import ViewErrors, views_report
+from smplifyx.evaluation.views_report import ViewErrors, compare_view
 from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation, image_size, read_openpose
 from smplifyx.keypoints.intrinsics import resolve_intrinsics
@@ -102,10 +102,19 @@ def seated_scene(folder: str | Path) -> ViewScene:
     return _scene("seated", folder, stems, cameras, keypoints, _SEATED_OPTIONS)
 
 
-def evaluate_scenes(
+@dataclass(frozen=True)
+class FittedView:
+    """One view of a scene, fitted alone, and its errors against the person triangulated from all views."""
+
+    scene: ViewScene
+    fit: FittedPerson
+    errors: ViewErrors
+
+
+def fit_views(
     data: BodyModelData, config: Config, scenes: Sequence[ViewScene], true_camera: bool = False
-) -> list[dict[str, str | float]]:
-    """Fits every view alone and compares it with all views together; one row of figures a view.
+) -> list[FittedView]:
+    """Fits every view that shows the person alone and compares it with all views together.
 
     Args:
         data: the body model.
@@ -125,16 +134,24 @@ def evaluate_scenes(
         for (scene, view), observation in zip(places, observations, strict=True)
     ]
     fits = fit_people(data, config, observations, intrinsics)
-    rows = []
-    for (scene, view), fit in zip(places, fits, strict=True):
-        camera = scene.cameras[view]
-        (errors,) = views_report({camera.name: fit.keypoints[BODY_KEYPOINTS]}, [camera], scene.truth.points)
-        rows.append(_row(scene, errors, fit.result.reprojection_error_px))
-    return rows
+    return [
+        FittedView(scene, fit, _errors(scene.cameras[view], fit, scene.truth))
+        for (scene, view), fit in zip(places, fits, strict=True)
+    ]
 
 
-def _row(scene: ViewScene, errors: ViewErrors, reprojection_error_px: float) -> dict[str, str | float]:
-    return {"scene": scene.name, **errors.row(), "reprojection_px": reprojection_error_px}
+def evaluate_scenes(
+    data: BodyModelData, config: Config, scenes: Sequence[ViewScene], true_camera: bool = False
+) -> list[dict[str, str | float]]:
+    """One row of figures a view; the arguments are those of :func:`fit_views`."""
+    return [
+        {"scene": one.scene.name, **one.errors.row(), "reprojection_px": one.fit.result.reprojection_error_px}
+        for one in fit_views(data, config, scenes, true_camera)
+    ]
+
+
+def _errors(camera: CalibratedCamera, fit: FittedPerson, truth: Triangulation) -> ViewErrors:
+    return compare_view(camera.name, fit.keypoints[BODY_KEYPOINTS], camera.to_camera(truth.points))
 
 
 def _same_person(

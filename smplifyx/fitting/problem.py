@@ -109,6 +109,7 @@ class Problem:
     def run_camera_stage(self, rows: Rows, evidence: Evidence) -> None:
         """Moves translation and orientation only, by the squared error of the keypoints in ``evidence``."""
         weights = torch.ones(len(_BODY), dtype=self.dtype, device=self.device)
+        free = self._columns(("translation", "global_orient"))
         objective = StageObjective(
             self.parameters,
             self.body_view,
@@ -118,10 +119,10 @@ class Problem:
             evidence,
             rows.frame,
             rows.x,
-            self._columns(("translation", "global_orient")),
+            free,
             self.config.camera.depth_weight,
         )
-        self._minimize(objective, rows, self._columns(("translation", "global_orient")), None)
+        self._minimize(objective, rows, free, None)
 
     def run_stage(self, rows: Rows, stage: Stage) -> None:
         """Minimises the stage's objective over all parameters that it sees."""

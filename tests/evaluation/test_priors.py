@@ -11,7 +11,8 @@ from scipy.spatial.transform import Rotation
 from smplifyx.body import skeleton
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation.fits import fit_and_score
-from smplifyx.evaluation.priors import PriorFigures, evaluate_people, evaluate_views, prior_table, worst_bends
+from smplifyx.evaluation.posture import hinge_bends
+from smplifyx.evaluation.priors import PriorFigures, evaluate_people, evaluate_views, prior_table
 from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
 from smplifyx.evaluation.view_scenes import evaluate_scenes, seated_scene
 from tests.random_body import random_body_model
@@ -31,13 +32,13 @@ def data():
     return random_body_model()
 
 
-def test_worst_bends_finds_the_knee_that_bends_forwards():
+def test_hinge_bends_finds_the_knee_that_bends_forwards():
     pose = np.zeros((3, 21, 3))
     pose[:, skeleton.joint_index("left_knee") - 1, 0] = np.radians([40.0, -25.0, 0.0])
     pose[2, skeleton.joint_index("right_elbow") - 1, 1] = np.radians(-12.0)
     pose[:, skeleton.joint_index("left_hip") - 1, 0] = -1.5
     rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(3, 21, 3, 3)
-    np.testing.assert_allclose(worst_bends(rotations), [0.0, 25.0, 12.0], atol=1e-6)
+    np.testing.assert_allclose(hinge_bends(rotations).max(1), [0.0, 25.0, 12.0], atol=1e-6)
 
 
 def test_figures_are_those_of_the_other_evaluations(data, config):
