@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from numpy._core import multiarray
 from numpy.typing import NDArray
 from torch import Tensor
 
+from smplifyx.body.safe_pickle import load_pickle
 from smplifyx.errors import InputError, reason
 from smplifyx.priors.body_pose import N_BODY_POSE, BodyPosePrior
 
@@ -89,15 +87,16 @@ def load_mixture(path: Path) -> Mixture:
     """
     try:
         if path.suffix == ".pkl":
-            with path.open("rb") as file:
-                content = _ArraysOnlyUnpickler(file, encoding="latin1").load()
+            content = load_pickle(path)
             means, covariances, weights = (np.float64(content[name]) for name in ("means", "covars", "weights"))
         else:
             with np.load(path, allow_pickle=False) as arrays:
                 means, covariances, weights = (
                     np.float64(arrays[name]) for name in ("means", "covariances", "weights")
                 )
-    except Exception as error:  # a pickle can fail in any way
+    except InputError:
+        raise
+    except Exception as error:  # a file can hold anything
         raise InputError(path, f"not a mixture of Gaussians over body poses: {reason(error)}") from error
     count, size = len(weights.reshape(-1)), means.shape[-1]
     if means.shape != (count, size) or covariances.shape != (count, size, size) or size < N_BODY_POSE:
@@ -106,25 +105,3 @@ def load_mixture(path: Path) -> Mixture:
     kept = slice(N_BODY_POSE)
     weights = weights.reshape(-1) / weights.sum()
     return Mixture(means[:, kept], covariances[:, kept, kept], weights)
-
-
-class _ArraysOnlyUnpickler(pickle.Unpickler):
-    """Builds numpy arrays and plain containers, and refuses every other class or function by its name."""
-
-    def __init__(self, file: BinaryIO, **options: Any) -> None:
-        super().__init__(file, **options)
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return getattr(multiarray, name)
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 of Python 3 writes bytes
-            return _encode_latin1
-        raise pickle.UnpicklingError(f"it would need {module}.{name}, and only numpy arrays are allowed")
-
-
-def _encode_latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in the unexpected encoding {encoding!r}")
-    return text.encode("latin1")

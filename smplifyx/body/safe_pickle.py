@@ -1,0 +1,301 @@
+"""Reads pickles of numbers without running anything from them.
+
+A pickle is a little program that may call any function by its name. Here every name it gives, numpy's included,
+stands for an inert record of what was asked for. Only when the whole file is read are the records of numpy arrays,
+scipy.sparse matrices and chumpy's stored arrays turned into arrays, by this module's own checks; any other name is
+refused before.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NoReturn
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from smplifyx.errors import InputError
+
+_MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
+_NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
+#: What each allowed name stands for. ``copy_reg`` and ``__builtin__`` are Python 2's spelling.
+_MEANINGS: dict[tuple[str, str], str] = {
+    **{(module, "_reconstruct"): "array" for module in _MULTIARRAY},
+    **{(module, "scalar"): "scalar" for module in _MULTIARRAY},
+    **{(module, "_frombuffer"): "buffer" for module in _NUMERIC},
+    ("numpy", "ndarray"): "ndarray type",
+    ("numpy", "dtype"): "dtype",
+    ("_codecs", "encode"): "bytes",
+    **{(module, "bytes"): "bytes" for module in ("__builtin__", "builtins")},
+    ("collections", "OrderedDict"): "dict",
+    **{(module, "set"): "set" for module in ("__builtin__", "builtins")},
+    **{(module, "_reconstructor"): "object" for module in ("copy_reg", "copyreg")},
+    **{(module, "__newobj__"): "object" for module in ("copy_reg", "copyreg")},
+    **{(module, "object"): "object type" for module in ("__builtin__", "builtins")},
+}
+_SPARSE_MODULE = re.compile(r"scipy\.sparse(\.\w+)?")
+_SPARSE_CLASS = re.compile(r"(csc|csr|coo)_(matrix|array)")
+_CHUMPY_MODULE = re.compile(r"chumpy(\.\w+)*")
+_ALLOWED = "only numpy arrays, scipy.sparse matrices and chumpy arrays are allowed"
+#: Types of array elements: booleans, integers, floats, complex numbers, texts. Never addresses of objects.
+_DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c8|c16|[SU]\d+|[?bBhHiIlLqQefdFD])")
+_OBJECT_DTYPE = re.compile(r"[<>=|]?O[48]?")
+#: What a damaged or hostile file can make of the unpickler and of the checks below.
+_FAILURES = (
+    pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
+    OverflowError, RecursionError, MemoryError, UnicodeError, AssertionError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NotStored:
+    """Stands for a value that its program computed when it was read, such as chumpy's sum of two arrays."""
+
+    kind: str
+
+
+def load_pickle(path: str | Path) -> Any:
+    """The content of a pickle, of Python 2 or 3: containers, numbers, texts, numpy arrays and scipy.sparse matrices.
+
+    Chumpy's arrays become numpy arrays, what chumpy would have to compute becomes :class:`NotStored`. Texts of
+    Python 2 are read as Latin-1.
+
+    Raises:
+        InputError: the file is missing, damaged, or would need anything else; nothing of it has been run.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return _Resolver().resolve(_InertUnpickler(file, encoding="latin1").load())
+    except FileNotFoundError:
+        raise InputError(path, "the file does not exist") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})") from None
+    except _FAILURES as error:
+        text = str(error).strip() or type(error).__name__
+        raise InputError(path, f"not a readable pickle of arrays: {text.splitlines()[0]}") from None
+
+
+class _Record:
+    """One call or object that the pickle asks for; nothing happens when it is made or filled."""
+
+    meaning = ""
+    name = ""
+    arguments: tuple[Any, ...]
+    state: Any
+    pairs: list[tuple[Any, Any]]
+
+    def __new__(cls, *arguments: Any) -> _Record:
+        record = super().__new__(cls)
+        record.arguments, record.state, record.pairs = arguments, None, []
+        return record
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.pairs.append((key, value))
+
+
+class _InertUnpickler(pickle.Unpickler):
+    """Answers every allowed name with a class of :class:`_Record` of its own, and refuses all others."""
+
+    def __init__(self, file: BinaryIO, **options: Any) -> None:
+        super().__init__(file, **options)
+
+    def find_class(self, module: str, name: str) -> type[_Record]:
+        meaning = _MEANINGS.get((module, name))
+        if _SPARSE_MODULE.fullmatch(module) and _SPARSE_CLASS.fullmatch(name):
+            meaning = "sparse"
+        elif _CHUMPY_MODULE.fullmatch(module) and name.isidentifier():
+            meaning = "chumpy"
+        if meaning is None:
+            raise pickle.UnpicklingError(f"it would need {module}.{name}, and {_ALLOWED}")
+        # A new class each time: whatever the pickle does to it is gone with it.
+        return type("_NamedRecord", (_Record,), {"meaning": meaning, "name": name})
+
+
+class _Resolver:
+    """Turns records into arrays, each once, through all containers."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, Any] = {}
+        self._alive: list[Any] = []  # an id stays taken only while its object lives
+
+    def resolve(self, value: Any) -> Any:
+        """The value with every record in it replaced."""
+        if isinstance(value, type):
+            _refuse("a class instead of an array")
+        if not isinstance(value, (dict, list, tuple, set, frozenset, _Record)):
+            return value
+        key = id(value)
+        if key not in self._done:
+            self._alive.append(value)
+            self._done[key] = _UNFINISHED
+            self._done[key] = self._container(value)
+        if self._done[key] is _UNFINISHED:
+            _refuse("an object that holds itself")
+        return self._done[key]
+
+    def _container(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.resolve(k): self.resolve(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return type(value)(self.resolve(item) for item in value)
+        return self._record(value)
+
+    def _record(self, record: _Record) -> Any:
+        if record.meaning == "object":
+            return self._object(record)
+        makers = {
+            "array": self._array,
+            "scalar": self._scalar,
+            "buffer": self._buffer,
+            "ndarray type": self._empty_array,
+            "bytes": self._bytes,
+            "dict": self._dict,
+            "set": self._set,
+            "sparse": self._sparse,
+            "chumpy": self._chumpy,
+        }
+        maker = makers.get(record.meaning)
+        return maker(record) if maker else _refuse(f"a {record.meaning} where an array was expected")
+
+    def _object(self, record: _Record) -> Any:
+        """An instance made by ``copy_reg._reconstructor(class, object, None)`` or ``__newobj__(class)``."""
+        kind = record.arguments[0]
+        if not (isinstance(kind, type) and issubclass(kind, _Record) and kind.meaning in ("sparse", "chumpy")):
+            _refuse("an object of a class that is no array's")
+        instance = kind()
+        instance.state = record.state
+        return self._record(instance)
+
+    def _array(self, record: _Record) -> Any:
+        """``_reconstruct`` is called with a class and an empty shape; the state holds the content."""
+        _version, shape, dtype, is_fortran, content = record.state
+        order: Literal["C", "F"] = "F" if is_fortran else "C"
+        if _is_object_dtype(dtype):
+            if not isinstance(content, list) or len(content) != math.prod(_shape(shape)):
+                _refuse("an array of objects that does not hold as many as its shape says")
+            array = np.empty(len(content), dtype=object)
+            for place, item in enumerate(content):
+                array[place] = self.resolve(item)
+            return array.reshape(_shape(shape), order=order)
+        return _numbers(self._raw(content), dtype, shape, order)
+
+    def _scalar(self, record: _Record) -> Any:
+        dtype, content = record.arguments
+        return _numbers(self._raw(content), dtype, (), "C")[()]
+
+    def _buffer(self, record: _Record) -> NDArray[Any]:
+        content, dtype, shape, order = record.arguments
+        return _numbers(self._raw(content), dtype, shape, order)
+
+    def _empty_array(self, record: _Record) -> NDArray[Any]:
+        if record.state is not None:
+            return self._array(record)
+        return _refuse("an array without content")
+
+    def _raw(self, content: Any) -> bytes:
+        if isinstance(content, _Record):
+            content = self.resolve(content)
+        if isinstance(content, str):  # Python 2's byte string
+            return content.encode("latin1")
+        if isinstance(content, (bytes, bytearray)):
+            return bytes(content)
+        return _refuse("an array whose content is not bytes")
+
+    def _bytes(self, record: _Record) -> bytes:
+        """Protocol 2 of Python 3 writes bytes as ``_codecs.encode(text, 'latin1')``."""
+        if not record.arguments:
+            return b""
+        text, encoding = record.arguments
+        if encoding != "latin1" or not isinstance(text, str):
+            _refuse(f"bytes in the unexpected encoding {encoding!r}")
+        return text.encode("latin1")
+
+    def _dict(self, record: _Record) -> dict[Any, Any]:
+        pairs = [*(record.arguments[0] if record.arguments else ()), *record.pairs]
+        return {self.resolve(key): self.resolve(value) for key, value in pairs}
+
+    def _set(self, record: _Record) -> set[Any]:
+        return {self.resolve(item) for item in (record.arguments[0] if record.arguments else ())}
+
+    def _sparse(self, record: _Record) -> Any:
+        """A matrix made anew from its three vectors, with scipy's full check of them."""
+        state = self.resolve(record.state)
+        shape = _shape(state.get("_shape", state.get("shape")))
+        values = np.asarray(state["data"])
+        if record.name.startswith("coo"):
+            rows, columns = state["coords"] if "coords" in state else (state["row"], state["col"])
+            return scipy.sparse.coo_matrix((values, (np.asarray(rows), np.asarray(columns))), shape=shape)
+        maker = scipy.sparse.csc_matrix if record.name.startswith("csc") else scipy.sparse.csr_matrix
+        matrix = maker((values, np.asarray(state["indices"]), np.asarray(state["indptr"])), shape=shape)
+        matrix.check_format(full_check=True)
+        return matrix
+
+    def _chumpy(self, record: _Record) -> NDArray[Any] | NotStored:
+        """A stored array ``x``, or a selection ``idxs`` of another one's elements."""
+        state = self.resolve(record.state)
+        if "x" in state:
+            return np.asarray(state["x"])
+        if "a" in state and "idxs" in state:
+            chosen = np.asarray(state["a"]).reshape(-1)[np.asarray(state["idxs"]).reshape(-1)]
+            return chosen.reshape(_shape(state["preferred_shape"])) if "preferred_shape" in state else chosen
+        return NotStored(f"chumpy {record.name}")
+
+
+_UNFINISHED = object()
+
+
+def _refuse(what: str) -> NoReturn:
+    raise pickle.UnpicklingError(f"it holds {what}, and {_ALLOWED}")
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, _Record):
+        _refuse("a shape that is no tuple")
+    lengths = tuple(int(n) for n in np.atleast_1d(np.asarray(shape, dtype=np.int64)).reshape(-1))
+    if any(n < 0 for n in lengths):
+        _refuse(f"an array of shape {lengths}")
+    return lengths
+
+
+def _type_text(dtype: Any) -> str:
+    """The type as numpy spells it, with the byte order from the state: ``('f8', False, True)``, ``(3, '<', ...)``."""
+    if not (isinstance(dtype, _Record) and dtype.meaning == "dtype" and dtype.arguments):
+        return _refuse("an array without a type")
+    text, state = dtype.arguments[0], dtype.state
+    if not isinstance(text, str):
+        return _refuse(f"an array of the type {text!r}")
+    if state is None:
+        return text
+    _version, order, sub_array, names, fields, *_ = state
+    if sub_array is not None or names is not None or fields is not None:
+        return _refuse("an array of records")
+    return f"{order}{text}" if order in ("<", ">") and text[0] not in "<>=|" else text
+
+
+def _is_object_dtype(dtype: Any) -> bool:
+    return _OBJECT_DTYPE.fullmatch(_type_text(dtype)) is not None
+
+
+def _numbers(content: bytes, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
+    """An array of its own memory; its size must be what type and shape say."""
+    text = _type_text(dtype)
+    if not _DTYPE.fullmatch(text):
+        _refuse(f"an array of the type {text!r}")
+    if order not in ("C", "F"):
+        _refuse(f"an array in the order {order!r}")
+    kind, lengths = np.dtype(text), _shape(shape)
+    if len(content) != math.prod(lengths) * kind.itemsize:
+        _refuse(f"{len(content)} bytes for an array of type {text} and shape {lengths}")
+    if not kind.itemsize:
+        return np.zeros(lengths, kind)
+    flat = np.frombuffer(content, kind).astype(kind.newbyteorder("="))
+    return flat.reshape(lengths, order="F" if order == "F" else "C")
