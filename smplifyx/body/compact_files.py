@@ -1,8 +1,9 @@
-"""The compact store of the open body: one small file a gender and one file of what the genders share.
+"""The compact store of the open bodies: one small file a gender and one file of what the genders share.
 
 Blend shapes are half-precision numbers times one scale a component, skinning weights and the joint regressor are
 sparse. ``SMPLX_<GENDER>.npz`` holds the template, shape components, regressor and what touches at rest;
-``shared.npz`` beside it the rest.
+``shared.npz`` beside it the rest (``shared_smpl.npz`` and so on for the other models). A model with one body alone,
+such as a hand, is one file.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ import numpy as np
 
 from smplifyx.body.model_data import BodyModelData, FloatArray
 from smplifyx.body.npz_files import NpzReader, save_npz
+from smplifyx.body.skeleton import (
+    MODEL_TYPES,
+    N_CONTOUR_LANDMARKS,
+    N_CONTOUR_ROWS,
+    N_FACE_LANDMARKS,
+    SIDES,
+    Skeleton,
+    skeleton_of,
+)
 
 COMPACT_FORMAT = 1
 FORMAT_KEY = "compact_format"
-SHARED_FILE = "shared.npz"
 #: Stored for each gender; everything else is in the shared file.
 _OWN_FIELDS = ("v_template", "shapedirs", "joint_regressor", "rest_contact_pairs")
 _BLEND_SHAPES = ("shapedirs", "expression_dirs", "posedirs")
 _TEXTS = ("model_type", "gender", "name")
+#: Follow from the kind of model.
+_NOT_ARRAYS = (*_TEXTS, "side", "extra_point_names")
 
 Arrays = dict[str, Any]
 
@@ -64,36 +75,60 @@ def _pack(data: BodyModelData, names: Sequence[str]) -> Arrays:
     return arrays
 
 
+def compact_file_name(data: BodyModelData) -> str:
+    """``SMPLX_NEUTRAL.npz``, or ``MANO_LEFT.npz`` for a hand."""
+    return f"{data.model_type.upper()}_{(data.side or data.gender).upper()}.npz"
+
+
+def _shared_file_name(model_type: str) -> str:
+    return "shared.npz" if model_type == "smplx" else f"shared_{model_type}.npz"
+
+
 def write_compact(bodies: Sequence[BodyModelData], directory: str | Path) -> list[Path]:
     """Write bodies that differ only in template, shape components, joint regressor and contacts at rest.
 
     Args:
-        bodies: one body a gender.
+        bodies: one body a gender, all of one model; a single one is written whole.
         directory: made if missing; files in it are replaced.
 
     Returns:
         The files written.
 
     Raises:
-        ValueError: the bodies differ in what is stored once for all.
+        ValueError: the bodies differ in what is stored once for all, or have other surface points than their model.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    shared_names = [f.name for f in fields(BodyModelData) if f.name not in (*_OWN_FIELDS, *_TEXTS)]
-    shared = _pack(bodies[0], shared_names)
+    names = [field.name for field in fields(BodyModelData) if field.name not in _NOT_ARRAYS]
+    own_names = names if len(bodies) == 1 else [name for name in names if name in _OWN_FIELDS]
+    written = []
+    if len(bodies) > 1:
+        shared = _pack_shared(bodies, [name for name in names if name not in _OWN_FIELDS])
+        written.append(directory / _shared_file_name(bodies[0].model_type))
+        save_npz(written[-1], shared)
+    for body in bodies:
+        if body.extra_point_names != body.skeleton.extra_point_names:
+            raise ValueError(f"{body.name} has other surface points than {body.model_type}")
+        texts = {name: np.asarray(getattr(body, name)) for name in _TEXTS}
+        if body.side is not None:
+            texts["side"] = np.asarray(body.side)
+        written.append(directory / compact_file_name(body))
+        save_npz(written[-1], {FORMAT_KEY: np.asarray(COMPACT_FORMAT), **texts, **_pack(body, own_names)})
+    return written
+
+
+def _pack_shared(bodies: Sequence[BodyModelData], names: Sequence[str]) -> Arrays:
+    shared = _pack(bodies[0], names)
     for body in bodies[1:]:
-        other = _pack(body, shared_names)
+        other = _pack(body, names)
         differing = shared.keys() ^ other.keys()
         differing |= {key for key in shared.keys() & other.keys() if not np.array_equal(shared[key], other[key])}
-        if differing:
-            raise ValueError(f"{body.gender} differs from {bodies[0].gender} in {', '.join(sorted(differing))}")
-    written = [directory / SHARED_FILE]
-    save_npz(written[0], shared)
-    for body in bodies:
-        texts = {name: np.asarray(getattr(body, name)) for name in _TEXTS}
-        written.append(directory / f"{body.model_type.upper()}_{body.gender.upper()}.npz")
-        save_npz(written[-1], {FORMAT_KEY: np.asarray(COMPACT_FORMAT), **texts, **_pack(body, _OWN_FIELDS)})
-    return written
+        if differing or body.model_type != bodies[0].model_type:
+            raise ValueError(
+                f"{body.gender} {body.model_type} differs from {bodies[0].gender} {bodies[0].model_type} "
+                f"in {', '.join(sorted(differing))}"
+            )
+    return shared
 
 
 def _unpack_blend_shapes(file: NpzReader, name: str) -> FloatArray:
@@ -120,44 +155,69 @@ def read_compact(file: NpzReader, n_betas: int, n_expressions: int) -> BodyModel
     version = int(file.array(FORMAT_KEY, ()))
     if version != COMPACT_FORMAT:
         raise file.error(FORMAT_KEY, f"found version {version}, this program reads version {COMPACT_FORMAT}")
-    with NpzReader(file.path.parent / SHARED_FILE) as shared:
-        values: Mapping[str, Any] = {
-            **{name: file.text(name) for name in _TEXTS},
-            "v_template": file.array("v_template", (None, 3)),
-            "shapedirs": _unpack_blend_shapes(file, "shapedirs")[..., :n_betas],
-            "joint_regressor": _unpack_sparse(file, "joint_regressor").T,
-            "skinning_weights": _unpack_sparse(shared, "skinning_weights"),
-            "expression_dirs": _unpack_blend_shapes(shared, "expression_dirs")[..., :n_expressions],
-            "posedirs": _unpack_blend_shapes(shared, "posedirs"),
-            **_read_plain_arrays(shared, _SHARED_SHAPES),
-            **_read_plain_arrays(file, {"rest_contact_pairs": (None, 2)}),
-        }
+    skeleton = _skeleton(file)
+    if "faces" in file:
+        return _read(file, file, skeleton, n_betas, n_expressions)
+    with NpzReader(file.path.parent / _shared_file_name(skeleton.model_type)) as shared:
+        return _read(file, shared, skeleton, n_betas, n_expressions)
+
+
+def _skeleton(file: NpzReader) -> Skeleton:
+    model_type, side = file.text("model_type"), file.text("side") if "side" in file else None
+    if model_type not in MODEL_TYPES:
+        raise file.error("model_type", f"found {model_type!r}, expected one of {', '.join(MODEL_TYPES)}")
+    if side not in (SIDES if model_type == "mano" else (None,)):
+        raise file.error("side", f"found {side!r}, which does not go with {model_type}")
+    return skeleton_of(model_type, side)
+
+
+def _read(file: NpzReader, shared: NpzReader, skeleton: Skeleton, n_betas: int, n_expressions: int) -> BodyModelData:
+    values: Mapping[str, Any] = {
+        **{name: file.text(name) for name in _TEXTS},
+        "side": skeleton.side,
+        "extra_point_names": skeleton.extra_point_names,
+        "v_template": file.array("v_template", (None, 3)),
+        "shapedirs": _unpack_blend_shapes(file, "shapedirs")[..., :n_betas],
+        "joint_regressor": _unpack_sparse(file, "joint_regressor").T,
+        "skinning_weights": _unpack_sparse(shared, "skinning_weights"),
+        "expression_dirs": _unpack_blend_shapes(shared, "expression_dirs")[..., :n_expressions],
+        "posedirs": _unpack_blend_shapes(shared, "posedirs"),
+        **_read_plain_arrays(shared, _shared_shapes(skeleton), skeleton),
+        **_read_plain_arrays(file, {"rest_contact_pairs": (None, 2)}, skeleton),
+    }
     return BodyModelData(**values)
 
 
-#: Shapes of the arrays that are stored as they are; None is any length.
-_SHARED_SHAPES: dict[str, tuple[int | None, ...]] = {
-    "faces": (None, 3),
-    "pose_projection": (None, None),
-    "parents": (55,),
-    "left_hand_components": (45, 45),
-    "right_hand_components": (45, 45),
-    "left_hand_mean": (45,),
-    "right_hand_mean": (45,),
-    "extra_point_vertices": (21,),
-    "landmark_faces": (51,),
-    "landmark_barycentric": (51, 3),
-    "contour_faces": (79, 17),
-    "contour_barycentric": (79, 17, 3),
-    "part_labels": (None,),
-}
-_OPTIONAL = ("part_labels", "pose_projection", "rest_contact_pairs")
+def _shared_shapes(skeleton: Skeleton) -> dict[str, tuple[int | None, ...]]:
+    """Shapes of the arrays that are stored as they are; None is any length."""
+    return {
+        "faces": (None, 3),
+        "pose_projection": (None, None),
+        "parents": (skeleton.n_joints,),
+        **{f"{side}_hand_components": (45, 45) for side in SIDES},
+        **{f"{side}_hand_mean": (45,) for side in SIDES},
+        "extra_point_vertices": (len(skeleton.extra_point_names),),
+        "landmark_faces": (N_FACE_LANDMARKS,),
+        "landmark_barycentric": (N_FACE_LANDMARKS, 3),
+        "contour_faces": (N_CONTOUR_ROWS, N_CONTOUR_LANDMARKS),
+        "contour_barycentric": (N_CONTOUR_ROWS, N_CONTOUR_LANDMARKS, 3),
+        "part_labels": (None,),
+    }
 
 
-def _read_plain_arrays(file: NpzReader, shapes: Mapping[str, tuple[int | None, ...]]) -> Arrays:
+def _may_lack(skeleton: Skeleton, name: str) -> bool:
+    if name in ("part_labels", "pose_projection", "rest_contact_pairs"):
+        return True
+    if name.startswith(("landmark_", "contour_")):
+        return skeleton.face_joint is None
+    side, _, rest = name.partition("_hand_")
+    return bool(rest) and side not in skeleton.hand_sides
+
+
+def _read_plain_arrays(file: NpzReader, shapes: Mapping[str, tuple[int | None, ...]], skeleton: Skeleton) -> Arrays:
     arrays: Arrays = {}
     for name, shape in shapes.items():
-        if name in _OPTIONAL and name not in file:
+        if name not in file and _may_lack(skeleton, name):
             arrays[name] = None
             continue
         array = file.array(name, shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,6 +82,7 @@ class SyntheticPerson:
         focal_length: one for x and y.
         principal_point: [2].
         truncated: whether the person was meant to be cut by the image's frame.
+        gender: ``neutral`` unless the body is a given one.
     """
 
     name: str
@@ -98,6 +99,25 @@ class SyntheticPerson:
     focal_length: float
     principal_point: FloatArray
     truncated: bool
+    gender: str = "neutral"
+
+
+@dataclass(frozen=True)
+class RestBody:
+    """A body that is given instead of drawn from a model's shape and expression components.
+
+    Attributes:
+        gender: ``male``, ``female`` or ``neutral``.
+        vertices: [V, 3] in T-pose, metres, facial expression included.
+        joints: [55, 3] in T-pose.
+        left_hand_pose, right_hand_pose: [45] axis-angle.
+    """
+
+    gender: str
+    vertices: FloatArray
+    joints: FloatArray
+    left_hand_pose: FloatArray
+    right_hand_pose: FloatArray
 
 
 @dataclass(frozen=True)
@@ -113,6 +133,7 @@ class _Draw:
     truncated: bool
     place: FloatArray
     rng: np.random.Generator
+    body: RestBody | None
 
     @property
     def principal_point(self) -> FloatArray:
@@ -120,7 +141,11 @@ class _Draw:
 
 
 def synthetic_people(
-    data: BodyModelData, n_people: int, options: SyntheticOptions | None = None, poses: PosePool | None = None
+    data: BodyModelData,
+    n_people: int,
+    options: SyntheticOptions | None = None,
+    poses: PosePool | None = None,
+    bodies: Sequence[RestBody] | None = None,
 ) -> Iterator[SyntheticPerson]:
     """Makes people one after another; person k is the same for any ``n_people``.
 
@@ -129,6 +154,7 @@ def synthetic_people(
         n_people: how many.
         options: what they look like.
         poses: body poses to draw from; mild random ones by default.
+        bodies: a body for each person, on the model's mesh; by default they are drawn from its components.
     """
     options = options or SyntheticOptions()
     poses = poses or mild_poses(seed=options.seed)
@@ -136,7 +162,10 @@ def synthetic_people(
     regressor = KeypointRegressor(data, dtype=torch.float64)
     for start in range(0, n_people, _BATCH_SIZE):
         numbers = range(start, min(start + _BATCH_SIZE, n_people))
-        draws = [_draw(data, options, poses, np.random.default_rng([options.seed, k])) for k in numbers]
+        draws = [
+            _draw(data, options, poses, np.random.default_rng([options.seed, k]), bodies[k] if bodies else None)
+            for k in numbers
+        ]
         output = _pose(model, draws)
         placed = _keypoints(regressor, output)
         translations = torch.as_tensor(
@@ -157,18 +186,25 @@ def synthetic_people(
             )
 
 
-def _draw(data: BodyModelData, options: SyntheticOptions, poses: PosePool, rng: np.random.Generator) -> _Draw:
+def _draw(
+    data: BodyModelData, options: SyntheticOptions, poses: PosePool, rng: np.random.Generator, body: RestBody | None
+) -> _Draw:
     width, height = options.image_sizes[rng.integers(len(options.image_sizes))]
     focal_length = max(width, height) * float(np.exp(rng.uniform(*np.log(options.focal_range))))
     truncated = bool(rng.random() < options.truncated_share)
     extent = float(rng.uniform(*(options.truncated_extent_range if truncated else options.extent_range)))
     distance = focal_length * _TYPICAL_STATURE / (extent * height)
     orientation = _orientation(options, distance, rng)
-    pose = np.concatenate([poses.draw(rng).reshape(-1, 3), _face_pose(rng), *_hand_poses(data, options, rng)])
+    body_pose, face_pose = poses.draw(rng).reshape(-1, 3), _face_pose(rng)
+    hands = _hand_poses(data, options, rng)
+    if body is not None:
+        hands = [body.left_hand_pose.reshape(-1, 3), body.right_hand_pose.reshape(-1, 3)]
+    pose = np.concatenate([body_pose, face_pose, *hands])
     rotations = np.concatenate([orientation[None], Rotation.from_rotvec(pose).as_matrix()])
+    given = 0.0 if body is not None else 1.0
     return _Draw(
-        betas=rng.normal(0.0, options.shape_sd, (data.shapedirs.shape[2],)),
-        expression=rng.normal(0.0, options.expression_sd, (data.expression_dirs.shape[2],)),
+        betas=given * rng.normal(0.0, options.shape_sd, (data.shapedirs.shape[2],)),
+        expression=given * rng.normal(0.0, options.expression_sd, (data.expression_dirs.shape[2],)),
         rotations=rotations,
         image_size=(width, height),
         focal_length=focal_length,
@@ -176,6 +212,7 @@ def _draw(data: BodyModelData, options: SyntheticOptions, poses: PosePool, rng: 
         truncated=truncated,
         place=rng.random(2),
         rng=rng,
+        body=body,
     )
 
 
@@ -203,12 +240,8 @@ def _face_pose(rng: np.random.Generator) -> FloatArray:
 def _hand_poses(data: BodyModelData, options: SyntheticOptions, rng: np.random.Generator) -> list[FloatArray]:
     """Left and right hand [15, 3]."""
     sd = options.hand_sd / np.sqrt(np.arange(1, _N_HAND_COMPONENTS + 1))
-    hands = (
-        (data.left_hand_mean, data.left_hand_components),
-        (data.right_hand_mean, data.right_hand_components),
-    )
     poses = []
-    for mean, components in hands:
+    for components, mean in (data.hand("left"), data.hand("right")):
         coefficients = sd * rng.normal(size=_N_HAND_COMPONENTS)
         poses.append((mean + coefficients @ components[:_N_HAND_COMPONENTS]).reshape(-1, 3))
     return poses
@@ -216,12 +249,26 @@ def _hand_poses(data: BodyModelData, options: SyntheticOptions, rng: np.random.G
 
 @torch.no_grad()
 def _pose(model: BodyModel, draws: list[_Draw]) -> BodyOutput:
-    def stack(arrays: list[FloatArray]) -> torch.Tensor:
-        return torch.as_tensor(np.stack(arrays))
-
-    betas, expression = stack([d.betas for d in draws]), stack([d.expression for d in draws])
-    output: BodyOutput = model(betas, expression, stack([d.rotations for d in draws]))
+    given = [draw for draw in draws if draw.body is not None]
+    if given:
+        outputs = [_with_rest_body(model, draw.body)(*_inputs([draw])) for draw in given if draw.body is not None]
+        return BodyOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
+    output: BodyOutput = model(*_inputs(draws))
     return output
+
+
+def _inputs(draws: Sequence[_Draw]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    betas, expressions = np.stack([d.betas for d in draws]), np.stack([d.expression for d in draws])
+    rotations = np.stack([d.rotations for d in draws])
+    return torch.as_tensor(betas), torch.as_tensor(expressions), torch.as_tensor(rotations)
+
+
+def _with_rest_body(model: BodyModel, body: RestBody) -> BodyModel:
+    """The model with another template and that template's own joints; skinning and pose blend shapes stay."""
+    buffers = {"pose_projection": None, **dict(model.named_buffers(recurse=False))}
+    buffers["template"] = torch.as_tensor(body.vertices, dtype=model.template.dtype).reshape(-1)
+    buffers["joint_template"] = torch.as_tensor(body.joints, dtype=model.template.dtype).reshape(-1)
+    return BodyModel(model.tree, model.n_betas, buffers)
 
 
 @torch.no_grad()
@@ -293,4 +340,5 @@ def _person(
         focal_length=draw.focal_length,
         principal_point=draw.principal_point,
         truncated=draw.truncated,
+        gender=draw.body.gender if draw.body is not None else "neutral",
     )

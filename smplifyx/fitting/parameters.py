@@ -133,10 +133,11 @@ class BodyParameters:
         def tensor(array: object) -> Tensor:
             return torch.as_tensor(array).to(dtype=dtype, device=device)
 
-        self._left_components = tensor(data.left_hand_components[:n_hand_components])
-        self._right_components = tensor(data.right_hand_components[:n_hand_components])
-        self._left_mean = tensor(data.left_hand_mean)
-        self._right_mean = tensor(data.right_hand_mean)
+        left, right = data.hand("left"), data.hand("right")
+        self._left_components = tensor(left.components[:n_hand_components])
+        self._right_components = tensor(right.components[:n_hand_components])
+        self._left_mean = tensor(left.mean)
+        self._right_mean = tensor(right.mean)
 
     def __call__(self, groups: dict[str, Tensor], frame: RowFrame) -> PosedParameters:
         """Body-model inputs for the groups of x (see :meth:`ParameterLayout.split`)."""
