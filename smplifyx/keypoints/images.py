@@ -26,10 +26,14 @@ PLAUSIBLE_FOCAL_LENGTH = (0.25, 28.0)
 RESOLUTION_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, least_scale: float = 1.0) -> NDArray[np.uint8]:
     """Read a photo and turn it upright as its EXIF orientation says.
 
     Grey, palette, 16-bit and transparent images become plain 8-bit colour; transparency is dropped.
+
+    Args:
+        path: the photo.
+        least_scale: a JPEG may come back reduced, which is decoded faster, down to this share of its size.
 
     Returns:
         uint8 `[H, W, 3]`, blue, green, red.
@@ -40,6 +44,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     with _opened(path) as image:
         if image is None:
             return _read_with_opencv(path)
+        if least_scale < 1.0:
+            width, height = image.size
+            image.draft(None, (math.ceil(least_scale * width), math.ceil(least_scale * height)))
         rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     return np.ascontiguousarray(rgb[:, :, ::-1])
 

@@ -180,3 +180,15 @@ def test_phone_photos_with_exif_rotation(real: Path) -> None:
         assert image_size(path) == (3024, 4032)
         assert read_image(path).shape == (4032, 3024, 3)
         assert exif_focal_length_px(path) is None
+
+
+def test_a_jpeg_may_be_decoded_reduced_but_not_below_the_share_asked_for(tmp_path):
+    rows, columns = np.mgrid[:600, :800]
+    image = np.stack([rows // 3, columns // 4, (rows + columns) // 8], 2).astype(np.uint8)
+    for suffix, expected in ((".jpg", (300, 400)), (".png", (600, 800))):
+        path = tmp_path / f"photo{suffix}"
+        cv2.imwrite(str(path), image)
+        assert read_image(path, 0.3).shape[:2] == expected
+        assert read_image(path, 0.6).shape[:2] == (600, 800)
+    halved = image.reshape(300, 2, 400, 2, 3).mean((1, 3))
+    assert np.abs(read_image(tmp_path / "photo.jpg", 0.5) - halved).mean() < 2

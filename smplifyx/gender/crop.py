@@ -1,0 +1,113 @@
+"""The square picture of one person that the classifier sees, and the rules for who can be classified at all.
+
+The box around the body's keypoints, with a margin of 8 % of the photo, is scaled so that its longer side fills the
+square; the rest of the square is black. People who are too small or too hidden for a judgement are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
+
+_PARTS = {
+    "head": ("nose", "eye", "ear"),
+    "arm": ("elbow", "wrist"),
+    "leg": ("knee", "ankle", "toe", "heel"),
+}
+_PART_INDICES = {
+    part: [i for i, name in enumerate(BODY_KEYPOINT_NAMES) if name.endswith(endings)]
+    for part, endings in _PARTS.items()
+}
+
+
+@dataclass(frozen=True)
+class CropRules:
+    """Who can be classified.
+
+    Attributes:
+        margin: added on each side of the keypoints, as a share of the photo's width and height.
+        min_side: smallest width and height of the region, pixels.
+        min_confidence: body keypoints at or below it do not count.
+        min_mean_confidence: of the keypoints that count.
+        min_points: how many keypoints of the head, the arms and the legs must be seen.
+    """
+
+    margin: float = 0.08
+    min_side: int = 200
+    min_confidence: float = 0.1
+    min_mean_confidence: float = 0.5
+    min_points: tuple[tuple[str, int], ...] = (("head", 2), ("arm", 1), ("leg", 1))
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a photo in pixels of the upright photo; right and bottom are outside."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+
+def person_region(
+    keypoints: NDArray[np.float32], image_size: tuple[int, int], rules: CropRules | None = None
+) -> Region | str:
+    """The region around a person, margin included, within the photo; or the reason why they cannot be classified.
+
+    Args:
+        keypoints: `[135, 3]`, canonical layout.
+        image_size: width and height of the photo, pixels.
+        rules: who can be classified.
+    """
+    rules = rules or CropRules()
+    body = keypoints[BODY_KEYPOINTS]
+    seen = body[:, 2] > rules.min_confidence
+    missing = [part for part, least in rules.min_points if seen[_PART_INDICES[part]].sum() < least]
+    if missing:
+        return f"too occluded: too few keypoints of {' and '.join(missing)}"
+    if body[seen, 2].mean() < rules.min_mean_confidence:
+        return f"too uncertain: mean keypoint confidence {body[seen, 2].mean():.2f}"
+    size = np.array(image_size, np.float64)
+    low = np.clip(body[seen, :2].min(0) - rules.margin * size, 0, size)
+    high = np.clip(body[seen, :2].max(0) + rules.margin * size, 0, size)
+    if (high - low).min() < rules.min_side:
+        return f"too small: {high[0] - low[0]:.0f} x {high[1] - low[1]:.0f} pixels"
+    return Region(*low.tolist(), *high.tolist())
+
+
+def cut(image: NDArray[np.uint8], region: Region, image_size: tuple[int, int], side: int) -> NDArray[np.uint8]:
+    """Cut a region out and fit it into a square, the longer side filling it, centred, black around.
+
+    Args:
+        image: `[H, W, 3]`, the photo; it may have been decoded at a reduced size.
+        region: in pixels of the full photo.
+        image_size: width and height of the full photo.
+        side: of the square, pixels.
+
+    Returns:
+        uint8 `[side, side, 3]`, channels as in ``image``.
+    """
+    height, width = image.shape[:2]
+    factor = np.array([width / image_size[0], height / image_size[1]] * 2)
+    corners = np.array([region.left, region.top, region.right, region.bottom]) * factor
+    left, top = np.floor(corners[:2]).astype(int)
+    right, bottom = np.maximum(np.ceil(corners[2:]).astype(int), (left + 1, top + 1))
+    part = image[top:bottom, left:right]
+    scale = side / max(part.shape[:2])
+    shape = tuple(max(1, round(scale * length)) for length in (part.shape[1], part.shape[0]))
+    # Averaging over areas when shrinking keeps fine patterns from turning into false ones.
+    small = cv2.resize(part, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    square = np.zeros((side, side, 3), np.uint8)
+    y, x = (side - small.shape[0]) // 2, (side - small.shape[1]) // 2
+    square[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return square
