@@ -3,7 +3,8 @@
 Blend shapes are half-precision numbers times one scale a component, skinning weights and the joint regressor are
 sparse. ``SMPLX_<GENDER>.npz`` holds the template, shape components, regressor and what touches at rest;
 ``shared.npz`` beside it the rest (``shared_smpl.npz`` and so on for the other models). A model with one body alone,
-such as a hand, is one file.
+such as a hand, is one file. SMPL and SMPL-H are made from the SMPL-X file beside theirs when they are read, see
+:mod:`.open_family.layouts`; their files say no more than that.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.body.model_data import BodyModelData, FloatArray
+from smplifyx.body.model_data import GENDERS, BodyModelData, FloatArray
 from smplifyx.body.npz_files import NpzReader, save_npz
+from smplifyx.body.open_family.layouts import layout_from_smplx
 from smplifyx.body.skeleton import (
     MODEL_TYPES,
     N_CONTOUR_LANDMARKS,
@@ -29,6 +31,9 @@ from smplifyx.body.skeleton import (
 
 COMPACT_FORMAT = 1
 FORMAT_KEY = "compact_format"
+#: In a file that holds a layout of another body: that body's model.
+_LAYOUT_KEY = "made_from"
+LAYOUTS = ("smplh", "smpl")
 #: Stored for each gender; everything else is in the shared file.
 _OWN_FIELDS = ("v_template", "shapedirs", "joint_regressor", "rest_contact_pairs")
 _BLEND_SHAPES = ("shapedirs", "expression_dirs", "posedirs")
@@ -117,6 +122,16 @@ def write_compact(bodies: Sequence[BodyModelData], directory: str | Path) -> lis
     return written
 
 
+def write_layout(body: BodyModelData, model_type: str, directory: str | Path) -> Path:
+    """Write that one of :data:`LAYOUTS` is made from an SMPL-X body in the same folder; returns the file."""
+    if model_type not in LAYOUTS or body.model_type != "smplx":
+        raise ValueError(f"{model_type} is not made from {body.model_type}")
+    path = Path(directory) / f"{model_type.upper()}_{body.gender.upper()}.npz"
+    texts = {"model_type": model_type, "gender": body.gender, "name": body.name, _LAYOUT_KEY: body.model_type}
+    save_npz(path, {FORMAT_KEY: np.asarray(COMPACT_FORMAT), **{k: np.asarray(text) for k, text in texts.items()}})
+    return path
+
+
 def _pack_shared(bodies: Sequence[BodyModelData], names: Sequence[str]) -> Arrays:
     shared = _pack(bodies[0], names)
     for body in bodies[1:]:
@@ -156,10 +171,24 @@ def read_compact(file: NpzReader, n_betas: int, n_expressions: int) -> BodyModel
     if version != COMPACT_FORMAT:
         raise file.error(FORMAT_KEY, f"found version {version}, this program reads version {COMPACT_FORMAT}")
     skeleton = _skeleton(file)
+    if _LAYOUT_KEY in file:
+        return _read_layout(file, skeleton, n_betas)
     if "faces" in file:
         return _read(file, file, skeleton, n_betas, n_expressions)
     with NpzReader(file.path.parent / _shared_file_name(skeleton.model_type)) as shared:
         return _read(file, shared, skeleton, n_betas, n_expressions)
+
+
+def _read_layout(file: NpzReader, skeleton: Skeleton, n_betas: int) -> BodyModelData:
+    model_type, gender = skeleton.model_type, file.text("gender")
+    if model_type not in LAYOUTS or gender not in GENDERS or file.text(_LAYOUT_KEY) != "smplx":
+        raise file.error(_LAYOUT_KEY, f"found a {gender} {model_type} made from {file.text(_LAYOUT_KEY)!r}")
+    with NpzReader(file.path.parent / f"SMPLX_{gender.upper()}.npz") as body:
+        if FORMAT_KEY not in body:
+            raise body.error(
+                FORMAT_KEY, f"the key is missing; {file.path.name} is made from a compact body beside it"
+            )
+        return layout_from_smplx(read_compact(body, n_betas, 0), model_type)
 
 
 def _skeleton(file: NpzReader) -> Skeleton:

@@ -45,7 +45,7 @@ def _candidates(
     return np.concatenate([nearest, random.permutation(others)[:_N_RANDOM]])
 
 
-def _fit_row(vertices: FloatArray, joint: FloatArray, distances: FloatArray) -> FloatArray:
+def fit_row(vertices: FloatArray, joint: FloatArray, distances: FloatArray) -> FloatArray:
     """Non-negative shares [C] that sum to one, from vertices [N, C, 3] and the joint [N, 3]."""
     system = np.concatenate(
         [
@@ -79,7 +79,7 @@ def fit_joint_regressor(targets: RegressionTargets, skinning_weights: FloatArray
         segment = np.asarray(moving[:, relatives].any(axis=1))
         distances = np.linalg.norm(mean_vertices - mean_joints[joint], axis=1)
         chosen = _candidates(distances, segment, random)
-        regressor[joint, chosen] = _fit_row(
+        regressor[joint, chosen] = fit_row(
             targets.vertices[:, chosen].astype(np.float64), targets.joints[:, joint], distances[chosen]
         )
     return regressor

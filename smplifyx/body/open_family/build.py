@@ -1,0 +1,103 @@
+"""Builds the open body's relatives beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.body.compact_files import LAYOUTS, write_compact, write_layout
+from smplifyx.body.model_data import GENDERS, BodyModelData, IntArray
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.open_body.skinning_weights import mirror_vertices
+from smplifyx.body.open_body.source import (
+    LEFT_EYE_VERTICES,
+    RIGHT_EYE_VERTICES,
+    TONGUE_VERTICES,
+    SourceMesh,
+    load_source_model,
+)
+from smplifyx.body.open_family import part_models
+from smplifyx.body.open_family.cut import MeshCut, edge_loop, faces_inside_loop, quads_of
+from smplifyx.body.open_family.samples import HAND_CHANGES, HEAD_CHANGES, people_with_changes
+from smplifyx.body.open_family.vertex_maps import write_vertex_maps
+
+_N_PEOPLE = 500
+_SEEDS = {"neutral": 11, "male": 12, "female": 13}
+#: MakeHuman's numbers of an edge of the loop to cut along: about the left wrist, and about the base of the neck.
+_WRIST_EDGE = (10205, 10215)
+_NECK_EDGE = (1518, 1519)
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The parts of the open body's mesh, and the mirror image [V] of each of its vertices."""
+
+    left_hand: MeshCut
+    right_hand: MeshCut
+    head: MeshCut
+    partners: IntArray
+
+
+def cuts_of(mesh: SourceMesh, body: BodyModelData) -> Cuts:
+    """Cut the hands off at the wrists, and the head with eyes and tongue at the base of the neck."""
+    partners = mirror_vertices(mesh)
+
+    def inside(edge: tuple[int, int], point: str) -> NDArray[np.bool_]:
+        first, second = mesh.positions_of(np.array(edge)).tolist()
+        vertex = body.extra_point_vertices[body.extra_point_names.index(point)]
+        return faces_inside_loop(mesh.faces, edge_loop(quads_of(mesh.faces), (first, second)), int(vertex))
+
+    left = MeshCut.of_faces(mesh.faces, inside(_WRIST_EDGE, "left_middle"))
+    chosen = inside(_NECK_EDGE, "nose")
+    for part in (TONGUE_VERTICES, LEFT_EYE_VERTICES, RIGHT_EYE_VERTICES):
+        chosen |= mesh.in_part(part)[mesh.faces].any(axis=1)
+    return Cuts(left, left.mirrored(partners, mesh.faces), MeshCut.of_faces(mesh.faces, chosen), partners)
+
+
+def build_hands(body: BodyModelData, cuts: Cuts) -> tuple[BodyModelData, BodyModelData]:
+    """MANO's left and right hand from the neutral body."""
+    people = people_with_changes(load_source_model(), body.gender, _N_PEOPLE, _SEEDS[body.gender], HAND_CHANGES)
+    left = part_models.left_hand(body, cuts.left_hand, people)
+    return left, part_models.right_hand(left, body)
+
+
+def build_head(body: BodyModelData, cuts: Cuts) -> BodyModelData:
+    """FLAME's head from the body of one gender."""
+    people = people_with_changes(load_source_model(), body.gender, _N_PEOPLE, _SEEDS[body.gender], HEAD_CHANGES)
+    return part_models.head(body, cuts.head, people, cuts.partners)
+
+
+def build_family(directory: str | Path, progress: Callable[[str, str], None] | None = None) -> list[Path]:
+    """Build the relatives of the three SMPL-X bodies that lie in a folder, and write them beside these.
+
+    Args:
+        directory: holds ``SMPLX_NEUTRAL.npz`` and so on.
+        progress: called with the gender and a word for what is being done.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a body is missing.
+        UsageError: the package ``anny`` is not installed.
+    """
+    directory = Path(directory)
+    report = progress or (lambda gender, step: None)
+    bodies = {gender: load_body_model_data(directory / f"SMPLX_{gender.upper()}.npz") for gender in GENDERS}
+    cuts = cuts_of(load_source_model().mesh, bodies["neutral"])
+    written = [write_layout(body, layout, directory) for layout in LAYOUTS for body in bodies.values()]
+    report("neutral", "hands")
+    for hand in build_hands(bodies["neutral"], cuts):
+        written += write_compact([hand], directory)
+    heads = []
+    for gender, body in bodies.items():
+        report(gender, "head")
+        heads.append(build_head(body, cuts))
+    written += write_compact(heads, directory)
+    maps = {"mano_left": cuts.left_hand, "mano_right": cuts.right_hand, "flame": cuts.head}
+    written.append(write_vertex_maps({key: cut.vertices for key, cut in maps.items()}, directory))
+    return written
