@@ -16,7 +16,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
 BoolArray = NDArray[np.bool_]
 
-_POINTS_AT_ONCE = 16
+_POINTS_AT_ONCE = 2
+#: A point just below an open piece of surface sees it fill more than half the full solid angle.
+_HALF_AROUND = 0.5
 #: Between the winding numbers of one layer (1) and of two (2).
 _TWO_LAYERS = 1.5
 #: So many triangles around a vertex, nearest by their centres, are measured exactly.
@@ -77,8 +79,14 @@ class PenetrationMeter:
         patches = self._patches(self._inside(vertices, pairs))
         depths = np.zeros(len(vertices))
         for patch in patches:
-            depths[patch] = self._depths(vertices, patch, pairs)
-        return Penetration(len(pairs), float(depths.max()), depths, patches)
+            near = self._related[self._opposite(patch, pairs)].any(0)
+            for part in np.unique(self._vertex_part[patch]):
+                chosen = patch[self._vertex_part[patch] == part]
+                surface = self._faces[(near & ~self._related[part])[self._labels]]
+                depths[chosen] = _depths_below(vertices[chosen], vertices, surface)
+        # The folds of a joint may begin at a pair too, but lie in no other part.
+        deep = [patch for patch in patches if depths[patch].any()]
+        return Penetration(len(pairs), float(depths.max()), depths, deep)
 
     def _inside(self, vertices: FloatArray, pairs: IntArray) -> BoolArray:
         """[V] vertices inside another part, found by walking inwards from the colliding pairs."""
@@ -100,21 +108,23 @@ class PenetrationMeter:
         count, label = connected_components(self._edges[vertices][:, vertices], directed=False)
         return [vertices[label == k] for k in range(count)]
 
-    def _depths(self, vertices: FloatArray, patch: IntArray, pairs: IntArray) -> FloatArray:
-        """Distance [N] of a patch's vertices to the surface of the parts that the patch collides with."""
+    def _opposite(self, patch: IntArray, pairs: IntArray) -> IntArray:
+        """The parts that a patch collides with."""
         touches = np.asarray(np.isin(self._faces, patch).any(1))[pairs]
         others = np.concatenate([pairs[touches[:, 0], 1], pairs[touches[:, 1], 0]])
-        own = np.unique(self._vertex_part[patch])
-        opposite = self._related[np.unique(self._labels[others])].any(0) & ~self._related[own].any(0)
-        triangles = vertices[self._faces[opposite[self._labels]]]
-        if not len(triangles):
-            return np.zeros(len(patch))
-        count = min(_NEAREST_TRIANGLES, len(triangles))
-        _, nearest = cKDTree(triangles.mean(1)).query(vertices[patch], k=count)
-        nearest = nearest.reshape(len(patch), count)
-        points = np.repeat(vertices[patch], count, axis=0)
-        distances = point_triangle_distances(points, triangles[nearest.reshape(-1)])
-        return np.asarray(distances.reshape(len(patch), count).min(1))
+        return np.unique(self._labels[others])
+
+
+def _depths_below(points: FloatArray, vertices: FloatArray, faces: IntArray) -> FloatArray:
+    """Distance [N] of points [N, 3] to a piece of surface; 0 for points that it does not go around."""
+    if not len(faces):
+        return np.zeros(len(points))
+    triangles = vertices[faces]
+    count = min(_NEAREST_TRIANGLES, len(triangles))
+    _, nearest = cKDTree(triangles.mean(1)).query(points, k=count)
+    distances = point_triangle_distances(np.repeat(points, count, axis=0), triangles[nearest.reshape(-1)])
+    below = winding_numbers(points, vertices, faces) > _HALF_AROUND
+    return np.where(below, distances.reshape(-1, count).min(1), 0.0)
 
 
 def overlap_volume(vertices: FloatArray, faces: IntArray, patches: list[IntArray], n_points: int = 2000) -> float:
