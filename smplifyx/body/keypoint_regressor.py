@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel, BodyOutput
 from smplifyx.body.canonical_keypoints import (
-    BODY_KEYPOINT_NAMES,
+    BODY_KEYPOINTS,
+    CANONICAL_KEYPOINT_NAMES,
     CONTOUR_KEYPOINTS,
     FACE_KEYPOINTS,
-    HAND_KEYPOINT_NAMES,
     LEFT_HAND_KEYPOINTS,
-    N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
 from smplifyx.body.model_data import BodyModelData
@@ -62,8 +60,11 @@ class KeypointRegressor(nn.Module):
 
     Args:
         data: the body model's arrays.
-        keypoints: canonical indices to return, ascending; all 135 by default.
-        definitions: joint combinations for the keypoints that are not SMPL-X joints.
+        keypoints: canonical indices to return, ascending; by default all that the model has.
+        definitions: joint combinations for the keypoints that are not joints of the model.
+
+    Raises:
+        ValueError: keypoints out of order, or that the model does not have.
     """
 
     vertices: Tensor
@@ -80,16 +81,21 @@ class KeypointRegressor(nn.Module):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__()
-        self.keypoints = tuple(range(N_KEYPOINTS) if keypoints is None else keypoints)
+        available = available_keypoints(data)
+        self.keypoints = available if keypoints is None else tuple(keypoints)
         if list(self.keypoints) != sorted(set(self.keypoints)):
             raise ValueError("keypoints must be ascending and unique")
+        if not set(self.keypoints) <= set(available):
+            lacking = [CANONICAL_KEYPOINT_NAMES[k] for k in self.keypoints if k not in available]
+            raise ValueError(f"{data.name} ({data.model_type}) does not have the keypoints {', '.join(lacking)}")
         static = [k for k in self.keypoints if k < CONTOUR_KEYPOINTS.start]
         contour = [k - CONTOUR_KEYPOINTS.start for k in self.keypoints if k >= CONTOUR_KEYPOINTS.start]
 
-        full = _static_matrix(data, definitions)[static]
+        full = _static_matrix(data, definitions, static)
         used = np.unique(np.nonzero(full)[1])
         static_vertices = used[used >= data.n_joints] - data.n_joints
-        contour_corners = np.asarray(data.faces)[data.contour_faces[:, contour]]  # [79, n, 3]
+        contour_faces, contour_weights = _contour(data, contour)
+        contour_corners = np.asarray(data.faces)[contour_faces]  # [79, n, 3]
         vertices = np.concatenate([static_vertices, np.setdiff1d(contour_corners, static_vertices)]).astype(np.int64)
         place = np.zeros(data.n_vertices, dtype=np.int64)
         place[vertices] = np.arange(len(vertices))
@@ -99,7 +105,9 @@ class KeypointRegressor(nn.Module):
         self._register("vertices", vertices, torch.int64, device)
         self._register("_static", full[:, columns], dtype, device)
         self._register("_contour_vertices", place[contour_corners], torch.int64, device)
-        self._register("_contour_weights", np.asarray(data.contour_barycentric)[:, contour], dtype, device)
+        self._register("_contour_weights", contour_weights, dtype, device)
+        face_joint = data.skeleton.face_joint
+        self._face_joint = 0 if face_joint is None else data.skeleton.joint_index(face_joint)
 
     def _register(self, name: str, array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> None:
         self.register_buffer(name, torch.as_tensor(array).to(device=device, dtype=dtype), persistent=False)
@@ -129,15 +137,14 @@ class KeypointRegressor(nn.Module):
             keypoints = torch.cat([keypoints, contour])
         return keypoints.permute(2, 0, 1)
 
-    @staticmethod
     @torch.no_grad()
-    def contour_rows(output: BodyOutput) -> Tensor:
+    def contour_rows(self, output: BodyOutput) -> Tensor:
         """Rows [B] of the contour table for heads seen by the camera at the origin.
 
         The yaw is that of the line from head to camera in the head's own frame, so it does not depend on the body's
         heading, on the neck chain's convention, or on which way the frame's y axis points.
         """
-        head = skeleton.joint_index("head")
+        head = self._face_joint
         to_camera = -output.joints[:, head]
         direction = (output.joint_rotations[:, head].transpose(1, 2) @ to_camera[..., None])[..., 0]
         right_turn = torch.atan2(direction[:, 0], direction[:, 2]) * (180.0 / math.pi)
@@ -146,20 +153,46 @@ class KeypointRegressor(nn.Module):
         return torch.where(degrees >= 0, degrees, _MAX_YAW_DEGREES - degrees)
 
 
-def _static_matrix(data: BodyModelData, definitions: Mapping[str, PointCombination]) -> np.ndarray:
-    """[118, J + V] weights of joints and vertices for all keypoints but the contour."""
-    matrix = np.zeros((CONTOUR_KEYPOINTS.start, data.n_joints + data.n_vertices), dtype=np.float64)
-    for row, name in enumerate(BODY_KEYPOINT_NAMES):
-        _set_point(matrix[row], data, name, definitions)
-    for hand, side in ((LEFT_HAND_KEYPOINTS, "left"), (RIGHT_HAND_KEYPOINTS, "right")):
-        for row, name in enumerate(HAND_KEYPOINT_NAMES, hand.start):
-            # OpenPose's fourth point of a finger is its tip, a surface point.
-            point = name.removesuffix("4") if name.endswith("4") else name
-            _set_point(matrix[row], data, f"{side}_{point}", definitions)
-    corners = np.asarray(data.faces)[data.landmark_faces]
-    for k, row in enumerate(range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop)):
-        np.add.at(matrix[row], data.n_joints + corners[k], data.landmark_barycentric[k])
+def available_keypoints(data: BodyModelData) -> tuple[int, ...]:
+    """Canonical indices, ascending, of the keypoints that a model has.
+
+    Body keypoints go with a body, the 21 of a hand with a hand whose fingers can be posed, those of the face with
+    landmarks on the mesh.
+    """
+    skeleton = data.skeleton
+    parts = (
+        (BODY_KEYPOINTS, "body_pose" in skeleton.pose_groups),
+        (LEFT_HAND_KEYPOINTS, "left" in skeleton.hand_sides),
+        (RIGHT_HAND_KEYPOINTS, "right" in skeleton.hand_sides),
+        (FACE_KEYPOINTS, data.landmark_faces is not None),
+        (CONTOUR_KEYPOINTS, data.contour_faces is not None),
+    )
+    return tuple(k for part, has in parts if has for k in range(part.start, part.stop))
+
+
+def _static_matrix(
+    data: BodyModelData, definitions: Mapping[str, PointCombination], keypoints: Sequence[int]
+) -> np.ndarray:
+    """[N, J + V] weights of joints and vertices for keypoints that are not of the contour."""
+    matrix = np.zeros((len(keypoints), data.n_joints + data.n_vertices), dtype=np.float64)
+    for row, keypoint in zip(matrix, keypoints, strict=True):
+        if keypoint in range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop):
+            _set_landmark(row, data, keypoint - FACE_KEYPOINTS.start)
+        else:
+            _set_point(row, data, _point_name(CANONICAL_KEYPOINT_NAMES[keypoint]), definitions)
     return matrix
+
+
+def _point_name(keypoint: str) -> str:
+    """The joint or surface point of a keypoint; OpenPose's fourth point of a finger is its tip, a surface point."""
+    return keypoint.replace("_hand_", "_").removesuffix("4")
+
+
+def _set_landmark(row: np.ndarray, data: BodyModelData, landmark: int) -> None:
+    assert data.landmark_faces is not None
+    assert data.landmark_barycentric is not None
+    corners = np.asarray(data.faces)[data.landmark_faces[landmark]]
+    np.add.at(row, data.n_joints + corners, data.landmark_barycentric[landmark])
 
 
 def _set_point(row: np.ndarray, data: BodyModelData, name: str, definitions: Mapping[str, PointCombination]) -> None:
@@ -168,6 +201,13 @@ def _set_point(row: np.ndarray, data: BodyModelData, name: str, definitions: Map
 
 
 def _column(data: BodyModelData, point: str) -> int:
-    if point in skeleton.EXTRA_POINT_NAMES:
-        return data.n_joints + int(data.extra_point_vertices[skeleton.EXTRA_POINT_NAMES.index(point)])
-    return skeleton.joint_index(point)
+    if point in data.extra_point_names:
+        return data.n_joints + int(data.extra_point_vertices[data.extra_point_names.index(point)])
+    return data.skeleton.joint_index(point)
+
+
+def _contour(data: BodyModelData, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles [79, n] and weights [79, n, 3] of some points of the contour."""
+    if data.contour_faces is None or data.contour_barycentric is None:
+        return np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0, 3))
+    return np.asarray(data.contour_faces)[:, columns], np.asarray(data.contour_barycentric)[:, columns]
