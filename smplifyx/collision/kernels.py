@@ -1,0 +1,230 @@
+"""Warp kernels of the search for colliding triangles. Importing this module imports Warp: do so late."""
+
+# Kernels are written in Warp's dialect, which only looks like typed Python: int(0) is a variable, 0 a constant.
+# mypy: ignore-errors
+# ruff: noqa: RUF046, SIM110, UP018
+
+import warp as wp
+
+#: Two closed triangles collide unless an axis keeps them apart by more than this, relative to the axis' length.
+_TOUCH = wp.constant(wp.float64(1e-12))
+
+
+@wp.func
+def _interval(axis: wp.vec3d, a: wp.vec3d, b: wp.vec3d, c: wp.vec3d) -> wp.vec2d:
+    """Least and greatest coordinate of a triangle along an axis."""
+    x, y, z = wp.dot(axis, a), wp.dot(axis, b), wp.dot(axis, c)
+    return wp.vec2d(wp.min(x, wp.min(y, z)), wp.max(x, wp.max(y, z)))
+
+
+@wp.func
+def _apart(axis: wp.vec3d, first: wp.mat33d, second: wp.mat33d) -> wp.bool:
+    """Whether the axis separates two triangles (rows are corners); an axis of no length separates nothing."""
+    one = _interval(axis, first[0], first[1], first[2])
+    other = _interval(axis, second[0], second[1], second[2])
+    return wp.max(one[0] - other[1], other[0] - one[1]) > _TOUCH * wp.length(axis)
+
+
+@wp.func
+def _apart_in_plane(normal: wp.vec3d, first: wp.mat33d, second: wp.mat33d) -> wp.bool:
+    """Separating axes within the plane of ``normal``, across each edge: they decide between coplanar triangles."""
+    for i in range(3):
+        if _apart(wp.cross(normal, first[(i + 1) % 3] - first[i]), first, second):
+            return True
+        if _apart(wp.cross(normal, second[(i + 1) % 3] - second[i]), first, second):
+            return True
+    return False
+
+
+@wp.func
+def _apart_as_lines(first: wp.mat33d, second: wp.mat33d) -> wp.bool:
+    """Axes that matter when both triangles are degenerate: along and across segments, and between points."""
+    between = (second[0] + second[1] + second[2] - first[0] - first[1] - first[2]) / wp.float64(3.0)
+    if _apart(between, first, second):
+        return True
+    for i in range(3):
+        for k in range(2):
+            edge = first[(i + 1) % 3] - first[i]
+            if k == 1:
+                edge = second[(i + 1) % 3] - second[i]
+            if _apart(edge, first, second):
+                return True
+            if _apart(between * wp.dot(edge, edge) - edge * wp.dot(edge, between), first, second):
+                return True
+            for j in range(3):
+                other = second[(j + 1) % 3] - second[j]
+                if k == 1:
+                    other = first[(j + 1) % 3] - first[j]
+                if _apart(wp.cross(edge, wp.cross(edge, other)), first, second):
+                    return True
+    return False
+
+
+@wp.func
+def triangles_intersect(first: wp.mat33d, second: wp.mat33d) -> wp.bool:
+    """Separating-axis test of two closed triangles, degenerate ones included: touching counts as intersecting."""
+    # Differences of the corners are all that matters; small numbers keep the products exact.
+    origin = first[0]
+    zero = wp.vec3d()
+    a = wp.matrix_from_rows(zero, first[1] - origin, first[2] - origin)
+    b = wp.matrix_from_rows(second[0] - origin, second[1] - origin, second[2] - origin)
+    normal_a = wp.cross(a[1] - a[0], a[2] - a[0])
+    normal_b = wp.cross(b[1] - b[0], b[2] - b[0])
+    if _apart(normal_a, a, b) or _apart(normal_b, a, b):
+        return False
+    for i in range(3):
+        edge = a[(i + 1) % 3] - a[i]
+        for j in range(3):
+            if _apart(wp.cross(edge, b[(j + 1) % 3] - b[j]), a, b):
+                return False
+    if _apart_in_plane(normal_a, a, b) or _apart_in_plane(normal_b, a, b):
+        return False
+    tiny = wp.float64(1e-24)
+    size_a = wp.length_sq(a[1] - a[0]) + wp.length_sq(a[2] - a[0])
+    size_b = wp.length_sq(b[1] - b[0]) + wp.length_sq(b[2] - b[0])
+    flat_a = wp.length_sq(normal_a) <= tiny * size_a * size_a
+    flat_b = wp.length_sq(normal_b) <= tiny * size_b * size_b
+    if flat_a and flat_b:
+        return not _apart_as_lines(a, b)
+    return True
+
+
+@wp.func
+def _corners(positions: wp.array[wp.vec3], offset: int, face: wp.vec3i) -> wp.mat33d:
+    return wp.matrix_from_rows(
+        wp.vec3d(positions[offset + face[0]]),
+        wp.vec3d(positions[offset + face[1]]),
+        wp.vec3d(positions[offset + face[2]]),
+    )
+
+
+@wp.func
+def _overlap(lower_a: wp.vec3, upper_a: wp.vec3, lower_b: wp.vec3, upper_b: wp.vec3) -> wp.bool:
+    return (
+        lower_a[0] <= upper_b[0]
+        and lower_b[0] <= upper_a[0]
+        and lower_a[1] <= upper_b[1]
+        and lower_b[1] <= upper_a[1]
+        and lower_a[2] <= upper_b[2]
+        and lower_b[2] <= upper_a[2]
+    )
+
+
+@wp.func
+def _share_vertex(a: wp.vec3i, b: wp.vec3i) -> wp.bool:
+    for i in range(3):
+        if a[i] == b[0] or a[i] == b[1] or a[i] == b[2]:
+            return True
+    return False
+
+
+@wp.func
+def _contains(keys: wp.array[wp.int64], key: wp.int64) -> wp.bool:
+    """Whether ascending ``keys`` hold ``key``."""
+    place = wp.lower_bound(keys, key)
+    if place >= keys.shape[0]:
+        return False
+    return keys[place] == key
+
+
+@wp.kernel(enable_backward=False)
+def bound_triangles(
+    positions: wp.array[wp.vec3],
+    faces: wp.array[wp.vec3i],
+    parts: wp.array[int],
+    n_vertices: int,
+    n_parts: int,
+    margin: float,
+    lowers: wp.array[wp.vec3],
+    uppers: wp.array[wp.vec3],
+    part_lowers: wp.array[wp.vec3],
+    part_uppers: wp.array[wp.vec3],
+) -> None:
+    """Boxes of the triangles and of the parts of each row, inflated by the margin; thread (row, triangle)."""
+    row, triangle = wp.tid()
+    face = faces[triangle]
+    a = positions[row * n_vertices + face[0]]
+    b = positions[row * n_vertices + face[1]]
+    c = positions[row * n_vertices + face[2]]
+    reach = wp.vec3(margin, margin, margin)
+    lower = wp.min(a, wp.min(b, c)) - reach
+    upper = wp.max(a, wp.max(b, c)) + reach
+    leaf = row * faces.shape[0] + triangle
+    lowers[leaf] = lower
+    uppers[leaf] = upper
+    part = row * n_parts + parts[triangle]
+    wp.atomic_min(part_lowers, part, lower)
+    wp.atomic_max(part_uppers, part, upper)
+
+
+@wp.kernel(enable_backward=False)
+def list_near_parts(
+    part_lowers: wp.array[wp.vec3],
+    part_uppers: wp.array[wp.vec3],
+    colliding_parts: wp.array2d[wp.uint8],
+    n_parts: int,
+    near: wp.array2d[int],
+    n_near: wp.array[int],
+) -> None:
+    """For each part the later ones that it may collide with and whose box meets its own; thread (row, part)."""
+    row, part = wp.tid()
+    place = row * n_parts + part
+    count = int(0)
+    for other in range(part + 1, n_parts):
+        if colliding_parts[part, other] != wp.uint8(0):
+            there = row * n_parts + other
+            if _overlap(part_lowers[place], part_uppers[place], part_lowers[there], part_uppers[there]):
+                near[place, count] = other
+                count += 1
+    n_near[place] = count
+
+
+@wp.kernel(enable_backward=False)
+def find_pairs(
+    tree: wp.uint64,
+    positions: wp.array[wp.vec3],
+    faces: wp.array[wp.vec3i],
+    parts: wp.array[int],
+    ignored: wp.array[wp.int64],
+    n_vertices: int,
+    n_parts: int,
+    exact: int,
+    lowers: wp.array[wp.vec3],
+    uppers: wp.array[wp.vec3],
+    part_lowers: wp.array[wp.vec3],
+    part_uppers: wp.array[wp.vec3],
+    near: wp.array2d[int],
+    n_near: wp.array[int],
+    pairs: wp.array2d[wp.vec2i],
+    counts: wp.array[int],
+) -> None:
+    """Triangles whose boxes overlap (``exact``: that intersect) after the filter; thread (row, triangle).
+
+    ``counts`` goes on beyond the room in ``pairs``, so that the caller sees what is missing.
+    """
+    row, triangle = wp.tid()
+    part = row * n_parts + parts[triangle]
+    n_triangles = faces.shape[0]
+    leaf = row * n_triangles + triangle
+    lower = lowers[leaf]
+    upper = uppers[leaf]
+    face = faces[triangle]
+    for k in range(n_near[part]):
+        group = row * n_parts + near[part, k]
+        if _overlap(lower, upper, part_lowers[group], part_uppers[group]):
+            query = wp.bvh_query_aabb(tree, lower, upper, wp.bvh_get_group_root(tree, group))
+            found = int(0)
+            while wp.bvh_query_next(query, found):
+                other = found - row * n_triangles
+                key = wp.int64(wp.min(triangle, other)) * wp.int64(n_triangles) + wp.int64(wp.max(triangle, other))
+                if not _share_vertex(face, faces[other]) and not _contains(ignored, key):
+                    hit = wp.bool(True)
+                    if exact != 0:
+                        hit = triangles_intersect(
+                            _corners(positions, row * n_vertices, face),
+                            _corners(positions, row * n_vertices, faces[other]),
+                        )
+                    if hit:
+                        place = wp.atomic_add(counts, row, 1)
+                        if place < pairs.shape[1]:
+                            pairs[row, place] = wp.vec2i(wp.min(triangle, other), wp.max(triangle, other))

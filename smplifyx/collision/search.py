@@ -1,0 +1,236 @@
+"""Finds the pairs of triangles of posed meshes that collide, through bounding-volume trees of NVIDIA Warp.
+
+Warp runs the same source on the CPU and on CUDA, brings its own compiler and keeps what it compiled in the user's
+cache folder. Its import and first compilation are put off until a search is made.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.collision.parts import PairFilter, pair_keys
+from smplifyx.errors import UsageError
+
+#: Bodies in one tree. A GPU wants many threads at once; on a CPU one small tree stays in the cache.
+_CUDA_ROWS = 32
+_FAR = 1e30
+
+
+@dataclass(frozen=True)
+class TrianglePairs:
+    """Pairs of triangles of several bodies, ordered by body, then by triangles.
+
+    Attributes:
+        rows: [N] which body.
+        triangles: [N, 2] the smaller number first.
+        truncated: [B] bodies with more pairs than were allowed; the rest of their pairs is missing.
+    """
+
+    rows: Tensor
+    triangles: Tensor
+    truncated: Tensor
+
+
+def load_warp() -> ModuleType:
+    """Warp, without its banner.
+
+    Raises:
+        UsageError: it cannot be imported; the message says what to do.
+    """
+    try:
+        warp = importlib.import_module("warp")
+    except ImportError as error:
+        raise UsageError(
+            f"the self-collision term needs the package warp-lang, which cannot be imported ({error}); "
+            "install it with 'pip install warp-lang' or go without the term: --collision.enabled false"
+        ) from error
+    warp.config.log_level = warp.LOG_ERROR
+    with nullcontext() if torch.cuda.is_available() else _silent_stderr():
+        warp.init()
+    return warp
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Hides what native code writes: Warp complains of a missing GPU driver past Python and its own log level."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no such stream, so nothing to hide
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+
+
+class TriangleSearch:
+    """Searches meshes that share their triangles.
+
+    Args:
+        rest_vertices: [V, 3] any pose of the mesh; the trees are built from it once and then only refitted.
+        faces: [F, 3] vertex numbers.
+        pairs: what is left out.
+        max_pairs: at most so many pairs a body are returned; bounds the memory.
+        device: where the meshes are.
+
+    Raises:
+        UsageError: Warp cannot be imported.
+    """
+
+    def __init__(
+        self,
+        rest_vertices: FloatArray,
+        faces: IntArray,
+        pairs: PairFilter,
+        max_pairs: int = 65536,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._warp = load_warp()
+        self._kernels = importlib.import_module("smplifyx.collision.kernels")
+        self.device = torch.device(device)
+        self._max_pairs = max_pairs
+        self._rest = torch.as_tensor(np.asarray(rest_vertices, np.float32), device=device)
+        self._n_parts = len(pairs.colliding_parts)
+        self._n_rows = _CUDA_ROWS if self.device.type == "cuda" else 1
+        self._n_triangles = len(faces)
+        keys = np.unique(pair_keys(pairs.ignored_pairs, len(faces)))
+        self._faces = self._array(np.asarray(faces, np.int32), self._warp.vec3i)
+        self._labels = self._array(np.asarray(pairs.labels, np.int32), int)
+        self._ignored = self._array(keys, self._warp.int64)
+        self._colliding = self._array(pairs.colliding_parts.astype(np.uint8), self._warp.uint8)
+        self._boxes, self._part_boxes = self._empty_boxes(self._n_triangles), self._empty_boxes(self._n_parts)
+        self._near = self._zeros((self._n_rows * self._n_parts, self._n_parts))
+        self._n_near = self._zeros(self._n_rows * self._n_parts)
+        self._pairs = self._zeros((self._n_rows, max_pairs), self._warp.vec2i)
+        self._counts = self._zeros(self._n_rows)
+        with self._stream():
+            self._bound(self._points(self._rest.expand(self._n_rows, -1, -1)), 0.0)
+            self._tree = self._warp.Bvh(*self._boxes, groups=self._groups())
+
+    def __call__(self, vertices: Tensor, margin: float | None = None) -> TrianglePairs:
+        """Pairs of the meshes [B, V, 3], metres.
+
+        Args:
+            vertices: posed vertices; gradients are not followed.
+            margin: None for the triangles that intersect; touching counts. Otherwise the pairs whose boxes, each
+                inflated by so many metres, overlap.
+        """
+        vertices = vertices.detach().to(torch.float32)
+        if not len(vertices):
+            empty = torch.zeros(0, dtype=torch.int64, device=self.device)
+            return TrianglePairs(empty, empty.reshape(0, 2), empty.bool())
+        found = [self._search(chunk, margin) for chunk in vertices.split(self._n_rows)]
+        starts = range(0, len(vertices), self._n_rows)
+        return TrianglePairs(
+            torch.cat([pairs.rows + start for pairs, start in zip(found, starts, strict=True)]),
+            torch.cat([pairs.triangles for pairs in found]),
+            torch.cat([pairs.truncated for pairs in found]),
+        )
+
+    def _search(self, vertices: Tensor, margin: float | None) -> TrianglePairs:
+        """Pairs of as many meshes as one tree holds, or fewer."""
+        with self._stream():
+            points = self._points(vertices)
+            self._counts.zero_()
+            self._bound(points, margin or 0.0)
+            self._tree.refit()
+            self._launch(
+                self._kernels.list_near_parts,
+                (len(vertices), self._n_parts),
+                [*self._part_boxes, self._colliding, self._n_parts, self._near, self._n_near],
+            )
+            self._launch(
+                self._kernels.find_pairs,
+                (len(vertices), self._n_triangles),
+                [
+                    self._tree.id, points, self._faces, self._labels, self._ignored, len(self._rest), self._n_parts,
+                    int(margin is None), *self._boxes, *self._part_boxes, self._near, self._n_near,
+                    self._pairs, self._counts,
+                ],
+            )  # fmt: skip
+        return self._collect(len(vertices))
+
+    def _points(self, vertices: Tensor) -> Any:
+        """The meshes as Warp's array. The rest pose, without collisions, stands in for one that is not finite."""
+        finite = vertices.isfinite().flatten(1).all(1)
+        points = torch.where(finite[:, None, None], vertices, self._rest).reshape(-1, 3).contiguous()
+        return self._warp.from_torch(points, dtype=self._warp.vec3)
+
+    def _bound(self, points: Any, margin: float) -> None:
+        """Boxes of triangles and parts."""
+        part_lowers, part_uppers = self._part_boxes
+        part_lowers.fill_(_FAR)
+        part_uppers.fill_(-_FAR)
+        self._launch(
+            self._kernels.bound_triangles,
+            (points.shape[0] // len(self._rest), self._n_triangles),
+            [
+                points,
+                self._faces,
+                self._labels,
+                len(self._rest),
+                self._n_parts,
+                margin,
+                *self._boxes,
+                *self._part_boxes,
+            ],
+        )
+
+    def _collect(self, n_rows: int) -> TrianglePairs:
+        counts = self._warp.to_torch(self._counts)[:n_rows].to(torch.int64)
+        kept = counts.clamp(max=self._max_pairs)
+        rows = torch.repeat_interleave(torch.arange(n_rows, device=self.device), kept)
+        place = torch.arange(len(rows), device=self.device) - (kept.cumsum(0) - kept)[rows]
+        triangles = self._warp.to_torch(self._pairs)[rows, place].to(torch.int64)
+        # Threads of a GPU finish in any order; the same input shall give the same sums.
+        order = ((rows * self._n_triangles + triangles[:, 0]) * self._n_triangles + triangles[:, 1]).argsort()
+        return TrianglePairs(rows[order], triangles[order], counts > self._max_pairs)
+
+    def _groups(self) -> Any:
+        """Each part of each body has a subtree of its own, so that a query never meets its own part."""
+        labels = self._warp.to_torch(self._labels)
+        rows = torch.arange(self._n_rows, dtype=torch.int32, device=self.device)
+        groups = (rows[:, None] * self._n_parts + labels).reshape(-1).contiguous()
+        return self._warp.from_torch(groups, dtype=self._warp.int32)
+
+    def _array(self, values: np.ndarray, dtype: Any) -> Any:
+        return self._warp.array(values, dtype=dtype, device=str(self.device))
+
+    def _zeros(self, shape: int | tuple[int, int], dtype: Any = int) -> Any:
+        return self._warp.zeros(shape, dtype=dtype, device=str(self.device))
+
+    def _empty_boxes(self, n_boxes: int) -> tuple[Any, Any]:
+        """Lower and upper corners for each row."""
+        return tuple(self._zeros(self._n_rows * n_boxes, self._warp.vec3) for _ in range(2))
+
+    def _stream(self) -> Any:
+        """Makes Warp work in torch's stream, so that neither reads what the other has not written yet."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        return self._warp.ScopedStream(self._warp.stream_from_torch(torch.cuda.current_stream(self.device)))
+
+    def _launch(self, kernel: Any, threads: tuple[int, int], inputs: list[Any]) -> None:
+        self._warp.launch(kernel, threads, inputs, device=str(self.device))
+
+
+def rest_pairs(search: TriangleSearch, rest_vertices: FloatArray) -> IntArray:
+    """[N, 2] pairs that intersect in the rest pose already: mouth, eyes, armpits."""
+    vertices = torch.as_tensor(np.asarray(rest_vertices, np.float32), device=search.device)
+    found: IntArray = search(vertices[None]).triangles.cpu().numpy()
+    return found
