@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from smplifyx.body import skeleton
 from smplifyx.evaluation.metrics import pa_mpjpe, pa_v2v, root_aligned_mpjpe, root_aligned_v2v
 from smplifyx.evaluation.posture import posture_errors, posture_of_joints
-from smplifyx.evaluation.synthetic import SyntheticPerson
 
 FloatArray = NDArray[np.float64]
 
@@ -21,7 +21,21 @@ _HANDS = (
 )
 
 
-def score(person: SyntheticPerson, fitted_vertices: FloatArray, fitted_joints: FloatArray) -> dict[str, float]:
+class Truth(Protocol):
+    """A person whose vertices [V, 3] and joints [55, 3] in the camera frame are known, metres."""
+
+    @property
+    def vertices(self) -> FloatArray:
+        """[V, 3]."""
+        ...
+
+    @property
+    def joints(self) -> FloatArray:
+        """[55, 3]."""
+        ...
+
+
+def score(person: Truth, fitted_vertices: FloatArray, fitted_joints: FloatArray) -> dict[str, float]:
     """Errors in millimetres, degrees and percent.
 
     ``pa_`` is after similarity alignment, ``v2v_pelvis_mm`` and ``mpjpe_pelvis_mm`` after moving the pelvis; the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ _ARM_PARTS = ("shoulder", "elbow", "wrist")
 #: Whole faces of which more than this share is hidden are not detected.
 _HIDDEN_FACE = 0.6
 _HIDDEN_HAND = 0.7
+#: What is left of the confidence of a good point that the detector doubts.
+_DOUBT = (0.15, 0.5)
 #: Edge of a cell of the visibility grid (metres at the body's depth): a little over the mesh's vertex spacing.
 _CELL_SIZE = 0.025
 
@@ -43,6 +45,8 @@ class DetectorNoise:
         hand_miss_rate: share of hands that are missed although they can be seen.
         swap_rate: share of people whose legs or arms come with left and right exchanged.
         min_part_px: hands and faces with a smaller box are not detected.
+        hand_flip_rate: share of people whose hands are taken for each other, or one of them for both.
+        doubt_rate: share of good body points whose confidence is low all the same.
     """
 
     body_jitter: float = 0.007
@@ -53,6 +57,16 @@ class DetectorNoise:
     hand_miss_rate: float = 0.15
     swap_rate: float = 0.02
     min_part_px: float = 12.0
+    hand_flip_rate: float = 0.0
+    doubt_rate: float = 0.0
+
+    def scaled(self, factor: float) -> DetectorNoise:
+        """The same detector with errors so many times as large and frequent; 0 gives exact keypoints."""
+        rates = ("body_miss_rate", "hand_miss_rate", "swap_rate", "hand_flip_rate", "doubt_rate")
+        sizes = ("body_jitter", "hand_jitter", "face_jitter")
+        changes = {name: min(factor * getattr(self, name), 1.0) for name in rates}
+        changes |= {name: factor * getattr(self, name) for name in sizes}
+        return replace(self, occlusion=self.occlusion and factor > 0, **changes)
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,11 @@ def detect(sight: Sight, noise: DetectorNoise, rng: np.random.Generator) -> Floa
     keypoints = _swap_sides(keypoints, noise, rng)
     missed = _missed(sight, hidden, noise, rng) | _outside(keypoints, sight.image_size)
     keypoints[missed] = 0.0
+    if noise.hand_flip_rate > 0:
+        _mix_up_hands(keypoints, noise, rng)
+    if noise.doubt_rate > 0:
+        doubted = rng.random(len(BODY_KEYPOINT_NAMES)) < noise.doubt_rate
+        keypoints[BODY_KEYPOINTS, 2] *= np.where(doubted, rng.uniform(*_DOUBT, len(doubted)), 1.0)
     return keypoints
 
 
@@ -153,6 +172,16 @@ def _swap_sides(keypoints: FloatArray, noise: DetectorNoise, rng: np.random.Gene
             np.r_[LEFT_HAND_KEYPOINTS],
         )
     return keypoints[order]
+
+
+def _mix_up_hands(keypoints: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> None:
+    """Exchanges the hands, or reports one of them as both, in place."""
+    happens, kind = rng.random() < noise.hand_flip_rate, rng.integers(3)
+    if not happens:
+        return
+    left, right = (keypoints[hand].copy() for hand in _HANDS)
+    keypoints[LEFT_HAND_KEYPOINTS] = left if kind == 1 else right
+    keypoints[RIGHT_HAND_KEYPOINTS] = right if kind == 2 else left
 
 
 def _missed(sight: Sight, hidden: BoolArray, noise: DetectorNoise, rng: np.random.Generator) -> BoolArray:

@@ -23,13 +23,20 @@ _N_PUPILS = 2
 
 
 def openpose_document(people: Sequence[SyntheticPerson]) -> dict[str, Any]:
-    """The people of one image as OpenPose 1.3 writes them: BODY_25, both hands, a 70-point face without pupils."""
-    return {"version": 1.3, "people": [_entry(person.keypoints_2d) for person in people]}
+    """The people of one image as OpenPose 1.3 writes them: BODY_25, both hands, a 70-point face without pupils.
+
+    A gender that is known stands in ``gender_gt``, as SMPLify-X reads it.
+    """
+    return {"version": 1.3, "people": [_entry(person.keypoints_2d) | _gender(person) for person in people]}
 
 
 def write_openpose_json(people: Sequence[SyntheticPerson], path: str | Path) -> None:
     """Writes the people of one image to ``path``, by custom ``<image stem>_keypoints.json``."""
     write_text(path, json.dumps(openpose_document(people)))
+
+
+def _gender(person: SyntheticPerson) -> dict[str, str]:
+    return {} if person.gender == "neutral" else {"gender_gt": person.gender}
 
 
 def _entry(keypoints: np.ndarray) -> dict[str, Any]:

@@ -1,0 +1,231 @@
+"""Runs evaluations: fits with progress bars, writes tables, prints them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from smplifyx.body.search import find_body_model
+from smplifyx.cli import console
+from smplifyx.config import Config, load_config
+from smplifyx.config.loading import find_config
+from smplifyx.errors import UsageError
+from smplifyx.evaluation.ablations import FULL, Unavailable, Variant, all_variants, configuration
+from smplifyx.evaluation.benchmark_fits import (
+    BenchmarkFit,
+    BenchmarkFitter,
+    FitStore,
+    Trial,
+    load_model,
+    load_true_joints,
+)
+from smplifyx.evaluation.benchmark_report import write_report
+from smplifyx.evaluation.benchmark_rows import Row, Truths, rows_of
+from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
+from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
+from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
+from smplifyx.evaluation.report_tables import Evaluation
+from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
+from smplifyx.output import open_renderer
+
+FloatArray = NDArray[np.float64]
+
+_DEFAULT_CONFIG = "fit_smplx"
+
+
+def evaluate_ehf(arguments: argparse.Namespace) -> int:
+    """``evaluate ehf``."""
+    configs = _configs(arguments)
+    frames = read_benchmark(arguments.data, arguments.gender)
+    return _evaluate(arguments, configs, frames, arguments.data, "EHF")
+
+
+def evaluate_open(arguments: argparse.Namespace) -> int:
+    """``evaluate open``."""
+    configs = _configs(arguments)
+    folder = arguments.output / "benchmark"
+    benchmark = OpenBenchmark(
+        n_people=arguments.people,
+        seed=arguments.seed,
+        mocap=None if arguments.mocap is None else str(arguments.mocap),
+        shapes=arguments.shapes,
+    )
+    if is_made(benchmark, folder):
+        console.note(f"the benchmark is in {folder} already")
+    else:
+        _make(benchmark, folder, next(iter(configs.values())))
+    if arguments.only_make:
+        console.say(f"{arguments.people} people in {folder}")
+        return 0
+    return _evaluate(arguments, configs, read_benchmark(folder), folder, "the open benchmark", benchmark)
+
+
+def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "benchmark.json").is_file():
+        console.note(f"{folder}: going on with an unfinished benchmark")
+    for old in folder.glob(f"**/*{KEYPOINT_SUFFIX}") if folder.is_dir() else ():
+        old.unlink()
+    for old in folder.glob("*_align.ply") if folder.is_dir() else ():
+        old.unlink()
+    renderer, problem = open_renderer()
+    if problem:
+        console.note(problem)
+    if benchmark.shapes == "anny":
+        console.note("bodies from anny; the first time on a machine this takes some minutes")
+    data = load_model(find_body_model("smplx", "neutral", config.body.models_dir), "neutral")
+    with _bar(benchmark.n_people, "making people") as bar:
+        write_benchmark(benchmark, data, folder, renderer, lambda _: bar.update())
+
+
+def _evaluate(
+    arguments: argparse.Namespace,
+    configs: dict[str, Config],
+    frames: Sequence[Frame],
+    folder: Path,
+    title: str,
+    benchmark: OpenBenchmark | None = None,
+) -> int:
+    variants = _variants(arguments.only)
+    models_dir = next(iter(configs.values())).body.models_dir
+    data = load_model(find_body_model("smplx", "neutral", models_dir), "neutral")
+    truths = Truths(data, load_true_joints(folder / TRUTH_FILE))
+    truths.of(frames[0])  # a mesh that cannot be compared is told before anybody is fitted
+    folders = [path for path in (arguments.vertex_sets, models_dir) if path is not None]
+    session = _Session(arguments, frames, truths, vertex_sets(data, folders))
+    rows, unavailable = session.tables(configs, variants)
+    evaluation = Evaluation(rows, list(configs), arguments.cameras, unavailable)
+    noise_rows: list[Row] = []
+    sources: dict[str, list[dict[str, str | float]]] = {}
+    if benchmark is not None:
+        sources = session.sources(configs, load_true_rotations(folder / TRUTH_FILE))
+        if not arguments.no_noise:
+            noise_rows = session.noise(configs, benchmark.noise_levels, folder)
+    report = write_report(
+        arguments.output,
+        title,
+        evaluation,
+        configs,
+        session.sets.source,
+        noise_rows=noise_rows,
+        sources=sources,
+        benchmark=None if benchmark is None else benchmark.description(),
+    )
+    console.say(report)
+    console.note(f"tables are in {arguments.output}")
+    return 0
+
+
+class _Session:
+    """The fits of one evaluation."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, frames: Sequence[Frame], truths: Truths, sets: VertexSets
+    ) -> None:
+        torch.set_num_threads(arguments.threads)
+        self.frames, self.truths, self.sets = frames, truths, sets
+        self._cameras = arguments.cameras
+        self._fitter = BenchmarkFitter(FitStore(arguments.output / "fits"), _device(arguments.device))
+
+    def tables(
+        self, configs: dict[str, Config], variants: Sequence[Variant]
+    ) -> tuple[list[Row], dict[tuple[str, str], str]]:
+        """The rows of all variants, and why some cannot be fitted."""
+        rows: list[Row] = []
+        unavailable: dict[tuple[str, str], str] = {}
+        trials = []
+        for label, base in configs.items():
+            for variant in variants:
+                config = configuration(variant, base)
+                if isinstance(config, Unavailable):
+                    unavailable[label, variant.key] = config.reason
+                    continue
+                trials += [Trial(label, variant, config, camera) for camera in self._cameras]
+        with _bar(len(trials) * len(self.frames), "fitting") as bar:
+            for trial in trials:
+                bar.set_postfix_str(f"{trial.label}, {trial.variant.name}")
+                rows += rows_of(trial, self._fit(trial, bar), self.truths, self.sets)
+        return rows, unavailable
+
+    def noise(self, configs: dict[str, Config], levels: Sequence[float], folder: Path) -> list[Row]:
+        """The rows of the full method at several noise levels."""
+        rows: list[Row] = []
+        with _bar(len(configs) * len(levels) * len(self.frames), "fitting noisy keypoints") as bar:
+            for label, config in configs.items():
+                for level in levels:
+                    trial = Trial(label, FULL, config, self._cameras[0], level)
+
+                    def keypoints(frame: Frame, level: float = level) -> Path:
+                        return folder / noise_folder(level) / frame.keypoints.name
+
+                    rows += rows_of(trial, self._fit(trial, bar, keypoints), self.truths, self.sets)
+        return rows
+
+    def sources(
+        self, configs: dict[str, Config], rotations: Mapping[str, FloatArray]
+    ) -> dict[str, list[dict[str, str | float]]]:
+        """What is left of the full method's errors when parts of the pose are replaced by the truth."""
+        found = {}
+        for label, config in configs.items():
+            fits = self._fit(Trial(label, FULL, config, self._cameras[0]), None)
+            genders = sorted({fit.result.gender for fit in fits})
+            models = {
+                gender: load_model(find_body_model("smplx", gender, config.body.models_dir), gender)
+                for gender in genders
+            }
+            found[label] = error_sources(fits, self.truths, rotations, models)
+        return found
+
+    def _fit(
+        self, trial: Trial, bar: tqdm | None, keypoints: Callable[[Frame], Path] | None = None
+    ) -> list[BenchmarkFit]:
+        return self._fitter.fit(trial, self.frames, keypoints, None if bar is None else bar.update)
+
+
+def _variants(only: Sequence[str] | None) -> list[Variant]:
+    everything = all_variants()
+    if only is None:
+        return everything
+    names = [variant.key for variant in everything]
+    for name in only:
+        if name not in names:
+            raise UsageError(f"--only: expected some of {', '.join(names)}, got {name}")
+    return [variant for variant in everything if variant.key in only or variant is FULL]
+
+
+def _configs(arguments: argparse.Namespace) -> dict[str, Config]:
+    """The configurations by label; the label is the file's name."""
+    configs = {}
+    for file in arguments.configs or [_DEFAULT_CONFIG]:
+        config = load_config(file, arguments.overrides)
+        if arguments.models is not None:
+            config = replace(config, body=replace(config.body, models_dir=arguments.models))
+        configs[find_config(file).stem] = config
+    return configs
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here; use --device cpu, or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _bar(total: int, name: str) -> tqdm:
+    return tqdm(total=total, desc=name, unit="person", smoothing=0, disable=not sys.stderr.isatty())
+
+
+def evaluate_views(arguments: argparse.Namespace) -> int:
+    """``evaluate views``."""
+    raise NotImplementedError
+
+
+def evaluate_results(arguments: argparse.Namespace) -> int:
+    """``evaluate results``."""
+    raise NotImplementedError

@@ -1,0 +1,110 @@
+"""What the paper's Tables 1 and 2 compare, as data: a row a way of fitting, each a change to one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS, N_KEYPOINTS
+from smplifyx.config import Config, ConfigError, Override
+from smplifyx.config.loading import with_override
+from smplifyx.config.schema import check
+
+KeypointSet = Literal["body", "all"]
+GenderRule = Literal["true", "neutral"]
+CameraRule = Literal["config", "paper", "true"]
+
+#: The focal length that SMPLify-X assumes for every photo, pixels.
+PAPER_FOCAL_LENGTH = 5000.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of fitting.
+
+    Attributes:
+        key: short name for files.
+        name: name in tables.
+        overrides: settings that differ from the configuration, by dotted name.
+        keypoints: ``body`` leaves hands and face out.
+        gender: the body model of the person's true gender, or the neutral one for all.
+        published: what the paper reports for EHF, millimetres.
+    """
+
+    key: str
+    name: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    keypoints: KeypointSet = "all"
+    gender: GenderRule = "true"
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    def config(self, base: Config) -> Config:
+        """The configuration of this variant; raises :class:`ConfigError` where this version cannot fit so."""
+        config = base
+        for key, text in self.overrides.items():
+            config = with_override(config, Override(key, text, f"variant {self.name}"))
+        check(config)
+        return config
+
+    def select(self, keypoints: np.ndarray) -> np.ndarray:
+        """The keypoints [135, 3] that this variant sees; the others become (0, 0, 0)."""
+        seen = np.zeros((N_KEYPOINTS, 1), dtype=bool)
+        seen[BODY_KEYPOINTS if self.keypoints == "body" else slice(None)] = True
+        return np.where(seen, keypoints, 0.0)
+
+
+FULL = Variant("full", "SMPL-X", published={"v2v": 52.9, "joints": 62.6})
+
+#: Table 1: body models and what they are fitted to.
+TABLE_1 = (
+    Variant("smpl_body", "SMPL, body keypoints", {"body.model": "smpl"}, "body",
+            published={"v2v": 57.6, "joints": 63.5}),
+    Variant("smpl_all", "SMPL, all keypoints", {"body.model": "smpl"}, published={"v2v": 64.5, "joints": 71.7}),
+    Variant("smplh", "SMPL+H", {"body.model": "smplh"}, published={"v2v": 54.2, "joints": 63.9}),
+    FULL,
+)  # fmt: skip
+
+#: Table 2: parts of the method taken away.
+TABLE_2 = (
+    FULL,
+    Variant("neutral", "gender-neutral model", gender="neutral", published={"v2v": 58.0}),
+    Variant("gmm", "mixture instead of VPoser", {"priors.body_pose": "gmm"}, published={"v2v": 56.4}),
+    Variant("no_collision", "no collision term", {"collision.enabled": "false"}, published={"v2v": 53.5}),
+)  # fmt: skip
+
+#: The paper's comparison with MANO: hands fitted alone, beside the hands of whole bodies, as noise grows.
+HANDS_ALONE = Variant("mano", "MANO, hands alone", {"body.model": "mano"})
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Why a variant cannot be fitted."""
+
+    reason: str
+
+
+def configuration(variant: Variant, base: Config) -> Config | Unavailable:
+    """The variant's configuration, or why there is none.
+
+    A variant that takes away what the configuration does not have says nothing either.
+    """
+    try:
+        config = variant.config(base)
+    except ConfigError as error:
+        return Unavailable(f"not available: {error.problem}")
+    if variant.overrides and config == base and (variant.keypoints, variant.gender) == (FULL.keypoints, FULL.gender):
+        return Unavailable(f"not available: the configuration has {_settings(variant.overrides)} already")
+    return config
+
+
+def all_variants(tables: Sequence[Sequence[Variant]] = (TABLE_1, TABLE_2)) -> list[Variant]:
+    """Every variant once, the full method first."""
+    found = {variant.key: variant for table in ((FULL,), *tables) for variant in table}
+    return list(found.values())
+
+
+def _settings(overrides: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {text}" for key, text in overrides.items())

@@ -1,0 +1,185 @@
+"""The open benchmark: people with known truth as photos, keypoint files and meshes in EHF's layout.
+
+Nothing in it needs a licence, and any program that reads OpenPose's files can be run on it. Besides EHF's files,
+``cameras.json`` and ``truth.npz``, the folder ``noise_LEVEL`` holds each frame's keypoints with a detector so many
+times as bad; the ordinary keypoints have level 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+import smplifyx
+from smplifyx.atomic import atomic_path, write_bytes, write_text
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.evaluation.ehf_layout import (
+    CAMERAS_FILE,
+    IMAGE_SUFFIXES,
+    KEYPOINT_SUFFIX,
+    MESH_SUFFIX,
+    TRUTH_FILE,
+    FrameCamera,
+    camera_entry,
+    write_mesh,
+)
+from smplifyx.evaluation.fits import true_intrinsics
+from smplifyx.evaluation.open_people import open_people
+from smplifyx.evaluation.synthetic import RestBody, SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.evaluation.synthetic_files import write_openpose_json
+from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
+from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, overlay, person_color
+
+FloatArray = NDArray[np.float64]
+
+OPTIONS_FILE = "benchmark.json"
+#: What detectors get wrong beyond jitter and misses.
+OPEN_NOISE = DetectorNoise(hand_flip_rate=0.03, doubt_rate=0.05)
+NOISE_LEVELS = (0.0, 0.5, 1.0, 2.0, 4.0)
+_JPEG_QUALITY = 90
+#: Grey levels at the top and the bottom of the background.
+_BACKGROUND = (225.0, 150.0)
+
+#: Called after each person with the number made.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class OpenBenchmark:
+    """What decides how the benchmark looks.
+
+    Attributes:
+        n_people: how many.
+        seed: of everything random.
+        mocap: motion-capture file for the poses; None for mild random ones.
+        shapes: ``anny`` for bodies from Anny's full shape space, ``components`` for the model's own components.
+        noise_levels: of the extra keypoint files.
+    """
+
+    n_people: int = 100
+    seed: int = 0
+    mocap: str | None = None
+    shapes: str = "anny"
+    noise_levels: tuple[float, ...] = NOISE_LEVELS
+
+    def description(self) -> dict[str, Any]:
+        """Everything that the content of the folder depends on, for its own file."""
+        mocap = None if self.mocap is None else Path(self.mocap).name
+        return {**asdict(self), "mocap": mocap, "noise_levels": list(self.noise_levels), "noise": asdict(OPEN_NOISE)}
+
+
+def frame_name(number: int) -> str:
+    """``01`` for the first person."""
+    return f"{number + 1:02d}"
+
+
+def noise_folder(level: float) -> str:
+    """Name of the folder with the keypoints of a noise level."""
+    return f"noise_{level:g}"
+
+
+def is_made(benchmark: OpenBenchmark, folder: Path) -> bool:
+    """Whether the folder holds exactly this benchmark, complete."""
+    try:
+        found = json.loads((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found == json.loads(json.dumps(_with_version(benchmark))))
+
+
+def benchmark_people(benchmark: OpenBenchmark, data: BodyModelData) -> list[SyntheticPerson]:
+    """The people with their ordinary keypoints; the same options give the same people.
+
+    Args:
+        benchmark: the options.
+        data: the neutral open body, whose mesh, skinning and pose blend shapes the people have.
+
+    Raises:
+        UsageError: Anny's shapes are wanted and the package is not installed.
+        InputError: the motion capture cannot be read.
+    """
+    poses = held_out_poses(benchmark.mocap) if benchmark.mocap else mild_poses(seed=benchmark.seed)
+    bodies: Sequence[RestBody] | None = None
+    if benchmark.shapes == "anny":
+        bodies = open_people(benchmark.n_people, benchmark.seed)
+    options = SyntheticOptions(seed=benchmark.seed, noise=OPEN_NOISE)
+    return list(synthetic_people(data, benchmark.n_people, options, poses, bodies))
+
+
+def write_benchmark(
+    benchmark: OpenBenchmark,
+    data: BodyModelData,
+    folder: Path,
+    renderer: BodyRenderer,
+    progress: Progress | None = None,
+) -> None:
+    """Makes the people and writes all files; the file that says so comes last.
+
+    Args:
+        benchmark: the options.
+        data: see :func:`benchmark_people`.
+        folder: made if missing.
+        renderer: draws the photos.
+        progress: called after each person.
+
+    Raises:
+        UsageError, InputError: see :func:`benchmark_people`.
+    """
+    people = benchmark_people(benchmark, data)
+    cameras = {}
+    for number, person in enumerate(people):
+        name = frame_name(number)
+        camera = FrameCamera(true_intrinsics(person), np.eye(3), np.zeros(3))
+        tags = (*(["truncated"] if person.truncated else []), *(["seen from behind"] if _from_behind(person) else []))
+        cameras[name] = camera_entry(camera, person.gender, tags)
+        write_openpose_json([person], folder / f"{name}{KEYPOINT_SUFFIX}")
+        for level in benchmark.noise_levels:
+            noisy = _redetected(person, OPEN_NOISE.scaled(level), np.random.default_rng([benchmark.seed, number, 2]))
+            write_openpose_json([noisy], folder / noise_folder(level) / f"{name}{KEYPOINT_SUFFIX}")
+        write_mesh(folder / f"{name}{MESH_SUFFIX}", person.vertices, data.faces)
+        write_bytes(folder / f"{name}{IMAGE_SUFFIXES[0]}", _photo(person, data, renderer, number))
+        if progress is not None:
+            progress(number + 1)
+    write_text(folder / CAMERAS_FILE, json.dumps(cameras, indent=1))
+    with atomic_path(folder / TRUTH_FILE) as temporary:
+        np.savez_compressed(
+            temporary,
+            names=np.array(list(cameras)),
+            joints=np.stack([person.joints for person in people]).astype(np.float32),
+            rotations=np.stack([person.rotations for person in people]).astype(np.float32),
+        )
+    write_text(folder / OPTIONS_FILE, json.dumps(_with_version(benchmark), indent=1))
+
+
+def _with_version(benchmark: OpenBenchmark) -> dict[str, Any]:
+    return {**benchmark.description(), "smplifyx": smplifyx.__version__}
+
+
+def _from_behind(person: SyntheticPerson) -> bool:
+    """Whether the pelvis's front looks away from the camera."""
+    return bool(person.rotations[0][2, 2] > 0)
+
+
+def _redetected(person: SyntheticPerson, noise: DetectorNoise, rng: np.random.Generator) -> SyntheticPerson:
+    hidden = hidden_by_body(person.keypoints, person.vertices, person.focal_length, person.principal_point)
+    sight = Sight(person.exact_keypoints_2d, hidden, person.image_size)
+    return replace(person, keypoints_2d=detect(sight, noise, rng))
+
+
+def _photo(person: SyntheticPerson, data: BodyModelData, renderer: BodyRenderer, number: int) -> bytes:
+    """The person before a plain wall, as JPEG."""
+    width, height = person.image_size
+    wall = np.linspace(*_BACKGROUND, height)[:, None, None].repeat(width, 1).repeat(3, 2).astype(np.uint8)
+    cx, cy = (float(value) for value in person.principal_point)
+    camera = PhotoCamera((person.focal_length, person.focal_length), (cx, cy), person.image_size)
+    mesh = BodyMesh(person.vertices, np.asarray(data.faces), person_color(number))
+    picture = overlay(wall, [mesh], camera, renderer, longest_side=max(width, height))
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

@@ -1,0 +1,206 @@
+"""The tables of an evaluation, as CSV with every number and as Markdown to read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.evaluation.ablations import FULL, TABLE_1, TABLE_2, Variant
+from smplifyx.evaluation.benchmark_rows import Row
+from smplifyx.evaluation.bootstrap import MeanInterval, difference_interval, mean_interval
+from smplifyx.evaluation.surface_metrics import SURFACE_HEADINGS
+
+Cell = str | float
+FloatArray = NDArray[np.float64]
+
+CAMERA_NAMES = {
+    "config": "as configured",
+    "paper": "the paper's focal length",
+    "true": "true",
+}
+#: Where errors come from: heading, column, whether its magnitude counts.
+_DETAILS: tuple[tuple[str, str, bool], ...] = (
+    ("trunk angle, degrees", "trunk_angle_deg", False),
+    ("lean, degrees (+ forward)", "lean_deg", False),
+    ("size of lean, degrees", "lean_deg", True),
+    ("size of heading error, degrees", "heading_deg", True),
+    ("left knee bent too far, degrees", "left_knee_deg", False),
+    ("right knee bent too far, degrees", "right_knee_deg", False),
+    ("depth, %", "depth_percent", False),
+    ("size of depth error, %", "depth_percent", True),
+    ("body size, %", "size_percent", False),
+    ("size of body-size error, %", "size_percent", True),
+)
+_GROUPS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+    ("all", lambda row: True),
+    ("whole in the photo", lambda row: "truncated" not in str(row["tags"])),
+    ("cut by the frame", lambda row: "truncated" in str(row["tags"])),
+    ("seen from the front", lambda row: "behind" not in str(row["tags"])),
+    ("seen from behind", lambda row: "behind" in str(row["tags"])),
+    ("heading right to 45 degrees", lambda row: abs(float(row["heading_deg"])) <= 45.0),
+    ("heading wrong by more", lambda row: abs(float(row["heading_deg"])) > 45.0),
+    ("male", lambda row: row["gender"] == "male"),
+    ("female", lambda row: row["gender"] == "female"),
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows of all trials.
+
+    Attributes:
+        rows: a row a person and trial, with the benchmark's own keypoints.
+        configs: labels of the configurations.
+        cameras: what was known of the camera.
+        unavailable: why a configuration has no such variant, by (label, variant key).
+    """
+
+    rows: Sequence[Row]
+    configs: Sequence[str]
+    cameras: Sequence[str]
+    unavailable: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def of(self, config: str, camera: str, variant: Variant) -> list[Row]:
+        """The rows of one trial."""
+        wanted = (config, camera, variant.key)
+        return [row for row in self.rows if (row["config"], row["camera"], row["variant"]) == wanted]
+
+    def settings(self) -> list[tuple[str, str]]:
+        """Every pair of configuration and camera."""
+        return [(config, camera) for config in self.configs for camera in self.cameras]
+
+
+def table_1(evaluation: Evaluation) -> list[dict[str, Cell]]:
+    """The paper's Table 1: body models."""
+    return _ablation(evaluation, TABLE_1, ("v2v", "joints"), with_difference=False)
+
+
+def table_2(evaluation: Evaluation) -> list[dict[str, Cell]]:
+    """The paper's Table 2: parts of the method taken away; the difference is from the full method, by person."""
+    return _ablation(evaluation, TABLE_2, ("v2v",), with_difference=True)
+
+
+def metrics_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+    """Every figure of the full method: a row a figure, a column a configuration and camera."""
+    figures = [(heading, name, False) for name, heading in SURFACE_HEADINGS.items()]
+    return _by_setting(evaluation, [(f"{heading}, mm", name, size) for heading, name, size in figures])
+
+
+def details_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+    """Angles, depth and size of the full method, laid out as :func:`metrics_table`."""
+    return _by_setting(evaluation, _DETAILS)
+
+
+def groups_table(
+    evaluation: Evaluation, metrics: Sequence[str] = ("v2v", "pve", "pa_hands", "pa_face")
+) -> list[dict[str, Cell]]:
+    """Means of the full method over groups of people."""
+    table = []
+    for config, camera in evaluation.settings():
+        rows = evaluation.of(config, camera, FULL)
+        for name, belongs in _GROUPS:
+            group = [row for row in rows if belongs(row)]
+            line: dict[str, Cell] = {**_setting(config, camera), "people": name, "number": len(group)}
+            for metric in metrics:
+                line |= _interval_cells(metric, mean_interval(_column(group, metric)))
+            table.append(line)
+    return table
+
+
+def noise_table(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Cell]]:
+    """Means of trials whose keypoints have several noise levels."""
+    table = []
+    for config in sorted({str(row["config"]) for row in rows}):
+        for level in sorted({float(row["noise"]) for row in rows}):
+            group = [row for row in rows if row["config"] == config and row["noise"] == level]
+            line: dict[str, Cell] = {"config": config, "noise": level}
+            for metric in metrics:
+                line |= _interval_cells(metric, mean_interval(_column(group, metric)))
+            table.append(line)
+    return table
+
+
+def markdown(table: Sequence[Mapping[str, Cell]]) -> str:
+    """A Markdown table; ``x``, ``x_low`` and ``x_high`` become one column ``mean [low, high]``."""
+    if not table:
+        return ""
+    hidden = {f"{name}_{end}" for name in table[0] for end in ("low", "high")}
+    columns = [name for name in table[0] if name not in hidden]
+    numeric = [not any(isinstance(line[name], str) and line[name] for line in table) for name in columns]
+    lines = [columns, ["---:" if right else "---" for right in numeric]]
+    lines += [[_shown(line, name) for name in columns] for line in table]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def csv_text(table: Sequence[Mapping[str, Cell]]) -> str:
+    """The table as CSV with all columns; an empty string for no rows."""
+    if not table:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    for line in table:
+        writer.writerow({name: f"{cell:.4f}" if isinstance(cell, float) else cell for name, cell in line.items()})
+    return text.getvalue()
+
+
+def _ablation(
+    evaluation: Evaluation, variants: Sequence[Variant], metrics: Sequence[str], with_difference: bool
+) -> list[dict[str, Cell]]:
+    table = []
+    for config, camera in evaluation.settings():
+        reference = evaluation.of(config, camera, FULL)
+        for variant in variants:
+            rows = evaluation.of(config, camera, variant)
+            line: dict[str, Cell] = {**_setting(config, camera), "method": variant.name}
+            for metric in metrics:
+                line |= _interval_cells(metric, mean_interval(_column(rows, metric)))
+            if with_difference:
+                change = MeanInterval(np.nan, np.nan, np.nan)
+                if rows and variant is not FULL:
+                    change = difference_interval(_column(rows, "v2v"), _column(reference, "v2v"))
+                line |= _interval_cells("difference", change)
+            line |= {f"{metric} published": variant.published.get(metric, np.nan) for metric in metrics}
+            line["note"] = evaluation.unavailable.get((config, variant.key), "" if rows else "left out")
+            table.append(line)
+    return table
+
+
+def _by_setting(evaluation: Evaluation, figures: Sequence[tuple[str, str, bool]]) -> list[dict[str, Cell]]:
+    table = []
+    for heading, column, size in figures:
+        line: dict[str, Cell] = {"figure": heading}
+        for config, camera in evaluation.settings():
+            values = _column(evaluation.of(config, camera, FULL), column)
+            interval = mean_interval(np.abs(values) if size else values)
+            line |= _interval_cells(f"{config}, camera {CAMERA_NAMES[camera]}", interval)
+        table.append(line)
+    return table
+
+
+def _setting(config: str, camera: str) -> dict[str, Cell]:
+    return {"config": config, "camera": CAMERA_NAMES[camera]}
+
+
+def _interval_cells(name: str, interval: MeanInterval) -> dict[str, Cell]:
+    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _column(rows: Sequence[Row], name: str) -> FloatArray:
+    return np.array([row[name] for row in rows], dtype=np.float64)
+
+
+def _shown(line: Mapping[str, Cell], name: str) -> str:
+    cell = line[name]
+    if isinstance(cell, str):
+        return cell
+    if np.isnan(cell):
+        return ""
+    if f"{name}_low" in line:
+        return str(MeanInterval(float(cell), float(line[f"{name}_low"]), float(line[f"{name}_high"])))
+    return str(cell) if isinstance(cell, int) else f"{cell:.1f}"
