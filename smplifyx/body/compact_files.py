@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from smplifyx.body.array_reader import ArrayReader
 from smplifyx.body.model_data import GENDERS, BodyModelData, FloatArray
 from smplifyx.body.npz_files import NpzReader, save_npz
 from smplifyx.body.open_family.layouts import layout_from_smplx
@@ -146,13 +147,13 @@ def _pack_shared(bodies: Sequence[BodyModelData], names: Sequence[str]) -> Array
     return shared
 
 
-def _unpack_blend_shapes(file: NpzReader, name: str) -> FloatArray:
+def _unpack_blend_shapes(file: ArrayReader, name: str) -> FloatArray:
     scale = file.array(f"{name}_scale", (None,))
     scaled = file.array(name, (len(scale), None, 3))
     return (scaled.astype(np.float32) * scale[:, None, None]).transpose(1, 2, 0)
 
 
-def _unpack_sparse(file: NpzReader, name: str) -> FloatArray:
+def _unpack_sparse(file: ArrayReader, name: str) -> FloatArray:
     n_rows, n_columns = (int(n) for n in file.array(f"{name}_shape", (2,)))
     counts = file.array(f"{name}_counts", (n_rows,))
     columns = file.array(f"{name}_columns", (int(counts.sum()),))
@@ -161,7 +162,7 @@ def _unpack_sparse(file: NpzReader, name: str) -> FloatArray:
     return matrix
 
 
-def read_compact(file: NpzReader, n_betas: int, n_expressions: int) -> BodyModelData:
+def read_compact(file: ArrayReader, n_betas: int | None, n_expressions: int | None) -> BodyModelData:
     """Read one gender and the shared file beside it.
 
     Raises:
@@ -179,7 +180,7 @@ def read_compact(file: NpzReader, n_betas: int, n_expressions: int) -> BodyModel
         return _read(file, shared, skeleton, n_betas, n_expressions)
 
 
-def _read_layout(file: NpzReader, skeleton: Skeleton, n_betas: int) -> BodyModelData:
+def _read_layout(file: ArrayReader, skeleton: Skeleton, n_betas: int | None) -> BodyModelData:
     model_type, gender = skeleton.model_type, file.text("gender")
     if model_type not in LAYOUTS or gender not in GENDERS or file.text(_LAYOUT_KEY) != "smplx":
         raise file.error(_LAYOUT_KEY, f"found a {gender} {model_type} made from {file.text(_LAYOUT_KEY)!r}")
@@ -191,7 +192,7 @@ def _read_layout(file: NpzReader, skeleton: Skeleton, n_betas: int) -> BodyModel
         return layout_from_smplx(read_compact(body, n_betas, 0), model_type)
 
 
-def _skeleton(file: NpzReader) -> Skeleton:
+def _skeleton(file: ArrayReader) -> Skeleton:
     model_type, side = file.text("model_type"), file.text("side") if "side" in file else None
     if model_type not in MODEL_TYPES:
         raise file.error("model_type", f"found {model_type!r}, expected one of {', '.join(MODEL_TYPES)}")
@@ -200,7 +201,9 @@ def _skeleton(file: NpzReader) -> Skeleton:
     return skeleton_of(model_type, side)
 
 
-def _read(file: NpzReader, shared: NpzReader, skeleton: Skeleton, n_betas: int, n_expressions: int) -> BodyModelData:
+def _read(
+    file: ArrayReader, shared: ArrayReader, skeleton: Skeleton, n_betas: int | None, n_expressions: int | None
+) -> BodyModelData:
     values: Mapping[str, Any] = {
         **{name: file.text(name) for name in _TEXTS},
         "side": skeleton.side,
@@ -243,7 +246,7 @@ def _may_lack(skeleton: Skeleton, name: str) -> bool:
     return bool(rest) and side not in skeleton.hand_sides
 
 
-def _read_plain_arrays(file: NpzReader, shapes: Mapping[str, tuple[int | None, ...]], skeleton: Skeleton) -> Arrays:
+def _read_plain_arrays(file: ArrayReader, shapes: Mapping[str, tuple[int | None, ...]], skeleton: Skeleton) -> Arrays:
     arrays: Arrays = {}
     for name, shape in shapes.items():
         if name not in file and _may_lack(skeleton, name):

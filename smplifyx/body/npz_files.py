@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.atomic import atomic_path
+from smplifyx.body.array_reader import ArrayReader
 from smplifyx.errors import InputError, reason
 
 #: What numpy and zipfile raise for files that are cut short, overwritten, or hold pickled objects.
@@ -22,7 +22,7 @@ _DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 _FIXED_DATE = (2020, 1, 1, 0, 0, 0)
 
 
-class NpzReader:
+class NpzReader(ArrayReader):
     """An open ``.npz`` file.
 
     Args:
@@ -33,7 +33,7 @@ class NpzReader:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         try:
             self._file = np.load(self.path, allow_pickle=False)
         except FileNotFoundError:
@@ -43,52 +43,16 @@ class NpzReader:
         if not isinstance(self._file, np.lib.npyio.NpzFile):
             raise InputError(self.path, "holds a single array; an .npz archive was expected")
 
-    def __enter__(self) -> NpzReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         self._file.close()
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._file.files
-
-    def error(self, key: str, problem: str) -> InputError:
-        """An error about one key of this file."""
-        return InputError(self.path, problem, key)
-
-    def array(self, key: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
-        """One numeric array of the given shape; None stands for any length.
-
-        Raises:
-            InputError: the key is missing, damaged, not numeric, not finite, or of another shape.
-        """
-        expected = f"expected shape {tuple('any' if n is None else n for n in shape)}"
-        array = self._read(key, expected)
-        if array.dtype.kind not in "fiub":
-            raise self.error(key, f"found type {array.dtype}, expected numbers")
-        fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=False))
-        if not fits:
-            raise self.error(key, f"found shape {array.shape}, {expected}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise self.error(key, "holds values that are not finite")
-        return array
-
-    def text(self, key: str) -> str:
-        """One string.
-
-        Raises:
-            InputError: the key is missing or not a string.
-        """
-        array = self._read(key, "expected a string")
-        if array.ndim or array.dtype.kind != "U":
-            raise self.error(key, f"found type {array.dtype} of shape {array.shape}, expected a string")
-        return str(array)
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names of what the file holds."""
+        return self._file.files
 
     def _read(self, key: str, expected: str) -> NDArray[Any]:
-        if key not in self:
-            raise self.error(key, f"the key is missing; {expected}")
         try:
             return np.asarray(self._file[key])
         except _DAMAGE as error:

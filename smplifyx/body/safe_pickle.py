@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn
@@ -68,9 +69,33 @@ def load_pickle(path: str | Path) -> Any:
     Raises:
         InputError: the file is missing, damaged, or would need anything else; nothing of it has been run.
     """
-    path = Path(path)
+    return _read(Path(path), lambda file: None)
+
+
+def load_object_array(path: str | Path) -> Any:
+    """The one object in an ``.npy`` file that numpy wrote by pickling it, read like :func:`load_pickle`.
+
+    Raises:
+        InputError: as :func:`load_pickle`, or it is no ``.npy`` file of one object.
+    """
+    array = _read(Path(path), _skip_npy_header)
+    if not isinstance(array, np.ndarray) or array.size != 1:
+        raise InputError(path, "holds no single object")
+    return array.reshape(-1)[0]
+
+
+def _skip_npy_header(file: BinaryIO) -> None:
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    dtype = read_header(file)[2]
+    if dtype.kind != "O":
+        raise ValueError(f"it holds an array of type {dtype}, and one object was expected")
+
+
+def _read(path: Path, skip_header: Callable[[BinaryIO], None]) -> Any:
     try:
         with path.open("rb") as file:
+            skip_header(file)
             return _Resolver().resolve(_InertUnpickler(file, encoding="latin1").load())
     except FileNotFoundError:
         raise InputError(path, "the file does not exist") from None

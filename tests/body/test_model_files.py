@@ -169,17 +169,12 @@ def test_missing_file(tmp_path: Path) -> None:
         load_body_model_data(tmp_path / "SMPLX_MALE.npz")
 
 
-def test_pickled_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pickled"):
-        load_body_model_data(tmp_path / "SMPLX_MALE.pkl")
-
-
 def test_errors_about_pickled_objects_do_not_advise_to_load_them(tmp_path: Path) -> None:
     path = tmp_path / "SMPLX_MALE.npz"
     path.write_bytes(pickle.dumps({"v_template": [1.0]}))
     for content in (None, np.array([{}], dtype=object)):
         if content is not None:
-            np.savez(path, v_template=content)
+            np.savez(path, kintree_table=content)
         with pytest.raises(InputError, match="never loaded") as error:
             load_body_model_data(path)
         assert "allow_pickle" not in str(error.value)
@@ -219,7 +214,11 @@ def test_compact_file_without_its_shared_file(tmp_path: Path) -> None:
         ("f", np.full((20, 3), 100), "f: found numbers from 100 to 100, expected 0 to 99"),
         ("extra_point_vertices", None, "extra_point_vertices: the key is missing"),
         ("weights", np.array("text"), "weights: found type"),
-        ("kintree_table", np.stack([np.arange(1, 56)] * 2), "kintree_table: a joint comes before its parent"),
+        (
+            "kintree_table",
+            np.stack([np.arange(1, 56)] * 2),
+            r"kintree_table: joint 1 \(left_hip\) has parent 2; expected 0",
+        ),
         ("hands_meanl", np.array([{}], dtype=object), "hands_meanl: cannot be read"),
     ],
 )

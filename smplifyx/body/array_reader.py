@@ -1,0 +1,126 @@
+"""Arrays by name out of a file of any format, checked: errors name file, key, and the shape that was expected."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from smplifyx.body.safe_pickle import NotStored, load_object_array, load_pickle
+from smplifyx.errors import InputError
+
+Shape = tuple[int | None, ...]
+#: A sparse matrix larger than this (in elements) is refused: no body model has one.
+_MAX_DENSE = 10**8
+
+
+class ArrayReader(ABC):
+    """A file that holds arrays by name.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> ArrayReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of the file."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> Sequence[str]:
+        """Names of what the file holds."""
+
+    @abstractmethod
+    def _read(self, key: str, expected: str) -> NDArray[Any]:
+        """One array of any type; ``expected`` goes into the error."""
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    def error(self, key: str, problem: str) -> InputError:
+        """An error about one key of this file."""
+        return InputError(self.path, problem, key)
+
+    def array(self, key: str, shape: Shape) -> NDArray[Any]:
+        """One numeric array of the given shape; None stands for any length.
+
+        Raises:
+            InputError: the key is missing, damaged, not numeric, not finite, or of another shape.
+        """
+        expected = f"expected shape {tuple('any' if n is None else n for n in shape)}"
+        array = self._get(key, expected)
+        if array.dtype.kind not in "fiub":
+            raise self.error(key, f"found type {array.dtype}, expected numbers")
+        fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=False))
+        if not fits:
+            raise self.error(key, f"found shape {array.shape}, {expected}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise self.error(key, "holds values that are not finite")
+        return array
+
+    def text(self, key: str) -> str:
+        """One string.
+
+        Raises:
+            InputError: the key is missing or not a string.
+        """
+        array = self._get(key, "expected a string")
+        if array.ndim or array.dtype.kind != "U":
+            raise self.error(key, f"found type {array.dtype} of shape {array.shape}, expected a string")
+        return str(array)
+
+    def _get(self, key: str, expected: str) -> NDArray[Any]:
+        if key not in self:
+            raise self.error(key, f"the key is missing; {expected}")
+        return self._read(key, expected)
+
+
+class PickleReader(ArrayReader):
+    """A pickled dictionary of arrays, as licensed ``.pkl`` and ``.npy`` files hold it; see :mod:`.safe_pickle`.
+
+    Raises:
+        InputError: the file is missing, damaged, holds something else, or would need code to be run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        content = load_object_array(self.path) if self.path.suffix == ".npy" else load_pickle(self.path)
+        if not isinstance(content, dict):
+            raise InputError(self.path, f"holds a {type(content).__name__}; a dictionary of arrays was expected")
+        self._content = content
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names of what the file holds."""
+        return tuple(self._content)
+
+    def _read(self, key: str, expected: str) -> NDArray[Any]:
+        value = self._content[key]
+        if isinstance(value, NotStored):
+            raise self.error(key, f"found a {value.kind}, which would have to be computed; {expected}")
+        if scipy.sparse.issparse(value):
+            if np.prod(value.shape, dtype=float) > _MAX_DENSE:
+                raise self.error(key, f"found a sparse matrix of shape {value.shape}, {expected}")
+            return value.toarray()
+        try:
+            array = np.asarray(value)
+            # Lists of arrays, in older files, can come as arrays of objects.
+            return np.asarray(array.tolist()) if array.dtype.kind == "O" and array.ndim else array
+        except ValueError:
+            raise self.error(key, f"found arrays of different shapes, {expected}") from None

@@ -1,0 +1,289 @@
+"""The plain, dense layout of body-model files that the licensed models share: reading and writing.
+
+Only the keys named here are ever read from an ``.npz``, so pickled objects that licensed files also carry are never
+unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smplifyx.body.array_reader import ArrayReader, Shape
+from smplifyx.body.companion_files import Location, contour_location, hand_location, landmark_location
+from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.model_identity import identity_of
+from smplifyx.body.npz_files import save_npz
+from smplifyx.body.skeleton import N_CONTOUR_LANDMARKS, N_CONTOUR_ROWS, N_FACE_LANDMARKS, Skeleton
+from smplifyx.errors import InputError
+
+Values = dict[str, Any]
+
+#: Columns of ``shapedirs`` that describe the person's shape; the expressions follow.
+_SHAPE_COLUMNS_V1_1 = 300
+_SHAPE_COLUMNS_V1_0 = 10
+_HAND_NUMBERS = 45
+#: Names of free bodies begin with this; the licence of any other is its owner's affair.
+_OPEN_PREFIX = "open-"
+_OPEN_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
+
+_HAND_SHAPES: tuple[Shape, Shape] = ((_HAND_NUMBERS, _HAND_NUMBERS), (_HAND_NUMBERS,))
+_LANDMARK_SHAPES: tuple[Shape, Shape] = ((N_FACE_LANDMARKS,), (N_FACE_LANDMARKS, 3))
+_CONTOUR_SHAPES: tuple[Shape, Shape] = (
+    (N_CONTOUR_ROWS, N_CONTOUR_LANDMARKS),
+    (N_CONTOUR_ROWS, N_CONTOUR_LANDMARKS, 3),
+)
+
+
+@dataclass(frozen=True)
+class Components:
+    """How many of the first shape and expression components to keep; None for all."""
+
+    n_betas: int | None
+    n_expressions: int | None
+
+    def split(self, file: ArrayReader, shapedirs: FloatArray, skeleton: Skeleton) -> tuple[FloatArray, FloatArray]:
+        """The two blocks of ``shapedirs`` [V, 3, S + E], which differ between versions 1.0 and 1.1."""
+        total = shapedirs.shape[2]
+        n_shape = n_shape_columns(file, skeleton, total)
+        n_betas = n_shape if self.n_betas is None else self.n_betas
+        n_expressions = total - n_shape if self.n_expressions is None else self.n_expressions
+        if skeleton.face_joint is None:
+            n_expressions = 0
+        if n_betas > n_shape or n_shape + n_expressions > total:
+            raise file.error(
+                "shapedirs", f"found {total} columns, too few for {n_betas} shape and {n_expressions} expression ones"
+            )
+        expressions = shapedirs[..., n_shape : n_shape + n_expressions]
+        return shapedirs[..., :n_betas].astype(np.float32), expressions.astype(np.float32)
+
+
+def n_shape_columns(file: ArrayReader, skeleton: Skeleton, total: int) -> int:
+    """How many of the ``total`` columns of ``shapedirs`` are for the shape."""
+    if skeleton.face_joint is None:
+        return total
+    if "n_shape_components" in file:
+        return int(file.array("n_shape_components", ()))
+    return _SHAPE_COLUMNS_V1_1 if total > _SHAPE_COLUMNS_V1_1 else min(total, _SHAPE_COLUMNS_V1_0)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One file to read, and the sizes that its arrays must agree on."""
+
+    file: ArrayReader
+    skeleton: Skeleton
+    components: Components
+    n_vertices: int
+    n_faces: int
+
+    def floats(self, key: str, shape: Shape) -> FloatArray:
+        return self.file.array(key, shape).astype(np.float32)
+
+
+def read_plain(file: ArrayReader, gender: str | None, components: Components) -> BodyModelData:
+    """Read a model in the licensed layout, of any of the five kinds.
+
+    Args:
+        file: the open file.
+        gender: of the body; found out from the file, its name or its folder if not given.
+        components: how many to keep.
+
+    Raises:
+        InputError: an array is missing, damaged, or of another shape than the model's.
+    """
+    identity = identity_of(file)
+    n_vertices = len(file.array("v_template", (None, 3)))
+    n_faces = len(file.array("f", (None, 3)))
+    task = _Task(file, identity.skeleton, components, n_vertices, n_faces)
+    values = {field: value for part in _PARTS for field, value in part(task).items()}
+    return BodyModelData(
+        model_type=identity.skeleton.model_type,
+        side=identity.skeleton.side,
+        gender=gender or identity.gender,
+        name=identity.name,
+        extra_point_names=identity.skeleton.extra_point_names,
+        **values,
+    )
+
+
+def problems_of_plain(file: ArrayReader) -> list[InputError]:
+    """All that is missing or damaged in a file of the licensed layout, not the first thing alone."""
+    try:
+        skeleton = identity_of(file).skeleton
+    except InputError as error:
+        return [error]
+    n_vertices, n_faces = skeleton.n_licensed_vertices, np.iinfo(np.int64).max
+    problems = []
+    with suppress(InputError):  # told below
+        n_vertices = len(file.array("v_template", (None, 3)))
+        n_faces = len(file.array("f", (None, 3)))
+    task = _Task(file, skeleton, Components(None, None), n_vertices, n_faces)
+    for part in _PARTS:
+        try:
+            part(task)
+        except InputError as error:
+            problems.append(error)
+    return problems
+
+
+def _template(task: _Task) -> Values:
+    return {"v_template": task.floats("v_template", (task.n_vertices, 3))}
+
+
+def _faces(task: _Task) -> Values:
+    return {"faces": _indices(task.file, "f", (None, 3), task.n_vertices)}
+
+
+def _shape_components(task: _Task) -> Values:
+    directions = task.file.array("shapedirs", (task.n_vertices, 3, None))
+    shape, expressions = task.components.split(task.file, directions, task.skeleton)
+    return {"shapedirs": shape, "expression_dirs": expressions}
+
+
+def _pose_shapes(task: _Task) -> Values:
+    shape = (task.n_vertices, 3, 9 * (task.skeleton.n_joints - 1))
+    return {"posedirs": task.floats("posedirs", shape), "pose_projection": None}
+
+
+def _joint_regressor(task: _Task) -> Values:
+    return {"joint_regressor": task.floats("J_regressor", (task.skeleton.n_joints, task.n_vertices))}
+
+
+def _skinning_weights(task: _Task) -> Values:
+    return {"skinning_weights": task.floats("weights", (task.n_vertices, task.skeleton.n_joints))}
+
+
+def _parents(task: _Task) -> Values:
+    skeleton = task.skeleton
+    parents = task.file.array("kintree_table", (2, skeleton.n_joints))[0].astype(np.int64)
+    # The root's parent is stored as the largest unsigned 32-bit number.
+    parents[0] = -1
+    for joint, (found, known) in enumerate(zip(parents.tolist(), skeleton.parents, strict=True)):
+        if found != known:
+            name = skeleton.joint_names[joint]
+            raise task.file.error("kintree_table", f"joint {joint} ({name}) has parent {found}; expected {known}")
+    return {"parents": parents}
+
+
+def _extra_points(task: _Task) -> Values:
+    names, known = task.skeleton.extra_point_names, task.skeleton.n_licensed_vertices
+    if "extra_point_vertices" in task.file:
+        points = _indices(task.file, "extra_point_vertices", (len(names),), task.n_vertices)
+    elif names and task.n_vertices != known:
+        raise task.file.error(
+            "extra_point_vertices",
+            f"the key is missing, and a mesh of {task.n_vertices} vertices has no known points ({known} has)",
+        )
+    else:
+        points = np.asarray(task.skeleton.licensed_extra_points, dtype=np.int64)
+    return {"extra_point_vertices": points}
+
+
+def _parts_and_contacts(task: _Task) -> Values:
+    """What this program's own files carry for collisions."""
+    shapes: dict[str, tuple[Shape, int]] = {
+        "part_labels": ((task.n_faces,), task.skeleton.n_joints),
+        "rest_contact_pairs": ((None, 2), task.n_faces),
+    }
+    return {
+        key: _indices(task.file, key, shape, limit) if key in task.file else None
+        for key, (shape, limit) in shapes.items()
+    }
+
+
+def _left_hand(task: _Task) -> Values:
+    return _hand(task, "left")
+
+
+def _right_hand(task: _Task) -> Values:
+    return _hand(task, "right")
+
+
+def _hand(task: _Task, side: str) -> Values:
+    fields = f"{side}_hand_components", f"{side}_hand_mean"
+    if side not in task.skeleton.hand_sides:
+        return dict.fromkeys(fields)
+    where = hand_location(task.file, task.skeleton, side)
+    arrays = [where.file.array(key, shape) for key, shape in zip(where.keys, _HAND_SHAPES, strict=True)]
+    return dict(zip(fields, (array.astype(np.float32) for array in arrays), strict=True))
+
+
+def _landmarks(task: _Task) -> Values:
+    where = None if task.skeleton.face_joint is None else landmark_location(task.file, task.skeleton)
+    return _surface_points(task, "landmark", where, _LANDMARK_SHAPES)
+
+
+def _contour(task: _Task) -> Values:
+    where = None if task.skeleton.face_joint is None else contour_location(task.file, task.skeleton)
+    return _surface_points(task, "contour", where, _CONTOUR_SHAPES)
+
+
+def _surface_points(task: _Task, name: str, where: Location | None, shapes: tuple[Shape, Shape]) -> Values:
+    fields = f"{name}_faces", f"{name}_barycentric"
+    if where is None:
+        return dict.fromkeys(fields)
+    faces = _indices(where.file, where.keys[0], shapes[0], task.n_faces)
+    return {fields[0]: faces, fields[1]: where.file.array(where.keys[1], shapes[1]).astype(np.float32)}
+
+
+_PARTS: tuple[Callable[[_Task], Values], ...] = (
+    _template, _faces, _shape_components, _pose_shapes, _joint_regressor, _skinning_weights, _parents, _extra_points,
+    _left_hand, _right_hand, _landmarks, _contour, _parts_and_contacts,
+)  # fmt: skip
+
+
+def _indices(file: ArrayReader, key: str, shape: Shape, limit: int) -> IntArray:
+    numbers = file.array(key, shape).astype(np.int64)
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= limit):
+        raise file.error(key, f"found numbers from {numbers.min()} to {numbers.max()}, expected 0 to {limit - 1}")
+    return numbers
+
+
+def write_plain(data: BodyModelData, path: str | Path) -> None:
+    """Write the licensed models' dense layout in float32, which other code for these models loads.
+
+    Hand poses and landmarks are in the same file, under the keys of SMPL-X (of MANO for a hand). Extra keys carry
+    what other code knows by vertex number of the licensed mesh or by the file's name: ``extra_point_vertices``,
+    ``part_labels``, ``rest_contact_pairs``, ``n_shape_components``, ``model_name``, ``gender``, ``side`` and, of the
+    open bodies, ``license``. Missing folders are made.
+    """
+    posedirs = data.posedirs if data.pose_projection is None else data.posedirs @ data.pose_projection
+    arrays: dict[str, Any] = {
+        "v_template": data.v_template,
+        "f": data.faces.astype(np.uint32),
+        "shapedirs": np.concatenate([data.shapedirs, data.expression_dirs], axis=2),
+        "posedirs": posedirs,
+        "J_regressor": data.joint_regressor,
+        "weights": data.skinning_weights,
+        "kintree_table": np.stack([data.parents, np.arange(data.n_joints)]).astype(np.int64),
+        **_hand_arrays(data),
+        "lmk_faces_idx": data.landmark_faces,
+        "lmk_bary_coords": data.landmark_barycentric,
+        "dynamic_lmk_faces_idx": data.contour_faces,
+        "dynamic_lmk_bary_coords": data.contour_barycentric,
+        "extra_point_vertices": data.extra_point_vertices,
+        "part_labels": data.part_labels,
+        "rest_contact_pairs": data.rest_contact_pairs,
+        "n_shape_components": np.asarray(data.shapedirs.shape[2]),
+        "model_name": np.asarray(data.name),
+        "gender": np.asarray(data.gender),
+        "side": None if data.side is None else np.asarray(data.side),
+        "license": np.asarray(_OPEN_LICENSE) if data.name.startswith(_OPEN_PREFIX) else None,
+    }
+    arrays = {key: value for key, value in arrays.items() if value is not None}
+    floating = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype.kind == "f"}
+    save_npz(path, {**arrays, **floating})
+
+
+def _hand_arrays(data: BodyModelData) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for side in data.skeleton.hand_sides:
+        letter = "" if data.side else side[0]
+        arrays[f"hands_components{letter}"], arrays[f"hands_mean{letter}"] = data.hand(side)
+    return arrays
