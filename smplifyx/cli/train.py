@@ -1,4 +1,4 @@
-"""``smplifyx train``: priors from the user's own data."""
+"""``smplifyx train``: priors and classifier from the user's own data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console
+from smplifyx.cli import console, train_gender
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ The shipped network was trained with --config train_vposer."""
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "train", help="train priors on your own data", description="Training.", allow_abbrev=False
+        "train", help="train priors and classifier on your own data", description="Training.", allow_abbrev=False
     )
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
     vposer = actions.add_parser(
@@ -59,6 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     vposer.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
     vposer.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
     vposer.set_defaults(run=_train_vposer, options=())
+    train_gender.add_parser(actions)
 
 
 def _train_vposer(arguments: argparse.Namespace) -> int:
@@ -97,6 +98,8 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     from smplifyx.body.model_files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.config import to_yaml
+    from smplifyx.priors.vposer_checkpoints import save_vposer
+    from smplifyx.training.deviation import with_deviation
     from smplifyx.training.motion_capture import load_motion_capture
     from smplifyx.training.surface import PoseSurface
     from smplifyx.training.vposer_report import PoseCoder, report
@@ -118,7 +121,9 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
         trainer.resume(output / "state.pt")
     write_text(output / "config.yaml", to_yaml(config))
     held_out_names = ", ".join(options.held_out) or "nobody"
-    _run_epochs(trainer, output, f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out_names}")
+    source = f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out_names}"
+    _run_epochs(trainer, output, source)
+    save_vposer(output / "vposer.npz", with_deviation(trainer.best_network().folded(source), training, config))
     unseen = held_out if len(held_out.held) else validation
     coder = PoseCoder.of_network(trainer.best_network())
     lines = report(coder, PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()

@@ -9,15 +9,16 @@ from smplifyx.gender.checkpoint import (
     shipped_checkpoint,
 )
 from smplifyx.gender.classifier import Answers, GenderClassifier, NetworkClassifier, OnnxClassifier
-from smplifyx.gender.crop import CropRules, Region, cut, person_region
+from smplifyx.gender.crop import CropRules, Region, cut, person_region, read_crops
 from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback, given
 from smplifyx.gender.foreignness import KnownFeatures
 from smplifyx.gender.labels import GenderLabels, read_labels
 from smplifyx.gender.network import CLASSES, GenderNetwork
-from smplifyx.gender.people import classify_people
+from smplifyx.gender.people import Answer, ask_about, decide
 
 __all__ = [
     "CLASSES",
+    "Answer",
     "Answers",
     "CropRules",
     "DecisionRule",
@@ -31,13 +32,15 @@ __all__ = [
     "NetworkClassifier",
     "OnnxClassifier",
     "Region",
-    "classify_people",
+    "ask_about",
     "cut",
+    "decide",
     "fallback",
     "given",
     "load_backbone",
     "load_checkpoint",
     "person_region",
+    "read_crops",
     "read_labels",
     "save_checkpoint",
     "shipped_checkpoint",

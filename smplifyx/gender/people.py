@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
 from smplifyx.gender.classifier import GenderClassifier
-from smplifyx.gender.crop import Region, cut, person_region
+from smplifyx.gender.crop import Region, person_region, read_crops
 from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback
-from smplifyx.keypoints import Observation, read_image
+from smplifyx.keypoints import Observation
 
 _BATCH = 16
 #: Photos that are decoded ahead of the network.
@@ -30,39 +30,52 @@ class _Candidate:
     region: Region
 
 
-def classify_people(
+@dataclass(frozen=True)
+class Answer:
+    """What the classifier says about a person: ``probabilities`` of male and female, and the ``foreignness``."""
+
+    probabilities: tuple[float, float]
+    foreignness: float
+
+
+def ask_about(
     people: Sequence[Observation],
     classifier: GenderClassifier,
-    rule: DecisionRule | None = None,
     progress: Callable[[int], object] = lambda n: None,
-) -> list[GenderDecision]:
-    """One decision a person; a person or photo that cannot be classified falls back to neutral, with the reason.
+) -> list[Answer | str]:
+    """The classifier's answer about each person, or the reason why it could not be asked.
 
     Args:
         people: in any order; those of one photo that stand together share its decoding.
         classifier: is asked about those who are seen well enough.
-        rule: when an answer counts; None: the classifier's own.
-        progress: called with the number of people just decided.
+        progress: called with the number of people just done.
     """
-    rule = rule or classifier.rule
-    decisions: dict[int, GenderDecision] = {}
+    answers: dict[int, Answer | str] = {}
     candidates = []
     for index, one in enumerate(people):
         region = person_region(one.keypoints, one.image_size)
         if isinstance(region, str):
-            decisions[index] = fallback(region)
+            answers[index] = region
         else:
             candidates.append(_Candidate(index, one, region))
-    progress(len(decisions))
+    progress(len(answers))
     for batch in _batches(_crops(candidates, classifier.side)):
         readable = [(who, crop) for who, crop in batch if isinstance(crop, np.ndarray)]
-        decisions |= {who.index: fallback(str(crop)) for who, crop in batch if not isinstance(crop, np.ndarray)}
+        answers |= {who.index: str(crop) for who, crop in batch if not isinstance(crop, np.ndarray)}
         if readable:
-            answers = classifier.classify(np.stack([crop for _, crop in readable]))
-            for (who, _), (male, female), foreignness in zip(readable, *answers, strict=True):
-                decisions[who.index] = rule.decide((float(male), float(female)), float(foreignness))
+            rows = classifier.classify(np.stack([crop for _, crop in readable]))
+            for (who, _), (male, female), foreignness in zip(readable, *rows, strict=True):
+                answers[who.index] = Answer((float(male), float(female)), float(foreignness))
         progress(len(batch))
-    return [decisions[index] for index in range(len(people))]
+    return [answers[index] for index in range(len(people))]
+
+
+def decide(answers: Iterable[Answer | str], rule: DecisionRule) -> list[GenderDecision]:
+    """One decision a person; who could not be classified falls back to neutral, with the reason."""
+    return [
+        fallback(answer) if isinstance(answer, str) else rule.decide(answer.probabilities, answer.foreignness)
+        for answer in answers
+    ]
 
 
 def _crops(
@@ -83,16 +96,12 @@ def _crops(
 def _crops_of_photo(
     candidates: Sequence[_Candidate], side: int
 ) -> list[tuple[_Candidate, NDArray[np.uint8] | InputError]]:
+    first = candidates[0].observation
     try:
-        image = read_image(candidates[0].observation.image_path, _needed_scale(candidates, side))
+        crops = read_crops(first.image_path, first.image_size, [one.region for one in candidates], side)
     except InputError as error:
         return [(one, error) for one in candidates]
-    return [(one, cut(image, one.region, one.observation.image_size, side)) for one in candidates]
-
-
-def _needed_scale(candidates: Sequence[_Candidate], side: int) -> float:
-    """How far the photo may be reduced when it is decoded, so that every crop still fills its square."""
-    return min(1.0, max(side / max(one.region.size) for one in candidates))
+    return list(zip(candidates, crops, strict=True))
 
 
 def _batches(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.gender import Answers, DecisionRule, classify_people
+from smplifyx.gender import Answers, DecisionRule, ask_about, decide
 from smplifyx.keypoints import Observation
 from tests.gender.conftest import standing
 
@@ -44,6 +44,10 @@ def photo(tmp_path):
         ]
 
     return make
+
+
+def classify_people(people, classifier, rule=ByColour.rule, **options):
+    return decide(ask_about(people, classifier, **options), rule)
 
 
 RED, BLUE, BLUISH, GREEN = (10, 0, 250), (250, 0, 10), (130, 0, 100), (250, 250, 0)

@@ -1,0 +1,213 @@
+"""``smplifyx train gender``: the gender classifier from the user's own photos."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smplifyx.cli import console
+from smplifyx.errors import UsageError
+
+if TYPE_CHECKING:
+    from smplifyx.gender import GenderClassifier
+    from smplifyx.training.gender_config import GenderTraining
+    from smplifyx.training.gender_people import CutOuts, LabelledPerson
+    from smplifyx.training.gender_trainer import GenderTrainer
+
+#: Stands for the classifier that ships with the package.
+_SHIPPED = Path("shipped")
+
+_DESCRIPTION = """Train the classifier that decides between male, female and neutral bodies.
+
+MANIFEST.csv has the columns image, keypoint_file, person (number in the keypoint file, from 0), label (male, female)
+and perhaps source; paths are relative to it. People of one source (default: of one photo) stay together when they are
+dealt out to training, validation and test.
+
+DIR gets gender.safetensors, the trained classifier, for `fit --gender.checkpoint`; config.yaml; state.pt, from which
+--resume goes on; test.csv, the people who were held out; curves.png, reliability.png, and report.txt, the figures on
+the people who were held out.
+
+With --evaluate nothing is trained: the same figures for a classifier that exists, on all people of the manifest."""
+
+_EPILOG = """--SECTION.KEY VALUE changes a setting, as in --architecture.width 24; --print-config shows all of them.
+The shipped classifier was trained with --config train_gender."""
+
+
+def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of ``train``."""
+    parser = actions.add_parser(
+        "gender",
+        help="the gender classifier, from photos",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data", metavar="MANIFEST.csv", type=Path, help="table of people of known gender")
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where everything goes")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with settings, or train_gender")
+    parser.add_argument(
+        "--evaluate",
+        metavar="CLASSIFIER",
+        nargs="?",
+        type=Path,
+        const=_SHIPPED,
+        help="only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from DIR/state.pt")
+    parser.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
+    parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
+    parser.set_defaults(run=_train_gender, options=())
+
+
+def _train_gender(arguments: argparse.Namespace) -> int:
+    from smplifyx.config import to_yaml
+
+    config = _config(arguments)
+    if arguments.print_config:
+        console.say(to_yaml(config).rstrip("\n"))
+        return 0
+    for name in ("data",) if arguments.evaluate else ("data", "output"):
+        if getattr(arguments, name) is None:
+            raise UsageError(f"--{name}: expected a path")
+    if not arguments.data.is_file():
+        raise UsageError(f"--data: {arguments.data} does not exist")
+    if arguments.threads is not None:
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    (_evaluate if arguments.evaluate else _train)(arguments, config)
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> GenderTraining:
+    from smplifyx.config.loading import find_config, merge, read_yaml, with_override
+    from smplifyx.training.gender_config import GenderTraining
+
+    config = GenderTraining()
+    if arguments.config is not None:
+        path = find_config(arguments.config, "train")
+        config = merge(config, read_yaml(path), str(path))
+    for override in arguments.overrides:
+        config = with_override(config, override)
+    return config
+
+
+def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
+    from smplifyx.atomic import write_text
+    from smplifyx.config import to_yaml
+    from smplifyx.gender import NetworkClassifier, load_checkpoint, save_checkpoint
+    from smplifyx.training.gender_people import read_manifest, split_by_source, write_manifest
+    from smplifyx.training.gender_trainer import GenderTrainer
+
+    output, options = arguments.output, config.data
+    people = read_manifest(arguments.data)
+    split = split_by_source(people, options.validation_share, options.test_share, config.run.seed)
+    cut_outs = {
+        part: _load(part, getattr(split, part), config.architecture.side) for part in ("training", "validation")
+    }
+    trainer = GenderTrainer(cut_outs["training"], cut_outs["validation"], config)
+    if arguments.resume:
+        trainer.resume(output / "state.pt")
+    write_text(output / "config.yaml", to_yaml(config))
+    write_manifest(output / "test.csv", split.test)
+    _run_epochs(trainer, output)
+    source = f"{len(cut_outs['training'].pictures)} people of {arguments.data.resolve().parent.name}"
+    save_checkpoint(output / "gender.safetensors", trainer.checkpoint(source))
+    # Read back, so that the figures are those of the file.
+    classifier = NetworkClassifier(load_checkpoint(output / "gender.safetensors"))
+    _report(classifier, split.test, output)
+
+
+def _load(part: str, people: list[LabelledPerson], side: int) -> CutOuts:
+    """People who can be classified, of both classes."""
+    from tqdm import tqdm
+
+    from smplifyx.gender import CLASSES
+    from smplifyx.training.gender_people import load_cut_outs
+
+    with tqdm(total=len(people), unit="person", desc=part, disable=None) as bar:
+        loaded = load_cut_outs(people, side, bar.update)
+    counts = [int((loaded.labels == label).sum()) for label in range(len(CLASSES))]
+    if not min(counts):
+        raise UsageError(f"--data: too few sources; {part} has {counts[0]} male and {counts[1]} female people")
+    refused = "".join(f"; {number} {reason}" for reason, number in loaded.refused.most_common())
+    console.note(f"{part}: {counts[0]} male, {counts[1]} female{refused}")
+    return loaded
+
+
+def _run_epochs(trainer: GenderTrainer, output: Path) -> None:
+    """Trains to the end; after every epoch the state and the curves are up to date."""
+    from tqdm import tqdm
+
+    from smplifyx.training.gender_report import plot_history
+
+    plot = _can_plot()
+    total, n_done = (
+        epochs * trainer.steps_per_epoch for epochs in (trainer.config.run.epochs, len(trainer.history.validation))
+    )
+    with tqdm(total=total, initial=n_done, unit="step", disable=None) as bar:
+        for history in trainer.epochs(bar.update):
+            trainer.save(output / "state.pt")
+            if plot:
+                plot_history(history, output / "curves.png")
+            console.note(
+                f"epoch {len(history.validation)}: loss {history.training[-1]:.4f}, validation "
+                f"{history.validation[-1]:.4f} ({history.accuracy[-1]:.1%} right)"
+            )
+
+
+def _evaluate(arguments: argparse.Namespace, config: GenderTraining) -> None:
+    from smplifyx.gender import NetworkClassifier, OnnxClassifier, load_checkpoint, shipped_checkpoint
+    from smplifyx.training.gender_people import read_manifest
+
+    path = shipped_checkpoint() if arguments.evaluate is _SHIPPED else arguments.evaluate
+    classifier: GenderClassifier
+    if path.suffix == ".onnx":
+        classifier = OnnxClassifier(path)
+    else:
+        checkpoint = load_checkpoint(path)
+        console.note(
+            f"{checkpoint.settings.source}; width {checkpoint.settings.width}, {checkpoint.settings.side} px"
+        )
+        classifier = NetworkClassifier(checkpoint)
+    _report(classifier, read_manifest(arguments.data), arguments.output, config)
+
+
+def _report(
+    classifier: GenderClassifier,
+    people: list[LabelledPerson],
+    output: Path | None,
+    config: GenderTraining | None = None,
+) -> None:
+    """Prints the figures; with a folder, writes and draws them too. A configuration may name another rule."""
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from smplifyx.atomic import write_text
+    from smplifyx.training.gender_report import plot_reliability, report
+
+    rule = classifier.rule
+    if config is not None and config.verdict.threshold is not None:
+        rule = replace(rule, threshold=config.verdict.threshold)
+    if config is not None and config.verdict.foreign_limit is not None:
+        rule = replace(rule, foreign_limit=config.verdict.foreign_limit)
+    with tqdm(total=len(people), unit="person", desc="report", disable=None) as bar:
+        outcome = report(people, classifier, rule, bar.update)
+    for line in outcome.lines():
+        console.say(line)
+    if output is not None:
+        write_text(output / "report.txt", "\n".join(outcome.lines()) + "\n")
+        if len(outcome.asked) and _can_plot():
+            plot_reliability(outcome, output / "reliability.png")
+
+
+def _can_plot() -> bool:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        console.note("no curves.png, no reliability.png: pip install smplifyx[train]")
+        return False
+    return True

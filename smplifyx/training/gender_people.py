@@ -1,0 +1,197 @@
+"""People of known gender: read from a manifest, dealt out by source, cut out of their photos."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.atomic import write_text
+from smplifyx.errors import InputError
+from smplifyx.gender import CLASSES, CropRules, Region, cut, person_region, read_crops
+from smplifyx.gender.labels import person_number, read_table
+from smplifyx.keypoints import Observation, OpenPoseFile, image_size, read_image, read_openpose
+
+_COLUMNS = ("image", "keypoint_file", "person", "label")
+#: Photos are cut out with a margin so much wider than the classifier's, from which training takes narrower ones.
+SPARE_MARGIN = 0.06
+#: Cut-outs are kept so much larger than the classifier's pictures.
+_SPARE_PIXELS = 1.25
+
+
+@dataclass(frozen=True)
+class LabelledPerson:
+    """A person of known gender.
+
+    Attributes:
+        observation: photo and keypoints.
+        label: 0 male, 1 female.
+        source: what goes whole into training, validation or test: the manifest's column, or the photo.
+    """
+
+    observation: Observation
+    label: int
+    source: str
+
+
+def read_manifest(path: Path) -> list[LabelledPerson]:
+    """Read a CSV table with the columns ``image``, ``keypoint_file``, ``person``, ``label`` and perhaps ``source``.
+
+    Paths are relative to the table's folder; ``person`` counts from 0 in the keypoint file; ``label`` is male or
+    female; people of the same ``source``, such as frames of one video, are never split (default: the same photo).
+
+    Raises:
+        InputError: the table, a photo or a keypoint file is unusable; the line is named.
+    """
+    size_of = functools.cache(image_size)
+    file_of: Callable[[Path], OpenPoseFile] = functools.lru_cache(16)(read_openpose)
+    people = []
+    for where, row in read_table(path, _COLUMNS):
+        image, keypoints = path.parent / row["image"], path.parent / row["keypoint_file"]
+        number = person_number(path, where, row["person"])
+        if row["label"] not in CLASSES:
+            raise InputError(path, f"is {row['label']!r}; expected one of {', '.join(CLASSES)}", f"{where}, label")
+        matches = [one for one in file_of(keypoints).people if one.index == number]
+        if not matches:
+            raise InputError(path, f"{keypoints.name} has no readable person {number}", f"{where}, person")
+        one = Observation(image, keypoints, image.stem, number, matches[0].keypoints, size_of(image))
+        people.append(LabelledPerson(one, CLASSES.index(row["label"]), row.get("source") or row["image"]))
+    if not people:
+        raise InputError(path, "has no people")
+    return people
+
+
+def write_manifest(path: Path, people: Sequence[LabelledPerson]) -> None:
+    """Write a manifest with full paths, all or nothing."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow((*_COLUMNS, "source"))
+    for person in people:
+        one = person.observation
+        paths = (one.image_path.resolve(), one.keypoint_path.resolve())
+        writer.writerow((*paths, one.person_index, CLASSES[person.label], person.source))
+    write_text(path, stream.getvalue())
+
+
+@dataclass(frozen=True)
+class Split:
+    """People for training, validation and test, no source in two of them."""
+
+    training: list[LabelledPerson]
+    validation: list[LabelledPerson]
+    test: list[LabelledPerson]
+
+
+def split_by_source(people: Sequence[LabelledPerson], validation_share: float, test_share: float, seed: int) -> Split:
+    """Deal whole sources out at random."""
+    sources = sorted({person.source for person in people})
+    order = np.random.default_rng(seed).permutation(len(sources))
+    n_test, n_validation = (max(1, round(share * len(sources))) for share in (test_share, validation_share))
+    part_of = {sources[source]: place for place, source in enumerate(order)}
+    parts: tuple[list[LabelledPerson], ...] = ([], [], [])
+    for person in people:
+        place = part_of[person.source]
+        parts[2 if place < n_test else 1 if place < n_test + n_validation else 0].append(person)
+    return Split(*parts)
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A person with more of the photo around than the classifier sees.
+
+    Attributes:
+        plain: the classifier's picture of the person, uint8 `[side, side, 3]`, blue first.
+        pixels: the person with a wider margin, uint8 `[H, W, 3]`.
+        region: what the classifier sees, in these pixels.
+        margin: the classifier's margin, horizontally and vertically, in these pixels.
+    """
+
+    plain: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
+    region: Region
+    margin: tuple[float, float]
+
+    def crop(self, region: Region) -> NDArray[np.uint8]:
+        """A picture like ``plain`` of another region."""
+        height, width = self.pixels.shape[:2]
+        return cut(self.pixels, region, (width, height), len(self.plain))
+
+
+@dataclass(frozen=True)
+class CutOuts:
+    """People who can be classified, ``labels`` `[N]`, and how often each reason spoke against others."""
+
+    pictures: list[CutOut]
+    labels: NDArray[np.int64]
+    refused: Counter[str]
+
+    @property
+    def plain(self) -> list[NDArray[np.uint8]]:
+        """The pictures as the classifier will see them."""
+        return [one.plain for one in self.pictures]
+
+
+def load_cut_outs(
+    people: Sequence[LabelledPerson], side: int, progress: Callable[[], object] = lambda: None
+) -> CutOuts:
+    """Cut people out of their photos, each of which is decoded once where its people stand together.
+
+    Args:
+        people: anyone.
+        side: of the classifier's picture, pixels.
+        progress: called after each person.
+
+    Raises:
+        InputError: a photo cannot be read.
+    """
+    pictures, labels, refused = [], [], Counter[str]()
+    photos = [list(group) for _, group in groupby(people, lambda person: person.observation.image_path)]
+    with ThreadPoolExecutor(2) as pool:
+        for photo, found in zip(photos, pool.map(lambda photo: _of_photo(photo, side), photos), strict=True):
+            for person, picture in zip(photo, found, strict=True):
+                if isinstance(picture, str):
+                    refused[picture.split(":")[0]] += 1
+                else:
+                    pictures.append(picture)
+                    labels.append(person.label)
+                progress()
+    return CutOuts(pictures, np.array(labels, np.int64), refused)
+
+
+def _of_photo(people: Sequence[LabelledPerson], side: int) -> list[CutOut | str]:
+    """The cut-out of each person of one photo, or why there is none."""
+    first = people[0].observation
+    found = [person_region(person.observation.keypoints, first.image_size) for person in people]
+    regions = [one for one in found if isinstance(one, Region)]
+    if not regions:
+        return [one for one in found if isinstance(one, str)]
+    # Cut out once as fits do it, to the pixel: the measure of foreignness notices the least difference.
+    plain = iter(read_crops(first.image_path, first.image_size, regions, side))
+    image = read_image(first.image_path)
+    return [one if isinstance(one, str) else _cut_out(next(plain), image, one) for one in found]
+
+
+def _cut_out(plain: NDArray[np.uint8], image: NDArray[np.uint8], region: Region) -> CutOut:
+    height, width = image.shape[:2]
+    spare = SPARE_MARGIN * np.array([width, height])
+    low = np.maximum(np.array([region.left, region.top]) - spare, 0).astype(int)
+    high = np.minimum(np.ceil(np.array([region.right, region.bottom]) + spare), (width, height)).astype(int)
+    scale = min(1.0, _SPARE_PIXELS * len(plain) / max(region.size))
+    part = image[low[1] : high[1], low[0] : high[0]]
+    shape = np.maximum(np.round(scale * (high - low)), 1).astype(int)
+    square = cut(part, Region(0, 0, *(high - low).tolist()), tuple((high - low).tolist()), int(shape.max()))
+    left, top = (shape.max() - shape) // 2
+    pixels = square[top : top + shape[1], left : left + shape[0]]
+    factor = shape / (high - low)
+    corners = (np.array([[region.left, region.top], [region.right, region.bottom]]) - low) * factor
+    margin = CropRules().margin * np.array([width, height]) * factor
+    return CutOut(plain, np.ascontiguousarray(pixels), Region(*corners.ravel().tolist()), tuple(margin.tolist()))

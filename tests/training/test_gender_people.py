@@ -1,0 +1,83 @@
+"""Manifests, dealing out by source, and cut-outs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smplifyx.errors import InputError
+from smplifyx.gender import cut, person_region
+from smplifyx.keypoints import read_image
+from smplifyx.training.gender_people import load_cut_outs, read_manifest, split_by_source, write_manifest
+from tests.training.gender_photos import make_photos
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return make_photos(tmp_path_factory.mktemp("people"), 12)
+
+
+def test_a_manifest_is_read_and_written(manifest, tmp_path):
+    people = read_manifest(manifest)
+    assert len(people) == 24
+    assert {person.label for person in people} == {0, 1}
+    assert people[3].observation.person_index == 1
+    assert people[3].source == "images/1.jpg"
+    write_manifest(tmp_path / "copy.csv", people)
+    again = read_manifest(tmp_path / "copy.csv")
+    assert [(one.label, one.source) for one in again] == [(one.label, one.source) for one in people]
+    np.testing.assert_array_equal(again[5].observation.keypoints, people[5].observation.keypoints)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("images/0.jpg,keypoints/0.json,0,neutral", "line 2, label: is 'neutral'"),
+        ("images/0.jpg,keypoints/0.json,7,male", "no readable person 7"),
+        ("images/0.jpg,keypoints/0.json,x,male", "line 2, person"),
+        ("images/99.jpg,keypoints/0.json,0,male", "99.jpg"),
+        ("images/0.jpg,keypoints/99.json,0,male", "99.json"),
+    ],
+)
+def test_wrong_lines_are_named(manifest, line, message):
+    path = manifest.with_name("wrong.csv")
+    path.write_text(f"image,keypoint_file,person,label\n{line}\n")
+    with pytest.raises(InputError) as raised:
+        read_manifest(path)
+    assert message in str(raised.value)
+
+
+def test_sources_stay_together_and_nobody_is_lost(manifest):
+    people = read_manifest(manifest)
+    split = split_by_source(people, 0.2, 0.1, seed=3)
+    parts = (split.training, split.validation, split.test)
+    sources = [{person.source for person in part} for part in parts]
+    assert [len(one) for one in sources] == [9, 2, 1]
+    assert not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
+    assert sum(map(len, parts)) == len(people)
+    assert split == split_by_source(people, 0.2, 0.1, seed=3)
+    assert split != split_by_source(people, 0.2, 0.1, seed=4)
+
+
+def test_a_cut_out_gives_nearly_the_classifiers_own_crop(manifest):
+    people = read_manifest(manifest)[:4]
+    loaded = load_cut_outs(people, 64)
+    assert loaded.labels.tolist() == [person.label for person in people]
+    for person, picture in zip(people, loaded.pictures, strict=True):
+        one = person.observation
+        region = person_region(one.keypoints, one.image_size)
+        crop = cut(read_image(one.image_path), region, one.image_size, 64)
+        assert np.abs(picture.plain.astype(int) - crop).max() < 12  # the photo may be decoded reduced
+        assert np.abs(picture.crop(picture.region).astype(int) - crop).mean() < 4
+        assert crop.std() > 20
+        assert picture.margin == pytest.approx(
+            (0.08 * 600 * 80 / max(region.size), 0.08 * 400 * 80 / max(region.size)), rel=0.05
+        )
+
+
+def test_people_who_cannot_be_classified_are_counted(manifest):
+    people = read_manifest(manifest)[:4]
+    people[1].observation.keypoints[:, 2] = 0
+    loaded = load_cut_outs(people, 64)
+    assert len(loaded.pictures) == len(loaded.labels) == 3
+    assert loaded.refused == {"too occluded": 1}
