@@ -10,7 +10,7 @@ from smplifyx.cli import console
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
-    from smplifyx.gender import GenderClassifier
+    from smplifyx.gender import CropRules, GenderClassifier
     from smplifyx.training.gender_config import GenderTraining
     from smplifyx.training.gender_people import CutOuts, LabelledPerson
     from smplifyx.training.gender_trainer import GenderTrainer
@@ -97,30 +97,30 @@ def _config(arguments: argparse.Namespace) -> GenderTraining:
 def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
     from smplifyx.atomic import write_text
     from smplifyx.config import to_yaml
-    from smplifyx.gender import NetworkClassifier, load_checkpoint, save_checkpoint
-    from smplifyx.training.gender_people import read_manifest, split_by_source, write_manifest
+    from smplifyx.gender import CropRules, NetworkClassifier, load_checkpoint, save_checkpoint
+    from smplifyx.training.gender_people import TRAINING_RULES, read_manifest, split_by_source, write_manifest
     from smplifyx.training.gender_trainer import GenderTrainer
 
     output, options = arguments.output, config.data
     people = read_manifest(arguments.data)
     split = split_by_source(people, options.validation_share, options.test_share, config.run.seed)
-    cut_outs = {
-        part: _load(part, getattr(split, part), config.architecture.side) for part in ("training", "validation")
-    }
-    trainer = GenderTrainer(cut_outs["training"], cut_outs["validation"], config)
+    side = config.architecture.side
+    training = _load("training", split.training, side, TRAINING_RULES)
+    validation = _load("validation", split.validation, side, CropRules.for_side(side))
+    trainer = GenderTrainer(training, validation, config)
     if arguments.resume:
         trainer.resume(output / "state.pt")
     write_text(output / "config.yaml", to_yaml(config))
     write_manifest(output / "test.csv", split.test)
     _run_epochs(trainer, output)
-    source = f"{len(cut_outs['training'].pictures)} people of {arguments.data.resolve().parent.name}"
+    source = f"{len(training.pictures)} people of {arguments.data.resolve().parent.name}"
     save_checkpoint(output / "gender.safetensors", trainer.checkpoint(source))
     # Read back, so that the figures are those of the file.
     classifier = NetworkClassifier(load_checkpoint(output / "gender.safetensors"))
     _report(classifier, split.test, output)
 
 
-def _load(part: str, people: list[LabelledPerson], side: int) -> CutOuts:
+def _load(part: str, people: list[LabelledPerson], side: int, rules: CropRules) -> CutOuts:
     """People who can be classified, of both classes."""
     from tqdm import tqdm
 
@@ -128,7 +128,7 @@ def _load(part: str, people: list[LabelledPerson], side: int) -> CutOuts:
     from smplifyx.training.gender_people import load_cut_outs
 
     with tqdm(total=len(people), unit="person", desc=part, disable=None) as bar:
-        loaded = load_cut_outs(people, side, bar.update)
+        loaded = load_cut_outs(people, side, rules, bar.update)
     counts = [int((loaded.labels == label).sum()) for label in range(len(CLASSES))]
     if not min(counts):
         raise UsageError(f"--data: too few sources; {part} has {counts[0]} male and {counts[1]} female people")

@@ -22,6 +22,7 @@ _PARTS = {
     "arm": ("elbow", "wrist"),
     "leg": ("knee", "ankle", "toe", "heel"),
 }
+_PAPER_SIDE = 224
 _PART_INDICES = {
     part: [i for i, name in enumerate(BODY_KEYPOINT_NAMES) if name.endswith(endings)]
     for part, endings in _PARTS.items()
@@ -45,6 +46,14 @@ class CropRules:
     min_confidence: float = 0.1
     min_mean_confidence: float = 0.5
     min_points: tuple[tuple[str, int], ...] = (("head", 2), ("arm", 1), ("leg", 1))
+
+    @classmethod
+    def for_side(cls, side: int) -> CropRules:
+        """The paper's rules for a classifier that sees ``side`` pixels, where the paper's sees 224.
+
+        People may be so much smaller as the classifier needs fewer pixels.
+        """
+        return cls(min_side=round(cls.min_side * side / _PAPER_SIDE))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
 from smplifyx.gender.classifier import GenderClassifier
-from smplifyx.gender.crop import Region, person_region, read_crops
+from smplifyx.gender.crop import CropRules, Region, person_region, read_crops
 from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback
 from smplifyx.keypoints import Observation
 
@@ -52,8 +52,9 @@ def ask_about(
     """
     answers: dict[int, Answer | str] = {}
     candidates = []
+    rules = CropRules.for_side(classifier.side)
     for index, one in enumerate(people):
-        region = person_region(one.keypoints, one.image_size)
+        region = person_region(one.keypoints, one.image_size, rules)
         if isinstance(region, str):
             answers[index] = region
         else:

@@ -24,6 +24,8 @@ from smplifyx.keypoints import Observation, OpenPoseFile, image_size, read_image
 _COLUMNS = ("image", "keypoint_file", "person", "label")
 #: Photos are cut out with a margin so much wider than the classifier's, from which training takes narrower ones.
 SPARE_MARGIN = 0.06
+#: Training looks at people too small or too hidden for a verdict as well: they are harder to tell, not wrong.
+TRAINING_RULES = CropRules(min_side=64, min_mean_confidence=0.3, min_points=(("head", 1),))
 #: Cut-outs are kept so much larger than the classifier's pictures.
 _SPARE_PIXELS = 1.25
 
@@ -141,13 +143,14 @@ class CutOuts:
 
 
 def load_cut_outs(
-    people: Sequence[LabelledPerson], side: int, progress: Callable[[], object] = lambda: None
+    people: Sequence[LabelledPerson], side: int, rules: CropRules, progress: Callable[[], object] = lambda: None
 ) -> CutOuts:
     """Cut people out of their photos, each of which is decoded once where its people stand together.
 
     Args:
         people: anyone.
         side: of the classifier's picture, pixels.
+        rules: who is taken.
         progress: called after each person.
 
     Raises:
@@ -156,7 +159,7 @@ def load_cut_outs(
     pictures, labels, refused = [], [], Counter[str]()
     photos = [list(group) for _, group in groupby(people, lambda person: person.observation.image_path)]
     with ThreadPoolExecutor(2) as pool:
-        for photo, found in zip(photos, pool.map(lambda photo: _of_photo(photo, side), photos), strict=True):
+        for photo, found in zip(photos, pool.map(lambda photo: _of_photo(photo, side, rules), photos), strict=True):
             for person, picture in zip(photo, found, strict=True):
                 if isinstance(picture, str):
                     refused[picture.split(":")[0]] += 1
@@ -167,10 +170,10 @@ def load_cut_outs(
     return CutOuts(pictures, np.array(labels, np.int64), refused)
 
 
-def _of_photo(people: Sequence[LabelledPerson], side: int) -> list[CutOut | str]:
+def _of_photo(people: Sequence[LabelledPerson], side: int, rules: CropRules) -> list[CutOut | str]:
     """The cut-out of each person of one photo, or why there is none."""
     first = people[0].observation
-    found = [person_region(person.observation.keypoints, first.image_size) for person in people]
+    found = [person_region(person.observation.keypoints, first.image_size, rules) for person in people]
     regions = [one for one in found if isinstance(one, Region)]
     if not regions:
         return [one for one in found if isinstance(one, str)]

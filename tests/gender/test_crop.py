@@ -57,6 +57,13 @@ def test_two_points_of_the_head_and_one_of_arm_and_leg_are_enough():
     assert isinstance(person_region(keypoints, SIZE, CropRules(min_points=(("head", 3),))), str)
 
 
+def test_a_classifier_of_fewer_pixels_may_look_at_smaller_people():
+    assert CropRules.for_side(224) == CropRules()
+    keypoints = standing(500, 200, 70)
+    assert "too small: 195 x 198" in person_region(keypoints, SIZE)
+    assert isinstance(person_region(keypoints, SIZE, CropRules.for_side(144)), Region)
+
+
 def test_the_longer_side_fills_the_square_and_the_rest_is_black():
     image = np.full((800, 1000, 3), (10, 100, 200), np.uint8)
     crop = cut(image, Region(300, 100, 500, 500), SIZE, 64)

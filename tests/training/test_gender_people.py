@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.gender import cut, person_region
+from smplifyx.gender import CropRules, cut, person_region
 from smplifyx.keypoints import read_image
 from smplifyx.training.gender_people import load_cut_outs, read_manifest, split_by_source, write_manifest
 from tests.training.gender_photos import make_photos
@@ -61,7 +61,7 @@ def test_sources_stay_together_and_nobody_is_lost(manifest):
 
 def test_a_cut_out_gives_nearly_the_classifiers_own_crop(manifest):
     people = read_manifest(manifest)[:4]
-    loaded = load_cut_outs(people, 64)
+    loaded = load_cut_outs(people, 64, CropRules())
     assert loaded.labels.tolist() == [person.label for person in people]
     for person, picture in zip(people, loaded.pictures, strict=True):
         one = person.observation
@@ -78,6 +78,6 @@ def test_a_cut_out_gives_nearly_the_classifiers_own_crop(manifest):
 def test_people_who_cannot_be_classified_are_counted(manifest):
     people = read_manifest(manifest)[:4]
     people[1].observation.keypoints[:, 2] = 0
-    loaded = load_cut_outs(people, 64)
+    loaded = load_cut_outs(people, 64, CropRules())
     assert len(loaded.pictures) == len(loaded.labels) == 3
     assert loaded.refused == {"too occluded": 1}

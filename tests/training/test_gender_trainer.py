@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from smplifyx.errors import InputError
-from smplifyx.gender import NetworkClassifier, save_checkpoint
+from smplifyx.gender import CropRules, NetworkClassifier, save_checkpoint
 from smplifyx.training.gender_config import GenderArchitecture, GenderRun, GenderTraining, GenderVerdict
 from smplifyx.training.gender_people import load_cut_outs, read_manifest, split_by_source
 from smplifyx.training.gender_report import plot_history, plot_reliability, report
@@ -30,7 +30,7 @@ def split(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parts(split):
-    return load_cut_outs(split.training, 32), load_cut_outs(split.validation, 32)
+    return tuple(load_cut_outs(people, 32, CropRules()) for people in (split.training, split.validation))
 
 
 @pytest.fixture(scope="module")
