@@ -12,7 +12,7 @@ from smplifyx.body.open_body.joint_regressor import RegressionTargets, fit_row
 #: Surface points, nearest first, that may take part.
 _N_NEAREST = 400
 #: Standard deviations of the expressions that the joints must follow too.
-_EXPRESSION_STRENGTH = 3.0
+_EXPRESSION_STRENGTH = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def fit_part_regressor(people: RegressionTargets, part: BodyPart) -> FloatArray:
         vertices = np.concatenate([people.vertices[:, near], faces.vertices[:, near]]).astype(np.float64)
         targets = np.concatenate([people.joints[:, joint], faces.joints[:, joint]])
         row[near] = fit_row(vertices, targets, distances[near])
-        used = np.flatnonzero(row)
-        system = np.concatenate([part.template[used].T, np.ones((1, len(used)))])
-        row[used] += np.linalg.pinv(system) @ (np.append(location, 1.0) - system @ row[used])
+        # Spread over all points near by, the change is small for each of them.
+        system = np.concatenate([part.template[near].T, np.ones((1, len(near)))])
+        row[near] += np.linalg.pinv(system) @ (np.append(location, 1.0) - system @ row[near])
     return regressor

