@@ -57,6 +57,7 @@ class KeypointRegressor(nn.Module):
     """Chosen canonical keypoints from joints and a few vertices of a body.
 
     :attr:`vertices` names the vertices it reads; :meth:`restrict` gives the body model that computes just those.
+    :attr:`face_joint` is the joint that turns the face.
 
     Args:
         data: the body model's arrays.
@@ -107,7 +108,7 @@ class KeypointRegressor(nn.Module):
         self._register("_contour_vertices", place[contour_corners], torch.int64, device)
         self._register("_contour_weights", contour_weights, dtype, device)
         face_joint = data.skeleton.face_joint
-        self._face_joint = 0 if face_joint is None else data.skeleton.joint_index(face_joint)
+        self.face_joint = 0 if face_joint is None else data.skeleton.joint_index(face_joint)
 
     def _register(self, name: str, array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> None:
         self.register_buffer(name, torch.as_tensor(array).to(device=device, dtype=dtype), persistent=False)
@@ -138,15 +139,20 @@ class KeypointRegressor(nn.Module):
         return keypoints.permute(2, 0, 1)
 
     @torch.no_grad()
-    def contour_rows(self, output: BodyOutput) -> Tensor:
-        """Rows [B] of the contour table for heads seen by the camera at the origin.
+    def contour_rows(self, output: BodyOutput, to_camera: Tensor | None = None) -> Tensor:
+        """Rows [B] of the contour table for heads seen by a camera.
 
         The yaw is that of the line from head to camera in the head's own frame, so it does not depend on the body's
         heading, on the neck chain's convention, or on which way the frame's y axis points.
+
+        Args:
+            output: the posed body.
+            to_camera: [B, 3] direction from head to camera; by default the camera is at the origin.
         """
-        head = self._face_joint
-        to_camera = -output.joints[:, head]
-        direction = (output.joint_rotations[:, head].transpose(1, 2) @ to_camera[..., None])[..., 0]
+        if to_camera is None:
+            to_camera = -output.joints[:, self.face_joint]
+        rotations = output.joint_rotations[:, self.face_joint]
+        direction = (rotations.transpose(1, 2) @ to_camera[..., None])[..., 0]
         right_turn = torch.atan2(direction[:, 0], direction[:, 2]) * (180.0 / math.pi)
         # A row that is not finite reads the frontal contour: it has failed, but must not stop its neighbours.
         degrees = right_turn.nan_to_num().round().clamp(-_MAX_YAW_DEGREES, _MAX_YAW_DEGREES).long()

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smplifyx.body.model_data import GENDERS
+from smplifyx.body.skeleton import MODEL_TYPES, SIDES
 from smplifyx.errors import InputError, UsageError
 
 MODELS_VARIABLE = "SMPLIFYX_MODELS"
 OPEN_BODY_DIR = Path(__file__).resolve().parent.parent / "data" / "open_body"
-_MODEL_TYPES = ("smplx",)
+
+_SHORT_GENDERS = {"neutral": "neutral", "male": "m", "female": "f"}
+#: Folders inside a searched one, as the licensed archives unpack; ``{type}`` is the model, ``{gender}`` spelled out.
+_SUBFOLDERS: dict[str, tuple[str, ...]] = {
+    "smplx": ("models_smplx_v1_1/models/smplx", "models_smplx_v1_0/models/smplx"),
+    "smplh": ("mano_v1_2/models",),
+    "smpl": ("SMPL_python_v.1.1.0/smpl/models", "SMPL_python_v.1.0.0/smpl/models", "smpl/models"),
+    "mano": ("mano_v1_2/models",),
+    "flame": ("FLAME2023", "FLAME2020"),
+}
+#: File names besides ``SMPLX_NEUTRAL.npz`` and ``.pkl``, in lower case; ``{m}`` is the gender's short form.
+_HISTORIC_NAMES: dict[str, tuple[str, ...]] = {
+    "smpl": (
+        "basicmodel_{m}_lbs_10_207_0_v1.1.0.pkl",
+        "basicmodel_{m}_lbs_10_207_0_v1.0.0.pkl",
+        "basicmodel_{m}_lbs_10_207_0_v1.0.0.npz",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -22,13 +40,15 @@ class FoundModel:
 
     Attributes:
         path: the file.
-        model_type: ``smplx``, from its name.
+        model_type: one of :data:`~smplifyx.body.skeleton.MODEL_TYPES`, from its name.
         gender: ``neutral``, ``male`` or ``female``, from its name.
+        side: ``left`` or ``right`` for MANO, otherwise None.
     """
 
     path: Path
     model_type: str
     gender: str
+    side: str | None = None
 
     @property
     def is_open_body(self) -> bool:
@@ -59,52 +79,104 @@ def search_dirs(models_dir: str | Path | None = None) -> list[Path]:
     return [*named, Path("models"), *cached, OPEN_BODY_DIR]
 
 
-def _candidates(model_type: str, gender: str, models_dir: str | Path | None) -> Iterator[Path]:
-    name = f"{model_type.upper()}_{gender.upper()}.npz"
-    for folder in search_dirs(models_dir):
-        yield folder / model_type / name
-        yield folder / name
+@dataclass(frozen=True)
+class _Wanted:
+    """One kind of body."""
+
+    model_type: str
+    gender: str
+    side: str | None
+
+    @property
+    def words(self) -> str:
+        return f"{self.side} {self.model_type}" if self.side else f"{self.gender} {self.model_type}"
+
+    def file_names(self) -> tuple[str, ...]:
+        """Names in lower case, the most wanted first."""
+        stem = f"{self.model_type}_{self.side or self.gender}"
+        historic = _HISTORIC_NAMES.get(self.model_type, ())
+        return (f"{stem}.npz", f"{stem}.pkl", *(name.format(m=_SHORT_GENDERS[self.gender]) for name in historic))
+
+    def paths_in(self, folder: Path) -> Iterator[Path]:
+        """Where the file can be inside a searched folder, letters of either case."""
+        subfolders = (self.model_type, "", *_SUBFOLDERS[self.model_type])
+        for subfolder in subfolders:
+            yield from _existing(folder / subfolder, self.file_names())
+        if self.model_type == "smplh":
+            for subfolder in (f"smplh/{self.gender}", self.gender):
+                yield from _existing(folder / subfolder, ("model.npz",))
+        if self.model_type == "flame":
+            name = {"neutral": "generic"}.get(self.gender, self.gender)
+            for subfolder in ("flame", *_SUBFOLDERS["flame"]):
+                yield from _existing(folder / subfolder, (f"{name}_model.pkl",))
 
 
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a folder that may not be entered counts as empty."""
+def _existing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Files of these names, in the order of the names; a folder that may not be entered counts as empty."""
     try:
-        return path.is_file()
+        files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
     except OSError:
-        return False
+        return
+    for name in names:
+        if name in files:
+            yield files[name]
 
 
-def find_body_model(model_type: str, gender: str, models_dir: str | Path | None = None) -> Path:
-    """Find a body-model file, named ``DIR/smplx/SMPLX_NEUTRAL.npz`` or ``DIR/SMPLX_NEUTRAL.npz``.
+def _wanted(model_type: str, gender: str, side: str | None) -> _Wanted:
+    for what, value, known in (("body model", model_type, MODEL_TYPES), ("gender", gender, GENDERS)):
+        if value not in known:
+            raise UsageError(f"unknown {what} {value!r}; expected one of {', '.join(known)}")
+    expected = SIDES if model_type == "mano" else (None,)
+    if side not in expected:
+        raise UsageError(f"side {side!r} does not go with {model_type}; expected {' or '.join(map(str, expected))}")
+    return _Wanted(model_type, gender, side)
+
+
+def find_body_model(
+    model_type: str, gender: str, models_dir: str | Path | None = None, *, side: str | None = None
+) -> Path:
+    """Find a body-model file, named for example ``DIR/smplx/SMPLX_NEUTRAL.npz`` or ``DIR/SMPLX_NEUTRAL.pkl``.
+
+    The names and folders of the licensed archives are known too. Licensed files come before the open bodies, whose
+    folder is the last.
 
     Args:
-        model_type: ``smplx``.
-        gender: ``neutral``, ``male`` or ``female``.
+        model_type: one of :data:`~smplifyx.body.skeleton.MODEL_TYPES`.
+        gender: ``neutral``, ``male`` or ``female``; MANO has but one, whatever is asked for.
         models_dir: the only folder to search. Otherwise those of :func:`search_dirs`, which end with the package.
+        side: ``left`` or ``right`` for MANO.
 
     Raises:
-        UsageError: an unknown model type or gender.
+        UsageError: an unknown model type, gender or side.
         InputError: no such file; the message lists where it was looked for.
     """
-    if model_type not in _MODEL_TYPES:
-        raise UsageError(f"unknown body model {model_type!r}; expected one of {', '.join(_MODEL_TYPES)}")
-    if gender not in GENDERS:
-        raise UsageError(f"unknown gender {gender!r}; expected one of {', '.join(GENDERS)}")
-    tried = list(_candidates(model_type, gender, models_dir))
-    for path in tried:
-        if _is_file(path):
+    wanted = _wanted(model_type, gender, side)
+    folders = search_dirs(models_dir)
+    for folder in folders:
+        for path in wanted.paths_in(folder):
             return path
+    name = wanted.file_names()[0].removesuffix(".npz").upper() + ".npz"
+    tried = [folder / subfolder / name for folder in folders for subfolder in (model_type, "")]
     where = Path(models_dir) if models_dir is not None else tried[0]
-    raise InputError(where, f"no {gender} {model_type} body model here; tried {', '.join(map(str, tried))}")
+    paths = ", ".join(map(str, tried))
+    raise InputError(where, f"no {wanted.words} body model here; tried {paths}, .pkl files and the names in archives")
 
 
 def list_body_models(models_dir: str | Path | None = None) -> list[FoundModel]:
-    """All body-model files in the folders searched, in the order in which they would be taken."""
-    found = {
-        path.resolve(): FoundModel(path, model_type, gender)
-        for model_type in _MODEL_TYPES
-        for gender in GENDERS
-        for path in _candidates(model_type, gender, models_dir)
-        if _is_file(path)
-    }
+    """All body-model files in the folders searched; of each kind, in the order in which they would be taken."""
+    kinds = [
+        *(
+            _Wanted(model_type, gender, None)
+            for model_type in MODEL_TYPES
+            if model_type != "mano"
+            for gender in GENDERS
+        ),
+        *(_Wanted("mano", "neutral", side) for side in SIDES),
+    ]
+    found: dict[Path, FoundModel] = {}
+    for wanted in kinds:
+        for folder in search_dirs(models_dir):
+            for path in wanted.paths_in(folder):
+                model = FoundModel(path, wanted.model_type, wanted.gender, wanted.side)
+                found.setdefault(path.resolve(), model)
     return list(found.values())

@@ -10,6 +10,9 @@ from smplifyx.body import search
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model, list_body_models
 from smplifyx.errors import InputError, UsageError
 
+#: Three genders of four models, and two hands.
+N_OPEN_BODIES = 14
+
 
 @pytest.fixture
 def empty_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -58,10 +61,10 @@ def test_a_given_folder_is_the_only_one(empty_world: Path) -> None:
 def test_listing_puts_the_users_files_first(empty_world: Path) -> None:
     mine = put(empty_world / "models" / "smplx" / "SMPLX_MALE.npz")
     found = list_body_models()
-    males = [model for model in found if model.gender == "male"]
+    males = [model for model in found if (model.model_type, model.gender) == ("smplx", "male")]
     assert [model.path.resolve() for model in males] == [mine, OPEN_BODY_DIR / "SMPLX_MALE.npz"]
     assert [model.is_open_body for model in males] == [False, True]
-    assert len(found) == 4
+    assert len(found) == N_OPEN_BODIES + 1
     assert [model.path for model in list_body_models(empty_world / "models")] == [mine]
 
 
@@ -76,7 +79,7 @@ def test_a_user_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     for variable in (search.MODELS_VARIABLE, "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(variable, raising=False)
     assert find_body_model("smplx", "male") == OPEN_BODY_DIR / "SMPLX_MALE.npz"
-    assert len(list_body_models()) == 3
+    assert len(list_body_models()) == N_OPEN_BODIES
 
 
 def test_a_folder_that_may_not_be_entered_counts_as_empty(empty_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,17 +93,60 @@ def test_a_folder_that_may_not_be_entered_counts_as_empty(empty_world: Path, mon
 
     monkeypatch.setattr(Path, "is_file", refused)
     assert find_body_model("smplx", "male") == OPEN_BODY_DIR / "SMPLX_MALE.npz"
-    assert len(list_body_models()) == 3
+    assert len(list_body_models()) == N_OPEN_BODIES
     with pytest.raises(InputError, match="no male smplx body model here"):
         find_body_model("smplx", "male", closed.parent)
 
 
-def test_only_models_that_can_be_loaded_are_listed(empty_world: Path) -> None:
-    put(empty_world / "models" / "smplh" / "SMPLH_MALE.npz")
-    assert {model.model_type for model in list_body_models()} == {"smplx"}
+@pytest.mark.parametrize(
+    ("file", "model_type", "gender", "side"),
+    [
+        ("SMPLX_FEMALE.pkl", "smplx", "female", None),
+        ("models_smplx_v1_1/models/smplx/SMPLX_MALE.npz", "smplx", "male", None),
+        ("smpl/SMPL_NEUTRAL.pkl", "smpl", "neutral", None),
+        ("smpl/basicModel_neutral_lbs_10_207_0_v1.0.0.pkl", "smpl", "neutral", None),
+        ("basicmodel_m_lbs_10_207_0_v1.1.0.pkl", "smpl", "male", None),
+        ("SMPL_python_v.1.1.0/smpl/models/basicmodel_f_lbs_10_207_0_v1.1.0.pkl", "smpl", "female", None),
+        ("smplh/SMPLH_MALE.pkl", "smplh", "male", None),
+        ("mano_v1_2/models/SMPLH_female.pkl", "smplh", "female", None),
+        ("smplh/female/model.npz", "smplh", "female", None),
+        ("neutral/model.npz", "smplh", "neutral", None),
+        ("mano/MANO_LEFT.pkl", "mano", "neutral", "left"),
+        ("mano_v1_2/models/MANO_RIGHT.pkl", "mano", "neutral", "right"),
+        ("flame/FLAME_NEUTRAL.pkl", "flame", "neutral", None),
+        ("FLAME2020/generic_model.pkl", "flame", "neutral", None),
+        ("flame/male_model.pkl", "flame", "male", None),
+    ],
+)
+def test_licensed_names_come_before_the_open_bodies(
+    empty_world: Path, file: str, model_type: str, gender: str, side: str | None
+) -> None:
+    mine = put(empty_world / "models" / file)
+    assert find_body_model(model_type, gender, side=side).resolve() == mine
+    of_this_kind = [
+        model.path.resolve()
+        for model in list_body_models()
+        if (model.model_type, model.gender, model.side) == (model_type, gender, side)
+    ]
+    name = f"{model_type}_{side or gender}".upper()
+    assert of_this_kind == [mine, OPEN_BODY_DIR / f"{name}.npz"]
 
 
-@pytest.mark.parametrize(("model_type", "gender"), [("smplz", "male"), ("smplh", "male"), ("smplx", "child")])
-def test_unknown_names(model_type: str, gender: str) -> None:
-    with pytest.raises(UsageError, match="expected one of"):
-        find_body_model(model_type, gender)
+def test_newer_files_come_first(empty_world: Path) -> None:
+    names = ["SMPL_MALE.npz", "SMPL_MALE.pkl", "basicmodel_m_lbs_10_207_0_v1.1.0.pkl"]
+    names.append("basicModel_m_lbs_10_207_0_v1.0.0.pkl")
+    for name in names:
+        put(empty_world / name)
+    for name in names:
+        path = find_body_model("smpl", "male", empty_world)
+        assert path.name == name
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "gender", "side"),
+    [("smplz", "male", None), ("smplx", "child", None), ("mano", "neutral", None), ("smplx", "male", "left")],
+)
+def test_unknown_names(model_type: str, gender: str, side: str | None) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        find_body_model(model_type, gender, side=side)
