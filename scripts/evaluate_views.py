@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation.tables import format_table, summarise
-from smplifyx.evaluation.view_scenes import ViewScene, balancing_scenes, evaluate_scenes, seated_scene
+from smplifyx.evaluation.view_scenes import balancing_scenes, describe_scene, evaluate_scenes, seated_scene
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[Override]]:
@@ -30,14 +29,6 @@ def parse_arguments() -> tuple[argparse.Namespace, list[Override]]:
     return arguments, [Override(key, value) for key, value in arguments.overrides]
 
 
-def describe(scene: ViewScene) -> str:
-    errors = scene.truth.errors_px
-    return (
-        f"{scene.name}: {scene.truth.valid.sum()} of {len(scene.truth.valid)} joints triangulated, "
-        f"reprojection median {np.nanmedian(errors):.1f} px, worst {np.nanmax(errors):.1f} px"
-    )
-
-
 def main() -> None:
     arguments, overrides = parse_arguments()
     torch.set_num_threads(arguments.threads)
@@ -45,7 +36,7 @@ def main() -> None:
     data = load_body_model_data(find_body_model("smplx", arguments.gender, config.body.models_dir))
     scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []
     scenes += [seated_scene(arguments.seated)] if arguments.seated else []
-    print("\n".join(describe(scene) for scene in scenes), end="\n\n")
+    print("\n".join(describe_scene(scene) for scene in scenes), end="\n\n")
     rows = evaluate_scenes(data, config, scenes, arguments.true_camera)
     print(format_table(rows), end="\n\n")
     print(format_table(summarise(rows)))

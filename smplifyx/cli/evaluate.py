@@ -113,6 +113,12 @@ def _add_results(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="body model of pickles where nothing tells it (default: %(default)s)",
     )
     parser.add_argument("--vposer", metavar="FILE", help="VPoser whose codes pickles hold (default: the shipped one)")
+    parser.add_argument(
+        "--mesh-axes",
+        choices=("smplifyx", "camera"),
+        default="smplifyx",
+        help="meshes are turned by 180 degrees about x, as SMPLify-X writes them, or in the camera's axes",
+    )
     _add_places(parser)
     parser.set_defaults(run=_run_results, options=())
 

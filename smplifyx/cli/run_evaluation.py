@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
 from smplifyx.config import Config, load_config
 from smplifyx.config.loading import find_config
-from smplifyx.errors import UsageError
-from smplifyx.evaluation.ablations import FULL, Unavailable, Variant, all_variants, configuration
+from smplifyx.errors import InputError, UsageError
+from smplifyx.evaluation.ablations import FULL, PAPER_FOCAL_LENGTH, Unavailable, Variant, all_variants, configuration
 from smplifyx.evaluation.benchmark_fits import (
     BenchmarkFit,
     BenchmarkFitter,
@@ -27,14 +29,19 @@ from smplifyx.evaluation.benchmark_fits import (
     load_model,
     load_true_joints,
 )
-from smplifyx.evaluation.benchmark_report import write_report
-from smplifyx.evaluation.benchmark_rows import Row, Truths, rows_of
+from smplifyx.evaluation.benchmark_report import write_report, write_results_report, write_views_report
+from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of
 from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
 from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
+from smplifyx.evaluation.foreign_results import ResultReader, find_results
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report_tables import Evaluation
 from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
+from smplifyx.evaluation.view_agreement import view_agreement
+from smplifyx.evaluation.view_scenes import balancing_scenes, describe_scene, fit_views, seated_scene, view_rows
 from smplifyx.output import open_renderer
+from smplifyx.priors.vposer import VPoser
+from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
 
 FloatArray = NDArray[np.float64]
 
@@ -217,15 +224,69 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _bar(total: int, name: str) -> tqdm:
-    return tqdm(total=total, desc=name, unit="person", smoothing=0, disable=not sys.stderr.isatty())
+def _bar(total: int, name: str, unit: str = "person") -> tqdm:
+    return tqdm(total=total, desc=name, unit=unit, smoothing=0, disable=not sys.stderr.isatty())
 
 
 def evaluate_views(arguments: argparse.Namespace) -> int:
     """``evaluate views``."""
-    raise NotImplementedError
+    torch.set_num_threads(arguments.threads)
+    scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []
+    scenes += [seated_scene(arguments.seated)] if arguments.seated else []
+    configs = _configs(arguments)
+    views: list[dict[str, str | float]] = []
+    pairs: list[dict[str, str | float]] = []
+    with _bar(len(configs) * len(arguments.cameras), "fitting", "run") as bar:
+        for label, config in configs.items():
+            path = find_body_model(config.body.model, arguments.gender, config.body.models_dir)
+            for camera in arguments.cameras:
+                known = config if camera != "paper" else _with_focal_length(config, PAPER_FOCAL_LENGTH)
+                fitted = fit_views(load_model(path, arguments.gender), known, scenes, camera == "true")
+                of = {"config": label, "camera": camera}
+                views += [{**of, **row} for row in view_rows(fitted)]
+                pairs += [{**of, **row} for row in view_agreement(fitted)]
+                bar.update()
+    triangulated = [describe_scene(scene) for scene in scenes]
+    console.say(write_views_report(arguments.output, triangulated, views, pairs, configs))
+    console.note(f"tables are in {arguments.output}")
+    return 0
+
+
+def _with_focal_length(config: Config, focal_length: float) -> Config:
+    return replace(config, camera=replace(config.camera, focal_length=focal_length))
 
 
 def evaluate_results(arguments: argparse.Namespace) -> int:
     """``evaluate results``."""
-    raise NotImplementedError
+    frames = read_benchmark(arguments.truth, arguments.gender)
+    files = find_results(arguments.results, [frame.name for frame in frames])
+    if not files:
+        raise UsageError(f"{arguments.results}: no mesh or parameters of any frame such as {frames[0].name}")
+    missing = [frame.name for frame in frames if frame.name not in files]
+    if missing:
+        console.note(f"{len(missing)} of {len(frames)} frames have no result, such as {missing[0]}")
+
+    @functools.cache
+    def model(gender: str) -> BodyModelData:
+        return load_model(find_body_model("smplx", gender, arguments.models), gender)
+
+    @functools.cache
+    def vposer() -> VPoser:
+        return VPoser(load_vposer(shipped_weights() if arguments.vposer is None else Path(arguments.vposer)))
+
+    data = model("neutral")
+    truths = Truths(data, load_true_joints(arguments.truth / TRUTH_FILE))
+    folders = [Path(path) for path in (arguments.vertex_sets, arguments.models) if path is not None]
+    sets = vertex_sets(data, folders)
+    reader = ResultReader(model, arguments.gender, vposer, arguments.mesh_axes)
+    rows: list[Row] = []
+    failures = 0
+    for frame in (frame for frame in frames if frame.name in files):
+        try:
+            rows.append(result_row(frame, reader.vertices(files[frame.name]), truths, sets))
+        except InputError as error:
+            failures += 1
+            console.note(f"smplifyx: error: {error}")
+    console.say(write_results_report(arguments.output, str(arguments.results), rows, sets.source))
+    console.note(f"tables are in {arguments.output}")
+    return 1 if failures or missing else 0

@@ -83,6 +83,73 @@ def write_report(
     write_text(folder / "people.csv", csv_text([*evaluation.rows, *noise_rows]))
     for label, config in configs.items():
         write_text(folder / f"config_{label}.yaml", to_yaml(config))
+    return _written(folder, parts, benchmark, parts_source)
+
+
+def write_results_report(folder: Path, name: str, rows: Sequence[Row], parts_source: str) -> str:
+    """Writes the figures of somebody's results and returns the Markdown.
+
+    Args:
+        folder: made if missing.
+        name: of the results.
+        rows: a row a person.
+        parts_source: where the vertex sets come from.
+    """
+    table: list[dict[str, Cell]] = []
+    for metric, heading in SURFACE_HEADINGS.items():
+        interval = mean_interval([float(row[metric]) for row in rows])
+        table.append({"figure": heading, "mean": interval.mean, "mean_low": interval.low, "mean_high": interval.high})
+    parts = [f"# {name}, {len(rows)} people", _INTERVALS, f"Hands, face and joints: {parts_source}.", markdown(table)]
+    write_text(folder / "metrics.csv", csv_text(table))
+    write_text(folder / "people.csv", csv_text(rows))
+    return _written(folder, parts, None, parts_source)
+
+
+def write_views_report(
+    folder: Path,
+    scenes: Sequence[str],
+    views: Sequence[Row],
+    pairs: Sequence[Row],
+    configs: Mapping[str, Config],
+) -> str:
+    """Writes how single views compare with all views and with each other, and returns the Markdown.
+
+    Args:
+        folder: made if missing.
+        scenes: a sentence a scene on its triangulation.
+        views: a row a view.
+        pairs: a row a pair of views.
+        configs: the configurations by label.
+    """
+    parts = ["# Calibrated views", _INTERVALS, "\n".join(f"- {scene}" for scene in scenes)]
+    for name, heading, rows in (
+        ("views", "Each view's fit against the triangulated person", views),
+        ("agreement", "Fits of two views against each other", pairs),
+    ):
+        means = _means(rows)
+        write_text(folder / f"{name}.csv", csv_text(rows))
+        write_text(folder / f"{name}_means.csv", csv_text(means))
+        parts.append(f"## {heading}\n\n{markdown(means)}\n\n{markdown(rows)}")
+    for label, config in configs.items():
+        write_text(folder / f"config_{label}.yaml", to_yaml(config))
+    return _written(folder, parts, None, "triangulated keypoints")
+
+
+def _means(rows: Sequence[Row]) -> list[dict[str, Cell]]:
+    """Means of the magnitudes of all figures, a line a configuration and camera."""
+    table: list[dict[str, Cell]] = []
+    for config, camera in dict.fromkeys((str(row["config"]), str(row["camera"])) for row in rows):
+        group = [row for row in rows if (row["config"], row["camera"]) == (config, camera)]
+        line: dict[str, Cell] = {"config": config, "camera": camera, "number": len(group)}
+        for name in [name for name, cell in group[0].items() if not isinstance(cell, str | int)]:
+            interval = mean_interval([abs(float(row[name])) for row in group])
+            line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        table.append(line)
+    return table
+
+
+def _written(folder: Path, parts: Sequence[str], benchmark: Mapping[str, Any] | None, parts_source: str) -> str:
+    """Writes the versions and the report, and returns the report."""
     write_text(folder / "versions.json", json.dumps(_versions(benchmark, parts_source), indent=1))
     report = "\n\n".join(parts) + "\n"
     write_text(folder / "report.md", report)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.model_data import BodyModelData
+from smplifyx.errors import InputError
 from smplifyx.evaluation.benchmark_fits import BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.scoring import score
@@ -69,8 +70,26 @@ def _row(trial: Trial, fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets) -
         "noise": 1.0 if trial.noise_level is None else trial.noise_level,
         "person": fit.frame.name,
         "gender": fit.frame.gender,
-        "tags": " ".join(tag.replace(" ", "-") for tag in fit.frame.tags),
+        "tags": _words(fit.frame.tags),
         **asdict(surface_errors(fit.vertices, truth.vertices, sets)),
         **{name: details[name] for name in _DETAILS},
         "flags": " ".join(fit.result.flags),
     }
+
+
+def result_row(frame: Frame, vertices: FloatArray, truths: Truths, sets: VertexSets) -> Row:
+    """The row of a mesh [V, 3] of which nothing else is known; raises ``InputError`` for another topology."""
+    truth = truths.of(frame)
+    if vertices.shape != truth.vertices.shape:
+        problem = f"has {len(truth.vertices)} vertices, the result {len(vertices)}; they cannot be compared"
+        raise InputError(frame.mesh, problem)
+    return {
+        "person": frame.name,
+        "gender": frame.gender,
+        "tags": _words(frame.tags),
+        **asdict(surface_errors(vertices, truth.vertices, sets)),
+    }
+
+
+def _words(tags: Sequence[str]) -> str:
+    return " ".join(tag.replace(" ", "-") for tag in tags)

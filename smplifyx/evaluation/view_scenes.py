@@ -144,10 +144,24 @@ def evaluate_scenes(
     data: BodyModelData, config: Config, scenes: Sequence[ViewScene], true_camera: bool = False
 ) -> list[dict[str, str | float]]:
     """One row of figures a view; the arguments are those of :func:`fit_views`."""
+    return view_rows(fit_views(data, config, scenes, true_camera))
+
+
+def view_rows(views: Sequence[FittedView]) -> list[dict[str, str | float]]:
+    """One row of figures a view."""
     return [
         {"scene": one.scene.name, **one.errors.row(), "reprojection_px": one.fit.result.reprojection_error_px}
-        for one in fit_views(data, config, scenes, true_camera)
+        for one in views
     ]
+
+
+def describe_scene(scene: ViewScene) -> str:
+    """How well the person could be triangulated, in a sentence."""
+    errors = scene.truth.errors_px
+    return (
+        f"{scene.name}: {scene.truth.valid.sum()} of {len(scene.truth.valid)} joints triangulated, "
+        f"reprojection median {np.nanmedian(errors):.1f} px, worst {np.nanmax(errors):.1f} px"
+    )
 
 
 def _errors(camera: CalibratedCamera, fit: FittedPerson, truth: Triangulation) -> ViewErrors:
