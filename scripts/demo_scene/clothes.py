@@ -43,22 +43,22 @@ def dress(vertices: np.ndarray, data: BodyModelData, outfit: Outfit) -> list[Dre
     """
     faces = np.asarray(data.faces)
     rest = np.asarray(data.v_template, np.float64)
-    regions = _Regions(data, outfit)
+    regions = _Regions(BodyMarks.of(data), outfit)
     cloth = regions.label(rest)
     covered = np.isin(cloth, (SHIRT, TROUSERS))
-    smoothed, rest_cloth = (_smoothed(points, faces, covered) for points in (vertices, rest))
+    smooth, rest_cloth = (_smoothed(points, faces, covered) for points in (vertices, rest))
     eyes = data.skinning_weights[:, [LEFT_EYE_JOINT, RIGHT_EYE_JOINT]].sum(axis=1, keepdims=True)
-    attributes = {"rest": rest_cloth, "normals": vertex_normals(smoothed, faces), "eyes": eyes}
+    attributes = {"rest": rest_cloth, "normals": vertex_normals(smooth, faces), "eyes": eyes}
     shoes = [_shoe(vertices, rest, cloth == SHOES, side, outfit.shoes) for side in (-1, 1)]
     for _ in range(4):
-        corners = smoothed[faces]
+        corners = smooth[faces]
         coarse = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1) > _FINE
-        smoothed, faces, attributes = trimesh.remesh.subdivide(
-            smoothed, faces, face_index=np.flatnonzero(coarse), vertex_attributes=attributes
+        smooth, faces, attributes = trimesh.remesh.subdivide(
+            smooth, faces, face_index=np.flatnonzero(coarse), vertex_attributes=attributes
         )
     labels = regions.label(attributes["rest"])
     thickness = regions.thickness(attributes["rest"], labels)
-    grown = smoothed + thickness[:, None] * attributes["normals"]
+    grown = smooth + thickness[:, None] * attributes["normals"]
     colors = regions.colors(attributes["rest"], labels, attributes["eyes"][:, 0] > 0.99)
     # the normals of the coarse mesh, interpolated: refined flat triangles would show
     return [DressedBody(grown, attributes["normals"], faces, colors), *shoes]
@@ -90,21 +90,57 @@ def _shoe(vertices: np.ndarray, rest: np.ndarray, chosen: np.ndarray, side: int,
 SKIN, SHIRT, TROUSERS, SHOES, HAIR = range(5)
 
 
+@dataclass(frozen=True)
+class BodyMarks:
+    """Where named points lie on the T-posed body: joints, surface points, and face landmarks [51, 3]."""
+
+    joint: dict[str, np.ndarray]
+    point: dict[str, np.ndarray]
+    landmarks: np.ndarray
+
+    @classmethod
+    def of(cls, data: BodyModelData) -> BodyMarks:
+        """The marks of a body's mean shape."""
+        joints = data.joint_regressor @ data.v_template
+        surface = data.v_template[data.extra_point_vertices]
+        corners = data.v_template[data.faces[data.landmark_faces]]
+        return cls(
+            dict(zip(JOINT_NAMES, joints, strict=True)),
+            dict(zip(EXTRA_POINT_NAMES, surface, strict=True)),
+            (corners * data.landmark_barycentric[..., None]).sum(axis=1),
+        )
+
+
+def hair_depth(rest: np.ndarray, marks: BodyMarks, length: float, forehead: float = 0.0) -> np.ndarray:
+    """[N] metres above the hairline, from the forehead past the ears to the nape; below it negative.
+
+    Args:
+        rest: [N, 3] points of the T-posed body.
+        marks: of that body.
+        length: how far the hair reaches below the ears, metres.
+        forehead: by how much the forehead is higher than usual, metres.
+    """
+    ear, brow = marks.point["left_ear"], marks.landmarks[:10].mean(axis=0)
+    nape = ear[1] - 0.035 - length
+    z = [ear[2] - 0.03, ear[2] - 0.012, ear[2] + 0.012, ear[2] + 0.03, brow[2] - 0.02, brow[2] + 0.02]
+    y = [nape, ear[1] - 0.01, ear[1] + 0.012, ear[1] + 0.03, brow[1] + 0.045 + forehead, brow[1] + 0.055 + forehead]
+    depth = rest[:, 1] - np.interp(rest[:, 2], z, y)
+    mirrored = rest * np.where(rest[:, :1] < 0, [-1.0, 1.0, 1.0], 1.0)
+    of_ear = np.linalg.norm(mirrored - ear, axis=1) < 0.036
+    outside = np.abs(rest[:, 0]) > abs(ear[0]) - 0.010
+    return np.where(of_ear & outside, -1.0, depth)
+
+
 class _Regions:
     """What covers each point [N, 3] of the T-posed body."""
 
-    def __init__(self, data: BodyModelData, outfit: Outfit) -> None:
-        joints = data.joint_regressor @ data.v_template
-        self._joint = dict(zip(JOINT_NAMES, joints, strict=True))
-        surface = data.v_template[data.extra_point_vertices]
-        self._point = dict(zip(EXTRA_POINT_NAMES, surface, strict=True))
-        corners = data.v_template[data.faces[data.landmark_faces]]
-        self._landmarks = (corners * data.landmark_barycentric[..., None]).sum(axis=1)
+    def __init__(self, marks: BodyMarks, outfit: Outfit) -> None:
+        self._marks = marks
         self._outfit = outfit
 
     def label(self, rest: np.ndarray) -> np.ndarray:
         """[N] the region of each point."""
-        joint = self._joint
+        joint = self._marks.joint
         labels = np.full(len(rest), SKIN)
         away = np.abs(rest[:, 0])
         belt = joint["pelvis"][1] + 0.04
@@ -122,7 +158,7 @@ class _Regions:
     def thickness(self, rest: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """[N] metres."""
         thickness = np.array([0.0, _SHIRT, _TROUSERS, 0.0, 0.0])[labels]
-        ankle, knee = self._joint["left_ankle"][1], self._joint["left_knee"][1]
+        ankle, knee = self._marks.joint["left_ankle"][1], self._marks.joint["left_knee"][1]
         wide = np.interp(rest[:, 1], [ankle, knee], [_WIDE_HEM, _TROUSERS])
         thickness = np.where(labels == TROUSERS, wide, thickness)
         fullness = _HAIR + 0.15 * self._outfit.hair_length
@@ -134,23 +170,16 @@ class _Regions:
         outfit = self._outfit
         colors = np.array([outfit.skin, outfit.shirt, outfit.trousers, outfit.shoes, outfit.hair])[labels]
         if outfit.stripes is not None:
-            band = ((rest[:, 1] / 0.05) % 1.0 < 0.35) & (np.abs(rest[:, 0]) < self._joint["left_shoulder"][0] + 0.01)
+            band = ((rest[:, 1] / 0.05) % 1.0 < 0.35) & (
+                np.abs(rest[:, 0]) < self._marks.joint["left_shoulder"][0] + 0.01
+            )
             colors[band & (labels == SHIRT)] = outfit.stripes
         self._paint_eyes(rest, of_eye, colors)
         self._paint_brows_and_lips(rest, colors)
         return colors
 
     def _hair_depth(self, rest: np.ndarray) -> np.ndarray:
-        """[N] metres above the hairline, from the forehead past the ears to the nape; below it negative."""
-        ear, brow = self._point["left_ear"], self._landmarks[:10].mean(axis=0)
-        nape = ear[1] - 0.035 - self._outfit.hair_length
-        z = [ear[2] - 0.03, ear[2] - 0.012, ear[2] + 0.012, ear[2] + 0.03, brow[2] - 0.02, brow[2] + 0.02]
-        y = [nape, ear[1] - 0.01, ear[1] + 0.012, ear[1] + 0.03, brow[1] + 0.045, brow[1] + 0.055]
-        depth = rest[:, 1] - np.interp(rest[:, 2], z, y)
-        mirrored = rest * np.where(rest[:, :1] < 0, [-1.0, 1.0, 1.0], 1.0)
-        of_ear = np.linalg.norm(mirrored - ear, axis=1) < 0.036
-        outside = np.abs(rest[:, 0]) > abs(ear[0]) - 0.010
-        return np.where(of_ear & outside, -1.0, depth)
+        return hair_depth(rest, self._marks, self._outfit.hair_length)
 
     def _paint_eyes(self, rest: np.ndarray, of_eye: np.ndarray, colors: np.ndarray) -> None:
         for side in (-1, 1):
@@ -163,31 +192,36 @@ class _Regions:
             colors[ball & (around < _PUPIL)] = _PUPIL_COLOR
 
     def _paint_brows_and_lips(self, rest: np.ndarray, colors: np.ndarray) -> None:
-        front = rest[:, 2] > self._landmarks[:, 2].min() - 0.01
-        for brow in (self._landmarks[:5], self._landmarks[5:10]):
-            near = front & (_distance_to_line(rest[:, :2], brow[:, :2]) < 0.0032)
+        front = rest[:, 2] > self._marks.landmarks[:, 2].min() - 0.01
+        for brow in (self._marks.landmarks[:5], self._marks.landmarks[5:10]):
+            near = front & (distance_to_line(rest[:, :2], brow[:, :2]) < 0.0032)
             colors[near] = 0.75 * np.array(self._outfit.hair) + 0.25 * np.array(self._outfit.skin)
-        outline = self._landmarks[31:43, :2]
-        lips = front & _inside_polygon(rest[:, :2], outline)
+        outline = self._marks.landmarks[31:43, :2]
+        lips = front & inside_polygon(rest[:, :2], outline)
         lip_color = 0.3 * np.array(_LIPS) + 0.7 * np.array(self._outfit.skin) * [0.98, 0.78, 0.78]
         colors[lips] = lip_color
 
 
 def _smoothed(vertices: np.ndarray, faces: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """``vertices`` [V, 3] with the chosen ones smoothed without shrinking (Taubin 1995)."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    n = len(vertices)
-    neighbours = scipy.sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (n, n)).tocsr()
-    neighbours = scipy.sparse.diags(1.0 / np.maximum(neighbours.sum(axis=1).A1, 1.0)) @ neighbours
-    smoothed = vertices.copy()
+    neighbours = neighbour_average(faces, len(vertices))
+    result = vertices.copy()
     for _ in range(_SMOOTHING_ROUNDS):
         for share in _SMOOTHING_SHARES:
-            smoothed[chosen] += share * (neighbours @ smoothed - smoothed)[chosen]
-    return smoothed
+            result[chosen] += share * (neighbours @ result - result)[chosen]
+    return result
 
 
-def _distance_to_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
+def neighbour_average(faces: np.ndarray, n_vertices: int) -> scipy.sparse.csr_matrix:
+    """[V, V] takes values at vertices to the means over their neighbours."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    shape = (n_vertices, n_vertices)
+    neighbours = scipy.sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape).tocsr()
+    return scipy.sparse.diags(1.0 / np.maximum(neighbours.sum(axis=1).A1, 1.0)) @ neighbours
+
+
+def distance_to_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     """[N] distance of points [N, 2] to a polyline [M, 2]."""
     distance = np.full(len(points), np.inf)
     for start, end in itertools.pairwise(line):
@@ -196,7 +230,7 @@ def _distance_to_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     return distance
 
 
-def _inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """[N] whether points [N, 2] in metres lie within the polygon [M, 2]."""
     contour = (1000.0 * polygon).astype(np.float32)[:, None]
     low, high = polygon.min(axis=0), polygon.max(axis=0)

@@ -36,7 +36,7 @@ def rasterize(
         faces = faces[(vertices[faces, 2] > nearest).all(axis=1)]
         with np.errstate(divide="ignore", invalid="ignore"):
             pixels = fine.project(vertices)
-        _fill(pixels[faces], 1.0 / vertices[faces, 2], shades[faces], (width, height), (inverse_depth, rgba))
+        fill_triangles(pixels[faces], 1.0 / vertices[faces, 2], shades[faces], (width, height), (inverse_depth, rgba))
     blocks = rgba.reshape(height // _SUPERSAMPLING, _SUPERSAMPLING, width // _SUPERSAMPLING, _SUPERSAMPLING, 4)
     return np.rint(255.0 * blocks.mean(axis=(1, 3))).astype(np.uint8)
 
@@ -49,14 +49,18 @@ def _shade(normals: np.ndarray, color: Color) -> np.ndarray:
     return np.clip(light[:, None] * np.array(color), 0.0, 1.0) ** (1.0 / 2.2)
 
 
-def _fill(
+def fill_triangles(
     corners: np.ndarray,
     inverse_z: np.ndarray,
     shades: np.ndarray,
     size: tuple[int, int],
     buffers: tuple[np.ndarray, np.ndarray],
+    chunk_size: int = _CHUNK,
 ) -> None:
-    """Draw triangles (corners `[F, 3, 2]`, 1/z `[F, 3]`, colours `[F, 3, 3]`) into the depth and colour buffers."""
+    """Draw triangles (corners `[F, 3, 2]`, 1/z `[F, 3]`, colours `[F, 3, 3]`) into the depth and colour buffers.
+
+    Buffers are 1/z `[H * W]`, zero at first, and `[H * W, 4]`; ``chunk_size`` pixels are tested at a time.
+    """
     width = size[0]
     edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
@@ -65,7 +69,7 @@ def _fill(
     columns, rows = np.maximum(high - low, 0).T
     # counter-clockwise with y up is a negative area with y down; triangles that face away stay out
     drawn = np.flatnonzero((area < 0.0) & (columns * rows > 0))
-    chunk_of = np.cumsum((columns * rows)[drawn]) // _CHUNK
+    chunk_of = np.cumsum((columns * rows)[drawn]) // chunk_size
     for chunk in np.split(drawn, np.flatnonzero(np.diff(chunk_of)) + 1):
         count = (columns * rows)[chunk]
         face = np.repeat(chunk, count)

