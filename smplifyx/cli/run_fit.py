@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
 
 import torch
-from tqdm import tqdm
 
-from smplifyx.body.model_files import load_body_model_data
-from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
-from smplifyx.cli.background import background
-from smplifyx.cli.batch_writer import BatchWriter, Tally
-from smplifyx.cli.group_overlays import GroupOverlays
+from smplifyx.cli.batch_writer import Tally
+from smplifyx.cli.fit_people import FitJob
 from smplifyx.cli.lazy_renderer import LazyRenderer
+from smplifyx.cli.needed import needed
 from smplifyx.cli.person_writer import PersonWriter
 from smplifyx.cli.written_config import fits_differ, portable, write_config
 from smplifyx.config import Config, InputConfig
-from smplifyx.errors import InputError, UsageError
-from smplifyx.fitting.fitter import Fitter
+from smplifyx.errors import UsageError
 from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import (
     Loaded,
-    Observation,
     Pairing,
     PersonSelection,
     load_pairs,
@@ -38,10 +30,8 @@ from smplifyx.keypoints import (
     pair_folder,
     unpaired,
 )
-from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
+from smplifyx.keypoints.intrinsics import read_calibration
 from smplifyx.output import OutputLayout, read_summary
-
-T = TypeVar("T")
 
 #: Entry of a calibration file that holds for every photo without one of its own.
 _FOR_ALL = "default"
@@ -88,7 +78,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         console.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
         with _sigterm_as_interrupt():
-            _fit_all(todo, loaded.observations, config, device, writer, tally, calibration)
+            FitJob(config, device, writer, tally, calibration).fit(todo, loaded.observations)
     except KeyboardInterrupt:
         finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
         raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None
@@ -111,7 +101,7 @@ def _calibration(config: Config, pairing: Pairing) -> Mapping[str, Intrinsics]:
     path = config.camera.calibration
     if path is None:
         return {}
-    calibration = _needed(read_calibration, Path(path))
+    calibration = needed(read_calibration, Path(path))
     photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
     unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
     if unmatched and config.run.shard_index == 0:
@@ -154,7 +144,7 @@ def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
 
 def _people_in_table(path: Path) -> set[tuple[str, int]]:
     """Stem and number of everybody whose row is written; a run that was killed may have files without their rows."""
-    rows = _needed(read_summary, path) if path.exists() else []
+    rows = needed(read_summary, path) if path.exists() else []
     return {(row.stem, row.person) for row in rows if row.status == "ok"}
 
 
@@ -178,65 +168,3 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _writer(config: Config, output: Path) -> PersonWriter:
     renderer = LazyRenderer() if config.output.render else None
     return PersonWriter(OutputLayout(output, config.output.mesh_format), config.output, renderer)
-
-
-def _fit_all(
-    todo: Sequence[Observation],
-    everybody: Sequence[Observation],
-    config: Config,
-    device: torch.device,
-    writer: PersonWriter,
-    tally: Tally,
-    calibration: Mapping[str, Intrinsics],
-) -> None:
-    groups = _by_gender(todo, config)
-    for gender, _ in groups:  # that a body model is missing is said before anyone is fitted
-        _model_file(config, gender)
-
-    @functools.cache
-    def fitter_of(gender: str) -> Fitter:
-        data = _needed(load_body_model_data, _model_file(config, gender), gender)
-        return _needed(Fitter, data, config, device)
-
-    with (
-        tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
-        background(writer.close) as worker,
-    ):
-        overlays = GroupOverlays(everybody, todo, writer, fitter_of)
-        results = BatchWriter(writer, overlays, tally, bar, worker, config.run.verbose)
-        if todo:
-            worker.submit(writer.open)
-        worker.submit(results.draw_missing)
-        for gender, group in groups:
-            fitter = fitter_of(gender)
-            for batch in _batches(group, config.run.batch_size):
-                cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
-                fitted = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
-                worker.submit(results.write, batch, fitted, fitter)
-
-
-def _by_gender(observations: Sequence[Observation], config: Config) -> list[tuple[str, Sequence[Observation]]]:
-    """The people by the gender of their body model."""
-    groups: dict[str, list[Observation]] = {}
-    for one in observations:
-        wanted = config.body.gender
-        gender = (one.gender_label or "neutral") if wanted == "auto" else wanted
-        groups.setdefault(gender, []).append(one)
-    return sorted(groups.items())
-
-
-def _model_file(config: Config, gender: str) -> Path:
-    return _needed(find_body_model, config.body.model, gender, config.body.models_dir)
-
-
-def _needed(read: Callable[..., T], *arguments: object) -> T:
-    """Reads a file without which nobody can be fitted; if it is unusable, the call is wrong."""
-    try:
-        return read(*arguments)
-    except InputError as error:
-        raise UsageError(str(error)) from error
-
-
-def _batches(people: Sequence[Observation], size: int) -> Iterator[Sequence[Observation]]:
-    for first in range(0, len(people), size):
-        yield people[first : first + size]

@@ -9,7 +9,7 @@ from smplifyx.atomic import write_text
 from smplifyx.config import Config, ConfigError, load_config, to_yaml
 
 #: The sections that decide how a fit comes out.
-_DECISIVE = ("body", "camera", "priors", "objective", "starts", "stages", "optimizer")
+_DECISIVE = ("body", "gender", "camera", "priors", "objective", "starts", "stages", "optimizer")
 
 
 def portable(config: Config, images: Path, keypoints: Path, output: Path) -> Config:
@@ -26,6 +26,12 @@ def portable(config: Config, images: Path, keypoints: Path, output: Path) -> Con
         input=replace(config.input, images=str(images.resolve()), keypoints=str(keypoints.resolve())),
         camera=replace(config.camera, calibration=_full(config.camera.calibration)),
         body=replace(config.body, models_dir=_full(config.body.models_dir)),
+        gender=replace(
+            config.gender,
+            labels=_full(config.gender.labels),
+            checkpoint=_full(config.gender.checkpoint),
+            onnx=_full(config.gender.onnx),
+        ),
         priors=replace(
             config.priors,
             vposer_checkpoint=_full(config.priors.vposer_checkpoint),

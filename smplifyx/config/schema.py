@@ -47,6 +47,21 @@ class BodyConfig:
 
 
 @dataclass(frozen=True)
+class GenderConfig:
+    """How body.gender auto is decided: by a label, else by the classifier where it is sure, else neutral."""
+
+    labels: str | None = setting(
+        None, "CSV with image, person, label; goes before gender_gt and gender_pd of the keypoint files"
+    )
+    classify: bool = setting(True, "ask the classifier about people without a label; false: they are neutral")
+    checkpoint: str | None = setting(None, "classifier from `smplifyx train gender`; null: the shipped one")
+    onnx: str | None = setting(None, "classifier as an ONNX file instead (3 x 224 x 224 -> male, female)")
+    threshold: float | None = setting(
+        None, "least probability for male or female; null: the classifier's own (0.9 for ONNX)", above=0.5
+    )
+
+
+@dataclass(frozen=True)
 class PriorsConfig:
     """What is known about bodies before the photo is seen."""
 
@@ -188,6 +203,7 @@ class Config:
     input: InputConfig = field(default_factory=InputConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     body: BodyConfig = field(default_factory=BodyConfig)
+    gender: GenderConfig = field(default_factory=GenderConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     starts: StartsConfig = field(default_factory=StartsConfig)
@@ -207,6 +223,8 @@ def check(config: Config, source: str = "configuration") -> None:
             f"expected at most the number of stages ({len(config.stages)}), got {config.starts.keep_after_stage}"
         )
         raise ConfigError(source, "starts.keep_after_stage", problem)
+    if config.gender.checkpoint is not None and config.gender.onnx is not None:
+        raise ConfigError(source, "gender.onnx", "expected gender.checkpoint or gender.onnx, not both")
     if config.run.shard_index >= config.run.num_shards:
         problem = f"expected less than run.num_shards ({config.run.num_shards}), got {config.run.shard_index}"
         raise ConfigError(source, "run.shard_index", problem)

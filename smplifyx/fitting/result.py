@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,9 @@ class FitResult:
         reprojection_error_px: distance between observed and projected keypoints.
         n_keypoints: number of observed keypoints that entered the fit.
         status: ``ok`` or ``failed``.
+        gender_source: who chose the gender: ``given``, ``classified`` or ``fallback``; empty if not known.
+        gender_probability: of the likelier gender, from the classifier; NaN where it was not asked.
+        gender_reason: why the body is neutral where that was not asked for; else empty.
     """
 
     model_type: str
@@ -78,3 +82,6 @@ class FitResult:
     reprojection_error_px: float
     n_keypoints: int
     status: str
+    gender_source: str = ""
+    gender_probability: float = math.nan
+    gender_reason: str = ""

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from smplifyx.atomic import atomic_path
+from smplifyx.atomic import write_bytes
 from smplifyx.errors import InputError, reason
 from smplifyx.gender.foreignness import KnownFeatures
 from smplifyx.gender.network import FULL_WIDTH, GenderNetwork
@@ -66,8 +66,8 @@ def save_checkpoint(path: Path, checkpoint: GenderCheckpoint) -> None:
     if checkpoint.known is not None:
         tensors[f"{_KNOWN}means"] = checkpoint.known.means.contiguous()
         tensors[f"{_KNOWN}whitening"] = checkpoint.known.whitening.contiguous()
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {_KEY: json.dumps(asdict(checkpoint.settings))})
+    # Written by ourselves, as safetensors leaves files that nobody else may read.
+    write_bytes(path, save(tensors, {_KEY: json.dumps(asdict(checkpoint.settings))}))
 
 
 def _stored(value: Tensor) -> Tensor:

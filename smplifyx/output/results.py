@@ -38,6 +38,8 @@ _ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
     "stage_losses": (None,),
 }
 _TEXT_KEYS = ("model_type", "model_name", "gender")
+#: How the gender was decided; files of earlier versions do not say.
+_GENDER_TEXT_KEYS = ("gender_source", "gender_reason")
 _SOURCE_KEYS = ("image_path", "keypoint_path", "version")
 
 #: What a SMPLify-X pickle holds under its own names besides the body pose and the hands.
@@ -70,6 +72,8 @@ def save_result(
     if result.body_pose_embedding is not None:
         entries["body_pose_embedding"] = np.asarray(result.body_pose_embedding, np.float32)
     entries["loss"] = np.float32(result.loss)
+    entries |= {name: getattr(result, name) for name in _GENDER_TEXT_KEYS}
+    entries["gender_probability"] = np.float32(result.gender_probability)
     entries["n_evaluations"] = np.int64(result.n_evaluations)
     entries["converged"] = np.bool_(result.converged)
     entries["flags"] = np.array(result.flags, dtype=np.str_)
@@ -102,6 +106,9 @@ def load_result(path: str | Path, row: SummaryRow | None = None) -> FitResult:
     if "flags" not in stored:
         raise InputError(path, "is missing; it belongs to every result", "flags")
     fields["flags"] = tuple(str(flag) for flag in np.atleast_1d(stored["flags"]))
+    fields |= {name: _text(path, stored, name) for name in _GENDER_TEXT_KEYS if name in stored}
+    if "gender_probability" in stored:
+        fields["gender_probability"] = float(_array(path, stored, "gender_probability", ()))
     if row is None:
         observed = int((fields["keypoints_2d"][:, 2] > 0).sum())
         return FitResult(

@@ -24,6 +24,8 @@ except ImportError:  # Windows: runs that share one output folder are not kept a
 COLUMNS = (
     "stem", "person", "status", "gender", "loss", "reprojection_error_px", "n_keypoints", "seconds", "flags",
 )  # fmt: skip
+#: Fixed columns that tables of earlier versions lack; they follow the others.
+LATER_COLUMNS = ("gender_source", "gender_probability", "gender_reason")
 _FLAG_SEPARATOR = ";"
 
 
@@ -40,6 +42,9 @@ class SummaryRow:
     n_keypoints: int = 0
     seconds: float = math.nan
     flags: tuple[str, ...] = ()
+    gender_source: str = ""
+    gender_probability: float = math.nan
+    gender_reason: str = ""
     extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -55,6 +60,9 @@ class SummaryRow:
             int(result.n_keypoints),
             float(result.seconds),
             tuple(result.flags),
+            result.gender_source,
+            float(result.gender_probability),
+            result.gender_reason,
         )
 
 
@@ -100,7 +108,7 @@ def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
 
     def number(name: str) -> float:
         try:
-            return float(entries[name]) if entries[name] else math.nan
+            return float(entries[name]) if entries.get(name) else math.nan
         except ValueError:
             raise InputError(path, f"expected a number, found {entries[name]!r}", f"line {line}, {name}") from None
 
@@ -120,7 +128,10 @@ def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
         count("n_keypoints"),
         number("seconds"),
         tuple(flag for flag in entries["flags"].split(_FLAG_SEPARATOR) if flag),
-        {name: value for name, value in entries.items() if name not in COLUMNS and value},
+        entries.get("gender_source", ""),
+        number("gender_probability"),
+        entries.get("gender_reason", ""),
+        {name: value for name, value in entries.items() if name not in (*COLUMNS, *LATER_COLUMNS) and value},
     )
 
 
@@ -128,7 +139,7 @@ def _format(rows: list[SummaryRow]) -> str:
     extra_names = sorted({name for row in rows for name in row.extra})
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*COLUMNS, *extra_names])
+    writer.writerow([*COLUMNS, *LATER_COLUMNS, *extra_names])
     for row in rows:
         writer.writerow(
             [
@@ -141,6 +152,9 @@ def _format(rows: list[SummaryRow]) -> str:
                 row.n_keypoints,
                 _number_text(row.seconds, ".2f"),
                 _FLAG_SEPARATOR.join(row.flags),
+                row.gender_source,
+                _number_text(row.gender_probability, ".4f"),
+                row.gender_reason,
                 *(row.extra.get(name, "") for name in extra_names),
             ]
         )

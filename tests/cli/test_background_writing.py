@@ -113,8 +113,9 @@ def _batch(*people: int) -> tuple[list[Observation], list[SimpleNamespace], Simp
     photo = Path("photo.png")
     observations = [Observation(photo, photo, "photo", person, keypoints, (40, 30)) for person in people]
     result = SimpleNamespace(
-        status="ok", gender="neutral", loss=1.0, reprojection_error_px=1.0, n_keypoints=9, seconds=1.0, flags=()
-    )
+        status="ok", gender="neutral", loss=1.0, reprojection_error_px=1.0, n_keypoints=9, seconds=1.0, flags=(),
+        gender_source="given", gender_probability=1.0, gender_reason="",
+    )  # fmt: skip
     return observations, [result] * len(people), SimpleNamespace(vertices=lambda result: None, faces=None)
 
 

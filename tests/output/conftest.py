@@ -25,7 +25,7 @@ def result() -> FitResult:
         principal_point=array(2), image_size=np.array([640, 480]), joints=array(55, 3), keypoints_2d=keypoints,
         projected_keypoints_2d=array(135, 2), loss=12.5, stage_losses=array(5), n_evaluations=321, converged=True,
         flags=("few_keypoints", "leans, forward"), seconds=1.25, reprojection_error_px=4.5, n_keypoints=80,
-        status="ok",
+        status="ok", gender_source="classified", gender_probability=0.9375, gender_reason="",
     )  # fmt: skip
 
 

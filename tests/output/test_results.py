@@ -17,6 +17,7 @@ CONTRACT_KEYS = {
     "body_pose_embedding", "camera_translation", "camera_rotation", "focal_length", "principal_point",
     "image_size", "joints", "keypoints_2d", "projected_keypoints_2d", "loss", "stage_losses", "n_evaluations",
     "converged", "flags", "image_path", "keypoint_path", "version",
+    "gender_source", "gender_probability", "gender_reason",
 }  # fmt: skip
 
 
@@ -43,6 +44,15 @@ def test_file_holds_the_keys_of_the_contract_as_plain_arrays(result: FitResult, 
         assert stored["image_size"].tolist() == [640, 480]
     with np.load(_saved(replace(result, body_pose_embedding=None), tmp_path / "1.npz"), allow_pickle=False) as stored:
         assert set(stored.files) == CONTRACT_KEYS - {"body_pose_embedding"}
+
+
+def test_files_that_do_not_say_who_chose_the_gender_are_read(result: FitResult, tmp_path: Path) -> None:
+    with np.load(_saved(result, tmp_path / "000.npz"), allow_pickle=False) as stored:
+        entries = {name: stored[name] for name in stored.files if not name.startswith("gender_")}
+    np.savez(tmp_path / "earlier.npz", **entries)
+    loaded = load_result(tmp_path / "earlier.npz")
+    assert (loaded.gender, loaded.gender_source) == ("female", "")
+    assert np.isnan(loaded.gender_probability)
 
 
 @pytest.mark.parametrize("changes", [{}, {"body_pose_embedding": None}, {"flags": ()}])

@@ -1,0 +1,110 @@
+"""Chooses male, female or neutral bodies for the people of a run: labels first, then the classifier, then neutral."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from smplifyx.body.search import find_body_model
+from smplifyx.cli import console
+from smplifyx.cli.needed import needed
+from smplifyx.config import BodyConfig, Config, GenderConfig
+from smplifyx.errors import InputError
+from smplifyx.gender import (
+    CLASSES,
+    GenderClassifier,
+    GenderDecision,
+    GenderLabels,
+    NetworkClassifier,
+    OnnxClassifier,
+    ask_about,
+    decide,
+    fallback,
+    given,
+    load_checkpoint,
+    read_labels,
+    shipped_checkpoint,
+)
+from smplifyx.keypoints import Observation
+
+
+def choose_genders(people: Sequence[Observation], config: Config, device: torch.device) -> list[GenderDecision]:
+    """One decision a person, in their order.
+
+    Args:
+        people: who is to be fitted.
+        config: ``body.gender`` other than auto holds for everybody.
+        device: where the classifier runs.
+
+    Raises:
+        UsageError: the table of labels or the classifier is unusable.
+    """
+    if config.body.gender != "auto":
+        return [given(config.body.gender)] * len(people)
+    labels = GenderLabels({}) if config.gender.labels is None else needed(read_labels, Path(config.gender.labels))
+    named = [labels.of(one.stem, one.person_index) or one.gender_label for one in people]
+    unnamed = [one for one, label in zip(people, named, strict=True) if label is None]
+    if config.gender.classify:
+        classified = iter(_classified(unnamed, config, device))
+    else:
+        classified = iter([fallback("no label, and the classifier is off")] * len(unnamed))
+    decisions = [next(classified) if label is None else given(label) for label in named]
+    _tell(people, decisions, config.run.verbose)
+    return decisions
+
+
+def _classified(people: Sequence[Observation], config: Config, device: torch.device) -> list[GenderDecision]:
+    if not people:
+        return []
+    classifier = needed(_classifier, config.gender, device)
+    rule = classifier.rule
+    if config.gender.threshold is not None:
+        rule = replace(rule, threshold=config.gender.threshold)
+    with tqdm(total=len(people), unit="person", desc="gender", leave=False, disable=not sys.stderr.isatty()) as bar:
+        decisions = decide(ask_about(people, classifier, bar.update), rule)
+    missing = [gender for gender in CLASSES if not _has_body(gender, config.body)]
+    return [
+        replace(one, gender="neutral", source="fallback", reason=f"there is no {one.gender} body model")
+        if one.gender in missing
+        else one
+        for one in decisions
+    ]
+
+
+def _classifier(config: GenderConfig, device: torch.device) -> GenderClassifier:
+    if config.onnx is not None:
+        return OnnxClassifier(Path(config.onnx))
+    path = shipped_checkpoint() if config.checkpoint is None else Path(config.checkpoint)
+    return NetworkClassifier(load_checkpoint(path), device)
+
+
+@functools.cache
+def _has_body(gender: str, config: BodyConfig) -> bool:
+    try:
+        find_body_model(config.model, gender, config.models_dir)
+    except InputError:
+        return False
+    return True
+
+
+def _tell(people: Sequence[Observation], decisions: Sequence[GenderDecision], verbose: bool) -> None:
+    """Numbers of what was not given, or names if verbose."""
+    if verbose:
+        for one, decision in zip(people, decisions, strict=True):
+            why = f" ({decision.reason})" if decision.reason else ""
+            console.note(f"{one.stem}, person {one.person_index}: {decision.gender}, {decision.source}{why}")
+        return
+    outcomes = Counter(
+        f"{one.gender} ({one.reason.split(':')[0]})" if one.reason else one.gender
+        for one in decisions
+        if one.source != "given"
+    )
+    if outcomes:
+        console.note("gender: " + ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common()))

@@ -1,0 +1,117 @@
+"""Fits the people of a run in batches of one body model; writes one batch while the next is fitted."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.cli.background import background
+from smplifyx.cli.batch_writer import BatchWriter, Tally
+from smplifyx.cli.choose_genders import choose_genders
+from smplifyx.cli.group_overlays import GroupOverlays
+from smplifyx.cli.needed import needed
+from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.config import Config
+from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.result import FitResult
+from smplifyx.gender import GenderDecision
+from smplifyx.geometry import Intrinsics
+from smplifyx.keypoints import Observation
+from smplifyx.keypoints.intrinsics import resolve_intrinsics
+
+
+class _Person(NamedTuple):
+    """Somebody and the body model that was decided on."""
+
+    observation: Observation
+    decision: GenderDecision
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """How people are fitted.
+
+    Attributes:
+        config: all settings.
+        device: where the fits run.
+        writer: writes what they leave behind.
+        tally: counts them.
+        calibration: measured cameras by photo.
+    """
+
+    config: Config
+    device: torch.device
+    writer: PersonWriter
+    tally: Tally
+    calibration: Mapping[str, Intrinsics]
+
+    def fit(self, todo: Sequence[Observation], everybody: Sequence[Observation]) -> None:
+        """Fit people and write their files.
+
+        Args:
+            todo: whom to fit.
+            everybody: all people of the run, those fitted earlier included, for the pictures of all of a photo.
+
+        Raises:
+            UsageError: a body model, the classifier or a table of labels is unusable.
+        """
+        groups = self._by_gender(todo)
+        for gender, _ in groups:  # that a body model is missing is said before anyone is fitted
+            self._model_file(gender)
+        fitter_of = functools.cache(self._fitter)
+        with (
+            tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
+            background(self.writer.close) as worker,
+        ):
+            overlays = GroupOverlays(everybody, todo, self.writer, fitter_of)
+            results = BatchWriter(self.writer, overlays, self.tally, bar, worker, self.config.run.verbose)
+            if todo:
+                worker.submit(self.writer.open)
+            worker.submit(results.draw_missing)
+            for gender, group in groups:
+                fitter = fitter_of(gender)
+                for people in _batches(group, self.config.run.batch_size):
+                    batch = [person.observation for person in people]
+                    cameras = [resolve_intrinsics(one, self.config.camera, self.calibration) for one in batch]
+                    fitted = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
+                    worker.submit(results.write, batch, _with_decisions(fitted, people), fitter)
+
+    def _by_gender(self, people: Sequence[Observation]) -> list[tuple[str, list[_Person]]]:
+        """The people by the gender of their body model."""
+        groups: dict[str, list[_Person]] = {}
+        for person in map(_Person, people, choose_genders(people, self.config, self.device)):
+            groups.setdefault(person.decision.gender, []).append(person)
+        return sorted(groups.items())
+
+    def _model_file(self, gender: str) -> Path:
+        return needed(find_body_model, self.config.body.model, gender, self.config.body.models_dir)
+
+    def _fitter(self, gender: str) -> Fitter:
+        data = needed(load_body_model_data, self._model_file(gender), gender)
+        return needed(Fitter, data, self.config, self.device)
+
+
+def _with_decisions(results: Sequence[FitResult], people: Sequence[_Person]) -> list[FitResult]:
+    return [
+        replace(
+            result,
+            gender_source=decision.source,
+            gender_probability=decision.probability,
+            gender_reason=decision.reason,
+        )
+        for result, (_, decision) in zip(results, people, strict=True)
+    ]
+
+
+def _batches(people: Sequence[_Person], size: int) -> Iterator[Sequence[_Person]]:
+    for first in range(0, len(people), size):
+        yield people[first : first + size]

@@ -1,0 +1,133 @@
+"""Who is fitted with which body: labels, classifier, neutral; and what `fit` writes about it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from smplifyx.body.search import OPEN_BODY_DIR
+from smplifyx.cli.choose_genders import choose_genders
+from smplifyx.cli.main import main
+from smplifyx.config import BodyConfig, Config, ConfigError, GenderConfig, load_config
+from smplifyx.config.loading import Override
+from smplifyx.errors import UsageError
+from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, save_checkpoint
+from smplifyx.keypoints import Observation
+from smplifyx.output import load_result, read_summary
+from tests.gender.conftest import standing
+
+SIZE = (500, 700)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory):
+    """A classifier that takes everybody for a woman, with probability 0.88."""
+    network = GenderNetwork(2)
+    with torch.no_grad():
+        network.fc.weight.zero_()
+        network.fc.bias.copy_(torch.tensor([0.0, 2.0]))
+    path = tmp_path_factory.mktemp("sure") / "sure.safetensors"
+    save_checkpoint(path, GenderCheckpoint(network, GenderSettings(2, 64, threshold=0.8)))
+    return str(path)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Somebody labelled male, somebody without a label, and somebody hardly seen."""
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), np.full((SIZE[1], SIZE[0], 3), 120, np.uint8))
+    first = Observation(path, path, "photo", 0, standing(250, 100, 500), SIZE, "male")
+    hidden = standing(250, 100, 500)
+    hidden[9:] = 0
+    return [
+        first,
+        replace(first, person_index=1, gender_label=None),
+        replace(first, person_index=2, gender_label=None, keypoints=hidden),
+    ]
+
+
+def chosen(people, **gender):
+    return [
+        (one.gender, one.source)
+        for one in choose_genders(people, replace(Config(), gender=GenderConfig(**gender)), CPU)
+    ]
+
+
+def test_label_then_classifier_then_neutral(people, sure, capsys):
+    assert chosen(people, checkpoint=sure) == [
+        ("male", "given"), ("female", "classified"), ("neutral", "fallback"),
+    ]  # fmt: skip
+    assert "gender: 1 female, 1 neutral (too occluded)\n" in capsys.readouterr().err
+
+
+def test_a_table_goes_before_the_keypoint_file(people, sure, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("image,person,label\nphoto.png,0,female\nphoto.png,2,neutral\n")
+    assert chosen(people, checkpoint=sure, labels=str(table)) == [
+        ("female", "given"), ("female", "classified"), ("neutral", "given"),
+    ]  # fmt: skip
+
+
+def test_the_users_word_holds_for_everybody(people, sure):
+    config = Config(body=BodyConfig(gender="male"), gender=GenderConfig(checkpoint=sure))
+    assert {(one.gender, one.source) for one in choose_genders(people, config, CPU)} == {("male", "given")}
+
+
+def test_classifier_and_threshold_can_be_changed(people, sure):
+    assert chosen(people, checkpoint=sure, threshold=0.9)[1] == ("neutral", "classified")
+    assert chosen(people, checkpoint=sure, classify=False)[1] == ("neutral", "fallback")
+    onnx = str(Path(__file__).parents[1] / "gender" / "data" / "mean_colour_logits.onnx")
+    assert chosen(people, onnx=onnx, threshold=0.51)[1][1] == "classified"
+
+
+def test_without_a_body_of_that_gender_the_neutral_one_serves(people, sure, tmp_path):
+    (tmp_path / "models").mkdir()
+    shutil.copy(OPEN_BODY_DIR / "SMPLX_NEUTRAL.npz", tmp_path / "models")
+    config = Config(body=BodyConfig(models_dir=str(tmp_path / "models")), gender=GenderConfig(checkpoint=sure))
+    decision = choose_genders(people[1:2], config, CPU)[0]
+    assert (decision.gender, decision.source) == ("neutral", "fallback")
+    assert decision.reason == "there is no female body model"
+
+
+def test_unusable_files_are_wrong_calls(people, tmp_path):
+    with pytest.raises(UsageError, match=r"none\.csv"):
+        chosen(people, labels=str(tmp_path / "none.csv"))
+    with pytest.raises(UsageError, match=r"none\.safetensors"):
+        chosen(people, checkpoint=str(tmp_path / "none.safetensors"))
+    with pytest.raises(ConfigError, match="not both"):
+        load_config(None, [Override("gender.checkpoint", "a"), Override("gender.onnx", "b")])
+
+
+def test_fit_groups_people_and_writes_who_decided(people, sure, tmp_path):
+    images, keypoints, output = (tmp_path / name for name in ("images", "keypoints", "output"))
+    images.mkdir()
+    keypoints.mkdir()
+    shutil.copy(people[0].image_path, images)
+    entries = []
+    for one in people:
+        entry = {"pose_keypoints_2d": one.keypoints[:25].ravel().tolist()}
+        entries.append(entry | ({"gender_gt": one.gender_label} if one.gender_label else {}))
+    (keypoints / "photo_keypoints.json").write_text(json.dumps({"people": entries}))
+    folders = ("--images", images, "--keypoints", keypoints, "--output", output, "--gender.checkpoint", sure)
+    quick = ("--optimizer.max_iterations", "2", "--device", "cpu", "--no-mesh", "--no-render", "--threads", "1")
+    assert main(["fit", *map(str, folders), *quick]) == 0
+    rows = {row.person: row for row in read_summary(output / "summary.csv")}
+    assert [(rows[i].gender, rows[i].gender_source) for i in range(3)] == [
+        ("male", "given"), ("female", "classified"), ("neutral", "fallback"),
+    ]  # fmt: skip
+    assert rows[1].gender_probability == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-3)
+    assert "occluded" in rows[2].gender_reason
+    result = load_result(output / "results" / "photo" / "001.npz")
+    assert (result.gender, result.gender_source) == ("female", "classified")
+    with (output / "summary.csv").open() as stream:
+        header = next(csv.reader(stream))
+    assert header[-3:] == ["gender_source", "gender_probability", "gender_reason"]
