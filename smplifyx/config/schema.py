@@ -69,6 +69,11 @@ class PriorsConfig:
     vposer_checkpoint: str | None = setting(
         None, "trained VPoser: ours or the official v1 or v2; null: the shipped one"
     )
+    vposer_deviation: float = setting(
+        2.0,
+        "how far poses may leave what VPoser decodes, in what it misses of poses; (paper) 0: not at all",
+        minimum=0,
+    )
     gmm_file: str | None = setting(None, "mixture of Gaussians (.npz, or gmm_08.pkl); null: the shipped one")
 
     @property

@@ -51,7 +51,10 @@ class Fitter:
         self._config = config
         self._data = data
         self._model = BodyModel.from_data(data, self._dtype, self._device)
-        prior = make_body_pose_prior(config.priors.body_pose, config.priors.file, self._dtype, self._device)
+        priors = config.priors
+        prior = make_body_pose_prior(
+            priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_deviation
+        )
         parameters = BodyParameters(data, prior, config.body.n_hand_components, self._dtype, self._device)
         self._problem = Problem(data, parameters, self._model, config, self._device)
 

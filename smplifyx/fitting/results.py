@@ -60,8 +60,8 @@ def collect_results(
         "stage_losses": torch.stack(rows.stage_losses, 1),
     }
     numpy = {name: tensor.float().cpu().numpy() for name, tensor in arrays.items()}
-    is_embedding = problem.parameters.prior.is_embedding
-    codes = groups["body_pose"].float().cpu().numpy() if is_embedding else None
+    n_embedding = problem.parameters.prior.n_embedding
+    codes = groups["body_pose"][:, :n_embedding].float().cpu().numpy() if n_embedding else None
     confidence = evidence.confidence.float().cpu().numpy()
     size = (1000.0 / evidence.pixel_scale).cpu().numpy()
     bad = failed(rows)

@@ -47,8 +47,8 @@ class BodyPosePrior(nn.Module):
         scale: factor of the energy; 0 switches the prior off.
     """
 
-    #: Whether z is the code of a learned decoder, which results keep.
-    is_embedding = False
+    #: How many of the first parameters are the code of a learned decoder, which results keep.
+    n_embedding = 0
 
     mean: Tensor
     basis: Tensor

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from smplifyx.errors import UsageError
 from smplifyx.priors.body_pose import N_BODY_POSE, BodyPosePrior, load_gaussian
+from smplifyx.priors.deviating_vposer import DeviatingVPoser
 from smplifyx.priors.mixture import MixturePrior, load_mixture, shipped_mixture
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
@@ -23,6 +24,7 @@ def make_body_pose_prior(
     path: Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    deviation: float = 0.0,
 ) -> BodyPosePrior:
     """The prior of that name.
 
@@ -30,13 +32,19 @@ def make_body_pose_prior(
         name: ``vposer`` (learned decoder), ``gmm`` (mixture of Gaussians), ``gaussian`` (full covariance), ``l2``
             (distance to the T-pose, in radians) or ``none``.
         path: file of the first three, or VPoser's folder; the one that ships with the package when absent.
+        dtype, device: of the arithmetic.
+        deviation: how far poses may leave what VPoser decodes, see
+            :class:`~smplifyx.priors.deviating_vposer.DeviatingVPoser`; 0, or weights that do not know: not at all.
 
     Raises:
         UsageError: the name is unknown.
         InputError: the file is damaged.
     """
     if name == "vposer":
-        return VPoser(load_vposer(path or shipped_weights()), dtype, device)
+        weights = load_vposer(path or shipped_weights())
+        if deviation and weights.deviation is not None:
+            return DeviatingVPoser(weights, deviation, dtype, device)
+        return VPoser(weights, dtype, device)
     if name == "gmm":
         return MixturePrior(load_mixture(path or shipped_mixture()), *_gaussian_space(None, dtype, device))
     if name == "gaussian":

@@ -43,12 +43,14 @@ class VPoserWeights:
         decoder: from the code [Z] to 21 x 3 x 2 numbers, the first two columns of matrices before orthogonalisation.
         negative_slope: of the rectifiers.
         source: what the weights are and where they come from.
+        deviation: [63, 63] covariance of the turns (radians, by joint) from decoded to true poses; None if unknown.
     """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     negative_slope: float
     source: str = ""
+    deviation: FloatArray | None = None
 
     @property
     def n_latent(self) -> int:
@@ -62,8 +64,6 @@ class VPoser(BodyPosePrior):
     Decoding goes straight to rotation matrices, so there is no angle at which a gradient blows up.
     """
 
-    is_embedding = True
-
     def __init__(
         self,
         weights: VPoserWeights,
@@ -71,7 +71,7 @@ class VPoser(BodyPosePrior):
         device: torch.device | str = "cpu",
     ) -> None:
         nn.Module.__init__(self)
-        self._n_latent = weights.n_latent
+        self.n_embedding = weights.n_latent
         self._encoder = _Chain(weights.encoder, weights.negative_slope, dtype, device)
         self._decoder = _Chain(weights.decoder, weights.negative_slope, dtype, device)
         self.source = weights.source
@@ -79,7 +79,7 @@ class VPoser(BodyPosePrior):
     @property
     def n_parameters(self) -> int:
         """Length of z."""
-        return self._n_latent
+        return self.n_embedding
 
     def decode(self, z: Tensor) -> DecodedPose:
         """Body pose of the codes z [B, Z]."""

@@ -69,6 +69,8 @@ def save_vposer(path: Path, weights: VPoserWeights) -> None:
         for number, layer in enumerate(layers)
         for kind in ("weight", "bias")
     }
+    if weights.deviation is not None:
+        arrays["deviation"] = np.float32(weights.deviation)
     with atomic_path(path) as temporary:
         np.savez(temporary, negative_slope=weights.negative_slope, source=json.dumps(weights.source), **arrays)
 
@@ -181,10 +183,20 @@ def _load_npz(path: Path) -> VPoserWeights:
             _chain(arrays, "decoder"),
             float(arrays["negative_slope"]),
             json.loads(str(arrays["source"])),
+            _deviation(arrays),
         )
         return _checked(weights)
     except _WrongEntriesError as error:
         raise InputError(path, f"not a trained VPoser: {error}") from error
+
+
+def _deviation(arrays: Mapping[str, FloatArray]) -> FloatArray | None:
+    if "deviation" not in arrays:
+        return None
+    covariance = np.float64(arrays["deviation"])
+    if covariance.shape != (N_BODY_POSE, N_BODY_POSE) or not np.linalg.eigvalsh(covariance).min() > 0:
+        raise _WrongEntriesError(f"deviation is no covariance of shape {(N_BODY_POSE, N_BODY_POSE)}")
+    return covariance
 
 
 def _chain(arrays: Mapping[str, FloatArray], name: str) -> tuple[Layer, ...]:
