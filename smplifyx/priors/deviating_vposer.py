@@ -11,7 +11,7 @@ from smplifyx.priors.vposer import N_BODY_POSE, VPoser, VPoserWeights
 
 
 class DeviatingVPoser(VPoser):
-    """Body poses as x = [z, d]: what the code z [B, Z] decodes to, the joints turned further by the deviation d [B, 63].
+    """Body poses as x = [z, d]: what the code z [B, Z] decodes to, joints turned further by the deviation d [B, 63].
 
     The decoder reaches most poses only roughly, and gets nearer by dear codes alone. What is left of poses after
     encoding and decoding is taken as normal, with the covariance that the weights carry; d is in units of it, so that
