@@ -90,16 +90,19 @@ def triangles_intersect(first: wp.mat33d, second: wp.mat33d) -> wp.bool:
 
 
 @wp.func
-def _corners(positions: wp.array[wp.vec3], offset: int, face: wp.vec3i) -> wp.mat33d:
-    return wp.matrix_from_rows(
-        wp.vec3d(positions[offset + face[0]]),
-        wp.vec3d(positions[offset + face[1]]),
-        wp.vec3d(positions[offset + face[2]]),
-    )
+def corners(a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.mat33d:
+    """A triangle for :func:`triangles_intersect`."""
+    return wp.matrix_from_rows(wp.vec3d(a), wp.vec3d(b), wp.vec3d(c))
 
 
 @wp.func
-def _overlap(lower_a: wp.vec3, upper_a: wp.vec3, lower_b: wp.vec3, upper_b: wp.vec3) -> wp.bool:
+def _triangle(positions: wp.array[wp.vec3], offset: int, face: wp.vec3i) -> wp.mat33d:
+    return corners(positions[offset + face[0]], positions[offset + face[1]], positions[offset + face[2]])
+
+
+@wp.func
+def box_overlap(lower_a: wp.vec3, upper_a: wp.vec3, lower_b: wp.vec3, upper_b: wp.vec3) -> wp.bool:
+    """Whether two closed boxes have a point in common."""
     return (
         lower_a[0] <= upper_b[0]
         and lower_b[0] <= upper_a[0]
@@ -173,7 +176,7 @@ def list_near_parts(
     for other in range(part + 1, n_parts):
         if colliding_parts[part, other] != wp.uint8(0):
             there = row * n_parts + other
-            if _overlap(part_lowers[place], part_uppers[place], part_lowers[there], part_uppers[there]):
+            if box_overlap(part_lowers[place], part_uppers[place], part_lowers[there], part_uppers[there]):
                 near[place, count] = other
                 count += 1
     n_near[place] = count
@@ -211,7 +214,7 @@ def find_pairs(
     face = faces[triangle]
     for k in range(n_near[part]):
         group = row * n_parts + near[part, k]
-        if _overlap(lower, upper, part_lowers[group], part_uppers[group]):
+        if box_overlap(lower, upper, part_lowers[group], part_uppers[group]):
             query = wp.bvh_query_aabb(tree, lower, upper, wp.bvh_get_group_root(tree, group))
             found = int(0)
             while wp.bvh_query_next(query, found):
@@ -221,8 +224,8 @@ def find_pairs(
                     hit = wp.bool(True)
                     if exact != 0:
                         hit = triangles_intersect(
-                            _corners(positions, row * n_vertices, face),
-                            _corners(positions, row * n_vertices, faces[other]),
+                            _triangle(positions, row * n_vertices, face),
+                            _triangle(positions, row * n_vertices, faces[other]),
                         )
                     if hit:
                         place = wp.atomic_add(counts, row, 1)

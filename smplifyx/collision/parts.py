@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from smplifyx.body.model_data import BodyModelData, IntArray
 from smplifyx.body.safe_pickle import load_pickle
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, UsageError
 
 BoolArray = NDArray[np.bool_]
 
@@ -104,6 +104,33 @@ def _labels(path: str | Path, stored: Any, key: str, n_triangles: int) -> IntArr
     if labels.min() < least or labels.max() > _MAX_PART:
         raise InputError(path, f"expected parts from {least} to {_MAX_PART}", key)
     return labels
+
+
+def ignored_parts(names: Sequence[str], joint_names: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of parts from texts such as ``spine3-left_shoulder`` or ``9-16``.
+
+    Names that this body does not have are left out: one list serves the whole model family.
+
+    Args:
+        names: the texts.
+        joint_names: of the body, in order.
+
+    Raises:
+        UsageError: a text is not a pair.
+    """
+    pairs = []
+    for text in names:
+        ends = [end.strip() for end in text.split("-")]
+        if len(ends) != 2 or not all(ends):
+            raise UsageError(
+                f"collision.ignored_parts: {text!r} is no pair of parts; expected two joints such as 'neck-jaw'"
+            )
+        numbers = [
+            int(end) if end.isdigit() else joint_names.index(end) if end in joint_names else None for end in ends
+        ]
+        if numbers[0] is not None and numbers[1] is not None:
+            pairs.append((numbers[0], numbers[1]))
+    return pairs
 
 
 def pair_filter(

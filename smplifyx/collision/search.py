@@ -7,11 +7,7 @@ cache folder. Its import and first compilation are put off until a search is mad
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +16,7 @@ from torch import Tensor
 
 from smplifyx.body.model_data import FloatArray, IntArray
 from smplifyx.collision.parts import PairFilter, pair_keys
-from smplifyx.errors import UsageError
+from smplifyx.collision.warp_runtime import load_warp, torch_stream
 
 #: Bodies in one tree. A GPU wants many threads at once; on a CPU one small tree stays in the cache.
 _CUDA_ROWS = 32
@@ -29,7 +25,7 @@ _FAR = 1e30
 
 @dataclass(frozen=True)
 class TrianglePairs:
-    """Pairs of triangles of several bodies, ordered by body, then by triangles.
+    """Pairs of triangles of several bodies, ordered by body.
 
     Attributes:
         rows: [N] which body.
@@ -40,43 +36,6 @@ class TrianglePairs:
     rows: Tensor
     triangles: Tensor
     truncated: Tensor
-
-
-def load_warp() -> ModuleType:
-    """Warp, without its banner.
-
-    Raises:
-        UsageError: it cannot be imported; the message says what to do.
-    """
-    try:
-        warp = importlib.import_module("warp")
-    except ImportError as error:
-        raise UsageError(
-            f"the self-collision term needs the package warp-lang, which cannot be imported ({error}); "
-            "install it with 'pip install warp-lang' or go without the term: --collision.enabled false"
-        ) from error
-    warp.config.log_level = warp.LOG_ERROR
-    with nullcontext() if torch.cuda.is_available() else _silent_stderr():
-        warp.init()
-    return warp
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Hides what native code writes: Warp complains of a missing GPU driver past Python and its own log level."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no such stream, so nothing to hide
-        yield
-        return
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
 
 
 class TriangleSearch:
@@ -104,7 +63,9 @@ class TriangleSearch:
         self._warp = load_warp()
         self._kernels = importlib.import_module("smplifyx.collision.kernels")
         self.device = torch.device(device)
-        self._max_pairs = max_pairs
+        self.max_pairs = max_pairs
+        #: [F, 3] the triangles.
+        self.faces = torch.as_tensor(np.asarray(faces, np.int64), device=device)
         self._rest = torch.as_tensor(np.asarray(rest_vertices, np.float32), device=device)
         self._n_parts = len(pairs.colliding_parts)
         self._n_rows = _CUDA_ROWS if self.device.type == "cuda" else 1
@@ -119,7 +80,7 @@ class TriangleSearch:
         self._n_near = self._zeros(self._n_rows * self._n_parts)
         self._pairs = self._zeros((self._n_rows, max_pairs), self._warp.vec2i)
         self._counts = self._zeros(self._n_rows)
-        with self._stream():
+        with torch_stream(self._warp, self.device):
             self._bound(self._points(self._rest.expand(self._n_rows, -1, -1)), 0.0)
             self._tree = self._warp.Bvh(*self._boxes, groups=self._groups())
 
@@ -145,7 +106,7 @@ class TriangleSearch:
 
     def _search(self, vertices: Tensor, margin: float | None) -> TrianglePairs:
         """Pairs of as many meshes as one tree holds, or fewer."""
-        with self._stream():
+        with torch_stream(self._warp, self.device):
             points = self._points(vertices)
             self._counts.zero_()
             self._bound(points, margin or 0.0)
@@ -194,13 +155,15 @@ class TriangleSearch:
 
     def _collect(self, n_rows: int) -> TrianglePairs:
         counts = self._warp.to_torch(self._counts)[:n_rows].to(torch.int64)
-        kept = counts.clamp(max=self._max_pairs)
+        kept = counts.clamp(max=self.max_pairs)
         rows = torch.repeat_interleave(torch.arange(n_rows, device=self.device), kept)
         place = torch.arange(len(rows), device=self.device) - (kept.cumsum(0) - kept)[rows]
         triangles = self._warp.to_torch(self._pairs)[rows, place].to(torch.int64)
+        if self.device.type == "cpu":
+            return TrianglePairs(rows, triangles, counts > self.max_pairs)
         # Threads of a GPU finish in any order; the same input shall give the same sums.
         order = ((rows * self._n_triangles + triangles[:, 0]) * self._n_triangles + triangles[:, 1]).argsort()
-        return TrianglePairs(rows[order], triangles[order], counts > self._max_pairs)
+        return TrianglePairs(rows[order], triangles[order], counts > self.max_pairs)
 
     def _groups(self) -> Any:
         """Each part of each body has a subtree of its own, so that a query never meets its own part."""
@@ -218,12 +181,6 @@ class TriangleSearch:
     def _empty_boxes(self, n_boxes: int) -> tuple[Any, Any]:
         """Lower and upper corners for each row."""
         return tuple(self._zeros(self._n_rows * n_boxes, self._warp.vec3) for _ in range(2))
-
-    def _stream(self) -> Any:
-        """Makes Warp work in torch's stream, so that neither reads what the other has not written yet."""
-        if self.device.type != "cuda":
-            return nullcontext()
-        return self._warp.ScopedStream(self._warp.stream_from_torch(torch.cuda.current_stream(self.device)))
 
     def _launch(self, kernel: Any, threads: tuple[int, int], inputs: list[Any]) -> None:
         self._warp.launch(kernel, threads, inputs, device=str(self.device))

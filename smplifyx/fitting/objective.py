@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.keypoint_regressor import KeypointRegressor
+from smplifyx.collision.sparse_body import BoneStates, bone_states
 from smplifyx.config import Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
@@ -106,6 +108,44 @@ class ObjectiveRows:
         )
 
 
+@dataclass(frozen=True)
+class StageTerms:
+    """What a stage's objective is made of.
+
+    Attributes:
+        view: the restricted body and its keypoints.
+        reprojection: the data term.
+        stage: weights of the priors; None leaves them out.
+        factors: weights that all stages share.
+        depth_weight: holds the depth at the frame's (paper: camera stage); per metre, before squaring.
+        collision: energy [A] of self-collisions of the rows [A], to be weighted by the stage; None for none.
+    """
+
+    view: KeypointView
+    reprojection: ReprojectionTerm
+    stage: Stage | None = None
+    factors: PriorFactors = field(default_factory=PriorFactors)
+    depth_weight: float = 0.0
+    collision: Callable[[BoneStates, Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class StagePeople:
+    """Whom a stage fits, one row each, and from where.
+
+    Attributes:
+        evidence: observations.
+        frame: what the relative parameters are relative to.
+        base: [B, D] all parameters.
+        free: [F] columns of x that move.
+    """
+
+    evidence: Evidence
+    frame: RowFrame
+    base: Tensor
+    free: Tensor
+
+
 class StageObjective:
     """Reprojection and priors of one stage as a function of the free parameters.
 
@@ -114,45 +154,21 @@ class StageObjective:
 
     Args:
         parameters: from x to body-model inputs.
-        view: the restricted body and its keypoints.
-        reprojection: the data term.
-        stage: weights of the priors; None leaves them out.
-        factors: weights that all stages share.
-        evidence: observations, one row a person.
-        frame: what the relative parameters are relative to.
-        base: [B, D] all parameters.
-        free: [F] columns of x that move.
-        depth_weight: holds the depth at the frame's (paper: camera stage); per metre, before squaring.
+        terms: what the objective is made of.
+        people: the rows.
     """
 
-    def __init__(
-        self,
-        parameters: BodyParameters,
-        view: KeypointView,
-        reprojection: ReprojectionTerm,
-        stage: Stage | None,
-        factors: PriorFactors,
-        evidence: Evidence,
-        frame: RowFrame,
-        base: Tensor,
-        free: Tensor,
-        depth_weight: float = 0.0,
-    ) -> None:
-        self._parameters = parameters
-        self._view = view
-        self._rho = reprojection.rho
-        self._stage = stage
-        self._factors = factors
-        self._free = free
-        self._depth_weight = depth_weight
+    def __init__(self, parameters: BodyParameters, terms: StageTerms, people: StagePeople) -> None:
+        self._parameters, self._terms, self._free = parameters, terms, people.free
+        stage, view, base, evidence = terms.stage, terms.view, people.base, people.evidence
         self._jaw_weights = base.new_tensor(stage.jaw_pose if stage is not None else (0.0, 0.0, 0.0))
         self._all_rows = ObjectiveRows(
             evidence=evidence,
-            frame=frame,
+            frame=people.frame,
             base=base,
             targets=evidence.keypoints[:, view.keypoints],
-            weights=(evidence.confidence[:, view.keypoints] * reprojection.weights).square()[..., None],
-            contour_rows=self._contour_rows(base, frame),
+            weights=(evidence.confidence[:, view.keypoints] * terms.reprojection.weights).square()[..., None],
+            contour_rows=self._contour_rows(base, people.frame),
         )
         self._chosen: tuple[Tensor, ObjectiveRows] | None = None
 
@@ -160,8 +176,9 @@ class StageObjective:
     def _contour_rows(self, base: Tensor, frame: RowFrame) -> Tensor:
         """Rows of the contour table at the start: choosing them anew at each step would make the loss jump."""
         posed = self._parameters(self._parameters.layout.split(base), frame)
-        output = self._view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
-        return self._view.regressor.contour_rows(output)
+        view = self._terms.view
+        output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
+        return view.regressor.contour_rows(output)
 
     def __call__(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Losses [A] and gradients [A, F] at x [A, F]."""
@@ -173,17 +190,21 @@ class StageObjective:
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
         """Losses [A], differentiable in x [A, F]."""
-        chosen = self._choose(rows)
+        terms, chosen = self._terms, self._choose(rows)
         groups = self._parameters.layout.split(chosen.base.index_copy(1, self._free, x))
         posed = self._parameters(groups, chosen.frame)
-        output = self._view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
-        points = self._view.regressor(output, chosen.contour_rows)
+        model = terms.view.model
+        output = model(posed.betas, posed.expression, posed.rotations, posed.translation)
+        points = terms.view.regressor(output, chosen.contour_rows)
         loss = self._reprojection_loss(points, chosen)
-        if self._depth_weight:
+        if terms.depth_weight:
             depth = groups["translation"][:, 2] * chosen.frame.translation[:, 2]
-            loss = loss + (self._depth_weight * depth) ** 2
-        if self._stage is not None:
-            loss = loss + self._prior_loss(self._stage, groups, posed)
+            loss = loss + (terms.depth_weight * depth) ** 2
+        if terms.stage is not None:
+            loss = loss + self._prior_loss(terms.stage, groups, posed)
+            if terms.collision is not None:
+                state = bone_states(model, posed.betas, posed.expression, posed.rotations, output)
+                loss = loss + terms.stage.collision * terms.collision(state, rows)
         return loss + self._posture_loss(posed, output.joints, chosen.evidence)
 
     def _choose(self, rows: Tensor) -> ObjectiveRows:
@@ -195,8 +216,9 @@ class StageObjective:
     def _reprojection_loss(self, points: Tensor, rows: ObjectiveRows) -> Tensor:
         projected = project(points, rows.evidence.focal_length, rows.evidence.principal_point)
         squared = ((projected - rows.targets) * rows.evidence.pixel_scale[:, None, None]).square()
-        if self._rho is not None:
-            squared = geman_mcclure(squared, self._rho)
+        rho = self._terms.reprojection.rho
+        if rho is not None:
+            squared = geman_mcclure(squared, rho)
         return (rows.weights * squared).sum((1, 2))
 
     def _prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
@@ -205,7 +227,7 @@ class StageObjective:
         jaw = groups["jaw_pose"] * self._jaw_weights
         return (
             stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"])
-            + self._factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
+            + self._terms.factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
             + stage.shape**2 * groups["betas"].square().sum(1)
             + stage.expression**2 * groups["expression"].square().sum(1)
             + stage.hand_pose**2 * hands
@@ -215,7 +237,7 @@ class StageObjective:
 
     def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: Evidence) -> Tensor:
         """What one photo hardly shows: leaning in depth, and limbs that are not seen."""
-        factors = self._factors
+        factors = self._terms.factors
         loss = torch.zeros_like(evidence.stands)
         if factors.upright:
             loss = loss + factors.upright**2 * trunk_tilt_energy(joints)

@@ -19,12 +19,21 @@ from smplifyx.body.canonical_keypoints import (
 )
 from smplifyx.body.keypoint_regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
 from smplifyx.body.model_data import BodyModelData
+from smplifyx.collision.term import CollisionTerm
 from smplifyx.config import Config, Stage
 from smplifyx.fitting.depth_flips import depth_flips
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.lbfgs import LBFGSOptions, Status, minimize
-from smplifyx.fitting.objective import KeypointView, PriorFactors, ReprojectionTerm, StageObjective
+from smplifyx.fitting.objective import (
+    KeypointView,
+    PriorFactors,
+    ReprojectionTerm,
+    StageObjective,
+    StagePeople,
+    StageTerms,
+)
 from smplifyx.fitting.parameters import BodyParameters, RowFrame
+from smplifyx.fitting.self_collision import SelfCollision
 
 _BODY = tuple(range(BODY_KEYPOINTS.stop))
 _HANDS = tuple(range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop))
@@ -85,6 +94,11 @@ class Rows:
             stage_losses=[losses[rows] for losses in self.stage_losses],
         )
 
+    def overwrite(self, rows: Tensor, other: Rows) -> None:
+        """Takes x, loss, status and evaluations of the given rows from another batch of the same rows."""
+        for name in ("x", "loss", "status", "n_evaluations"):
+            setattr(self, name, getattr(self, name).index_copy(0, rows, getattr(other, name)))
+
 
 class Problem:
     """One body model, one prior and one configuration: everything of a fit that does not depend on the people."""
@@ -105,30 +119,47 @@ class Problem:
         self.body_view = view(_BODY)
         self._hand_view = view(_BODY + _HANDS)
         self.full_view = view(_BODY + _HANDS + _FACE)
+        #: None where the term is off.
+        self.self_collision = SelfCollision(data, model, config.collision) if config.collision.enabled else None
 
     def run_camera_stage(self, rows: Rows, evidence: Evidence) -> None:
         """Moves translation and orientation only, by the squared error of the keypoints in ``evidence``."""
         weights = torch.ones(len(_BODY), dtype=self.dtype, device=self.device)
         free = self._columns(("translation", "global_orient"))
-        objective = StageObjective(
-            self.parameters,
-            self.body_view,
-            ReprojectionTerm(weights, None),
-            None,
-            PriorFactors(),
-            evidence,
-            rows.frame,
-            rows.x,
-            free,
-            self.config.camera.depth_weight,
+        terms = StageTerms(
+            self.body_view, ReprojectionTerm(weights, None), depth_weight=self.config.camera.depth_weight
         )
+        objective = StageObjective(self.parameters, terms, StagePeople(evidence, rows.frame, rows.x, free))
         self._minimize(objective, rows, free, None)
 
-    def run_stage(self, rows: Rows, stage: Stage) -> None:
-        """Minimises the stage's objective over all parameters that it sees."""
+    def run_stage(self, rows: Rows, stage: Stage, untangle: bool = True) -> None:
+        """Minimises the stage's objective over all parameters that it sees.
+
+        The collision term comes in second: first without it; then with it for the rows that collide where they ended.
+        To the others it adds nothing there, so they are at a minimum of the whole objective already.
+
+        Args:
+            rows: changed in place.
+            stage: its weights.
+            untangle: False leaves the collision term out.
+        """
         objective, free = self._stage_objective(rows, stage)
         self._minimize(objective, rows, free, stage)
+        if untangle and stage.collision and self.self_collision is not None:
+            self._untangle(self.self_collision, rows, stage)
         rows.stage_losses.append(rows.loss)
+
+    def _untangle(self, collision: SelfCollision, rows: Rows, stage: Stage) -> None:
+        """Goes on with the collision term in those rows that collide."""
+        groups = self.parameters.layout.split(rows.x)
+        with torch.no_grad():
+            colliding = collision.find(self.parameters(groups, rows.frame)).rows.unique()
+        if not len(colliding):
+            return
+        tangled = rows.select(colliding)
+        objective, free = self._stage_objective(tangled, stage, collision.term(len(colliding)))
+        self._minimize(objective, tangled, free, stage)
+        rows.overwrite(colliding, tangled)
 
     def with_depth_flips(self, rows: Rows, stage: Stage, n_flips: int) -> Rows:
         """Adds to each row its most promising depth flips, those of lowest loss in the stage to come.
@@ -145,25 +176,23 @@ class Problem:
         chosen = (number * len(rows.x) + torch.arange(len(rows.x), device=self.device))[torch.isfinite(lowest)]
         return rows.joined(flipped.select(chosen))
 
-    def _stage_objective(self, rows: Rows, stage: Stage) -> tuple[StageObjective, Tensor]:
+    def _stage_objective(
+        self, rows: Rows, stage: Stage, collision: CollisionTerm | None = None
+    ) -> tuple[StageObjective, Tensor]:
         """The stage's objective and the columns that it moves."""
         view, groups = self._view_and_groups(stage)
         free = self._columns(groups)
         weights = self.config.objective
-        objective = StageObjective(
-            self.parameters,
+        terms = StageTerms(
             view,
             ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], weights.rho),
             stage,
             PriorFactors(
                 weights.bending, weights.upright, weights.standing, weights.unseen, stage.standing_looseness
             ),
-            rows.evidence,
-            rows.frame,
-            rows.x,
-            free,
+            collision=collision,
         )
-        return objective, free
+        return StageObjective(self.parameters, terms, StagePeople(rows.evidence, rows.frame, rows.x, free)), free
 
     def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer

@@ -10,7 +10,14 @@ from smplifyx.body.body_model import BodyModel
 from smplifyx.config import Config, Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.initialization import facing_camera
-from smplifyx.fitting.objective import PriorFactors, ReprojectionTerm, StageObjective, geman_mcclure
+from smplifyx.fitting.objective import (
+    PriorFactors,
+    ReprojectionTerm,
+    StageObjective,
+    StagePeople,
+    StageTerms,
+    geman_mcclure,
+)
 from smplifyx.fitting.parameters import BodyParameters, RowFrame
 from smplifyx.fitting.problem import Problem
 from smplifyx.priors import make_body_pose_prior
@@ -27,7 +34,12 @@ def _problem() -> Problem:
 
 
 def _objective(
-    problem: Problem, n_rows: int = 3, stage: Stage | None = None, upright: float = 75.0, **evidence_changes
+    problem: Problem,
+    n_rows: int = 3,
+    stage: Stage | None = None,
+    upright: float = 75.0,
+    collision=None,
+    **evidence_changes,
 ) -> StageObjective:
     generator = torch.Generator().manual_seed(3)
 
@@ -47,18 +59,21 @@ def _objective(
     for name, value in evidence_changes.items():
         getattr(evidence, name).copy_(value)
     layout = problem.parameters.layout
-    return StageObjective(
-        problem.parameters,
+    terms = StageTerms(
         problem.full_view,
         ReprojectionTerm(1.0 + random(135), 100.0),
         stage or Stage(),
         PriorFactors(bending=3.17, upright=upright, standing=upright, unseen=upright),
+        depth_weight=10.0,
+        collision=collision,
+    )
+    people = StagePeople(
         evidence,
         RowFrame(facing_camera(angles[0], angles[1]), torch.tensor([[0.1, 0.2, 4.0]] * n_rows, dtype=_DTYPE)),
         0.1 * random(n_rows, layout.n_parameters),
         torch.arange(layout.n_parameters),
-        depth_weight=10.0,
     )
+    return StageObjective(problem.parameters, terms, people)
 
 
 def test_gradient_against_finite_differences():

@@ -1,0 +1,87 @@
+"""Self-collision of one body model: the parts that a fit needs, made when the first one asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.collision.candidates import KeptCandidates
+from smplifyx.collision.distance_field import ConeOptions
+from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
+from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
+from smplifyx.collision.skinning import SparseSkinning
+from smplifyx.collision.sparse_body import MovementBound
+from smplifyx.collision.term import CollisionTerm
+from smplifyx.config import CollisionConfig
+from smplifyx.fitting.parameters import PosedParameters
+
+#: Full meshes at the same time; more would fill the memory, not save time.
+_ROWS_AT_ONCE = 16
+
+
+class SelfCollision:
+    """Search and term of one body model.
+
+    Args:
+        data: the body model's arrays.
+        model: the full body.
+        config: the term's settings.
+    """
+
+    def __init__(self, data: BodyModelData, model: BodyModel, config: CollisionConfig) -> None:
+        self._data, self._model, self._config = data, model, config
+        self._device = model.template.device
+
+    @cached_property
+    def pair_filter(self) -> PairFilter:
+        """Which triangles may collide; pairs that do in the rest pose are left out."""
+        data, path = self._data, self._config.part_segmentation
+        parts = body_parts(data) if path is None else load_part_segmentation(path, len(data.faces))
+        known = np.zeros((0, 2), np.int64) if data.rest_contact_pairs is None else data.rest_contact_pairs
+        chosen = pair_filter(
+            parts, data.faces, ignored_parts(self._config.ignored_parts, data.skeleton.joint_names), known
+        )
+        at_rest = rest_pairs(self._make_search(chosen), data.v_template)
+        return PairFilter(chosen.labels, chosen.colliding_parts, np.concatenate([known, at_rest]))
+
+    @cached_property
+    def search(self) -> TriangleSearch:
+        """Search of the body's triangles."""
+        return self._make_search(self.pair_filter)
+
+    @cached_property
+    def _skinning(self) -> SparseSkinning:
+        return SparseSkinning(self._model, self._data.faces, self._device)
+
+    @cached_property
+    def _bound(self) -> MovementBound:
+        return MovementBound(self._model)
+
+    def term(self, n_rows: int) -> CollisionTerm:
+        """The term for so many rows."""
+        config = self._config
+        candidates = KeptCandidates(self._skinning, self._bound, self.search, n_rows, config.margin)
+        cones = ConeOptions(config.cone_height, config.penalize_outside, config.exponent)
+        return CollisionTerm(self._skinning, candidates, cones)
+
+    @torch.no_grad()
+    def find(self, posed: PosedParameters) -> TrianglePairs:
+        """Pairs of triangles that intersect, of bodies given by the model's inputs."""
+        inputs = (posed.betas, posed.expression, posed.rotations)
+        found = [
+            self.search(self._model(*chunk).vertices)
+            for chunk in zip(*(tensor.split(_ROWS_AT_ONCE) for tensor in inputs), strict=True)
+        ]
+        starts = range(0, len(posed.betas), _ROWS_AT_ONCE)
+        return TrianglePairs(
+            torch.cat([pairs.rows + start for pairs, start in zip(found, starts, strict=True)]),
+            torch.cat([pairs.triangles for pairs in found]),
+            torch.cat([pairs.truncated for pairs in found]),
+        )
+
+    def _make_search(self, chosen: PairFilter) -> TriangleSearch:
+        return TriangleSearch(self._data.v_template, self._data.faces, chosen, self._config.max_pairs, self._device)
