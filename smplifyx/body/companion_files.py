@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from smplifyx.atomic import atomic_path, write_bytes
 from smplifyx.body.array_reader import ArrayReader, PickleReader
+from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.npz_files import NpzReader
 from smplifyx.body.skeleton import Skeleton
 from smplifyx.errors import InputError
@@ -86,3 +91,14 @@ def contour_location(file: ArrayReader, skeleton: Skeleton) -> Location | None:
         return own
     path = file.path.parent / _DYNAMIC_EMBEDDING
     return Location(open_arrays(path), ("lmk_face_idx", "lmk_b_coords")) if path.is_file() else None
+
+
+def write_embeddings(data: BodyModelData, folder: Path) -> None:
+    """Write FLAME's landmarks and contour as its users' code reads them: pickled, in files of their own."""
+    static = {"lmk_face_idx": data.landmark_faces, "lmk_b_coords": data.landmark_barycentric}
+    write_bytes(folder / _STATIC_EMBEDDING, pickle.dumps(static, protocol=2))
+    if data.contour_faces is None:
+        return
+    dynamic = np.array({"lmk_face_idx": data.contour_faces, "lmk_b_coords": data.contour_barycentric}, dtype=object)
+    with atomic_path(folder / _DYNAMIC_EMBEDDING) as temporary:
+        np.save(temporary, dynamic)

@@ -6,6 +6,7 @@ unpickled.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from smplifyx.atomic import write_bytes
 from smplifyx.body.array_reader import ArrayReader, Shape
-from smplifyx.body.companion_files import Location, contour_location, hand_location, landmark_location
+from smplifyx.body.companion_files import (
+    Location,
+    contour_location,
+    hand_location,
+    landmark_location,
+    write_embeddings,
+)
 from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.model_identity import identity_of
 from smplifyx.body.npz_files import save_npz
@@ -30,6 +38,7 @@ _SHAPE_COLUMNS_V1_0 = 10
 _HAND_NUMBERS = 45
 #: Names of free bodies begin with this; the licence of any other is its owner's affair.
 _OPEN_PREFIX = "open-"
+LICENSE_KEY = "license"
 _OPEN_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
 
 _HAND_SHAPES: tuple[Shape, Shape] = ((_HAND_NUMBERS, _HAND_NUMBERS), (_HAND_NUMBERS,))
@@ -252,7 +261,23 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
     what other code knows by vertex number of the licensed mesh or by the file's name: ``extra_point_vertices``,
     ``part_labels``, ``rest_contact_pairs``, ``n_shape_components``, ``model_name``, ``gender``, ``side`` and, of the
     open bodies, ``license``. Missing folders are made.
+
+    Args:
+        data: the body.
+        path: ends with ``.npz``, or with ``.pkl`` for code that reads pickles alone; FLAME's landmarks then lie in
+            the two files beside it where such code looks for them.
     """
+    path = Path(path)
+    arrays = _plain_arrays(data)
+    if path.suffix != ".pkl":
+        save_npz(path, arrays)
+        return
+    write_bytes(path, pickle.dumps(arrays, protocol=2))
+    if data.model_type == "flame":
+        write_embeddings(data, path.parent)
+
+
+def _plain_arrays(data: BodyModelData) -> dict[str, Any]:
     posedirs = data.posedirs if data.pose_projection is None else data.posedirs @ data.pose_projection
     arrays: dict[str, Any] = {
         "v_template": data.v_template,
@@ -274,11 +299,11 @@ def write_plain(data: BodyModelData, path: str | Path) -> None:
         "model_name": np.asarray(data.name),
         "gender": np.asarray(data.gender),
         "side": None if data.side is None else np.asarray(data.side),
-        "license": np.asarray(_OPEN_LICENSE) if data.name.startswith(_OPEN_PREFIX) else None,
+        LICENSE_KEY: np.asarray(_OPEN_LICENSE) if data.name.startswith(_OPEN_PREFIX) else None,
     }
     arrays = {key: value for key, value in arrays.items() if value is not None}
     floating = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype.kind == "f"}
-    save_npz(path, {**arrays, **floating})
+    return {**arrays, **floating}
 
 
 def _hand_arrays(data: BodyModelData) -> dict[str, Any]:

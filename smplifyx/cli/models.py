@@ -1,57 +1,76 @@
-"""``smplifyx models``: build, list, look into and export body models."""
+"""``smplifyx models``: build, list, look into, convert and export body models."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
-from smplifyx.errors import UsageError
+from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from smplifyx.body.model_data import BodyModelData
+    from smplifyx.body.search import FoundModel
 
-_SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, MALE and FEMALE alike.
+_SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, MALE and FEMALE alike, or .pkl;
+SMPLH_, SMPL_ and FLAME_ alike; MANO_LEFT and MANO_RIGHT. The names inside the licensed archives are known too, for
+example smplh/male/model.npz and basicmodel_m_lbs_10_207_0_v1.1.0.pkl.
 With --models they are looked for in that folder alone, otherwise in the folders of $SMPLIFYX_MODELS, in ./models,
-in the user's cache, and at last in the package, which brings the open body."""
+in the user's cache, and at last in the package, which brings the open bodies."""
+_CONVERT = """Each file is written with all its components as DIR/smplx/SMPLX_NEUTRAL.npz and so on: plain arrays,
+nothing pickled, hand poses and landmarks of other files included. The result stays under the licence of its source."""
+_TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "models", help="build, list, look into and export body models", description="Body-model files.",
+        "models", help="build, list, look into, convert and export body models", description="Body-model files.",
         allow_abbrev=False,
     )  # fmt: skip
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
 
-    build = _action(actions, "build", "build the open body from its free sources (minutes; needs the extra `build`)")
-    build.add_argument("--output", metavar="DIR", help="where it goes (default: into the package)")
+    build = _action(actions, "build", "build the open bodies from their free sources (needs the extra `build`)", None)
+    build.add_argument("--output", metavar="DIR", help="where they go (default: into the package)")
     build.set_defaults(run=_build)
 
-    found = _action(actions, "list", "list the body models that are found, in the order in which they are taken")
+    found = _action(actions, "list", "list the body models that are found; of each kind, the first is used", _SEARCH)
     found.add_argument("--models", metavar="DIR", help="the only folder to search")
     found.set_defaults(run=_list)
 
-    info = _action(actions, "info", "tell what a body-model file holds")
+    info = _action(actions, "info", "tell what a body-model file holds, and what is missing or damaged in it", None)
     info.add_argument("file", metavar="FILE", type=Path, help="body-model file")
     info.set_defaults(run=_info)
 
-    export = _action(actions, "export", "write body models in SMPL-X's plain dense layout, for other SMPL-X code")
+    convert = _action(
+        actions, "convert", "write licensed files, pickled ones too, in the clean .npz layout", _CONVERT
+    )
+    convert.add_argument("files", metavar="FILE", type=Path, nargs="+", help="body-model files")
+    convert.add_argument(
+        "--output", metavar="DIR", type=Path, required=True, help="gets smplx/SMPLX_NEUTRAL.npz etc."
+    )
+    convert.add_argument("--gender", choices=["neutral", "male", "female"], help="of them (default: as they tell)")
+    convert.set_defaults(run=_convert)
+
+    export = _action(actions, "export", "write body models in the plain dense layout, for other code", _SEARCH)
     export.add_argument("directory", metavar="DIR", type=Path, help="gets smplx/SMPLX_NEUTRAL.npz and so on")
     export.add_argument("--models", metavar="DIR", help="the only folder to take them from")
+    export.add_argument("--model", choices=_TYPES, default="smplx", help="which model (default: smplx)")
     export.add_argument("--gender", choices=["neutral", "male", "female"], help="only this one (default: all)")
+    export.add_argument("--format", choices=["npz", "pkl"], default="npz", help="what the other code reads")
     export.set_defaults(run=_export)
 
 
 def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, epilog: str | None
 ) -> argparse.ArgumentParser:
     return actions.add_parser(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=None if name == "build" else _SEARCH,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -61,63 +80,106 @@ def _build(arguments: argparse.Namespace) -> int:
     try:
         import anny  # noqa: F401
     except ImportError as error:
-        raise UsageError("building the open body needs more packages: pip install smplifyx[build]") from error
+        raise UsageError("building the open bodies needs more packages: pip install smplifyx[build]") from error
     from smplifyx.body.open_body.build import build_all
+    from smplifyx.body.open_family.build import build_family
     from smplifyx.body.search import OPEN_BODY_DIR
 
-    for path in build_all(arguments.output or OPEN_BODY_DIR, lambda gender, step: console.note(f"{gender}: {step}")):
-        console.say(str(path))
+    def progress(gender: str, step: str) -> None:
+        console.note(f"{gender}: {step}")
+
+    directory = arguments.output or OPEN_BODY_DIR
+    for build in (build_all, build_family):
+        for path in build(directory, progress):
+            console.say(str(path))
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from smplifyx.body.model_info import licence_of
     from smplifyx.body.search import list_body_models, search_dirs
 
     found = list_body_models(arguments.models)
+    used: set[tuple[str, str]] = set()
     for model in found:
-        remark = "  (open body)" if model.is_open_body else ""
-        console.say(f"{model.model_type:<6} {model.gender:<8} {model.path}{remark}")
+        kind = (model.model_type, model.side or model.gender)
+        remark = "  (not used)" if kind in used else ""
+        used.add(kind)
+        console.say(f"{kind[0]:<6} {kind[1]:<8} {licence_of(model.path):<10} {model.path}{remark}")
     if not found:
         console.note(f"no body model in {', '.join(map(str, search_dirs(arguments.models)))}")
     return 0 if found else 1
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.model_info import describe_file
 
-    for name, value in _facts(load_body_model_data(arguments.file)):
+    report = describe_file(arguments.file)
+    for name, value in report.facts.items():
         console.say(f"{name:<28} {value}")
-    return 0
+    for problem in report.problems:
+        console.say(f"{'missing or damaged':<28} {problem}")
+    return 1 if report.problems else 0
 
 
-def _facts(data: BodyModelData) -> list[tuple[str, str]]:
-    height = float(data.v_template[:, 1].max() - data.v_template[:, 1].min())
-    return [
-        ("model type", data.model_type),
-        ("name", data.name),
-        ("gender", data.gender),
-        ("vertices", str(data.n_vertices)),
-        ("triangles", str(len(data.faces))),
-        ("joints", str(data.n_joints)),
-        ("shape components", str(data.shapedirs.shape[2])),
-        ("expression components", str(data.expression_dirs.shape[2])),
-        ("stature of the mean body", f"{height:.3f} m"),
-        ("pose blend shapes", "dense" if data.pose_projection is None else f"rank {data.posedirs.shape[2]}"),
-        ("parts for collisions", "no" if data.part_labels is None else "yes"),
-    ]
+def _convert(arguments: argparse.Namespace) -> int:
+    _check_is_folder(arguments.output)
+    written: dict[Path, Path] = {}
+    failed = False
+    for file in arguments.files:
+        try:
+            path = _convert_file(file, arguments.gender, arguments.output, written)
+        except InputError as error:
+            console.note(f"smplifyx: error: {error}")
+            failed = True
+        else:
+            written[path] = file
+            console.say(str(path))
+    return 1 if failed else 0
+
+
+def _convert_file(file: Path, gender: str | None, directory: Path, written: Mapping[Path, Path]) -> Path:
+    from smplifyx.body.model_files import load_body_model_data, write_plain
+
+    data = load_body_model_data(file, gender, n_betas=None, n_expressions=None)
+    path = _plain_path(data, directory, "npz")
+    if path in written:
+        raise InputError(file, f"would replace {path}, which was just made from {written[path]}")
+    if path.resolve() == file.resolve():
+        raise InputError(file, "would replace itself; expected another folder for the output")
+    write_plain(data, path)
+    return path
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.model_data import GENDERS
     from smplifyx.body.model_files import load_body_model_data, write_plain
-    from smplifyx.body.search import find_body_model
 
-    if arguments.directory.is_file():
-        raise UsageError(f"{arguments.directory} is a file; expected a folder")
-    for gender in [arguments.gender] if arguments.gender else GENDERS:
-        data = load_body_model_data(find_body_model("smplx", gender, arguments.models), gender)
-        path = arguments.directory / "smplx" / f"SMPLX_{gender.upper()}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
+    _check_is_folder(arguments.directory)
+    for model in _models_to_export(arguments):
+        data = load_body_model_data(model.path, model.gender)
+        path = _plain_path(data, arguments.directory, arguments.format)
         write_plain(data, path)
         console.say(str(path))
     return 0
+
+
+def _models_to_export(arguments: argparse.Namespace) -> Iterable[FoundModel]:
+    from smplifyx.body.model_data import GENDERS
+    from smplifyx.body.search import FoundModel, find_body_model
+    from smplifyx.body.skeleton import SIDES
+
+    kind, folder = arguments.model, arguments.models
+    if kind == "mano":
+        return [FoundModel(find_body_model(kind, "neutral", folder, side=s), kind, "neutral", s) for s in SIDES]
+    genders = [arguments.gender] if arguments.gender else GENDERS
+    return [FoundModel(find_body_model(kind, gender, folder), kind, gender) for gender in genders]
+
+
+def _check_is_folder(path: Path) -> None:
+    if path.is_file():
+        raise UsageError(f"{path} is a file; expected a folder")
+
+
+def _plain_path(data: BodyModelData, directory: Path, suffix: str) -> Path:
+    name = f"{data.model_type}_{data.side or data.gender}".upper()
+    return directory / data.model_type / f"{name}.{suffix}"

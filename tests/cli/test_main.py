@@ -42,7 +42,7 @@ def test_help_names_every_setting_with_its_help(command):
         assert " ".join(leaf.rule.help.split()) in flat
 
 
-@pytest.mark.parametrize("action", ["build", "list", "info", "export"])
+@pytest.mark.parametrize("action", ["build", "list", "info", "convert", "export"])
 def test_every_action_on_models_has_help(action):
     done = smplifyx_command("models", action, "--help")
     assert done.returncode == 0
