@@ -104,6 +104,8 @@ def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
     output, options = arguments.output, config.data
     people = read_manifest(arguments.data)
     split = split_by_source(people, options.validation_share, options.test_share, config.run.seed)
+    if not split.test:
+        raise UsageError("--data: too few sources; test has nobody")
     side = config.architecture.side
     training = _load("training", split.training, side, TRAINING_RULES)
     validation = _load("validation", split.validation, side, CropRules.for_side(side))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -94,16 +95,27 @@ class Split:
 
 
 def split_by_source(people: Sequence[LabelledPerson], validation_share: float, test_share: float, seed: int) -> Split:
-    """Deal whole sources out at random."""
-    sources = sorted({person.source for person in people})
-    order = np.random.default_rng(seed).permutation(len(sources))
-    n_test, n_validation = (max(1, round(share * len(sources))) for share in (test_share, validation_share))
-    part_of = {sources[source]: place for place, source in enumerate(order)}
-    parts: tuple[list[LabelledPerson], ...] = ([], [], [])
+    """Deal whole sources out at random.
+
+    The seed and the source's name alone decide where a source goes, so that a table that grows keeps everybody in
+    their part, and a classifier trained further never sees its test.
+    """
+    parts = Split([], [], [])
     for person in people:
-        place = part_of[person.source]
-        parts[2 if place < n_test else 1 if place < n_test + n_validation else 0].append(person)
-    return Split(*parts)
+        place = _chance(person.source, seed)
+        if place < test_share:
+            parts.test.append(person)
+        elif place < test_share + validation_share:
+            parts.validation.append(person)
+        else:
+            parts.training.append(person)
+    return parts
+
+
+def _chance(name: str, seed: int) -> float:
+    """A number from 0 to 1 that looks random."""
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 @dataclass(frozen=True)

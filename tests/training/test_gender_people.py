@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,15 +49,16 @@ def test_wrong_lines_are_named(manifest, line, message):
     assert message in str(raised.value)
 
 
-def test_sources_stay_together_and_nobody_is_lost(manifest):
-    people = read_manifest(manifest)
+def test_sources_stay_together_and_in_their_part_when_the_table_grows(manifest):
+    people = [replace(one, source=f"{number // 2}") for number, one in enumerate(read_manifest(manifest) * 50)]
     split = split_by_source(people, 0.2, 0.1, seed=3)
     parts = (split.training, split.validation, split.test)
     sources = [{person.source for person in part} for part in parts]
-    assert [len(one) for one in sources] == [9, 2, 1]
+    assert [len(one) / 600 for one in sources] == pytest.approx([0.7, 0.2, 0.1], abs=0.05)
     assert not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
     assert sum(map(len, parts)) == len(people)
-    assert split == split_by_source(people, 0.2, 0.1, seed=3)
+    fewer = split_by_source(people[300:], 0.2, 0.1, seed=3)
+    assert all(person in split.test for person in fewer.test)
     assert split != split_by_source(people, 0.2, 0.1, seed=4)
 
 
