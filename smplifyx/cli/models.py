@@ -20,7 +20,7 @@ example smplh/male/model.npz and basicmodel_m_lbs_10_207_0_v1.1.0.pkl.
 With --models they are looked for in that folder alone, otherwise in the folders of $SMPLIFYX_MODELS, in ./models,
 in the user's cache, and at last in the package, which brings the open bodies."""
 _CONVERT = """Each file is written with all its components as DIR/smplx/SMPLX_NEUTRAL.npz and so on: plain arrays,
-nothing pickled, hand poses and landmarks of other files included. The result stays under the licence of its source."""
+nothing pickled, hand poses and landmarks of other files included. The source's licence holds for the result too."""
 _TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
 
 
