@@ -37,9 +37,13 @@ class Cuts:
     """The parts of the open body's mesh, and the mirror image [V] of each of its vertices."""
 
     left_hand: MeshCut
-    right_hand: MeshCut
     head: MeshCut
     partners: IntArray
+
+    def vertex_maps(self) -> dict[str, IntArray]:
+        """The body's vertex for each vertex of the parts, by the keys of :mod:`.vertex_maps`."""
+        left = self.left_hand.vertices
+        return {"mano_left": left, "mano_right": self.partners[left], "flame": self.head.vertices}
 
 
 def cuts_of(mesh: SourceMesh, body: BodyModelData) -> Cuts:
@@ -55,7 +59,7 @@ def cuts_of(mesh: SourceMesh, body: BodyModelData) -> Cuts:
     chosen = inside(_NECK_EDGE, "nose")
     for part in (TONGUE_VERTICES, LEFT_EYE_VERTICES, RIGHT_EYE_VERTICES):
         chosen |= mesh.in_part(part)[mesh.faces].any(axis=1)
-    return Cuts(left, left.mirrored(partners, mesh.faces), MeshCut.of_faces(mesh.faces, chosen), partners)
+    return Cuts(left, MeshCut.of_faces(mesh.faces, chosen), partners)
 
 
 def build_hands(body: BodyModelData, cuts: Cuts) -> tuple[BodyModelData, BodyModelData]:
@@ -98,6 +102,5 @@ def build_family(directory: str | Path, progress: Callable[[str, str], None] | N
         report(gender, "head")
         heads.append(build_head(body, cuts))
     written += write_compact(heads, directory)
-    maps = {"mano_left": cuts.left_hand, "mano_right": cuts.right_hand, "flame": cuts.head}
-    written.append(write_vertex_maps({key: cut.vertices for key, cut in maps.items()}, directory))
+    written.append(write_vertex_maps(cuts.vertex_maps(), directory))
     return written

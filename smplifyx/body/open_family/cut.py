@@ -35,24 +35,6 @@ class MeshCut:
         vertices, numbers = np.unique(faces[chosen], return_inverse=True)
         return cls(vertices, numbers.reshape(-1, 3), np.flatnonzero(chosen))
 
-    def mirrored(self, partners: IntArray, faces: IntArray) -> MeshCut:
-        """The same part of the other side: vertex k is the mirror image of vertex k.
-
-        Args:
-            partners: [V] mirror image of each vertex of the whole mesh.
-            faces: [F, 3] triangles of the whole mesh, to find those of the other side among.
-
-        The triangles are mirror images too, turned over so that they face outwards. Where the whole mesh splits a
-        quad along the other diagonal, ``whole_faces`` names the triangle that shares most of the corners.
-        """
-        vertices = partners[self.vertices]
-        mirrored = self.faces[:, [0, 2, 1]]
-        inside = np.flatnonzero(np.isin(faces, vertices).all(axis=1))
-        keys = np.sort(faces[inside], axis=1)
-        wanted = np.sort(vertices[mirrored], axis=1)
-        shared = (wanted[:, None, :, None] == keys[None, :, None, :]).any(axis=3).sum(axis=2)
-        return MeshCut(vertices, mirrored, inside[shared.argmax(axis=1)])
-
     def numbers_of(self, vertices: IntArray) -> IntArray:
         """The part's own numbers of vertices of the whole mesh.
 

@@ -21,6 +21,10 @@ from smplifyx.body.open_family.part_regressor import BodyPart, fit_part_regresso
 from smplifyx.body.skeleton import LEFT_HAND_JOINTS, joint_index, skeleton_of
 
 _N_REGRESSION_PEOPLE = 150
+#: How much the sizes of adults' hands and heads differ, men and women together: standard deviation over mean. The
+#: source's differ more.
+_HAND_SIZE_DEVIATION = 0.06
+_HEAD_SIZE_DEVIATION = 0.04
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 #: Sign of each entry of a flattened rotation matrix under mirroring.
 _MIRROR_FEATURE = np.outer(_MIRROR, _MIRROR).ravel()
@@ -35,10 +39,24 @@ class Part:
     Attributes:
         cut: the part of the mesh.
         joints: numbers of its joints in SMPL-X's order; first the root, then joints whose parents are among them.
+        size_deviation: of its size among people, relative to the mean.
     """
 
     cut: MeshCut
     joints: tuple[int, ...]
+    size_deviation: float
+
+    def of_people(self, people: People) -> RegressionTargets:
+        """Vertices [P, N, 3] and joints [P, J, 3] of people's parts about their roots, at natural sizes."""
+        joints = list(self.joints)
+        vertices = people.vertices[:, self.cut.vertices] - people.joints[:, joints[:1]]
+        sizes = np.linalg.norm(vertices, axis=(1, 2))
+        deviations = sizes / sizes.mean() - 1
+        wanted = 1 + deviations * self.size_deviation / deviations.std()
+        scales = (wanted / (1 + deviations))[:, None, None]
+        return RegressionTargets(
+            scales * vertices, scales * (people.joints[:, joints] - people.joints[:, joints[:1]])
+        )
 
     def places(self, parents: IntArray) -> IntArray:
         """[55] the part's joint that moves what each joint of the body moves: itself, an ancestor, or the root."""
@@ -56,7 +74,7 @@ def left_hand(body: BodyModelData, cut: MeshCut, people: People) -> BodyModelDat
         cut: the left hand's part of the mesh.
         people: bodies to learn the shape space from.
     """
-    part = Part(cut, _HAND_JOINTS)
+    part = Part(cut, _HAND_JOINTS, _HAND_SIZE_DEVIATION)
     names = skeleton_of("mano", "left").extra_point_names
     tips = [body.extra_point_names.index(name) for name in names]
     return BodyModelData(
@@ -116,7 +134,7 @@ def head(body: BodyModelData, cut: MeshCut, people: People, partners: IntArray) 
     """
     if body.landmark_faces is None or body.contour_faces is None:
         raise ValueError("a body with face landmarks was expected")
-    common = _common(body, Part(cut, _HEAD_JOINTS), people)
+    common = _common(body, Part(cut, _HEAD_JOINTS, _HEAD_SIZE_DEVIATION), people)
     mirrored = cut.numbers_of(partners[cut.vertices])
     shapes = common["shapedirs"]
     common["shapedirs"] = (shapes + shapes[mirrored] * _MIRROR[:, None]) / 2
@@ -145,8 +163,8 @@ def _common(body: BodyModelData, part: Part, people: People) -> dict[str, Any]:
     template = body.v_template[cut.vertices] - body_joints[0]
     weights = np.zeros((len(cut.vertices), len(joints)))
     np.add.at(weights.T, places, body.skinning_weights[cut.vertices].T.astype(np.float64))
-    vertices = people.vertices[:, cut.vertices] - people.joints[:, joints[:1]]
-    targets = people.joints[:, joints] - people.joints[:, joints[:1]]
+    parts = part.of_people(people)
+    few = RegressionTargets(parts.vertices[:_N_REGRESSION_PEOPLE], parts.joints[:_N_REGRESSION_PEOPLE])
     expressions = body.expression_dirs.transpose(2, 0, 1).astype(np.float64)
     moved = np.einsum("jv,evc->ejc", body.joint_regressor[joints], expressions)
     own = BodyPart(template, body_joints - body_joints[0], expressions[:, cut.vertices], moved)
@@ -155,10 +173,8 @@ def _common(body: BodyModelData, part: Part, people: People) -> dict[str, Any]:
         "name": body.name,
         "v_template": template,
         "faces": cut.faces,
-        "shapedirs": _shape_space(vertices),
-        "joint_regressor": fit_part_regressor(
-            RegressionTargets(vertices[:_N_REGRESSION_PEOPLE], targets[:_N_REGRESSION_PEOPLE]), own
-        ),
+        "shapedirs": _shape_space(parts.vertices),
+        "joint_regressor": fit_part_regressor(few, own),
         "skinning_weights": weights,
         "parents": np.array([-1, *(places[body.parents[joint]] for joint in joints[1:])]),
         "part_labels": None if body.part_labels is None else places[body.part_labels[cut.whole_faces]],
