@@ -24,6 +24,7 @@ from smplifyx.evaluation.synthetic_files import write_openpose_json
 
 _COLUMNS = ("image", "keypoint_file", "person", "label", "source")
 _JPEG_QUALITIES = (35, 96)
+Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Set:
     crowd: Crowd
     output: Path
 
-    def write_group(self, group: int, studio: Studio) -> list[tuple[str, ...]]:
+    def write_group(self, group: int, studio: Studio) -> list[Row]:
         """Writes photos and keypoints of one group; returns the manifest's rows."""
         rows = []
         for number, gender, data, person in self.crowd.group(group):
@@ -47,7 +48,7 @@ class Set:
                 rows.append((image, keypoints, "0", gender, source))
         return rows
 
-    def write_manifest(self, rows: Iterable[tuple[str, ...]]) -> None:
+    def write_manifest(self, rows: Iterable[Row]) -> None:
         """Writes the list of the pictures made so far."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -69,20 +70,32 @@ class _Worker:
         cls.pictures, cls.studio = pictures, Studio.open()
 
     @classmethod
-    def write_group(cls, group: int) -> list[tuple[str, ...]]:
+    def write_group(cls, group: int) -> list[Row]:
         """Photos, keypoints and the manifest's rows of one group."""
         return cls.pictures.write_group(group, cls.studio)
 
 
 def make(crowd: Crowd, output: Path, n_workers: int = 1) -> None:
-    """Writes the pictures, keypoints and manifest of a crowd; the number of workers changes nothing in them."""
+    """Writes the pictures, keypoints and manifest of a crowd; the number of workers changes nothing in them.
+
+    The manifest grows with every group, so that an unfinished set can be used.
+    """
     for folder in ("images", "keypoints"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    pictures, rows = Set(crowd, output), []
+    pictures, groups = Set(crowd, output), range(crowd.n_groups)
+    if n_workers == 1:
+        studio = Studio.open()
+        _collect(pictures, (pictures.write_group(group, studio) for group in groups))
+        return
     with multiprocessing.get_context("spawn").Pool(n_workers, _Worker.start, (pictures,)) as pool:
-        for made in pool.imap(_Worker.write_group, range(crowd.n_groups)):
-            rows += made
-            pictures.write_manifest(rows)
+        _collect(pictures, pool.imap(_Worker.write_group, groups))
+
+
+def _collect(pictures: Set, made: Iterable[list[Row]]) -> None:
+    rows: list[Row] = []
+    for of_group in made:
+        rows += of_group
+        pictures.write_manifest(rows)
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ from smplifyx.priors import make_body_pose_prior
 from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
 from smplifyx.training.motion_capture import load_motion_capture
 
-GROUP_SIZE = 20
 _SIZES = ((240, 300), (240, 320), (272, 272), (300, 272))
 _N_DECODED, _DECODED_SPREAD = 2000, 0.9
 _N_FULL_SHAPES, _N_FULL_COMPONENTS = 400, 60
@@ -36,18 +35,19 @@ class Crowd:
     seed: int
     poses: PosePool
     full_shapes: bool = False
+    group_size: int = 20
 
     @property
     def n_groups(self) -> int:
         """Groups of people of one gender, alternating."""
-        return -(-self.n_people // GROUP_SIZE)
+        return -(-self.n_people // self.group_size)
 
     def group(self, number: int) -> Iterator[tuple[int, str, BodyModelData, SyntheticPerson]]:
         """Number, gender, body model and truth of each person of a group; the same for any number of people."""
         gender = ("male", "female")[number % 2]
         data = full_shape_body(gender) if self.full_shapes and (number // 2) % 2 else open_body(gender)
-        first = number * GROUP_SIZE
-        count = min(GROUP_SIZE, self.n_people - first)
+        first = number * self.group_size
+        count = min(self.group_size, self.n_people - first)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         options = SyntheticOptions(
             seed=seed,

@@ -1,0 +1,108 @@
+"""A few of the gender classifier's training pictures, made for real."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smplifyx.evaluation.synthetic_poses import mild_poses
+from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def script():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        import make_gender_data
+
+        yield make_gender_data
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="module")
+def crowd(script):
+    """Two men and a woman."""
+    return script.Crowd(3, 4, mild_poses(50), group_size=2)
+
+
+@pytest.fixture(scope="module")
+def folder(script, crowd, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gender") / "pictures"
+    script.make(crowd, folder)
+    return folder
+
+
+def _manifest(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_manifest_names_every_picture_with_label_and_source(folder):
+    rows = _manifest(folder)
+    assert list(rows[0]) == ["image", "keypoint_file", "person", "label", "source"]
+    assert [row["label"] for row in rows] == ["male"] * 4 + ["female"] * 2
+    assert [row["source"] for row in rows] == [f"person{k:05d}" for k in (0, 0, 1, 1, 2, 2)]
+    assert {row["image"] for row in rows} == {f"images/{path.name}" for path in (folder / "images").iterdir()}
+    assert all(row["person"] == "0" and (folder / row["keypoint_file"]).is_file() for row in rows)
+
+
+def test_pictures_load_as_observations_of_one_person_each(folder):
+    pairing = pair_folder(folder / "images", folder / "keypoints")
+    loaded = load_pairs(pairing.pairs)
+    assert not loaded.failures and len(loaded.observations) == 6
+    for row in _manifest(folder):
+        people = read_openpose(folder / row["keypoint_file"]).people
+        assert len(people) == 1
+        keypoints, (height, width) = np.asarray(people[0].keypoints), read_image(folder / row["image"]).shape[:2]
+        seen = keypoints[keypoints[:, 2] > 0]
+        assert len(seen) >= 15
+        assert (seen[:, :2] >= 0).all() and (seen[:, :2] < (width, height)).all()
+
+
+def test_two_pictures_of_a_person_share_the_outline_and_not_the_colors(script, crowd):
+    _, gender, data, person = next(iter(crowd.group(1)))
+    assert gender == "female"
+    shots = script.Studio.open().photograph(person, data, gender, np.random.default_rng(0))
+    (one, _), (two, _) = shots
+    assert one.shape == two.shape == (*person.image_size[::-1], 3)
+    assert np.abs(one.astype(float) - two).mean() > 10.0
+
+
+def test_same_seed_gives_the_same_files(script, crowd, folder, tmp_path):
+    for name in ("images", "keypoints"):
+        (tmp_path / name).mkdir()
+    rows = script.Set(crowd, tmp_path).write_group(1, script.Studio.open())
+    assert [row[3] for row in rows] == ["female"] * 2
+    for image, keypoints, *_ in rows:
+        for file in (image, keypoints):
+            assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_person_is_drawn_where_the_keypoints_are(script, crowd):
+    """Before an even background the drawn pixels' box holds the body's keypoints and is little larger."""
+    from gender_scene.geometry import Figure, dressed_surfaces
+    from gender_scene.looks import draw_look
+    from gender_scene.raster import rasterize_surfaces
+
+    from smplifyx.output.camera import PhotoCamera
+
+    _, gender, data, person = next(iter(crowd.group(0)))
+    studio, rng = script.Studio.open(), np.random.default_rng(0)
+    from demo_scene.clothes import BodyMarks
+
+    figure = Figure(person.vertices, data, BodyMarks.of(data), studio.neighbours)
+    surfaces = dressed_surfaces(figure, draw_look(gender, rng), rng)
+    camera = PhotoCamera.of_arrays((person.focal_length,) * 2, person.principal_point - 0.5, person.image_size)
+    pixels = rasterize_surfaces(surfaces, camera)
+    drawn = np.stack([pixels.index % person.image_size[0], pixels.index // person.image_size[0]], axis=1)
+    inside = person.exact_keypoints_2d[:25]
+    inside = inside[((inside >= 2) & (inside < np.array(person.image_size) - 2)).all(axis=1)]
+    nearest = np.linalg.norm(inside[:, None] - drawn[None], axis=2).min(axis=1)
+    assert nearest.max() < 2.0
