@@ -47,8 +47,8 @@ def test_shipped_files_are_what_the_build_gives() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "joints", "shape_mm", "joint_mm"),
     [
-        ("MANO_LEFT", HAND_CHANGES, None, 1.0, 1.0),
-        ("FLAME_FEMALE", HEAD_CHANGES, HEAD_JOINTS, 2.6, 2.2),
+        ("MANO_LEFT", HAND_CHANGES, None, 0.2, 1.0),
+        ("FLAME_FEMALE", HEAD_CHANGES, HEAD_JOINTS, 2.4, 2.0),
     ],
 )
 def test_unseen_people(name: str, changes: tuple[str, ...], joints, shape_mm: float, joint_mm: float) -> None:
