@@ -13,7 +13,7 @@ from smplifyx.body.skeleton import MODEL_TYPES, SIDES, Skeleton, skeleton_of
 from smplifyx.errors import InputError
 
 _TYPE_OF_JOINTS = {skeleton_of(t, "right" if t == "mano" else None).n_joints: t for t in MODEL_TYPES}
-#: Words in the names of licensed files and their folders.
+#: Words in the names of licensed files; those of their folders are the genders themselves.
 _GENDER_WORDS = {**{gender: gender for gender in GENDERS}, "m": "male", "f": "female", "generic": "neutral"}
 
 
@@ -69,10 +69,9 @@ def _gender(file: ArrayReader) -> str:
     stored = file.text("gender") if "gender" in file else ""
     if stored in GENDERS:
         return stored
-    for word in [*_words(file.path.stem), *_words(file.path.absolute().parent.name)]:
-        if word in _GENDER_WORDS:
-            return _GENDER_WORDS[word]
-    return "neutral"
+    named = [_GENDER_WORDS[word] for word in _words(file.path.stem) if word in _GENDER_WORDS]
+    named += [word for word in _words(file.path.absolute().parent.name) if word in GENDERS]
+    return named[0] if named else "neutral"
 
 
 def _side(file: ArrayReader) -> str:

@@ -106,9 +106,11 @@ class _Wanted:
             for subfolder in (f"smplh/{self.gender}", self.gender):
                 yield from _existing(folder / subfolder, ("model.npz",))
         if self.model_type == "flame":
-            name = {"neutral": "generic"}.get(self.gender, self.gender)
+            names = (
+                ("flame2023.pkl", "generic_model.pkl") if self.gender == "neutral" else (f"{self.gender}_model.pkl",)
+            )
             for subfolder in ("flame", *_SUBFOLDERS["flame"]):
-                yield from _existing(folder / subfolder, (f"{name}_model.pkl",))
+                yield from _existing(folder / subfolder, names)
 
 
 def _existing(folder: Path, names: Sequence[str]) -> Iterator[Path]:

@@ -180,9 +180,7 @@ def test_kid_template_is_one_more_component(tmp_path: Path) -> None:
         load_body_model_data(path, kid_template=tmp_path / "none.npy")
 
 
-@pytest.mark.parametrize(
-    ("model_type", "side"), [("mano", "right"), ("flame", None), ("smpl", None)]
-)
+@pytest.mark.parametrize(("model_type", "side"), [("mano", "right"), ("flame", None), ("smpl", None)])
 def test_both_own_layouts_give_every_model_back(tmp_path: Path, model_type: str, side: str | None) -> None:
     source = tmp_path / f"{model_type}_{side or 'female'}.pkl"
     data = load_body_model_data(write_plain_pickle(licensed_like(model_type, side, n_columns=20), source))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import pickle
 import struct
@@ -203,6 +204,19 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
     for length in range(0, len(content), 7):
         with pytest.raises(InputError):
             load_pickle(stored(tmp_path, content[:length]))
+
+
+def test_random_damage_never_raises_anything_else(tmp_path: Path) -> None:
+    content = {"a": ARRAYS[0], "J": scipy.sparse.eye(4, format="csc"), "s": np.float32(2), "t": ("x", b"y")}
+    stored_contents = [pickle.dumps(content, protocol) for protocol in (0, 2, 4)]
+    stored_contents.append(dump_python2({"x": Chumpy(ARRAYS[0]), "J": content["J"]}))
+    generator = np.random.default_rng(0)
+    for _ in range(600):
+        damaged = bytearray(stored_contents[generator.integers(4)])
+        for place in generator.integers(0, len(damaged), 2):
+            damaged[place] = generator.integers(256)
+        with contextlib.suppress(InputError):
+            load_pickle(stored(tmp_path, bytes(damaged)))
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_a_folder_that_may_not_be_entered_counts_as_empty(empty_world: Path, mon
         ("mano_v1_2/models/MANO_RIGHT.pkl", "mano", "neutral", "right"),
         ("flame/FLAME_NEUTRAL.pkl", "flame", "neutral", None),
         ("FLAME2020/generic_model.pkl", "flame", "neutral", None),
+        ("FLAME2023/flame2023.pkl", "flame", "neutral", None),
         ("flame/male_model.pkl", "flame", "male", None),
     ],
 )
