@@ -37,15 +37,17 @@ class Set:
     def write_group(self, group: int, studio: Studio) -> list[Row]:
         """Writes photos and keypoints of one group; returns the manifest's rows."""
         rows = []
-        for number, gender, data, person in self.crowd.group(group):
+        rng = np.random.default_rng([self.crowd.seed, group, 1])
+        bystanders = [studio.cut_out(one, rng) for one in self.crowd.bystanders(group)]
+        for number, sitter in self.crowd.group(group):
             rng = np.random.default_rng([self.crowd.seed, number])
             source = f"person{number:05d}"
-            for letter, (photo, seen) in zip("ab", studio.photograph(person, data, gender, rng), strict=True):
+            for letter, (photo, seen) in zip("ab", studio.photograph(sitter, rng, bystanders), strict=True):
                 image, keypoints = f"images/{source}_{letter}.jpg", f"keypoints/{source}_{letter}_keypoints.json"
                 quality = int(rng.integers(*_JPEG_QUALITIES))
                 cv2.imwrite(str(self.output / image), photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
                 write_openpose_json([seen], self.output / keypoints)
-                rows.append((image, keypoints, "0", gender, source))
+                rows.append((image, keypoints, "0", sitter.gender, source))
         return rows
 
     def write_manifest(self, rows: Iterable[Row]) -> None:

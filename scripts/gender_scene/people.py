@@ -27,6 +27,26 @@ _N_DECODED, _DECODED_SPREAD = 2000, 0.9
 _N_FULL_SHAPES, _N_FULL_COMPONENTS = 400, 60
 
 
+GENDERS = ("male", "female")
+_OPTIONS = SyntheticOptions(
+    shape_sd=1.15,
+    facing_share=0.8,
+    image_sizes=_SIZES,
+    extent_range=(0.65, 0.97),
+    truncated_share=0.4,
+    truncated_extent_range=(1.05, 2.3),
+)
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """A person to be photographed: gender, body model and truth."""
+
+    gender: str
+    data: BodyModelData
+    person: SyntheticPerson
+
+
 @dataclass(frozen=True)
 class Crowd:
     """Where people come from: their number, seed and poses, and whether shapes come from the full source space."""
@@ -42,24 +62,26 @@ class Crowd:
         """Groups of people of one gender, alternating."""
         return -(-self.n_people // self.group_size)
 
-    def group(self, number: int) -> Iterator[tuple[int, str, BodyModelData, SyntheticPerson]]:
-        """Number, gender, body model and truth of each person of a group; the same for any number of people."""
-        gender = ("male", "female")[number % 2]
+    def group(self, number: int) -> Iterator[tuple[int, Sitter]]:
+        """Number and truth of each person of a group; the same for any number of people."""
+        gender = GENDERS[number % 2]
         data = full_shape_body(gender) if self.full_shapes and (number // 2) % 2 else open_body(gender)
         first = number * self.group_size
         count = min(self.group_size, self.n_people - first)
-        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        options = SyntheticOptions(
-            seed=seed,
-            shape_sd=1.15,
-            facing_share=0.8,
-            image_sizes=_SIZES,
-            extent_range=(0.65, 0.97),
-            truncated_share=0.4,
-            truncated_extent_range=(1.05, 2.3),
-        )
-        for offset, person in enumerate(synthetic_people(data, count, options, self.poses)):
-            yield first + offset, gender, data, person
+        people = synthetic_people(data, count, replace(_OPTIONS, seed=self._seed(number, 0)), self.poses)
+        for offset, person in enumerate(people):
+            yield first + offset, Sitter(gender, data, person)
+
+    def bystanders(self, number: int) -> Iterator[Sitter]:
+        """A man and a woman who may stand beside the people of a group."""
+        for gender in GENDERS:
+            data = open_body(gender)
+            options = replace(_OPTIONS, seed=self._seed(number, 1), truncated_share=0.0)
+            for person in synthetic_people(data, 1, options, self.poses):
+                yield Sitter(gender, data, person)
+
+    def _seed(self, *numbers: int) -> int:
+        return int(np.random.SeedSequence([self.seed, *numbers]).generate_state(1)[0])
 
 
 def training_poses(mocap: Path | None) -> PosePool:

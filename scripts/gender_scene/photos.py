@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,13 +12,15 @@ from demo_scene.clothes import BodyMarks, neighbour_average
 from demo_scene.truth import open_body
 
 from gender_scene.backgrounds import background
+from gender_scene.company import over, place_bystanders
 from gender_scene.faults import develop, occluder
 from gender_scene.geometry import Figure, dressed_surfaces
 from gender_scene.lighting import Light, shade
-from gender_scene.looks import draw_look, recolored
+from gender_scene.looks import Look, draw_look, recolored
 from gender_scene.paint import NoiseVolume, paint
-from gender_scene.raster import Pixels, rasterize_surfaces
-from smplifyx.body.model_data import BodyModelData
+from gender_scene.people import Sitter
+from gender_scene.raster import Pixels, Surface, rasterize_surfaces
+from smplifyx.body.skeleton import JOINT_NAMES
 from smplifyx.evaluation.synthetic import SyntheticPerson
 from smplifyx.output.camera import PhotoCamera
 
@@ -49,56 +52,74 @@ class Studio:
         data = open_body("male")
         return cls(NoiseVolume(), neighbour_average(np.asarray(data.faces), len(data.v_template)))
 
-    def photograph(
-        self, person: SyntheticPerson, data: BodyModelData, gender: str, rng: np.random.Generator
-    ) -> Shots:
+    def photograph(self, sitter: Sitter, rng: np.random.Generator, bystanders: Sequence[np.ndarray] = ()) -> Shots:
         """Photos RGB [H, W, 3] uint8 of a person, each with the person as the detector sees it there.
 
         They show one body, pose and cut of clothes; colours, light, surroundings and faults differ.
+        ``bystanders`` are cut-outs [h, w, 4] of other people, who stand beside in some photos.
         """
-        look = draw_look(gender, rng)
-        figure = Figure(person.vertices, data, BodyMarks.of(data), self.neighbours)
-        person = _with_head(person, figure, rng)
-        surfaces = dressed_surfaces(figure, look, rng)
-        size = tuple(round(_FINER * side) for side in person.image_size)
-        camera = PhotoCamera.of_arrays((person.focal_length,) * 2, person.principal_point - 0.5, person.image_size)
-        pixels = rasterize_surfaces(surfaces, camera.resized((size[0], size[1])))
-        shots = []
-        for one in (look, recolored(look, gender, rng)):
-            light, painted = Light.draw(rng), paint(pixels, one, figure.marks, self.noise)
-            colors = np.clip(shade(pixels, surfaces, painted, light, self.noise), 0.0, 1.2)
-            scene, seen = _place(pixels, colors, background(person.image_size, rng)), person
+        look = draw_look(sitter.gender, rng)
+        sitter = _with_head(sitter, rng)
+        figure, surfaces, pixels = self._drawn(sitter, look, rng)
+        shots, person = [], sitter.person
+        for one in (look, recolored(look, sitter.gender, rng)):
+            scene = background(person.image_size, rng)
+            behind, before = place_bystanders(person.exact_keypoints_2d, person.image_size, bystanders, rng)
+            painted = paint(pixels, one, figure.marks, self.noise)
+            colors = np.clip(shade(pixels, surfaces, painted, Light.draw(rng), self.noise), 0.0, 1.2)
+            scene, seen = over(over(scene, behind), _layer(pixels, colors)), person
+            scene = over(scene, before)
             if rng.random() < _OCCLUDER_SHARE:
                 scene, seen = _hide(scene, person, rng)
             shots.append((develop(scene, rng), seen))
         return shots
 
+    def cut_out(self, sitter: Sitter, rng: np.random.Generator) -> np.ndarray:
+        """The person alone, trimmed, RGBA [h, w, 4] float32, premultiplied."""
+        look = draw_look(sitter.gender, rng)
+        figure, surfaces, pixels = self._drawn(sitter, look, rng)
+        painted = paint(pixels, look, figure.marks, self.noise)
+        colors = np.clip(shade(pixels, surfaces, painted, Light.draw(rng), self.noise), 0.0, 1.2)
+        layer = _layer(pixels, colors)
+        rows, columns = (np.flatnonzero(layer[..., 3].max(axis=axis)) for axis in (1, 0))
+        return layer[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
-def _with_head(person: SyntheticPerson, figure: Figure, rng: np.random.Generator) -> SyntheticPerson:
+    def _drawn(self, sitter: Sitter, look: Look, rng: np.random.Generator) -> tuple[Figure, list[Surface], Pixels]:
+        person = sitter.person
+        figure = Figure(person.vertices, sitter.data, BodyMarks.of(sitter.data), self.neighbours)
+        surfaces = dressed_surfaces(figure, look, rng)
+        size = tuple(round(_FINER * side) for side in person.image_size)
+        camera = PhotoCamera.of_arrays((person.focal_length,) * 2, person.principal_point - 0.5, person.image_size)
+        return figure, surfaces, rasterize_surfaces(surfaces, camera.resized((size[0], size[1])))
+
+
+def _with_head(sitter: Sitter, rng: np.random.Generator) -> Sitter:
     """The camera turned a little upwards where the picture would cut the head, for most people."""
-    head = person.vertices[figure.weights("head") > 0.8]
+    person = sitter.person
+    of_head = sitter.data.skinning_weights[:, JOINT_NAMES.index("head")] > 0.8
+    head = person.vertices[of_head]
     top = float((person.focal_length * head[:, 1] / head[:, 2]).min() + person.principal_point[1])
     wanted = rng.uniform(2.0, 30.0)
     if top > wanted or rng.random() < _CUT_HEADS:
-        return person
+        return sitter
     shift = np.array([0.0, wanted - top])
     keypoints = person.keypoints_2d.copy()
     keypoints[keypoints[:, 2] > 0, :2] += shift
     keypoints[keypoints[:, 1] >= person.image_size[1]] = 0.0
-    return replace(
+    moved = replace(
         person,
         keypoints_2d=keypoints,
         exact_keypoints_2d=person.exact_keypoints_2d + shift,
         principal_point=person.principal_point + shift,
     )
+    return replace(sitter, person=moved)
 
 
-def _place(pixels: Pixels, colors: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """The person before a background."""
-    height, width = scene.shape[:2]
-    cover = cv2.resize(pixels.image(np.ones(len(colors))), (width, height), interpolation=cv2.INTER_AREA)[..., None]
-    person = cv2.resize(pixels.image(colors), (width, height), interpolation=cv2.INTER_AREA)
-    return scene * (1.0 - cover) + person
+def _layer(pixels: Pixels, colors: np.ndarray) -> np.ndarray:
+    """Colours [N, 3] of drawn pixels as RGBA [H, W, 4] float32 of the picture's size, premultiplied."""
+    size = (round(pixels.size[0] / _FINER), round(pixels.size[1] / _FINER))
+    layer = pixels.image(np.column_stack([colors, np.ones(len(colors))]))
+    return cv2.resize(layer, size, interpolation=cv2.INTER_AREA)
 
 
 def _hide(scene: np.ndarray, person: SyntheticPerson, rng: np.random.Generator) -> tuple[np.ndarray, SyntheticPerson]:
