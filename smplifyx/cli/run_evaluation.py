@@ -50,14 +50,14 @@ _DEFAULT_CONFIG = "fit_smplx"
 
 def evaluate_ehf(arguments: argparse.Namespace) -> int:
     """``evaluate ehf``."""
-    configs = _configs(arguments)
+    configs, _ = _configs(arguments), _variants(arguments.only)
     frames = read_benchmark(arguments.data, arguments.gender)
     return _evaluate(arguments, configs, frames, arguments.data, "EHF")
 
 
 def evaluate_open(arguments: argparse.Namespace) -> int:
     """``evaluate open``."""
-    configs = _configs(arguments)
+    configs, _ = _configs(arguments), _variants(arguments.only)
     folder = arguments.output / "benchmark"
     benchmark = OpenBenchmark(
         n_people=arguments.people,

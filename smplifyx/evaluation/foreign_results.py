@@ -30,7 +30,9 @@ FloatArray = NDArray[np.float64]
 MESH_ENDINGS, PARAMETER_ENDINGS = (".obj", ".ply"), (".npz", ".pkl")
 _VPOSER_NUMBERS, _BODY_NUMBERS, _HAND_NUMBERS = 32, 63, 45
 #: What a name may hold after the frame's own.
-_NAME_TAIL = re.compile(r"(_img|_align|_mesh|_smplx|_person)?(_?0+)?")
+_NAME_TAIL = re.compile(r"(_img|_align|_mesh|_smplx|_person)?(_0+)?")
+#: Files in a frame's folder that are not its first person.
+_OTHER_PERSON = re.compile(r"0*[1-9]\d*")
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def find_results(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     wanted = sorted(names, key=len, reverse=True)
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PARAMETER_ENDINGS + MESH_ENDINGS]
     for path in sorted(files, key=lambda path: path.suffix.lower() in MESH_ENDINGS):
-        for label in (path.stem, path.parent.name):
+        labels = (path.stem,) if _OTHER_PERSON.fullmatch(path.stem) else (path.stem, path.parent.name)
+        for label in labels:
             name = next((name for name in wanted if _belongs(label, name)), None)
             if name is not None:
                 found.setdefault(name, path)

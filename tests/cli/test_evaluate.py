@@ -1,0 +1,82 @@
+import json
+
+import numpy as np
+import pytest
+
+from smplifyx.body.model_files import load_body_model_data, write_plain
+from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
+from smplifyx.cli.main import main
+from smplifyx.evaluation.ehf_layout import read_benchmark
+from smplifyx.output import save_mesh
+from tests.evaluation.ehf_folder import write_ehf
+
+QUICK = ["--only", "full", "--optimizer.max_iterations", "10", "--starts.headings", "1", "--starts.depth_flips", "0"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
+
+
+@pytest.fixture(scope="module")
+def ehf(tmp_path_factory, data):
+    """EHF's layout, and a folder of body models as licensed ones lie there."""
+    folder = tmp_path_factory.mktemp("ehf")
+    write_ehf(folder / "EHF", data)
+    (folder / "models" / "smplx").mkdir(parents=True)
+    for gender in ("neutral", "male"):
+        body = load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR), gender)
+        write_plain(body, folder / "models" / "smplx" / f"SMPLX_{gender.upper()}.npz")
+    return folder
+
+
+def test_ehf(ehf, tmp_path, capsys):
+    call = ["evaluate", "ehf", "--data", str(ehf / "EHF"), "--models", str(ehf / "models"), "--output", str(tmp_path)]
+    assert main([*call, *QUICK]) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert report.strip() in capsys.readouterr().out
+    assert "EHF, 2 people" in report
+    assert "not available" in report or "left out" in report
+    for name in ("table_1.csv", "table_2.csv", "metrics.csv", "people.csv", "config_fit_smplx.yaml"):
+        assert (tmp_path / name).stat().st_size > 0
+    versions = json.loads((tmp_path / "versions.json").read_text())
+    assert versions["packages"]["numpy"] == np.__version__
+    cameras = {line.split(",")[1] for line in (tmp_path / "table_1.csv").read_text().splitlines()[1:]}
+    assert cameras == {"the paper's focal length", "true"}
+
+
+def test_open_then_results(tmp_path, capsys, data):
+    """The benchmark's own truth, handed in as somebody's meshes, has no error."""
+    call = ["evaluate", "open", "--people", "2", "--shapes", "components", "--output", str(tmp_path)]
+    assert main([*call, "--no-noise", "--cameras", "true", "--models", str(OPEN_BODY_DIR), *QUICK]) == 0
+    assert "What is left of the surface error" in capsys.readouterr().out
+    benchmark = tmp_path / "benchmark"
+    for frame in read_benchmark(benchmark):
+        truth = frame.true_vertices(data.n_vertices)
+        save_mesh(
+            truth + np.array([0.3, 0.0, 1.0]), np.asarray(data.faces), tmp_path / "theirs" / f"{frame.name}_img.obj"
+        )
+    theirs = [str(tmp_path / "theirs"), "--truth", str(benchmark), "--output", str(tmp_path / "compared")]
+    assert main(["evaluate", "results", *theirs, "--models", str(OPEN_BODY_DIR)]) == 0
+    figures = (tmp_path / "compared" / "metrics.csv").read_text().splitlines()[1:]
+    assert len(figures) == 9
+    assert max(float(line.split(",")[1]) for line in figures) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["open", "--people", "0"], "--people"),
+        (["open", "--only", "fuller"], "--only"),
+        (["open", "--config", "nowhere"], "nowhere"),
+        (["ehf", "--data", "nowhere"], "01_align.ply"),
+        (["views"], "--balancing"),
+        (["results", "nowhere", "--truth", "nowhere"], "01_align.ply"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    if "--only" in arguments:
+        arguments = [*arguments, "--people", "1", "--shapes", "components"]
+    assert main(["evaluate", *arguments]) == 2
+    assert words in capsys.readouterr().err
