@@ -38,7 +38,7 @@ _PATTERNS = {
     "plain": (0.56, 0.52), "stripes": (0.08, 0.09), "pinstripes": (0.03, 0.02), "plaid": (0.08, 0.04),
     "dots": (0.01, 0.05), "blotches": (0.05, 0.12), "print": (0.13, 0.10), "blocks": (0.06, 0.06),
 }  # fmt: skip
-_BEARDS = {"none": 0.50, "stubble": 0.22, "moustache": 0.04, "goatee": 0.07, "full": 0.17}
+_BEARDS = {"none": 0.55, "stubble": 0.22, "moustache": 0.04, "goatee": 0.06, "full": 0.13}
 
 
 @dataclass(frozen=True)

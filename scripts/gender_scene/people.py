@@ -34,7 +34,7 @@ _OPTIONS = SyntheticOptions(
     image_sizes=_SIZES,
     extent_range=(0.65, 0.97),
     truncated_share=0.4,
-    truncated_extent_range=(1.05, 2.3),
+    truncated_extent_range=(1.05, 2.1),
 )
 
 

@@ -28,7 +28,7 @@ from smplifyx.output.camera import PhotoCamera
 _FINER = 1.25
 _OCCLUDER_SHARE = 0.22
 #: Share of heads that the upper edge of the picture is allowed to cut.
-_CUT_HEADS = 0.12
+_CUT_HEADS = 0.07
 #: Share of keypoints behind an occluder that the detector misses.
 _MISS_RATE = 0.6
 
