@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +54,21 @@ class PenetrationMeter:
         faces: [F, 3] triangles of a closed surface, counter-clockwise seen from outside.
         part_labels: [F] part of each triangle.
         related: [P, P] symmetric; parts that may overlap (themselves, neighbours).
+        surrounded_twice: tells of points [N, 3] whether the surface of vertices [V, 3] goes around them more than
+            once; None for exact winding numbers, which take their time.
     """
 
-    def __init__(self, faces: IntArray, part_labels: IntArray, related: BoolArray) -> None:
+    def __init__(
+        self,
+        faces: IntArray,
+        part_labels: IntArray,
+        related: BoolArray,
+        surrounded_twice: Callable[[FloatArray, FloatArray], BoolArray] | None = None,
+    ) -> None:
         self._faces = np.asarray(faces, np.int64)
         self._labels = np.asarray(part_labels, np.int64)
         self._related = np.asarray(related, bool)
+        self._surrounded_twice = surrounded_twice or self._exactly_surrounded_twice
         n_vertices = int(self._faces.max()) + 1
         ends = np.concatenate([self._faces[:, [0, 1]], self._faces[:, [1, 2]], self._faces[:, [2, 0]]])
         ends = np.concatenate([ends, ends[:, ::-1]])
@@ -94,11 +104,14 @@ class PenetrationMeter:
         frontier = np.unique(self._faces[pairs])
         while len(frontier):
             known[frontier] = True
-            deep = frontier[winding_numbers(vertices[frontier], vertices, self._faces) > 1]
+            deep = frontier[self._surrounded_twice(vertices[frontier], vertices)]
             inside[deep] = True
             around = np.unique(self._edges[deep].indices)
             frontier = around[~known[around]]
         return inside
+
+    def _exactly_surrounded_twice(self, points: FloatArray, vertices: FloatArray) -> BoolArray:
+        return np.asarray(winding_numbers(points, vertices, self._faces) > 1)
 
     def _patches(self, inside: BoolArray) -> list[IntArray]:
         """The connected pieces of surface that the inner vertices form."""

@@ -171,6 +171,21 @@ class CollisionConfig:
     """The self-collision term."""
 
     enabled: bool = setting(False, "keep the body from passing through itself")
+    cone_height: float = setting(0.01, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
+    penalize_outside: bool = setting(True, "vertices of colliding triangles pay just above the other's surface too")
+    exponent: Literal[4, 8] = setting(4, "power of the field: 4 in the paper, 8 in its released code")
+    margin: float = setting(0.004, "metres that a vertex may move before candidates are searched again", minimum=0)
+    max_pairs: int = setting(32768, "at most so many candidate pairs a person; bounds the memory", minimum=1)
+    ignored_parts: tuple[str, ...] = setting(
+        (
+            "spine3-left_shoulder", "spine3-right_shoulder", "spine2-left_shoulder", "spine2-right_shoulder",
+            "left_hip-right_hip", "neck-jaw",
+        ),
+        "parts that may overlap besides adjacent ones, by joint",
+    )  # fmt: skip
+    part_segmentation: str | None = setting(
+        None, "parts by triangle: smplx_parts_segm.pkl; null: by the joint that moves a triangle most"
+    )
 
 
 @dataclass(frozen=True)
@@ -233,5 +248,3 @@ def check(config: Config, source: str = "configuration") -> None:
     if config.run.shard_index >= config.run.num_shards:
         problem = f"expected less than run.num_shards ({config.run.num_shards}), got {config.run.shard_index}"
         raise ConfigError(source, "run.shard_index", problem)
-    if config.collision.enabled:
-        raise ConfigError(source, "collision.enabled", "expected false: this version has no self-collision term yet")

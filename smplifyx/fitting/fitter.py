@@ -78,7 +78,8 @@ class Fitter:
             flipping = starts.depth_flips > 0 and number == starts.keep_after_stage + 1
             if flipping:
                 rows = self._problem.with_depth_flips(rows, stage, starts.depth_flips)
-            self._problem.run_stage(rows, stage)
+            # Where flips compete, those that collide are dealt with once the best is chosen: in the next stage.
+            self._problem.run_stage(rows, stage, untangle=not flipping)
             if flipping or number == starts.keep_after_stage:
                 rows = _best_starts(rows, len(observations))
             if progress is not None:
