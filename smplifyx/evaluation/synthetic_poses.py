@@ -37,18 +37,28 @@ def held_out_poses(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJEC
     Raises:
         InputError: the file is damaged or holds none of the subjects.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            poses, clips, names = np.float64(file["body_pose"]), file["clip_index"], file["clip_names"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a motion-capture file: {reason(error)}") from error
-    of_frame = np.array([str(name).split("_")[0] for name in names])[clips]
+    poses, of_frame = _poses_and_subjects(path)
     chosen = np.isin(of_frame, subjects)
     if not chosen.any():
         raise InputError(path, f"expected clips of the subjects {', '.join(subjects)}", "clip_names")
     _, index, counts = np.unique(of_frame[chosen], return_inverse=True, return_counts=True)
     weights = 1.0 / counts[index]
     return PosePool(poses[chosen], weights / weights.sum())
+
+
+def subjects_of(path: str | Path) -> set[str]:
+    """The subjects of a motion-capture file; raises InputError as :func:`held_out_poses` does."""
+    return set(_poses_and_subjects(path)[1].tolist())
+
+
+def _poses_and_subjects(path: str | Path) -> tuple[FloatArray, NDArray[np.str_]]:
+    """All poses [N, 63] and whose each is [N]."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            poses, clips, names = np.float64(file["body_pose"]), file["clip_index"], file["clip_names"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(path, f"not a motion-capture file: {reason(error)}") from error
+    return poses, np.array([str(name).split("_")[0] for name in names])[clips]
 
 
 def mild_poses(n_poses: int = 1000, spread: float = 0.5, seed: int = 0) -> PosePool:

@@ -14,6 +14,7 @@ from smplifyx.body.body_model import BodyModel
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.config import Config
+from smplifyx.fitting.ambiguity import Ambiguity, ambiguity
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.initialization import candidate_headings, facing_camera, initial_translation, trunk_roll
 from smplifyx.fitting.parameters import BodyParameters, RowFrame
@@ -74,6 +75,7 @@ class Fitter:
         rows = self._start(self._people(observations, intrinsics))
         self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence))
         starts = self._config.starts
+        doubt = Ambiguity.none(len(observations), rows.loss)
         for number, stage in enumerate(self._config.stages, 1):
             flipping = starts.depth_flips > 0 and number == starts.keep_after_stage + 1
             if flipping:
@@ -81,11 +83,13 @@ class Fitter:
             # Where flips compete, those that collide are dealt with once the best is chosen: in the next stage.
             self._problem.run_stage(rows, stage, untangle=not flipping)
             if flipping or number == starts.keep_after_stage:
-                rows = _best_starts(rows, len(observations))
+                best = _best_starts(rows, len(observations))
+                doubt = doubt.worse(ambiguity(self._problem.joints(rows), rows.loss, rows.person, best))
+                rows = rows.select(best)
             if progress is not None:
                 progress(number, len(self._config.stages))
         seconds = (time.perf_counter() - started) / len(observations)
-        return collect_results(self._problem, self._data, rows, observations, seconds)
+        return collect_results(self._problem, self._data, rows, observations, doubt, seconds)
 
     @torch.no_grad()
     def vertices(self, result: FitResult) -> np.ndarray:
@@ -163,11 +167,11 @@ class Fitter:
         return replace(evidence, confidence=evidence.confidence * mask)
 
 
-def _best_starts(rows: Rows, n_people: int) -> Rows:
-    """Keeps the row of lowest loss of each person; a row that failed loses against any that did not."""
+def _best_starts(rows: Rows, n_people: int) -> Tensor:
+    """The row [P] of lowest loss of each person; a row that failed loses against any that did not."""
     loss = torch.where(torch.isfinite(rows.loss), rows.loss, torch.inf)
     chosen = []
     for person in range(n_people):
         candidates = torch.nonzero(rows.person == person)[:, 0]
         chosen.append(candidates[loss[candidates].argmin()])
-    return rows.select(torch.stack(chosen))
+    return torch.stack(chosen)

@@ -132,6 +132,15 @@ class Problem:
         objective = StageObjective(self.parameters, terms, StagePeople(evidence, rows.frame, rows.x, free))
         self._minimize(objective, rows, free, None)
 
+    @torch.no_grad()
+    def joints(self, rows: Rows) -> Tensor:
+        """Joints [R, J, 3] of the rows in the camera frame, metres."""
+        posed = self.parameters(self.parameters.layout.split(rows.x), rows.frame)
+        joints: Tensor = self.body_view.model(
+            posed.betas, posed.expression, posed.rotations, posed.translation
+        ).joints
+        return joints
+
     def run_stage(self, rows: Rows, stage: Stage, untangle: bool = True) -> None:
         """Minimises the stage's objective over all parameters that it sees.
 

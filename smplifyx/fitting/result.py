@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,6 +48,9 @@ class FitResult:
         gender_source: who chose the gender: ``given``, ``classified`` or ``fallback``; empty if not known.
         gender_probability: of the likelier gender, from the classifier; NaN where it was not asked.
         gender_reason: why the body is neutral where that was not asked for; else empty.
+        expected_error_mm: mean distance of the surface from the truth after alignment that the fit's own signs let
+            expect, see :mod:`~smplifyx.fitting.trust`; NaN if not known.
+        trust_features: those signs, by name.
     """
 
     model_type: str
@@ -85,3 +88,5 @@ class FitResult:
     gender_source: str = ""
     gender_probability: float = math.nan
     gender_reason: str = ""
+    expected_error_mm: float = math.nan
+    trust_features: dict[str, float] = field(default_factory=dict)

@@ -12,9 +12,11 @@ from torch.nn.functional import pad
 from smplifyx.body import skeleton
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
 from smplifyx.body.model_data import BodyModelData
+from smplifyx.fitting.ambiguity import Ambiguity
 from smplifyx.fitting.lbfgs import Status
 from smplifyx.fitting.problem import Problem, Rows, failed
 from smplifyx.fitting.result import FitResult
+from smplifyx.fitting.trust import Signs, shipped_trust_model, trust_features
 from smplifyx.geometry import matrix_to_axis_angle, project
 from smplifyx.keypoints import Observation
 
@@ -27,11 +29,21 @@ _N_HAND_PCA = 12
 
 @torch.no_grad()
 def collect_results(
-    problem: Problem, data: BodyModelData, rows: Rows, observations: Sequence[Observation], seconds: float
+    problem: Problem,
+    data: BodyModelData,
+    rows: Rows,
+    observations: Sequence[Observation],
+    ambiguity: Ambiguity,
+    seconds: float,
 ) -> list[FitResult]:
     """One result a row; the i-th row belongs to the i-th observation.
 
     Args:
+        problem: what was minimised.
+        data: the body model.
+        rows: the fitted people.
+        observations: what they were fitted to.
+        ambiguity: what their starts say about each other.
         seconds: time spent on each person.
     """
     groups = problem.parameters.layout.split(rows.x)
@@ -64,6 +76,8 @@ def collect_results(
     codes = groups["body_pose"][:, :n_embedding].float().cpu().numpy() if n_embedding else None
     confidence = evidence.confidence.float().cpu().numpy()
     size = (1000.0 / evidence.pixel_scale).cpu().numpy()
+    pose_energy = problem.parameters.prior.energy(groups["body_pose"]).cpu().numpy()
+    spread, gap = ambiguity.spread.cpu().numpy(), ambiguity.gap.cpu().numpy()
     bad = failed(rows)
     results = []
     for row, observation in enumerate(observations):
@@ -88,6 +102,9 @@ def collect_results(
             status="failed" if bad[row] else "ok",
         )
         result.flags = tuple(_flags(result, confidence[row], float(size[row])))
+        signs = Signs(float(size[row]), float(pose_energy[row]), float(spread[row]), float(gap[row]))
+        result.trust_features = trust_features(result, signs)
+        result.expected_error_mm = shipped_trust_model().expected_error(result.trust_features)
         results.append(result)
     return results
 

@@ -74,6 +74,9 @@ def save_result(
     entries["loss"] = np.float32(result.loss)
     entries |= {name: getattr(result, name) for name in _GENDER_TEXT_KEYS}
     entries["gender_probability"] = np.float32(result.gender_probability)
+    entries["expected_error_mm"] = np.float32(result.expected_error_mm)
+    entries["trust_feature_names"] = np.array([*result.trust_features], dtype=np.str_)
+    entries["trust_features"] = np.array([*result.trust_features.values()], np.float32)
     entries["n_evaluations"] = np.int64(result.n_evaluations)
     entries["converged"] = np.bool_(result.converged)
     entries["flags"] = np.array(result.flags, dtype=np.str_)
@@ -109,6 +112,10 @@ def load_result(path: str | Path, row: SummaryRow | None = None) -> FitResult:
     fields |= {name: _text(path, stored, name) for name in _GENDER_TEXT_KEYS if name in stored}
     if "gender_probability" in stored:
         fields["gender_probability"] = float(_array(path, stored, "gender_probability", ()))
+    if "expected_error_mm" in stored:
+        fields["expected_error_mm"] = float(_array(path, stored, "expected_error_mm", ()))
+        values = _array(path, stored, "trust_features", (None,)).tolist()
+        fields["trust_features"] = dict(zip(map(str, stored["trust_feature_names"]), values, strict=False))
     if row is None:
         observed = int((fields["keypoints_2d"][:, 2] > 0).sum())
         return FitResult(

@@ -25,7 +25,7 @@ COLUMNS = (
     "stem", "person", "status", "gender", "loss", "reprojection_error_px", "n_keypoints", "seconds", "flags",
 )  # fmt: skip
 #: Fixed columns that tables of earlier versions lack; they follow the others.
-LATER_COLUMNS = ("gender_source", "gender_probability", "gender_reason")
+LATER_COLUMNS = ("gender_source", "gender_probability", "gender_reason", "expected_error_mm")
 _FLAG_SEPARATOR = ";"
 
 
@@ -45,6 +45,7 @@ class SummaryRow:
     gender_source: str = ""
     gender_probability: float = math.nan
     gender_reason: str = ""
+    expected_error_mm: float = math.nan
     extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +64,7 @@ class SummaryRow:
             result.gender_source,
             float(result.gender_probability),
             result.gender_reason,
+            float(result.expected_error_mm),
         )
 
 
@@ -131,6 +133,7 @@ def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
         entries.get("gender_source", ""),
         number("gender_probability"),
         entries.get("gender_reason", ""),
+        number("expected_error_mm"),
         {name: value for name, value in entries.items() if name not in (*COLUMNS, *LATER_COLUMNS) and value},
     )
 
@@ -155,6 +158,7 @@ def _format(rows: list[SummaryRow]) -> str:
                 row.gender_source,
                 _number_text(row.gender_probability, ".4f"),
                 row.gender_reason,
+                _number_text(row.expected_error_mm, ".0f"),
                 *(row.extra.get(name, "") for name in extra_names),
             ]
         )

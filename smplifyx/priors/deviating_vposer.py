@@ -23,6 +23,9 @@ class DeviatingVPoser(VPoser):
         dtype, device: of the arithmetic.
     """
 
+    _deviation_basis: Tensor
+    _inverse_deviation_basis: Tensor
+
     def __init__(
         self,
         weights: VPoserWeights,
