@@ -70,7 +70,7 @@ def find_config(file: str | Path, command: str = "fit") -> Path:
 
     Args:
         file: a YAML file, or a name: ``fit_smplx_paper``, ``smplx_paper`` or ``paper``.
-        command: ``fit`` or ``train``; the names of its configurations begin with it.
+        command: ``fit``, ``train_vposer`` or ``train_gender``; the names of its configurations begin with it.
 
     Raises:
         ConfigError: there is neither.
@@ -78,7 +78,7 @@ def find_config(file: str | Path, command: str = "fit") -> Path:
     path = Path(file)
     if path.is_file():
         return path
-    shipped = {one.stem: one for one in sorted(SHIPPED_CONFIGS.glob(f"{command}_*.yaml"))}
+    shipped = {one.stem: one for one in sorted(SHIPPED_CONFIGS.glob(f"{command}*.yaml"))}
     name = str(file).removesuffix(".yaml")
     for candidate in (name, f"{command}_{name}", f"{command}_smplx_{name}"):
         if candidate in shipped:
