@@ -36,7 +36,7 @@ class Set:
 
     def write_group(self, group: int, studio: Studio) -> list[Row]:
         """Writes photos and keypoints of one group; returns the manifest's rows."""
-        rows = []
+        rows: list[Row] = []
         rng = np.random.default_rng([self.crowd.seed, group, 1])
         bystanders = [studio.cut_out(one, rng) for one in self.crowd.bystanders(group)]
         for number, sitter in self.crowd.group(group):

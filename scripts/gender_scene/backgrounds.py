@@ -96,7 +96,7 @@ def _furnish(picture: np.ndarray, rng: Rng) -> None:
     """A picture, window, door or shelf on the wall."""
     height, width = picture.shape[:2]
     w, h = int(width * rng.uniform(0.1, 0.5)), int(height * rng.uniform(0.1, 0.6))
-    x, y = rng.integers(-w // 2, width - w // 2), rng.integers(-h // 3, max(1, int(0.7 * height)))
+    x, y = int(rng.integers(-w // 2, width - w // 2)), int(rng.integers(-h // 3, max(1, int(0.7 * height))))
     x0, x1, y0, y1 = max(x, 0), min(x + w, width), max(y, 0), min(y + h, height)
     if x1 - x0 < 8 or y1 - y0 < 8:
         return

@@ -26,7 +26,7 @@ def place_bystanders(
         return None, None
     low, high = keypoints.min(axis=0), keypoints.max(axis=0)
     for _ in range(int(rng.integers(1, 3))):
-        cutout = cutouts[rng.integers(len(cutouts))]
+        cutout = cutouts[int(rng.integers(len(cutouts)))]
         cutout = cutout[:, ::-1] if rng.random() < 0.5 else cutout
         factor = (high - low)[1] * rng.uniform(*_HEIGHTS) / cutout.shape[0]
         side = rng.choice([-1.0, 1.0]) * rng.uniform(*_PLACES)

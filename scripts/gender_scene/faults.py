@@ -42,8 +42,8 @@ def occluder(size: tuple[int, int], box: np.ndarray, rng: Rng) -> tuple[np.ndarr
                 mask, tuple(centre.astype(int)), tuple(axes), rng.uniform(0, 180), 0, 360, 1.0, -1, cv2.LINE_AA
             )
         else:
-            corners = cv2.boxPoints((centre.tolist(), (2.0 * axes).tolist(), float(rng.uniform(0, 90))))
-            cv2.fillPoly(mask, [corners.astype(np.int32)], 1.0, cv2.LINE_AA)
+            box_corners = cv2.boxPoints((centre.tolist(), (2.0 * axes).tolist(), float(rng.uniform(0, 90))))
+            cv2.fillPoly(mask, [box_corners.astype(np.int32)], 1.0, cv2.LINE_AA)
     if rng.random() < 0.4:
         return mask, np.ones((height, width, 3), np.float32) * random_color(rng, 0.8)
     return mask, background(size, rng)

@@ -90,36 +90,36 @@ def _paint_hair(colors: np.ndarray, pixels: Pixels, labels: np.ndarray, look: Lo
 
 def _cloth(places: np.ndarray, cloth: Cloth, marks: BodyMarks, noise: NoiseVolume) -> np.ndarray:
     """sRGB [N, 3]."""
-    shoulder = marks.joint["left_shoulder"]
+    share = np.asarray(_pattern(places, cloth, marks, noise), np.float64)[:, None]
+    color = (1.0 - share) * np.array(cloth.color) + share * np.array(cloth.second)
+    return color * (1.0 + 0.025 * noise.at(places, 0.004))[:, None]
+
+
+def _pattern(places: np.ndarray, cloth: Cloth, marks: BodyMarks, noise: NoiseVolume) -> np.ndarray:
+    """[N] share of the second colour."""
+    shoulder, scale = marks.joint["left_shoulder"], cloth.scale
     of_arm = (np.abs(places[:, 0]) > shoulder[0] + 0.02) & (places[:, 1] > 0.25)
     # rings about the arms where the trunk has horizontal stripes
     along = np.where(of_arm, np.abs(places[:, 0]), places[:, 1])
     across = np.where(of_arm, places[:, 1], places[:, 0])
-    scale = cloth.scale
     if cloth.pattern == "stripes":
-        mix = (along / scale) % 1.0 < 0.45
-    elif cloth.pattern == "pinstripes":
-        mix = (across / (0.6 * scale)) % 1.0 < 0.2
-    elif cloth.pattern == "plaid":
-        mix = 0.4 * ((along / scale) % 1.0 < 0.5) + 0.4 * ((across / scale) % 1.0 < 0.5)
-    elif cloth.pattern == "dots":
+        return (along / scale) % 1.0 < 0.45
+    if cloth.pattern == "pinstripes":
+        return (across / (0.6 * scale)) % 1.0 < 0.2
+    if cloth.pattern == "plaid":
+        return 0.4 * ((along / scale) % 1.0 < 0.5) + 0.4 * ((across / scale) % 1.0 < 0.5)
+    if cloth.pattern == "dots":
         cells = np.stack([along, across], axis=1) / scale
         cells[:, 1] += 0.5 * (np.floor(cells[:, 0]) % 2)
-        mix = np.linalg.norm(cells % 1.0 - 0.5, axis=1) < 0.27
-    elif cloth.pattern == "blotches":
-        mix = noise.at(places, 0.4 * scale) > 0.25
-    elif cloth.pattern == "print":
-        chest = (
-            (np.abs(places[:, 0]) < 0.10) & (np.abs(places[:, 1] - shoulder[1] + 0.16) < 0.09) & (places[:, 2] > 0)
-        )
-        mix = chest & (noise.at(places, 0.012) > 0.1)
-    elif cloth.pattern == "blocks":
-        mix = of_arm | (places[:, 1] > shoulder[1] - scale * 1.5)
-    else:
-        mix = np.zeros(len(places))
-    mix = np.asarray(mix, np.float64)[:, None]
-    color = (1.0 - mix) * np.array(cloth.color) + mix * np.array(cloth.second)
-    return color * (1.0 + 0.025 * noise.at(places, 0.004))[:, None]
+        return np.linalg.norm(cells % 1.0 - 0.5, axis=1) < 0.27
+    if cloth.pattern == "blotches":
+        return noise.at(places, 0.4 * scale) > 0.25
+    if cloth.pattern == "print":
+        on_chest = (np.abs(places[:, 0]) < 0.10) & (np.abs(places[:, 1] - shoulder[1] + 0.16) < 0.09)
+        return on_chest & (places[:, 2] > 0) & (noise.at(places, 0.012) > 0.1)
+    if cloth.pattern == "blocks":
+        return of_arm | (places[:, 1] > shoulder[1] - scale * 1.5)
+    return np.zeros(len(places))
 
 
 def _skin(rest: np.ndarray, look: Look, marks: BodyMarks, noise: NoiseVolume) -> np.ndarray:
