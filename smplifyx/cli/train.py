@@ -84,7 +84,7 @@ def _config(arguments: argparse.Namespace) -> VPoserConfig:
 
     config = VPoserConfig()
     if arguments.config is not None:
-        path = find_config(arguments.config, "train")
+        path = find_config(arguments.config, "train_vposer")
         config = merge(config, read_yaml(path), str(path))
     for override in arguments.overrides:
         config = with_override(config, override)

@@ -87,7 +87,7 @@ def _config(arguments: argparse.Namespace) -> GenderTraining:
 
     config = GenderTraining()
     if arguments.config is not None:
-        path = find_config(arguments.config, "train")
+        path = find_config(arguments.config, "train_gender")
         config = merge(config, read_yaml(path), str(path))
     for override in arguments.overrides:
         config = with_override(config, override)
@@ -98,11 +98,11 @@ def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
     from smplifyx.atomic import write_text
     from smplifyx.config import to_yaml
     from smplifyx.gender import CropRules, NetworkClassifier, load_checkpoint, save_checkpoint
-    from smplifyx.training.gender_people import TRAINING_RULES, read_manifest, split_by_source, write_manifest
+    from smplifyx.training.gender_people import TRAINING_RULES, split_by_source, write_manifest
     from smplifyx.training.gender_trainer import GenderTrainer
 
     output, options = arguments.output, config.data
-    people = read_manifest(arguments.data)
+    people = _people(arguments.data)
     split = split_by_source(people, options.validation_share, options.test_share, config.run.seed)
     if not split.test:
         raise UsageError("--data: too few sources; test has nobody")
@@ -120,6 +120,16 @@ def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
     # Read back, so that the figures are those of the file.
     classifier = NetworkClassifier(load_checkpoint(output / "gender.safetensors"))
     _report(classifier, split.test, output)
+
+
+def _people(path: Path) -> list[LabelledPerson]:
+    """Everybody of a manifest; whose keypoints are unusable is named and left out."""
+    from smplifyx.training.gender_people import read_manifest
+
+    manifest = read_manifest(path)
+    for failure in manifest.failures:
+        console.note(f"left out: {failure}")
+    return manifest.people
 
 
 def _load(part: str, people: list[LabelledPerson], side: int, rules: CropRules) -> CutOuts:
@@ -162,7 +172,6 @@ def _run_epochs(trainer: GenderTrainer, output: Path) -> None:
 
 def _evaluate(arguments: argparse.Namespace, config: GenderTraining) -> None:
     from smplifyx.gender import NetworkClassifier, OnnxClassifier, load_checkpoint, shipped_checkpoint
-    from smplifyx.training.gender_people import read_manifest
 
     path = shipped_checkpoint() if arguments.evaluate is _SHIPPED else arguments.evaluate
     classifier: GenderClassifier
@@ -174,7 +183,7 @@ def _evaluate(arguments: argparse.Namespace, config: GenderTraining) -> None:
             f"{checkpoint.settings.source}; width {checkpoint.settings.width}, {checkpoint.settings.side} px"
         )
         classifier = NetworkClassifier(checkpoint)
-    _report(classifier, read_manifest(arguments.data), arguments.output, config)
+    _report(classifier, _people(arguments.data), arguments.output, config)
 
 
 def _report(

@@ -73,12 +73,12 @@ class Augmenter:
 
     def _recolored(self, picture: Picture) -> Picture:
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None].astype(np.float32)
-        saturation = self._rng.uniform(0.3, 1.5)
+        saturation = self._rng.uniform(0.4, 1.4)
         colors = grey + saturation * (picture - grey)
-        gains = np.exp(self._rng.normal(0.0, 0.12, 3)) * self._rng.uniform(0.6, 1.4)
+        gains = np.exp(self._rng.normal(0.0, 0.08, 3)) * self._rng.uniform(0.7, 1.3)
         mean = colors.mean()
-        colors = mean + self._rng.uniform(0.6, 1.4) * (colors * gains.astype(np.float32) - mean)
-        gamma = np.exp(self._rng.normal(0.0, 0.2))
+        colors = mean + self._rng.uniform(0.75, 1.3) * (colors * gains.astype(np.float32) - mean)
+        gamma = np.exp(self._rng.normal(0.0, 0.15))
         return _uint8(255.0 * (np.clip(colors, 0, 255) / 255.0) ** np.float32(gamma))
 
     def _blurred(self, picture: Picture) -> Picture:
@@ -89,7 +89,7 @@ class Augmenter:
         return _uint8(cv2.resize(reduced, picture.shape[:2], interpolation=cv2.INTER_LINEAR))
 
     def _noisy(self, picture: Picture) -> Picture:
-        sd = np.float32(self._rng.uniform(2.0, 15.0))
+        sd = np.float32(self._rng.uniform(2.0, 12.0))
         return _uint8(picture + sd * self._rng.standard_normal(picture.shape, np.float32))
 
     def _compressed(self, picture: Picture) -> Picture:

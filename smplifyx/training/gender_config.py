@@ -33,14 +33,14 @@ class GenderAugmentation:
     """How likely each change of a training picture is."""
 
     box: float = setting(0.8, "other margins around the person", minimum=0, maximum=1)
-    cut_off: float = setting(0.2, "a part of the person is out of the picture", minimum=0, maximum=1)
+    cut_off: float = setting(0.15, "a part of the person is out of the picture", minimum=0, maximum=1)
     rotation_deg: float = setting(8.0, "largest rotation, degrees", minimum=0, maximum=180)
-    color: float = setting(0.9, "other brightness, contrast and colours", minimum=0, maximum=1)
+    color: float = setting(0.8, "other brightness, contrast and colours", minimum=0, maximum=1)
     grey: float = setting(0.1, "no colours", minimum=0, maximum=1)
-    blur: float = setting(0.3, "out of focus, or enlarged from fewer pixels", minimum=0, maximum=1)
-    noise: float = setting(0.3, "grain", minimum=0, maximum=1)
-    compression: float = setting(0.3, "marks of strong JPEG compression", minimum=0, maximum=1)
-    hidden: float = setting(0.3, "a rectangle covers a part", minimum=0, maximum=1)
+    blur: float = setting(0.2, "out of focus, or enlarged from fewer pixels", minimum=0, maximum=1)
+    noise: float = setting(0.2, "grain", minimum=0, maximum=1)
+    compression: float = setting(0.2, "marks of strong JPEG compression", minimum=0, maximum=1)
+    hidden: float = setting(0.2, "a rectangle covers a part", minimum=0, maximum=1)
 
 
 @dataclass(frozen=True)

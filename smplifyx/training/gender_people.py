@@ -46,31 +46,44 @@ class LabelledPerson:
     source: str
 
 
-def read_manifest(path: Path) -> list[LabelledPerson]:
+@dataclass(frozen=True)
+class Manifest:
+    """People of known gender, and an error for each whose keypoints are unusable."""
+
+    people: list[LabelledPerson]
+    failures: list[InputError]
+
+
+def read_manifest(path: Path) -> Manifest:
     """Read a CSV table with the columns ``image``, ``keypoint_file``, ``person``, ``label`` and perhaps ``source``.
 
     Paths are relative to the table's folder; ``person`` counts from 0 in the keypoint file; ``label`` is male or
     female; people of the same ``source``, such as frames of one video, are never split (default: the same photo).
 
     Raises:
-        InputError: the table, a photo or a keypoint file is unusable; the line is named.
+        InputError: the table, a photo or a whole keypoint file is unusable, or the person is not in it.
     """
     size_of = functools.cache(image_size)
     file_of: Callable[[Path], OpenPoseFile] = functools.lru_cache(16)(read_openpose)
-    people = []
+    people, failures = [], []
     for where, row in read_table(path, _COLUMNS):
         image, keypoints = path.parent / row["image"], path.parent / row["keypoint_file"]
         number = person_number(path, where, row["person"])
         if row["label"] not in CLASSES:
             raise InputError(path, f"is {row['label']!r}; expected one of {', '.join(CLASSES)}", f"{where}, label")
-        matches = [one for one in file_of(keypoints).people if one.index == number]
-        if not matches:
-            raise InputError(path, f"{keypoints.name} has no readable person {number}", f"{where}, person")
-        one = Observation(image, keypoints, image.stem, number, matches[0].keypoints, size_of(image))
+        file = file_of(keypoints)
+        refused = [error for error in file.failures if (error.field or "").startswith(f"people[{number}]")]
+        found = [one for one in file.people if one.index == number]
+        if not found and not refused:
+            raise InputError(path, f"{keypoints.name} has no person {number}", f"{where}, person")
+        if refused:
+            failures.append(refused[0])
+            continue
+        one = Observation(image, keypoints, image.stem, number, found[0].keypoints, size_of(image))
         people.append(LabelledPerson(one, CLASSES.index(row["label"]), row.get("source") or row["image"]))
     if not people:
         raise InputError(path, "has no people")
-    return people
+    return Manifest(people, failures)
 
 
 def write_manifest(path: Path, people: Sequence[LabelledPerson]) -> None:

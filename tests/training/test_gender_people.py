@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +21,13 @@ def manifest(tmp_path_factory):
 
 
 def test_a_manifest_is_read_and_written(manifest, tmp_path):
-    people = read_manifest(manifest)
+    people = read_manifest(manifest).people
     assert len(people) == 24
     assert {person.label for person in people} == {0, 1}
     assert people[3].observation.person_index == 1
     assert people[3].source == "images/1.jpg"
     write_manifest(tmp_path / "copy.csv", people)
-    again = read_manifest(tmp_path / "copy.csv")
+    again = read_manifest(tmp_path / "copy.csv").people
     assert [(one.label, one.source) for one in again] == [(one.label, one.source) for one in people]
     np.testing.assert_array_equal(again[5].observation.keypoints, people[5].observation.keypoints)
 
@@ -35,7 +36,7 @@ def test_a_manifest_is_read_and_written(manifest, tmp_path):
     ("line", "message"),
     [
         ("images/0.jpg,keypoints/0.json,0,neutral", "line 2, label: is 'neutral'"),
-        ("images/0.jpg,keypoints/0.json,7,male", "no readable person 7"),
+        ("images/0.jpg,keypoints/0.json,7,male", "has no person 7"),
         ("images/0.jpg,keypoints/0.json,x,male", "line 2, person"),
         ("images/99.jpg,keypoints/0.json,0,male", "99.jpg"),
         ("images/0.jpg,keypoints/99.json,0,male", "99.json"),
@@ -49,8 +50,21 @@ def test_wrong_lines_are_named(manifest, line, message):
     assert message in str(raised.value)
 
 
+def test_people_of_unusable_keypoints_are_left_out_and_named(tmp_path):
+    manifest = make_photos(tmp_path, 2)
+    path = tmp_path / "keypoints" / "1.json"
+    content = json.loads(path.read_text())
+    content["people"][0]["pose_keypoints_2d"].pop()
+    path.write_text(json.dumps(content))
+    read = read_manifest(manifest)
+    assert [(one.observation.stem, one.observation.person_index) for one in read.people] == [
+        ("0", 0), ("0", 1), ("1", 1),
+    ]  # fmt: skip
+    assert ["1.json: people[0]" in str(error) for error in read.failures] == [True]
+
+
 def test_sources_stay_together_and_in_their_part_when_the_table_grows(manifest):
-    people = [replace(one, source=f"{number // 2}") for number, one in enumerate(read_manifest(manifest) * 50)]
+    people = [replace(one, source=f"{number // 2}") for number, one in enumerate(read_manifest(manifest).people * 50)]
     split = split_by_source(people, 0.2, 0.1, seed=3)
     parts = (split.training, split.validation, split.test)
     sources = [{person.source for person in part} for part in parts]
@@ -63,7 +77,7 @@ def test_sources_stay_together_and_in_their_part_when_the_table_grows(manifest):
 
 
 def test_a_cut_out_gives_nearly_the_classifiers_own_crop(manifest):
-    people = read_manifest(manifest)[:4]
+    people = read_manifest(manifest).people[:4]
     loaded = load_cut_outs(people, 64, CropRules())
     assert loaded.labels.tolist() == [person.label for person in people]
     for person, picture in zip(people, loaded.pictures, strict=True):
@@ -79,7 +93,7 @@ def test_a_cut_out_gives_nearly_the_classifiers_own_crop(manifest):
 
 
 def test_people_who_cannot_be_classified_are_counted(manifest):
-    people = read_manifest(manifest)[:4]
+    people = read_manifest(manifest).people[:4]
     people[1].observation.keypoints[:, 2] = 0
     loaded = load_cut_outs(people, 64, CropRules())
     assert len(loaded.pictures) == len(loaded.labels) == 3

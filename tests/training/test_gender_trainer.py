@@ -24,7 +24,7 @@ CONFIG = GenderTraining(
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
     torch.set_num_threads(1)
-    people = read_manifest(make_photos(tmp_path_factory.mktemp("people"), 40))
+    people = read_manifest(make_photos(tmp_path_factory.mktemp("people"), 40)).people
     return split_by_source(people, 0.2, 0.2, 0)
 
 
