@@ -50,9 +50,14 @@ def penalty(triangles_a: Tensor, triangles_b: Tensor, options: ConeOptions) -> T
     """
     with torch.no_grad():
         meets = intersection_length(triangles_a, triangles_b) > 0
+    return torch.where(meets, cone_energy(triangles_a, triangles_b, options), 0.0)
+
+
+def cone_energy(triangles_a: Tensor, triangles_b: Tensor, options: ConeOptions) -> Tensor:
+    """Energy [P] of pairs that are taken to collide: as :func:`penalty`, but without its test and its steps."""
     # Both directions in one go: for some hundred pairs the calls cost more than the arithmetic.
     energy = _field_energy(torch.cat([triangles_a, triangles_b]), torch.cat([triangles_b, triangles_a]), options)
-    return torch.where(meets, energy.view(2, -1).sum(0), 0.0)
+    return energy.view(2, -1).sum(0)
 
 
 def _field_energy(vertices: Tensor, triangles: Tensor, options: ConeOptions) -> Tensor:
