@@ -144,8 +144,5 @@ def build_open_body(gender: str, progress: Progress | None = None) -> BodyModelD
 
 
 def build_all(output_dir: str | Path, progress: Progress | None = None) -> list[Path]:
-    """Build the three genders and their relatives, and write them compactly; returns the files written."""
-    from smplifyx.body.open_family.build import build_family  # which builds on this module
-
-    written = write_compact([build_open_body(gender, progress) for gender in GENDERS], Path(output_dir))
-    return written + build_family(output_dir, progress)
+    """Build the three genders and write them compactly; returns the files written."""
+    return write_compact([build_open_body(gender, progress) for gender in GENDERS], Path(output_dir))

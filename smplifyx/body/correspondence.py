@@ -1,0 +1,98 @@
+"""Which point of one body's surface is which vertex of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import trimesh
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
+
+#: So many triangles around a point, nearest by their middles, are measured exactly.
+_N_CANDIDATES = 32
+#: A vertex has no counterpart where the surface is farther away (metres) or faces another way (cosine).
+_LARGEST_GAP = 0.02
+_LEAST_COSINE = 0.5
+
+
+@dataclass(frozen=True)
+class SurfaceMap:
+    """A point of a source surface for each of N target vertices.
+
+    Attributes:
+        corners: [N, 3] vertices of the source.
+        weights: [N, 3] their shares; rows sum to one.
+        matched: [N] whether the vertex has a counterpart; the points of the others mean nothing.
+    """
+
+    corners: IntArray
+    weights: FloatArray
+    matched: NDArray[np.bool_]
+
+    def points(self, vertices: Tensor) -> Tensor:
+        """Points [B, N, 3] on source bodies with vertices [B, V, 3]."""
+        weights = torch.as_tensor(self.weights).to(vertices)
+        corners = torch.as_tensor(self.corners, device=vertices.device)
+        return torch.einsum("bnkc,nk->bnc", vertices[:, corners], weights)
+
+
+def same_mesh(first: BodyModelData, second: BodyModelData) -> bool:
+    """Whether vertex k of one is vertex k of the other: the same triangles over as many vertices."""
+    return first.n_vertices == second.n_vertices and np.array_equal(first.faces, second.faces)
+
+
+def identity_map(n_vertices: int) -> SurfaceMap:
+    """Each vertex is its own counterpart."""
+    corners = np.repeat(np.arange(n_vertices)[:, None], 3, axis=1)
+    weights = np.tile([1.0, 0.0, 0.0], (n_vertices, 1))
+    return SurfaceMap(corners, weights, np.ones(n_vertices, bool))
+
+
+def nearest_surface_map(
+    target_vertices: FloatArray, target_faces: IntArray, source_vertices: FloatArray, source_faces: IntArray
+) -> SurfaceMap:
+    """The nearest point of a source surface for each vertex of a target that lies close to it, both at rest.
+
+    Args:
+        target_vertices: [N, 3] metres.
+        target_faces: [F, 3].
+        source_vertices: [V, 3] metres.
+        source_faces: [G, 3].
+    """
+    target = np.asarray(target_vertices, np.float64)
+    triangles = np.asarray(source_vertices, np.float64)[source_faces]
+    count = min(_N_CANDIDATES, len(triangles))
+    _, candidates = cKDTree(triangles.mean(axis=1)).query(target, k=count)
+    candidates = candidates.reshape(len(target), count)
+    repeated = np.repeat(target, count, axis=0)
+    closest = trimesh.triangles.closest_point(triangles[candidates.ravel()], repeated)
+    gaps = np.linalg.norm(closest - repeated, axis=1).reshape(candidates.shape)
+    best = gaps.argmin(axis=1)
+    rows = np.arange(len(target))
+    faces, gap = candidates[rows, best], gaps[rows, best]
+    points = closest.reshape(*candidates.shape, 3)[rows, best]
+    weights = trimesh.triangles.points_to_barycentric(triangles[faces], points)
+    cosine = np.einsum("nc,nc->n", _vertex_normals(target, target_faces), _unit(_normals(triangles))[faces])
+    matched = (gap < _LARGEST_GAP) & (cosine > _LEAST_COSINE) & np.isfinite(weights).all(axis=1)
+    return SurfaceMap(np.asarray(source_faces)[faces], np.where(matched[:, None], weights, 0.0), matched)
+
+
+def _normals(triangles: FloatArray) -> FloatArray:
+    return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.finfo(float).tiny)
+
+
+def _vertex_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
+    sums = np.zeros_like(vertices)
+    normals = _normals(vertices[faces])
+    for corner in range(3):
+        np.add.at(sums, faces[:, corner], normals)
+    return _unit(sums)

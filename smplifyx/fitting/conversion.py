@@ -1,0 +1,258 @@
+"""Turns the parameters of one body model into those of another that give nearly the same surface.
+
+Joints that both models have are copied, then shape, pose and translation are refined until the target's vertices
+lie where their counterparts on the source's surface are. Where mesh and shape space are the same, as among the open
+bodies of one gender, the copies are the answer, and joints of the target alone are refined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.correspondence import SurfaceMap, identity_map, nearest_surface_map, same_mesh
+from smplifyx.body.model_data import BodyModelData, FloatArray
+from smplifyx.body.skeleton import SIDES
+from smplifyx.errors import UsageError
+from smplifyx.fitting.lbfgs import LBFGSOptions, minimize
+from smplifyx.geometry import axis_angle_to_matrix
+
+CONVERTIBLE = ("smpl", "smplh", "smplx")
+_KNUCKLES = ("index1", "middle1", "pinky1", "ring1")
+#: How many vertices the refinement looks at; the error is measured on all of them.
+_N_FITTED_VERTICES = 2500
+_PEOPLE_AT_ONCE = 16
+#: Rounds of matching surfaces and refitting, for bodies with different meshes.
+_N_ROUNDS = 6
+#: Squared centimetres that a squared unit of a coefficient, and a squared radian away from the start, cost.
+_SHAPE_RIDGE = 1e-6
+_POSE_RIDGE = 1e-4
+_CENTIMETRES = 100.0
+#: Typical changes, for the optimiser: coefficients, radians, metres.
+_SHAPE_SCALE, _POSE_SCALE, _TRANSLATION_SCALE = 3.0, 0.1, 0.02
+_OPTIONS = LBFGSOptions(max_iterations=300, relative_loss_tolerance=5e-4, patience=3, gradient_tolerance=1e-6)
+
+
+@dataclass(frozen=True)
+class ModelParameters:
+    """What poses a body model (B people, float64).
+
+    Attributes:
+        betas: [B, S] shape coefficients.
+        expression: [B, E] expression coefficients, E is 0 for models without.
+        pose: [B, J, 3] axis-angle of all joints in the model's order, hand means included.
+        translation: [B, 3] metres.
+    """
+
+    betas: Tensor
+    expression: Tensor
+    pose: Tensor
+    translation: Tensor
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+    def rows(self, chosen: slice) -> ModelParameters:
+        """Some of the people."""
+        return ModelParameters(*(value[chosen] for value in self._tensors()))
+
+    def joined(self, other: ModelParameters) -> ModelParameters:
+        """These people followed by others."""
+        pairs = zip(self._tensors(), other._tensors(), strict=True)
+        return ModelParameters(*(torch.cat(pair) for pair in pairs))
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.betas, self.expression, self.pose, self.translation
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Parameters of the target model, and the mean distance [B] of its vertices from the source's surface, mm."""
+
+    parameters: ModelParameters
+    vertex_error_mm: FloatArray
+
+
+class Converter:
+    """Converts from one model to another; what depends on the models alone is computed once.
+
+    Args:
+        source: SMPL, SMPL+H or SMPL-X.
+        target: another one of these, or the same with another mesh or shape space.
+
+    Raises:
+        UsageError: a model of another kind.
+    """
+
+    def __init__(self, source: BodyModelData, target: BodyModelData) -> None:
+        for data in (source, target):
+            if data.model_type not in CONVERTIBLE:
+                raise UsageError(f"cannot convert {data.model_type}; expected one of {', '.join(CONVERTIBLE)}")
+        self._source, self._target = source, target
+        self._same_shapes = same_mesh(source, target) and _same_shapes(source, target)
+        self._source_model = BodyModel.from_data(source, dtype=torch.float64)
+        self._target_model = BodyModel.from_data(target, dtype=torch.float64)
+        if same_mesh(source, target):
+            self.surface_map = identity_map(target.n_vertices)
+        else:
+            self.surface_map = self._match_surfaces()
+
+    def __call__(self, parameters: ModelParameters) -> Conversion:
+        """Convert people of the source model."""
+        parts = []
+        for start in range(0, len(parameters), _PEOPLE_AT_ONCE):
+            parts.append(self._convert(parameters.rows(slice(start, start + _PEOPLE_AT_ONCE))))
+        converted = parts[0].parameters
+        for part in parts[1:]:
+            converted = converted.joined(part.parameters)
+        return Conversion(converted, np.concatenate([part.vertex_error_mm for part in parts]))
+
+    def _convert(self, parameters: ModelParameters) -> Conversion:
+        with torch.no_grad():
+            goals = self.surface_map.points(_vertices(self._source_model, parameters))
+        matched = torch.as_tensor(np.flatnonzero(self.surface_map.matched))
+        goals = goals[:, matched]
+        fitted = _fit(self._target_model.restrict(matched), goals, self._start(parameters), free=self._free_joints())
+        with torch.no_grad():
+            errors = (_vertices(self._target_model.restrict(matched), fitted) - goals).norm(dim=-1).mean(1)
+        return Conversion(fitted, 1e3 * errors.numpy())
+
+    def _start(self, parameters: ModelParameters) -> ModelParameters:
+        """Copies of what both models have, zero for the rest."""
+        names, known = self._target.skeleton.joint_names, self._source.skeleton.joint_names
+        pose = parameters.pose.new_zeros(len(parameters), len(names), 3)
+        for joint, name in enumerate(names):
+            leading = [known.index(other) for other in _counterparts(name) if other in known]
+            if leading:
+                pose[:, joint] = parameters.pose[:, leading].mean(1)
+        betas = parameters.betas.new_zeros(len(parameters), self._target_model.n_betas)
+        if self._same_shapes:
+            betas = parameters.betas
+        expression = parameters.betas.new_zeros(len(parameters), self._target_model.n_expressions)
+        if self._same_shapes and self._source_model.n_expressions == self._target_model.n_expressions:
+            expression = parameters.expression
+        return ModelParameters(betas, expression, pose, parameters.translation)
+
+    def _free_joints(self) -> list[int] | None:
+        """The joints that alone are refined, for bodies of the same shapes; None to refine everything."""
+        if not self._same_shapes:
+            return None
+        known = self._source.skeleton.joint_names
+        return [joint for joint, name in enumerate(self._target.skeleton.joint_names) if name not in known]
+
+    def _match_surfaces(self) -> SurfaceMap:
+        """Lay the target over the source at rest, and take nearest points."""
+        rest = _at_rest(self._source_model)
+        with torch.no_grad():
+            output = self._source_model(rest.betas, rest.expression, axis_angle_to_matrix(rest.pose))
+        vertices = output.vertices[0].numpy()
+        fitted = self._fit_joints(output.joints)
+        for _ in range(_N_ROUNDS):
+            surface_map = self._nearest(fitted, vertices)
+            matched = torch.as_tensor(np.flatnonzero(surface_map.matched))
+            goals = surface_map.points(output.vertices)[:, matched]
+            fitted = _fit(self._target_model.restrict(matched), goals, fitted)
+        return self._nearest(fitted, vertices)
+
+    def _nearest(self, fitted: ModelParameters, vertices: FloatArray) -> SurfaceMap:
+        with torch.no_grad():
+            own = _vertices(self._target_model, fitted)[0].numpy()
+        return nearest_surface_map(own, self._target.faces, vertices, self._source.faces)
+
+    def _fit_joints(self, joints: Tensor) -> ModelParameters:
+        """The target with its joints at the source's [1, J, 3], as far as both have them."""
+        known = self._source.skeleton.joint_names
+        names = [name for name in self._target.skeleton.joint_names if name in known]
+        places = torch.tensor([self._target.skeleton.joint_index(name) for name in names])
+        goals = joints[:, [known.index(name) for name in names]]
+        return _fit(self._target_model.restrict(torch.arange(1)), goals, _at_rest(self._target_model), joints=places)
+
+
+def _counterparts(joint: str) -> tuple[str, ...]:
+    """Joints of another model to copy a joint from: itself, the knuckles for SMPL's hand, or the reverse."""
+    for side in SIDES:
+        if joint == f"{side}_hand":
+            return (joint, *(f"{side}_{knuckle}" for knuckle in _KNUCKLES))
+        if joint in {f"{side}_{knuckle}" for knuckle in (*_KNUCKLES, "thumb1")}:
+            return joint, f"{side}_hand"
+    return (joint,)
+
+
+def _same_shapes(source: BodyModelData, target: BodyModelData) -> bool:
+    return (
+        source.shapedirs.shape == target.shapedirs.shape
+        and np.array_equal(source.v_template, target.v_template)
+        and np.array_equal(source.shapedirs, target.shapedirs)
+    )
+
+
+def _at_rest(model: BodyModel) -> ModelParameters:
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(1, *shape, dtype=torch.float64)
+
+    return ModelParameters(zeros(model.n_betas), zeros(model.n_expressions), zeros(model.n_joints, 3), zeros(3))
+
+
+def _vertices(model: BodyModel, parameters: ModelParameters) -> Tensor:
+    rotations = axis_angle_to_matrix(parameters.pose)
+    return model(parameters.betas, parameters.expression, rotations, parameters.translation).vertices
+
+
+def _fit(
+    model: BodyModel,
+    goals: Tensor,
+    start: ModelParameters,
+    joints: Tensor | None = None,
+    free: Sequence[int] | None = None,
+) -> ModelParameters:
+    """Move vertices, or joints, to where they should be, from a start that is left no farther than needed.
+
+    Args:
+        model: restricted to the vertices that have goals.
+        goals: [B, N, 3] of the vertices or of the joints.
+        start: the first guess.
+        joints: [N] joints that the goals are for; None for the vertices.
+        free: joints whose pose alone may change; None for all parameters.
+    """
+    if free is not None and not free:
+        return start
+    if joints is None:
+        step = max(1, goals.shape[1] // _N_FITTED_VERTICES)
+        model = model.restrict(torch.arange(0, goals.shape[1], step))
+        goals = goals[:, ::step]
+    sizes = [model.n_betas, model.n_expressions, 3 * model.n_joints, 3]
+    flat_start = torch.cat([start.betas, start.expression, start.pose.flatten(1), start.translation], 1)
+    ridge = flat_start.new_tensor([_SHAPE_RIDGE, _SHAPE_RIDGE, _POSE_RIDGE, 0.0]).repeat_interleave(
+        torch.tensor(sizes)
+    )
+    scales = flat_start.new_tensor([_SHAPE_SCALE, _SHAPE_SCALE, _POSE_SCALE, _TRANSLATION_SCALE])
+    center = torch.where(ridge == _POSE_RIDGE, flat_start, 0.0)
+
+    def parameters(x: Tensor) -> ModelParameters:
+        betas, expression, pose, translation = x.split(sizes, 1)
+        return ModelParameters(betas, expression, pose.unflatten(1, (-1, 3)), translation)
+
+    def objective(x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.detach().requires_grad_()
+        own = parameters(x)
+        output = model(own.betas, own.expression, axis_angle_to_matrix(own.pose), own.translation)
+        points = output.vertices if joints is None else output.joints[:, joints]
+        distances = _CENTIMETRES * (points - goals[rows])
+        loss = distances.square().sum(-1).mean(1) + (ridge * (x - center[rows]).square()).sum(1)
+        return loss.detach(), torch.autograd.grad(loss.sum(), x)[0] * moving
+
+    moving = torch.full_like(flat_start[0], float(free is None))
+    for joint in free or ():
+        moving[sizes[0] + sizes[1] + 3 * joint :][:3] = 1.0
+    diagonal = scales.repeat_interleave(torch.tensor(sizes)).square()
+    return parameters(minimize(objective, flat_start, _OPTIONS, diagonal).x)
+
+
+def convert(parameters: ModelParameters, source: BodyModelData, target: BodyModelData) -> Conversion:
+    """Convert people from one model to another; use :class:`Converter` to do so more than once."""
+    return Converter(source, target)(parameters)
