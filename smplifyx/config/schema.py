@@ -174,7 +174,7 @@ class CollisionConfig:
     cone_height: float = setting(0.01, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
     penalize_outside: bool = setting(True, "vertices of colliding triangles pay just above the other's surface too")
     exponent: Literal[4, 8] = setting(4, "power of the field: 4 in the paper, 8 in its released code")
-    margin: float = setting(0.004, "metres that a vertex may move before candidates are searched again", minimum=0)
+    margin: float = setting(0.002, "metres that a vertex may move before candidates are searched again", minimum=0)
     max_pairs: int = setting(32768, "at most so many candidate pairs a person; bounds the memory", minimum=1)
     ignored_parts: tuple[str, ...] = setting(
         (

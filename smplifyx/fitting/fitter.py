@@ -148,7 +148,9 @@ class Fitter:
             evidence = replace(evidence, pixel_scale=1000.0 / size)
         n_evaluations = torch.zeros_like(person)
         loss = torch.zeros_like(translation[:, 0])
-        return Rows(person, evidence, RowFrame(orientation, translation), x, loss, n_evaluations, n_evaluations)
+        frame = RowFrame(orientation, translation)
+        truncated = torch.zeros_like(person, dtype=torch.bool)
+        return Rows(person, evidence, frame, x, loss, n_evaluations, n_evaluations, truncated)
 
     def _body_keypoints(self, x: Tensor, frame: RowFrame) -> Tensor:
         posed = self._problem.parameters(self._problem.parameters.layout.split(x), frame)

@@ -56,6 +56,7 @@ class Rows:
         loss: [R] value of the last stage's objective.
         status: [R] how the last stage ended, see :class:`~smplifyx.fitting.lbfgs.Status`.
         n_evaluations: [R] all stages together.
+        truncated: [R] whether a row had more collision candidates than are kept.
         stage_losses: one [R] a stage.
     """
 
@@ -66,6 +67,7 @@ class Rows:
     loss: Tensor
     status: Tensor
     n_evaluations: Tensor
+    truncated: Tensor
     stage_losses: list[Tensor] = field(default_factory=list)
 
     def joined(self, other: Rows) -> Rows:
@@ -78,6 +80,7 @@ class Rows:
             loss=torch.cat([self.loss, other.loss]),
             status=torch.cat([self.status, other.status]),
             n_evaluations=torch.cat([self.n_evaluations, other.n_evaluations]),
+            truncated=torch.cat([self.truncated, other.truncated]),
             stage_losses=[torch.cat(pair) for pair in zip(self.stage_losses, other.stage_losses, strict=True)],
         )
 
@@ -91,12 +94,13 @@ class Rows:
             loss=self.loss[rows],
             status=self.status[rows],
             n_evaluations=self.n_evaluations[rows],
+            truncated=self.truncated[rows],
             stage_losses=[losses[rows] for losses in self.stage_losses],
         )
 
     def overwrite(self, rows: Tensor, other: Rows) -> None:
-        """Takes x, loss, status and evaluations of the given rows from another batch of the same rows."""
-        for name in ("x", "loss", "status", "n_evaluations"):
+        """Takes what a stage changes from another batch, which holds the given rows."""
+        for name in ("x", "loss", "status", "n_evaluations", "truncated"):
             setattr(self, name, getattr(self, name).index_copy(0, rows, getattr(other, name)))
 
 
@@ -165,9 +169,10 @@ class Problem:
             colliding = collision.find(self.parameters(groups, rows.frame)).rows.unique()
         if not len(colliding):
             return
-        tangled = rows.select(colliding)
-        objective, free = self._stage_objective(tangled, stage, collision.term(len(colliding)))
+        tangled, term = rows.select(colliding), collision.term(len(colliding))
+        objective, free = self._stage_objective(tangled, stage, term)
         self._minimize(objective, tangled, free, stage)
+        tangled.truncated |= term.candidates.truncated
         rows.overwrite(colliding, tangled)
 
     def with_depth_flips(self, rows: Rows, stage: Stage, n_flips: int) -> Rows:

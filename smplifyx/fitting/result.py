@@ -51,6 +51,8 @@ class FitResult:
         expected_error_mm: mean distance of the surface from the truth after alignment that the fit's own signs let
             expect, see :mod:`~smplifyx.fitting.trust`; NaN if not known.
         trust_features: those signs, by name.
+        penetration_mm: how deep one part of the body is in another, at the deepest vertex; NaN if not measured.
+        colliding_pairs: pairs of triangles that pass through each other; -1 if not counted.
     """
 
     model_type: str
@@ -90,3 +92,5 @@ class FitResult:
     gender_reason: str = ""
     expected_error_mm: float = math.nan
     trust_features: dict[str, float] = field(default_factory=dict)
+    penetration_mm: float = math.nan
+    colliding_pairs: int = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from torch.nn.functional import pad
 from smplifyx.body import skeleton
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
 from smplifyx.body.model_data import BodyModelData
+from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.ambiguity import Ambiguity
 from smplifyx.fitting.lbfgs import Status
+from smplifyx.fitting.parameters import PosedParameters
 from smplifyx.fitting.problem import Problem, Rows, failed
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.trust import Signs, shipped_trust_model, trust_features
@@ -79,6 +82,7 @@ def collect_results(
     pose_energy = problem.parameters.prior.energy(groups["body_pose"]).cpu().numpy()
     spread, gap = ambiguity.spread.cpu().numpy(), ambiguity.gap.cpu().numpy()
     bad = failed(rows)
+    collisions = _collisions(problem, posed, bad)
     results = []
     for row, observation in enumerate(observations):
         error = _body_error(observation.keypoints, confidence[row], numpy["projected_keypoints_2d"][row])
@@ -101,12 +105,24 @@ def collect_results(
             n_keypoints=int((confidence[row] > 0).sum()),
             status="failed" if bad[row] else "ok",
         )
+        if collisions is not None:
+            result.penetration_mm, result.colliding_pairs = 1e3 * collisions[row].depth, collisions[row].n_pairs
         result.flags = tuple(_flags(result, confidence[row], float(size[row])))
+        if rows.truncated[row]:
+            result.flags += ("collision_limit",)
         signs = Signs(float(size[row]), float(pose_energy[row]), float(spread[row]), float(gap[row]))
         result.trust_features = trust_features(result, signs)
         result.expected_error_mm = shipped_trust_model().expected_error(result.trust_features)
         results.append(result)
     return results
+
+
+def _collisions(problem: Problem, posed: PosedParameters, bad: np.ndarray) -> list[Penetration] | None:
+    """How far each body passes through itself; None where the term is off."""
+    if problem.self_collision is None:
+        return None
+    measured = problem.self_collision.measure(posed)
+    return [replace(one, depth=np.nan, n_pairs=-1) if bad[row] else one for row, one in enumerate(measured)]
 
 
 def _padded(components: Tensor) -> Tensor:

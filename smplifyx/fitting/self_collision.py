@@ -12,10 +12,12 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.collision.candidates import KeptCandidates
 from smplifyx.collision.distance_field import ConeOptions
 from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
+from smplifyx.collision.penetration import Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
 from smplifyx.collision.skinning import SparseSkinning
 from smplifyx.collision.sparse_body import MovementBound
 from smplifyx.collision.term import CollisionTerm
+from smplifyx.collision.winding import FastWinding
 from smplifyx.config import CollisionConfig
 from smplifyx.fitting.parameters import PosedParameters
 
@@ -82,6 +84,25 @@ class SelfCollision:
             torch.cat([pairs.triangles for pairs in found]),
             torch.cat([pairs.truncated for pairs in found]),
         )
+
+    @torch.no_grad()
+    def measure(self, posed: PosedParameters) -> list[Penetration]:
+        """How far each of the bodies passes through itself."""
+        found = self.find(posed)
+        rows, triangles = found.rows.cpu().numpy(), found.triangles.cpu().numpy()
+        return [self._measure(posed, row, triangles[rows == row]) for row in range(len(posed.betas))]
+
+    def _measure(self, posed: PosedParameters, row: int, pairs: np.ndarray) -> Penetration:
+        if not len(pairs):
+            return Penetration(0, 0.0, np.zeros(self._data.n_vertices), [])
+        one = slice(row, row + 1)
+        vertices = self._model(posed.betas[one], posed.expression[one], posed.rotations[one]).vertices
+        return self._meter.measure(vertices[0].double().cpu().numpy(), pairs)
+
+    @cached_property
+    def _meter(self) -> PenetrationMeter:
+        chosen, faces = self.pair_filter, self._data.faces
+        return PenetrationMeter(faces, chosen.labels, chosen.related_parts, FastWinding(faces))
 
     def _make_search(self, chosen: PairFilter) -> TriangleSearch:
         return TriangleSearch(self._data.v_template, self._data.faces, chosen, self._config.max_pairs, self._device)

@@ -75,6 +75,8 @@ def save_result(
     entries |= {name: getattr(result, name) for name in _GENDER_TEXT_KEYS}
     entries["gender_probability"] = np.float32(result.gender_probability)
     entries["expected_error_mm"] = np.float32(result.expected_error_mm)
+    entries["penetration_mm"] = np.float32(result.penetration_mm)
+    entries["colliding_pairs"] = np.int64(result.colliding_pairs)
     entries["trust_feature_names"] = np.array([*result.trust_features], dtype=np.str_)
     entries["trust_features"] = np.array([*result.trust_features.values()], np.float32)
     entries["n_evaluations"] = np.int64(result.n_evaluations)
@@ -116,6 +118,9 @@ def load_result(path: str | Path, row: SummaryRow | None = None) -> FitResult:
         fields["expected_error_mm"] = float(_array(path, stored, "expected_error_mm", ()))
         values = _array(path, stored, "trust_features", (None,)).tolist()
         fields["trust_features"] = dict(zip(map(str, stored["trust_feature_names"]), values, strict=False))
+    if "colliding_pairs" in stored:
+        fields["colliding_pairs"] = int(_array(path, stored, "colliding_pairs", ()))
+        fields["penetration_mm"] = float(_array(path, stored, "penetration_mm", ()))
     if row is None:
         observed = int((fields["keypoints_2d"][:, 2] > 0).sum())
         return FitResult(

@@ -25,13 +25,15 @@ COLUMNS = (
     "stem", "person", "status", "gender", "loss", "reprojection_error_px", "n_keypoints", "seconds", "flags",
 )  # fmt: skip
 #: Fixed columns that tables of earlier versions lack; they follow the others.
-LATER_COLUMNS = ("gender_source", "gender_probability", "gender_reason", "expected_error_mm")
+LATER_COLUMNS = (
+    "gender_source", "gender_probability", "gender_reason", "expected_error_mm", "penetration_mm", "colliding_pairs",
+)  # fmt: skip
 _FLAG_SEPARATOR = ";"
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One person. Unknown numbers, as for a person that failed early, are NaN here and blank in the file."""
+    """One person. Unknown numbers, as for a person that failed early, are NaN (counts -1) and blank in the file."""
 
     stem: str
     person: int
@@ -46,6 +48,8 @@ class SummaryRow:
     gender_probability: float = math.nan
     gender_reason: str = ""
     expected_error_mm: float = math.nan
+    penetration_mm: float = math.nan
+    colliding_pairs: int = -1
     extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -65,6 +69,8 @@ class SummaryRow:
             float(result.gender_probability),
             result.gender_reason,
             float(result.expected_error_mm),
+            float(result.penetration_mm),
+            int(result.colliding_pairs),
         )
 
 
@@ -134,6 +140,8 @@ def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
         number("gender_probability"),
         entries.get("gender_reason", ""),
         number("expected_error_mm"),
+        number("penetration_mm"),
+        count("colliding_pairs") if entries.get("colliding_pairs") else -1,
         {name: value for name, value in entries.items() if name not in (*COLUMNS, *LATER_COLUMNS) and value},
     )
 
@@ -159,6 +167,8 @@ def _format(rows: list[SummaryRow]) -> str:
                 _number_text(row.gender_probability, ".4f"),
                 row.gender_reason,
                 _number_text(row.expected_error_mm, ".0f"),
+                _number_text(row.penetration_mm, ".1f"),
+                "" if row.colliding_pairs < 0 else row.colliding_pairs,
                 *(row.extra.get(name, "") for name in extra_names),
             ]
         )

@@ -27,6 +27,7 @@ def result() -> FitResult:
         flags=("few_keypoints", "leans, forward"), seconds=1.25, reprojection_error_px=4.5, n_keypoints=80,
         status="ok", gender_source="classified", gender_probability=0.9375, gender_reason="",
         expected_error_mm=62.5, trust_features={"gap": 0.25, "size": 4.5},
+        penetration_mm=3.5, colliding_pairs=17,
     )  # fmt: skip
 
 

@@ -35,11 +35,13 @@ def test_columns_and_order(result: FitResult, tmp_path: Path) -> None:
             "gender_probability",
             "gender_reason",
             "expected_error_mm",
+            "penetration_mm",
+            "colliding_pairs",
         ]
     )
     assert [(line[0], line[1]) for line in lines[1:]] == [('a, "1"', "0"), ("b", "0"), ("b", "2"), ("b", "10")]
-    assert lines[1][2:] == ["failed", "", "", "", "0", "", "", "", "", "", ""]
-    assert lines[2][2:] == ["ok", "male", "3.5", "2.25", "60", "1.50", "a flag;b,flag", "", "", "", ""]
+    assert lines[1][2:] == ["failed", "", "", "", "0", "", "", "", "", "", "", "", ""]
+    assert lines[2][2:] == ["ok", "male", "3.5", "2.25", "60", "1.50", "a flag;b,flag", "", "", "", "", "", ""]
     assert SummaryRow.of_result(result, "s", 4).flags == result.flags
 
 
@@ -55,14 +57,24 @@ def test_how_the_gender_was_decided(tmp_path: Path) -> None:
         )
     ]
     update_summary(path, rows)
-    assert path.read_text().endswith(",classified,0.7500,not sure enough: 0.75,72\n")
+    assert path.read_text().endswith(",classified,0.7500,not sure enough: 0.75,72,,\n")
     assert read_summary(path) == rows
+
+
+def test_how_far_a_body_passes_through_itself(result: FitResult, tmp_path: Path) -> None:
+    path = tmp_path / "summary.csv"
+    rows = [replace(ROW, penetration_mm=12.5, colliding_pairs=40), replace(ROW, person=1, colliding_pairs=0)]
+    update_summary(path, rows)
+    assert [line.split(",")[-2:] for line in path.read_text().splitlines()[1:]] == [["12.5", "40"], ["", "0"]]
+    assert read_summary(path) == rows
+    row = SummaryRow.of_result(result, "s", 4)
+    assert (row.penetration_mm, row.colliding_pairs) == (3.5, 17)
 
 
 def test_a_table_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     path = tmp_path / "summary.csv"
     update_summary(path, [replace(ROW, flags=("a flag",))])
-    earlier = [",".join(line.split(",")[:-4]) for line in path.read_text().splitlines()]
+    earlier = [",".join(line.split(",")[:-6]) for line in path.read_text().splitlines()]
     path.write_text("\n".join(earlier) + "\n")
     rows = update_summary(path, [replace(ROW, person=1, gender_source="given")])
     assert [row.gender_source for row in rows] == ["", "given"]
@@ -76,7 +88,7 @@ def test_later_run_adds_and_replaces(tmp_path: Path) -> None:
     assert rows == read_summary(path)
     assert rows[1].loss == 1.0 and rows[1].flags == ()
     assert rows[2].extra == {"heading": "back"}
-    assert path.read_text().splitlines()[0].endswith(",expected_error_mm,heading")
+    assert path.read_text().splitlines()[0].endswith(",penetration_mm,colliding_pairs,heading")
 
 
 def test_unknown_numbers_come_back_as_nan(tmp_path: Path) -> None:
