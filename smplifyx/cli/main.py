@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 import smplifyx
-from smplifyx.cli import console, demo, evaluate, fit, models, train
+from smplifyx.cli import console, convert_params, demo, evaluate, fit, models, train
 from smplifyx.cli.settings import split_dotted
 from smplifyx.config import all_settings
 from smplifyx.errors import SmplifyxError, UsageError
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"smplifyx {smplifyx.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for command in (fit, demo, models, train, evaluate):
+    for command in (fit, demo, models, train, evaluate, convert_params):
         command.add_parser(commands)
     return parser
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.body.body_model import BodyModel
+from smplifyx.body.body_model import BodyModel, BodyOutput
 from smplifyx.body.correspondence import SurfaceMap, identity_map, nearest_surface_map, same_mesh
 from smplifyx.body.model_data import BodyModelData, FloatArray
 from smplifyx.body.skeleton import SIDES
@@ -59,23 +59,36 @@ class ModelParameters:
 
     def rows(self, chosen: slice) -> ModelParameters:
         """Some of the people."""
-        return ModelParameters(*(value[chosen] for value in self._tensors()))
+        return ModelParameters(*(value[chosen] for value in self.tensors()))
 
-    def joined(self, other: ModelParameters) -> ModelParameters:
-        """These people followed by others."""
-        pairs = zip(self._tensors(), other._tensors(), strict=True)
-        return ModelParameters(*(torch.cat(pair) for pair in pairs))
-
-    def _tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The four, in the order above."""
         return self.betas, self.expression, self.pose, self.translation
+
+
+def joined(people: Sequence[ModelParameters]) -> ModelParameters:
+    """All people of several batches."""
+    return ModelParameters(*(torch.cat(values) for values in zip(*(p.tensors() for p in people), strict=True)))
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Parameters of the target model, and the mean distance [B] of its vertices from the source's surface, mm."""
+    """People as bodies of the target model.
+
+    Attributes:
+        parameters: of the target model.
+        joints: [B, J, 3] its posed joints, metres.
+        vertex_error_mm: [B] mean distance of its vertices from their counterparts on the source's surface.
+    """
 
     parameters: ModelParameters
+    joints: FloatArray
     vertex_error_mm: FloatArray
+
+    def person(self, row: int) -> Conversion:
+        """One person alone."""
+        chosen = slice(row, row + 1)
+        return Conversion(self.parameters.rows(chosen), self.joints[chosen], self.vertex_error_mm[chosen])
 
 
 class Converter:
@@ -107,20 +120,22 @@ class Converter:
         parts = []
         for start in range(0, len(parameters), _PEOPLE_AT_ONCE):
             parts.append(self._convert(parameters.rows(slice(start, start + _PEOPLE_AT_ONCE))))
-        converted = parts[0].parameters
-        for part in parts[1:]:
-            converted = converted.joined(part.parameters)
-        return Conversion(converted, np.concatenate([part.vertex_error_mm for part in parts]))
+        return Conversion(
+            joined([part.parameters for part in parts]),
+            np.concatenate([part.joints for part in parts]),
+            np.concatenate([part.vertex_error_mm for part in parts]),
+        )
 
     def _convert(self, parameters: ModelParameters) -> Conversion:
         with torch.no_grad():
-            goals = self.surface_map.points(_vertices(self._source_model, parameters))
+            goals = self.surface_map.points(_posed(self._source_model, parameters).vertices)
         matched = torch.as_tensor(np.flatnonzero(self.surface_map.matched))
         goals = goals[:, matched]
         fitted = _fit(self._target_model.restrict(matched), goals, self._start(parameters), free=self._free_joints())
         with torch.no_grad():
-            errors = (_vertices(self._target_model.restrict(matched), fitted) - goals).norm(dim=-1).mean(1)
-        return Conversion(fitted, 1e3 * errors.numpy())
+            output = _posed(self._target_model.restrict(matched), fitted)
+        errors = (output.vertices - goals).norm(dim=-1).mean(1)
+        return Conversion(fitted, output.joints.numpy(), 1e3 * errors.numpy())
 
     def _start(self, parameters: ModelParameters) -> ModelParameters:
         """Copies of what both models have, zero for the rest."""
@@ -149,7 +164,7 @@ class Converter:
         """Lay the target over the source at rest, and take nearest points."""
         rest = _at_rest(self._source_model)
         with torch.no_grad():
-            output = self._source_model(rest.betas, rest.expression, axis_angle_to_matrix(rest.pose))
+            output = _posed(self._source_model, rest)
         vertices = output.vertices[0].numpy()
         fitted = self._fit_joints(output.joints)
         for _ in range(_N_ROUNDS):
@@ -161,7 +176,7 @@ class Converter:
 
     def _nearest(self, fitted: ModelParameters, vertices: FloatArray) -> SurfaceMap:
         with torch.no_grad():
-            own = _vertices(self._target_model, fitted)[0].numpy()
+            own = _posed(self._target_model, fitted).vertices[0].numpy()
         return nearest_surface_map(own, self._target.faces, vertices, self._source.faces)
 
     def _fit_joints(self, joints: Tensor) -> ModelParameters:
@@ -198,9 +213,9 @@ def _at_rest(model: BodyModel) -> ModelParameters:
     return ModelParameters(zeros(model.n_betas), zeros(model.n_expressions), zeros(model.n_joints, 3), zeros(3))
 
 
-def _vertices(model: BodyModel, parameters: ModelParameters) -> Tensor:
+def _posed(model: BodyModel, parameters: ModelParameters) -> BodyOutput:
     rotations = axis_angle_to_matrix(parameters.pose)
-    return model(parameters.betas, parameters.expression, rotations, parameters.translation).vertices
+    return model(parameters.betas, parameters.expression, rotations, parameters.translation)
 
 
 def _fit(
@@ -239,8 +254,7 @@ def _fit(
 
     def objective(x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
-        own = parameters(x)
-        output = model(own.betas, own.expression, axis_angle_to_matrix(own.pose), own.translation)
+        output = _posed(model, parameters(x))
         points = output.vertices if joints is None else output.joints[:, joints]
         distances = _CENTIMETRES * (points - goals[rows])
         loss = distances.square().sum(-1).mean(1) + (ridge * (x - center[rows]).square()).sum(1)

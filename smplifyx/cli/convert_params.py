@@ -1,0 +1,131 @@
+"""``smplifyx convert-params``: results of one body model as those of another."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smplifyx.cli import console
+from smplifyx.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from smplifyx.body.model_data import BodyModelData
+    from smplifyx.output.converted import StoredParameters
+
+_EPILOG = """Joints that both models have are copied; where mesh or shape space differ, shape, pose and translation
+are refitted to the surface. The mean distance of the two surfaces is printed for each person, in millimetres."""
+_TYPES = ("smpl", "smplh", "smplx")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "convert-params", help="turn results of one body model into those of another",
+        description="Turn results of SMPL, SMPL+H or SMPL-X into those of another one of these.", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("results", metavar="RESULTS", type=Path, help="what `fit` wrote: its folder, or one .npz")
+    parser.add_argument("--to", choices=_TYPES, required=True, help="the other body model")
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="gets results/STEM/PERSON.npz")
+    parser.add_argument(
+        "--gender", choices=["neutral", "male", "female"], help="of the other body (default: the same)"
+    )
+    parser.add_argument("--models", metavar="DIR", help="the only folder to take body models from")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    root, paths = _result_files(arguments.results)
+    if arguments.output.resolve() == arguments.results.resolve():
+        raise UsageError(f"--output {arguments.output} holds the results to convert; expected another folder")
+    people, failures = _read(paths)
+    errors: list[float] = []
+    for group in _by_body(people):
+        try:
+            errors += _convert_group(group, arguments, root)
+        except InputError as error:
+            console.complain(error, with_traceback=False)
+            failures += len(group)
+    if errors:
+        console.say(f"{len(errors)} converted, on average {sum(errors) / len(errors):.2f} mm off")
+    return 1 if failures else 0
+
+
+def _result_files(results: Path) -> tuple[Path, list[Path]]:
+    """The folder that the files' names count from, and the files."""
+    if results.is_file():
+        return results.parent, [results]
+    if not results.is_dir():
+        raise UsageError(f"{results} does not exist; expected what `smplifyx fit` wrote")
+    root = results / "results" if (results / "results").is_dir() else results
+    paths = sorted(root.rglob("*.npz"))
+    if not paths:
+        raise UsageError(f"{root} holds no results (.npz)")
+    return root, paths
+
+
+def _read(paths: Iterable[Path]) -> tuple[list[StoredParameters], int]:
+    """The people, and how many files could not be read."""
+    from smplifyx.output.converted import read_parameters
+
+    people, failures = [], 0
+    for path in paths:
+        try:
+            people.append(read_parameters(path))
+        except InputError as error:
+            console.complain(error, with_traceback=False)
+            failures += 1
+    return people, failures
+
+
+def _by_body(people: Iterable[StoredParameters]) -> list[list[StoredParameters]]:
+    """People who share a body model."""
+    groups: dict[tuple[str, str, str, int], list[StoredParameters]] = {}
+    for person in people:
+        n_betas = person.parameters.betas.shape[1]
+        groups.setdefault((person.model_type, person.model_name, person.gender, n_betas), []).append(person)
+    return list(groups.values())
+
+
+def _convert_group(group: list[StoredParameters], arguments: argparse.Namespace, root: Path) -> list[float]:
+    """Convert and write people who share a body model; returns their errors in millimetres."""
+    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.search import find_body_model
+    from smplifyx.fitting.conversion import Converter, joined
+    from smplifyx.output.converted import save_converted
+
+    source = _source_body(group[0], arguments.models)
+    gender = arguments.gender or source.gender
+    target = load_body_model_data(find_body_model(arguments.to, gender, arguments.models), gender)
+    conversion = Converter(source, target)(joined([person.parameters for person in group]))
+    for row, person in enumerate(group):
+        name = person.path.relative_to(root)
+        save_converted(person, target, conversion.person(row), arguments.output / "results" / name)
+        console.say(f"{name}  {conversion.vertex_error_mm[row]:.2f} mm")
+    return conversion.vertex_error_mm.tolist()
+
+
+def _source_body(person: StoredParameters, models: str | None) -> BodyModelData:
+    """The body that a result was fitted with: of the models found, the one with its name."""
+    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.search import list_body_models
+
+    names = []
+    for found in list_body_models(models):
+        if (found.model_type, found.gender) == (person.model_type, person.gender):
+            data = load_body_model_data(
+                found.path,
+                found.gender,
+                n_betas=person.parameters.betas.shape[1],
+                n_expressions=person.parameters.expression.shape[1],
+            )
+            if data.name == person.model_name:
+                return data
+            names.append(data.name)
+    raise InputError(
+        person.path,
+        f"was fitted with {person.model_name!r}; found {', '.join(map(repr, names)) or 'no such model'}",
+        "model_name",
+    )
