@@ -31,9 +31,11 @@ from smplifyx.evaluation.benchmark_fits import (
 )
 from smplifyx.evaluation.benchmark_report import write_report, write_results_report, write_views_report
 from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of
+from smplifyx.evaluation.diagnosis import Diagnosis
 from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
 from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
 from smplifyx.evaluation.foreign_results import ResultReader, find_results
+from smplifyx.evaluation.limb_errors import joint_rows, mirrored_limbs
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report_tables import Evaluation
 from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
@@ -109,12 +111,11 @@ def _evaluate(
     session = _Session(arguments, frames, truths, vertex_sets(data, folders))
     rows, unavailable = session.tables(configs, variants)
     evaluation = Evaluation(rows, list(configs), arguments.cameras, unavailable)
+    rotations = {} if benchmark is None else load_true_rotations(folder / TRUTH_FILE)
+    diagnosis = session.diagnosis(configs, rotations)
     noise_rows: list[Row] = []
-    sources: dict[str, list[dict[str, str | float]]] = {}
-    if benchmark is not None:
-        sources = session.sources(configs, load_true_rotations(folder / TRUTH_FILE))
-        if not arguments.no_noise:
-            noise_rows = session.noise(configs, benchmark.noise_levels, folder)
+    if benchmark is not None and not arguments.no_noise:
+        noise_rows = session.noise(configs, benchmark.noise_levels, folder)
     report = write_report(
         arguments.output,
         title,
@@ -122,7 +123,7 @@ def _evaluate(
         configs,
         session.sets.source,
         noise_rows=noise_rows,
-        sources=sources,
+        diagnosis=diagnosis,
         benchmark=None if benchmark is None else benchmark.description(),
     )
     console.say(report)
@@ -175,10 +176,8 @@ class _Session:
                     rows += rows_of(trial, self._fit(trial, bar, keypoints), self.truths, self.sets)
         return rows
 
-    def sources(
-        self, configs: dict[str, Config], rotations: Mapping[str, FloatArray]
-    ) -> dict[str, list[dict[str, str | float]]]:
-        """What is left of the full method's errors when parts of the pose are replaced by the truth."""
+    def diagnosis(self, configs: dict[str, Config], rotations: Mapping[str, FloatArray]) -> dict[str, Diagnosis]:
+        """Where the errors of the full method come from, by configuration."""
         found = {}
         for label, config in configs.items():
             fits = self._fit(Trial(label, FULL, config, self._cameras[0]), None)
@@ -187,7 +186,8 @@ class _Session:
                 gender: load_model(find_body_model("smplx", gender, config.body.models_dir), gender)
                 for gender in genders
             }
-            found[label] = error_sources(fits, self.truths, rotations, models)
+            sources = error_sources(fits, self.truths, rotations, models) if rotations else []
+            found[label] = Diagnosis(sources, joint_rows(fits, self.truths), mirrored_limbs(fits, self.truths))
         return found
 
     def _fit(

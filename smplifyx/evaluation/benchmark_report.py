@@ -15,7 +15,7 @@ from smplifyx.config import Config, to_yaml
 from smplifyx.evaluation.benchmark_fits import code_digest
 from smplifyx.evaluation.benchmark_rows import Row
 from smplifyx.evaluation.bootstrap import mean_interval
-from smplifyx.evaluation.error_sources import REPLACED
+from smplifyx.evaluation.diagnosis import Diagnosis, diagnosis_tables
 from smplifyx.evaluation.noise_plot import plot_noise
 from smplifyx.evaluation.report_tables import (
     Cell,
@@ -44,7 +44,7 @@ def write_report(
     configs: Mapping[str, Config],
     parts_source: str,
     noise_rows: Sequence[Row] = (),
-    sources: Mapping[str, Sequence[Mapping[str, Cell]]] | None = None,
+    diagnosis: Mapping[str, Diagnosis] | None = None,
     benchmark: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes everything into a folder and returns the Markdown.
@@ -56,7 +56,7 @@ def write_report(
         configs: the configurations by label.
         parts_source: where the vertex sets come from.
         noise_rows: rows at several noise levels.
-        sources: for each configuration the table of error sources.
+        diagnosis: where the full method's errors come from, by configuration.
         benchmark: what the benchmark was made from.
     """
     tables: dict[str, tuple[str, list[dict[str, Cell]]]] = {
@@ -66,11 +66,7 @@ def write_report(
         "details": ("Posture, depth and size", details_table(evaluation)),
         "groups": ("Groups of people", groups_table(evaluation)),
     }
-    if sources:
-        tables["error_sources"] = (
-            "What is left of the surface error when a part of the pose is replaced by the truth",
-            _source_means(sources),
-        )
+    tables |= diagnosis_tables(diagnosis or {})
     if noise_rows:
         tables["noise"] = ("Keypoint noise", noise_table(noise_rows, list(_NOISE_METRICS)))
     n_people = len({row["person"] for row in evaluation.rows})
@@ -163,19 +159,6 @@ def _plot(table: Sequence[Mapping[str, Cell]], folder: Path) -> bool:
     except ImportError:
         return False
     return True
-
-
-def _source_means(sources: Mapping[str, Sequence[Mapping[str, Cell]]]) -> list[dict[str, Cell]]:
-    table = []
-    for part in REPLACED:
-        line: dict[str, Cell] = {"replaced": part}
-        for label, rows in sources.items():
-            for metric in ("v2v", "pve"):
-                values = [float(row[metric]) for row in rows if row["replaced"] == part]
-                interval, name = mean_interval(values), f"{label}, {SURFACE_HEADINGS[metric]}"
-                line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-        table.append(line)
-    return table
 
 
 def _versions(benchmark: Mapping[str, Any] | None, parts_source: str) -> dict[str, Any]:
