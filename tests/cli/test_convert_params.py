@@ -1,0 +1,71 @@
+"""``smplifyx convert-params`` on files as a fit writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smplifyx.cli.main import SOME_FAILED, SUCCESS, WRONG_CALL, main
+
+
+def write(path: Path, **changes: object) -> None:
+    random = np.random.default_rng(2)
+    sizes = {
+        "betas": 10, "expression": 10, "global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3,
+        "reye_pose": 3, "left_hand_pose": 45, "right_hand_pose": 45, "camera_translation": 3, "left_hand_pca": 12,
+        "right_hand_pca": 12,
+    }  # fmt: skip
+    entries = {name: random.normal(0, 0.2, size).astype(np.float32) for name, size in sizes.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = {"model_type": "smplx", "model_name": "open-body 1", "gender": "male"}
+    np.savez(path, **(entries | texts | changes))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for name in ("reading/000", "reading/001", "walking/000"):
+        write(tmp_path / "run" / "results" / f"{name}.npz")
+    return tmp_path / "run"
+
+
+def test_a_run_is_converted_file_by_file(run: Path, tmp_path: Path, capsys) -> None:
+    assert main(["convert-params", str(run), "--to", "smplh", "--output", str(tmp_path / "h")]) == SUCCESS
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed[:3]] == ["reading/000.npz", "reading/001.npz", "walking/000.npz"]
+    assert all(0 < float(line.split()[1]) < 2 for line in printed[:3])
+    assert printed[3].startswith("3 converted, on average 0.")
+    with np.load(tmp_path / "h" / "results" / "walking" / "000.npz") as file:
+        assert str(file["model_type"]) == "smplh"
+
+
+def test_one_file(run: Path, tmp_path: Path) -> None:
+    one = run / "results" / "walking" / "000.npz"
+    assert main(["convert-params", str(one), "--to", "smpl", "--output", str(tmp_path / "s")]) == SUCCESS
+    with np.load(tmp_path / "s" / "results" / "000.npz") as file:
+        assert file["body_pose"].shape == (69,)
+
+
+def test_a_damaged_file_and_an_unknown_body_do_not_stop_the_others(run: Path, tmp_path: Path, capsys) -> None:
+    (run / "results" / "reading" / "000.npz").write_bytes(b"nothing")
+    write(run / "results" / "walking" / "000.npz", model_name="SMPLX_MALE")
+    assert main(["convert-params", str(run), "--to", "smplh", "--output", str(tmp_path / "h")]) == SOME_FAILED
+    printed = capsys.readouterr()
+    assert "1 converted" in printed.out
+    assert "reading/000.npz" in printed.err
+    assert "was fitted with 'SMPLX_MALE'; found 'open-body 1'" in printed.err
+    assert [path.name for path in (tmp_path / "h").rglob("*.npz")] == ["001.npz"]
+
+
+def test_wrong_calls(run: Path, tmp_path: Path, capsys) -> None:
+    for arguments in (
+        [str(tmp_path / "nowhere"), "--to", "smpl", "--output", str(tmp_path / "s")],
+        [str(tmp_path), "--to", "smpl", "--output", str(tmp_path)],
+        [str(run), "--to", "smpl", "--output", str(run)],
+    ):
+        assert main(["convert-params", *arguments]) == WRONG_CALL
+        assert "smplifyx: error: " in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["convert-params", str(tmp_path / "empty"), "--to", "smpl", "--output", "x"]) == WRONG_CALL
+    assert "holds no results" in capsys.readouterr().err
