@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from smplifyx.body.correspondence import SurfaceMap
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
@@ -30,7 +31,7 @@ from smplifyx.evaluation.benchmark_fits import (
     load_true_joints,
 )
 from smplifyx.evaluation.benchmark_report import write_report, write_results_report, write_views_report
-from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of
+from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of, surface_between
 from smplifyx.evaluation.diagnosis import Diagnosis
 from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
 from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
@@ -38,7 +39,7 @@ from smplifyx.evaluation.foreign_results import ResultReader, find_results
 from smplifyx.evaluation.limb_errors import joint_rows, mirrored_limbs
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report_tables import Evaluation
-from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
+from smplifyx.evaluation.vertex_sets import vertex_sets
 from smplifyx.evaluation.view_agreement import view_agreement
 from smplifyx.evaluation.view_scenes import balancing_scenes, describe_scene, fit_views, seated_scene, view_rows
 from smplifyx.output import open_renderer
@@ -107,8 +108,7 @@ def _evaluate(
     data = load_model(find_body_model("smplx", "neutral", models_dir), "neutral")
     truths = Truths(data, load_true_joints(folder / TRUTH_FILE))
     truths.of(frames[0])  # a mesh that cannot be compared is told before anybody is fitted
-    folders = [path for path in (arguments.vertex_sets, models_dir) if path is not None]
-    session = _Session(arguments, frames, truths, vertex_sets(data, folders))
+    session = _Session(arguments, frames, data, truths)
     rows, unavailable = session.tables(configs, variants)
     evaluation = Evaluation(rows, list(configs), arguments.cameras, unavailable)
     rotations = {} if benchmark is None else load_true_rotations(folder / TRUTH_FILE)
@@ -135,10 +135,12 @@ class _Session:
     """The fits of one evaluation."""
 
     def __init__(
-        self, arguments: argparse.Namespace, frames: Sequence[Frame], truths: Truths, sets: VertexSets
+        self, arguments: argparse.Namespace, frames: Sequence[Frame], data: BodyModelData, truths: Truths
     ) -> None:
         torch.set_num_threads(arguments.threads)
-        self.frames, self.truths, self.sets = frames, truths, sets
+        folders = [Path(path) for path in (arguments.vertex_sets, arguments.models) if path is not None]
+        self.frames, self.truths, self.sets = frames, truths, vertex_sets(data, folders)
+        self._data = data
         self._cameras = arguments.cameras
         self._fitter = BenchmarkFitter(FitStore(arguments.output / "fits"), _device(arguments.device))
 
@@ -159,7 +161,8 @@ class _Session:
         with _bar(len(trials) * len(self.frames), "fitting") as bar:
             for trial in trials:
                 bar.set_postfix_str(f"{trial.label}, {trial.variant.name}")
-                rows += rows_of(trial, self._fit(trial, bar), self.truths, self.sets)
+                surface = self._surface(trial.config)
+                rows += rows_of(trial, self._fit(trial, bar), self.truths, self.sets, surface)
         return rows, unavailable
 
     def noise(self, configs: dict[str, Config], levels: Sequence[float], folder: Path) -> list[Row]:
@@ -189,6 +192,13 @@ class _Session:
             sources = error_sources(fits, self.truths, rotations, models) if rotations else []
             found[label] = Diagnosis(sources, joint_rows(fits, self.truths), mirrored_limbs(fits, self.truths))
         return found
+
+    def _surface(self, config: Config) -> SurfaceMap | None:
+        """How the fitted mesh corresponds to the true one."""
+        if config.body.model == self._data.model_type:
+            return None
+        path = find_body_model(config.body.model, "neutral", config.body.models_dir)
+        return surface_between(load_model(path, "neutral"), self._data)
 
     def _fit(
         self, trial: Trial, bar: tqdm | None, keypoints: Callable[[Frame], Path] | None = None

@@ -8,22 +8,23 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from smplifyx.body.correspondence import SurfaceMap, nearest_surface_map, same_mesh
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.errors import InputError
 from smplifyx.evaluation.benchmark_fits import BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.surface_metrics import surface_errors
+from smplifyx.evaluation.metrics import fit_similarity, pa_mpjpe, pa_v2v, root_aligned_v2v
+from smplifyx.evaluation.scoring import placement
+from smplifyx.evaluation.surface_metrics import SURFACE_METRICS, surface_errors
 from smplifyx.evaluation.vertex_sets import VertexSets
 
 FloatArray = NDArray[np.float64]
 Row = dict[str, str | float]
 
-#: Of the figures of :func:`smplifyx.evaluation.scoring.score` those that tell where errors come from.
-_DETAILS = (
-    "mpjpe_pelvis_mm", "depth_percent", "size_percent", "trunk_angle_deg", "lean_deg", "heading_deg", "left_knee_deg",
-    "right_knee_deg",
-)  # fmt: skip
+#: Body joints that the models of the family share, in the same order, pelvis first.
+_N_BODY = 22
+#: Vertices of two templates that must lie close before they are aligned by them.
+_LEAST_MATCHED = 100
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,44 @@ class Truths:
         return self._read[frame.name]
 
 
-def rows_of(trial: Trial, fits: Sequence[BenchmarkFit], truths: Truths, sets: VertexSets) -> list[Row]:
-    """One row a person: who, how fitted, all errors."""
-    return [_row(trial, fit, truths.of(fit.frame), sets) for fit in fits]
+def rows_of(
+    trial: Trial, fits: Sequence[BenchmarkFit], truths: Truths, sets: VertexSets, surface: SurfaceMap | None = None
+) -> list[Row]:
+    """One row a person: who, how fitted, all errors.
+
+    Args:
+        trial: how.
+        fits: the fits.
+        truths: the true bodies.
+        sets: parts and joints of the true mesh.
+        surface: the point of the true surface that each fitted vertex stands for; None where the meshes are the same.
+    """
+    return [_row(trial, fit, truths.of(fit.frame), sets, surface) for fit in fits]
 
 
-def _row(trial: Trial, fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets) -> Row:
-    details = score(truth, fit.vertices, fit.joints)
+def surface_between(fitted: BodyModelData, true: BodyModelData) -> SurfaceMap | None:
+    """Where the vertices of another mesh lie on the true one, by the nearest points of both templates.
+
+    The templates are moved together by their pelvises, then by a similarity of the points that were found near.
+    """
+    if same_mesh(fitted, true):
+        return None
+    points = _from_pelvis(fitted)
+    target = _from_pelvis(true)
+    found = nearest_surface_map(points, fitted.faces, target, true.faces)
+    if found.matched.sum() >= _LEAST_MATCHED:
+        near = np.einsum("nkc,nk->nc", target[found.corners], found.weights)
+        transform = fit_similarity(points[found.matched][None], near[found.matched][None])
+        found = nearest_surface_map(transform.apply(points[None])[0], fitted.faces, target, true.faces)
+    return found
+
+
+def _from_pelvis(data: BodyModelData) -> FloatArray:
+    template = np.asarray(data.v_template, dtype=np.float64)
+    return np.asarray(template - data.joint_regressor[0] @ template)
+
+
+def _row(trial: Trial, fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets, surface: SurfaceMap | None) -> Row:
     return {
         "config": trial.label,
         "variant": trial.variant.key,
@@ -71,10 +103,27 @@ def _row(trial: Trial, fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets) -
         "person": fit.frame.name,
         "gender": fit.frame.gender,
         "tags": _words(fit.frame.tags),
-        **asdict(surface_errors(fit.vertices, truth.vertices, sets)),
-        **{name: details[name] for name in _DETAILS},
+        **_errors(fit, truth, sets, surface),
+        **placement(truth.joints, fit.joints),
         "flags": " ".join(fit.result.flags),
     }
+
+
+def _errors(fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets, surface: SurfaceMap | None) -> dict[str, float]:
+    """Surface errors; for another mesh those of the whole surface and of the joints that the models share."""
+    if surface is None:
+        return asdict(surface_errors(fit.vertices, truth.vertices, sets))
+    corners = truth.vertices[surface.corners]
+    counterparts = np.einsum("nkc,nk->nc", corners, surface.weights)
+    pelvis, true_pelvis = fit.joints[:1], sets.joint("pelvis", truth.vertices[None])
+    weights = surface.matched.astype(np.float64)
+    joints, true_joints = fit.joints[None, :_N_BODY], (sets.body_joints @ truth.vertices)[None]
+    found = {
+        "v2v": pa_v2v(fit.vertices[None], counterparts[None], weights),
+        "joints": pa_mpjpe(joints, true_joints),
+        "pve": root_aligned_v2v(fit.vertices[None], counterparts[None], pelvis, true_pelvis, weights),
+    }
+    return {name: float(found[name][0]) if name in found else np.nan for name in SURFACE_METRICS}
 
 
 def result_row(frame: Frame, vertices: FloatArray, truths: Truths, sets: VertexSets) -> Row:

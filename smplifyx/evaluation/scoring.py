@@ -54,15 +54,22 @@ def score(person: Truth, fitted_vertices: FloatArray, fitted_joints: FloatArray)
     true_vertices, true_joints = person.vertices[None], person.joints[None]
     pelvis, true_pelvis = joints[:, 0], true_joints[:, 0]
     hands = [pa_mpjpe(joints[:, hand], true_joints[:, hand])[0] for hand in _HANDS]
-    angles = asdict(posture_errors(posture_of_joints(joints[0]), posture_of_joints(true_joints[0])))
     return {
         "pa_v2v_mm": float(pa_v2v(vertices, true_vertices)[0]),
         "v2v_pelvis_mm": float(root_aligned_v2v(vertices, true_vertices, pelvis, true_pelvis)[0]),
         "pa_mpjpe_mm": float(pa_mpjpe(joints[:, _BODY], true_joints[:, _BODY])[0]),
         "mpjpe_pelvis_mm": float(root_aligned_mpjpe(joints[:, _BODY], true_joints[:, _BODY], pelvis, true_pelvis)[0]),
         "pa_hands_mm": float(np.mean(hands)),
-        "depth_percent": float(100.0 * (pelvis[0, 2] / true_pelvis[0, 2] - 1.0)),
-        "size_percent": 100.0 * (_size(joints[0]) / _size(true_joints[0]) - 1.0),
+        **placement(person.joints, joints[0]),
+    }
+
+
+def placement(true_joints: FloatArray, fitted_joints: FloatArray) -> dict[str, float]:
+    """Depth and size in percent and the posture's angles, from joints [22 or more, 3] of any body of the family."""
+    angles = asdict(posture_errors(posture_of_joints(fitted_joints), posture_of_joints(true_joints)))
+    return {
+        "depth_percent": float(100.0 * (fitted_joints[0, 2] / true_joints[0, 2] - 1.0)),
+        "size_percent": 100.0 * (_size(fitted_joints) / _size(true_joints) - 1.0),
         **{f"{name}_deg": angle for name, angle in angles.items()},
     }
 
