@@ -229,13 +229,14 @@ class ContactPoser:
         variation = variation or PoseVariation()
         contacts = [[self._patch(name, rng, variation.place_radius) for name in pair] for pair in pose.contacts]
         start = torch.as_tensor(_start(pose) + rng.normal(0.0, variation.angle_sd, N_BODY_POSE))
-        x = self._descend(start, contacts, start, torch.zeros(0, 2, dtype=torch.int64), 0.0)
+        goal = self._descend(start, contacts, start, torch.zeros(0, 2, dtype=torch.int64), 0.0)
         for number in range(self._ROUNDS):
-            pairs = torch.as_tensor(np.asarray(self._search(self.vertices(x).numpy()), np.int64))
-            if not len(pairs):
-                break
-            x = self._descend(x, contacts, start, pairs, self._COLLISION * 2.0**number)
-        return self._back_off(start, x).numpy()
+            pairs = torch.as_tensor(np.asarray(self._search(self.vertices(goal).numpy()), np.int64))
+            apart = self._descend(goal, contacts, start, pairs, self._COLLISION * 1.5**number)
+            if not self._is_deep(apart):
+                return np.asarray(self._back_off(apart, goal).numpy())
+            goal = apart
+        return np.asarray(self._back_off(start, goal).numpy())
 
     def _back_off(self, start: Tensor, goal: Tensor) -> Tensor:
         """Goes from the start towards the goal, limb after limb, each as far as nothing gets deep into anything."""
@@ -335,7 +336,8 @@ def contact_poses(
 ) -> FloatArray:
     """Body poses [N, 63] of the contact poses, with a little variation."""
     poser = ContactPoser(data, search, meter)
-    return np.stack([poser.solve(pose, np.random.default_rng([seed, k])) for k, pose in enumerate(poses)])
+    solved = [poser.solve(pose, np.random.default_rng([seed, k])) for k, pose in enumerate(poses)]
+    return np.array(solved).reshape(-1, N_BODY_POSE)
 
 
 def _normal(triangles: Tensor) -> Tensor:

@@ -1,0 +1,172 @@
+"""The same people fitted without and with the self-collision term: penetration, keypoints, surface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from smplifyx.body import skeleton
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume
+from smplifyx.collision.winding import FastWinding
+from smplifyx.config import CollisionConfig, Config
+from smplifyx.evaluation.fits import FittedPerson, fit_people
+from smplifyx.evaluation.scoring import score
+from smplifyx.evaluation.self_contact_poses import with_flat_hands
+from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.synthetic_poses import PosePool
+from smplifyx.evaluation.tables import Cell
+from smplifyx.fitting.self_collision import SelfCollision
+from smplifyx.geometry import Intrinsics
+from smplifyx.keypoints import Observation
+
+FloatArray = NDArray[np.float64]
+
+#: People seen whole and roughly from the front, of average shape.
+OPTIONS = SyntheticOptions(
+    shape_sd=0.0, expression_sd=0.0, hand_sd=0.0, facing_share=1.0, facing_sd_deg=30.0, truncated_share=0.0,
+    image_sizes=((1024, 1024),), extent_range=(0.75, 0.9),
+)  # fmt: skip
+_ARM = ("collar", "shoulder", "elbow", "wrist")
+
+
+@dataclass(frozen=True)
+class ContactFigures:
+    """How one body stands to itself.
+
+    Attributes:
+        penetration: pairs, depth.
+        volume: shared by two parts, cubic metres.
+        hand_gaps: smallest distance from the left and the right hand's skin to the body without that arm, metres.
+    """
+
+    penetration: Penetration
+    volume: float
+    hand_gaps: tuple[float, float]
+
+
+class ContactJudge:
+    """Measures bodies of one model.
+
+    Args:
+        data: the body model.
+        config: what counts as a collision.
+    """
+
+    def __init__(self, data: BodyModelData, config: CollisionConfig | None = None) -> None:
+        self._collision = SelfCollision(data, BodyModel.from_data(data), config or CollisionConfig())
+        self._faces = np.asarray(data.faces)
+        chosen = self._collision.pair_filter
+        self.meter = PenetrationMeter(data.faces, chosen.labels, chosen.related_parts, FastWinding(data.faces))
+        self._vertex_parts = np.zeros(data.n_vertices, np.int64)
+        self._vertex_parts[self._faces] = chosen.labels[:, None]
+
+    def pairs(self, vertices: FloatArray) -> NDArray[np.integer]:
+        """Colliding pairs of triangles [N, 2] of a body [V, 3]."""
+        found = self._collision.search(torch.as_tensor(np.asarray(vertices, np.float32))[None])
+        return np.asarray(found.triangles.numpy())
+
+    def measure(self, vertices: FloatArray) -> ContactFigures:
+        """Figures of a body [V, 3], metres."""
+        penetration = self.meter.measure(vertices, self.pairs(vertices))
+        volume = overlap_volume(vertices, self._faces, penetration.patches)
+        left, right = (self._hand_gap(vertices, side) for side in ("left", "right"))
+        return ContactFigures(penetration, volume, (left, right))
+
+    def _hand_gap(self, vertices: FloatArray, side: str) -> float:
+        hand = [skeleton.joint_index(f"{side}_wrist")]
+        fingers = skeleton.LEFT_HAND_JOINTS if side == "left" else skeleton.RIGHT_HAND_JOINTS
+        hand += range(fingers.start, fingers.stop)
+        arm = hand + [skeleton.joint_index(f"{side}_{name}") for name in _ARM]
+        of_hand, of_arm = np.isin(self._vertex_parts, hand), np.isin(self._vertex_parts, arm)
+        # The skin is sampled at corners and middles of triangles: about a centimetre apart.
+        middles = vertices[self._faces[~of_arm[self._faces].any(1)]].mean(1)
+        rest = np.concatenate([vertices[~of_arm], middles])
+        return float(cKDTree(rest).query(vertices[of_hand])[0].min())
+
+
+def touching_people(
+    data: BodyModelData, body_poses: FloatArray, options: SyntheticOptions = OPTIONS
+) -> list[SyntheticPerson]:
+    """One synthetic person, as a detector sees it, for each body pose [N, 63]."""
+    flat = with_flat_hands(data)
+    people = []
+    for number, pose in enumerate(body_poses):
+        only = PosePool(pose[None], np.ones(1))
+        (person,) = synthetic_people(flat, 1, replace(options, seed=options.seed + number), only)
+        people.append(replace(person, name=f"person_{number:04d}"))
+    return people
+
+
+@dataclass(frozen=True)
+class ContactCase:
+    """One person to fit, photographed or made.
+
+    Attributes:
+        name: of the pose or the photo.
+        observation, intrinsics: what the fitter gets.
+        truth: the synthetic person, or None for a photo.
+    """
+
+    name: str
+    observation: Observation
+    intrinsics: Intrinsics
+    truth: SyntheticPerson | None = None
+
+
+@dataclass(frozen=True)
+class ContactFit:
+    """A case's fit and its figures."""
+
+    fit: FittedPerson
+    figures: ContactFigures
+
+
+def fit_cases(
+    data: BodyModelData, config: Config, cases: Sequence[ContactCase], judge: ContactJudge
+) -> list[ContactFit]:
+    """Fits all the cases; the i-th fit belongs to the i-th case."""
+    observations, cameras = [case.observation for case in cases], [case.intrinsics for case in cases]
+    fits = fit_people(data, config, observations, cameras)
+    return [ContactFit(fit, judge.measure(fit.vertices)) for fit in fits]
+
+
+def comparison_rows(
+    cases: Sequence[ContactCase], without: Sequence[ContactFit], with_term: Sequence[ContactFit]
+) -> list[dict[str, Cell]]:
+    """One row a case; each figure without and with the term."""
+    rows = []
+    for case, before, after in zip(cases, without, with_term, strict=True):
+        row: dict[str, Cell] = {"": case.name}
+        for name, figure in _FIGURES.items():
+            for suffix, fit in (("off", before), ("on", after)):
+                row[f"{name} {suffix}"] = figure(case, fit)
+        rows.append(row)
+    return rows
+
+
+def _scored(key: str) -> Callable[[ContactCase, ContactFit], float]:
+    def figure(case: ContactCase, fit: ContactFit) -> float:
+        if case.truth is None:
+            return float("nan")
+        return score(case.truth, fit.fit.vertices, fit.fit.joints)[key]
+
+    return figure
+
+
+_FIGURES: dict[str, Callable[[ContactCase, ContactFit], float]] = {
+    "pairs": lambda _, fit: fit.figures.penetration.n_pairs,
+    "depth mm": lambda _, fit: 1e3 * fit.figures.penetration.depth,
+    "volume cm3": lambda _, fit: 1e6 * fit.figures.volume,
+    "hand gap mm": lambda _, fit: 1e3 * min(fit.figures.hand_gaps),
+    "keypoints px": lambda _, fit: fit.fit.result.reprojection_error_px,
+    "v2v mm": _scored("pa_v2v_mm"),
+    "joints mm": _scored("pa_mpjpe_mm"),
+    "s": lambda _, fit: fit.fit.result.seconds,
+}
