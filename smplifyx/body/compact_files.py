@@ -184,7 +184,12 @@ def _read_layout(file: ArrayReader, skeleton: Skeleton, n_betas: int | None) -> 
     model_type, gender = skeleton.model_type, file.text("gender")
     if model_type not in LAYOUTS or gender not in GENDERS or file.text(_LAYOUT_KEY) != "smplx":
         raise file.error(_LAYOUT_KEY, f"found a {gender} {model_type} made from {file.text(_LAYOUT_KEY)!r}")
-    with NpzReader(file.path.parent / f"SMPLX_{gender.upper()}.npz") as body:
+    path = file.path.parent / f"SMPLX_{gender.upper()}.npz"
+    if not path.is_file():
+        raise file.error(
+            _LAYOUT_KEY, f"this file is made from {path.name} when it is read, and needs it beside itself"
+        )
+    with NpzReader(path) as body:
         if FORMAT_KEY not in body:
             raise body.error(
                 FORMAT_KEY, f"the key is missing; {file.path.name} is made from a compact body beside it"

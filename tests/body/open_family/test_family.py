@@ -14,6 +14,7 @@ from smplifyx.body.model_data import GENDERS, BodyModelData
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.open_family.vertex_maps import body_vertices
 from smplifyx.body.search import OPEN_BODY_DIR
+from smplifyx.errors import InputError
 
 #: FLAME's names for joints of the body.
 HEAD_JOINTS = {
@@ -70,6 +71,12 @@ def test_layouts_have_the_body_s_vertices(bodies, layout: str, gender: str) -> N
     np.testing.assert_allclose(same_vertices, vertices, atol=1e-6)
     places = [body.skeleton.joint_index(name) for name in shared]
     np.testing.assert_allclose(same_joints[: len(shared)], joints[places], atol=1e-6)
+
+
+def test_a_layout_needs_its_body_beside_it(tmp_path) -> None:
+    (tmp_path / "SMPL_MALE.npz").write_bytes((OPEN_BODY_DIR / "SMPL_MALE.npz").read_bytes())
+    with pytest.raises(InputError, match=r"made_from.*SMPLX_MALE\.npz"):
+        load_body_model_data(tmp_path / "SMPL_MALE.npz")
 
 
 def test_smpl_hand_turns_all_fingers_about_the_middle_of_the_knuckles(bodies) -> None:
