@@ -109,9 +109,11 @@ def main() -> None:
     parser.add_argument(
         "--full-shapes", action="store_true", help="half the bodies from the source's full shape space"
     )
+    parser.add_argument("--scale", type=float, default=1.0, help="of the pictures; 1: sides of 240 to 320 pixels")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    crowd = Crowd(arguments.people, arguments.seed, training_poses(arguments.mocap), arguments.full_shapes)
+    poses = training_poses(arguments.mocap)
+    crowd = Crowd(arguments.people, arguments.seed, poses, arguments.full_shapes, scale=arguments.scale)
     make(crowd, arguments.output, arguments.workers)
     print(f"{arguments.output}: {arguments.people} people in {2 * arguments.people} pictures")
 

@@ -60,8 +60,8 @@ def develop(picture: np.ndarray, rng: Rng) -> np.ndarray:
         result = np.repeat(result.mean(axis=2, keepdims=True), 3, axis=2)
     height, width = result.shape[:2]
     result = result.astype(np.float32)
-    if rng.random() < 0.45:  # a small picture enlarged
-        scale = rng.uniform(0.3, 0.9)
+    if rng.random() < 0.3:  # a small picture enlarged
+        scale = rng.uniform(0.4, 0.9)
         small = cv2.resize(result, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         result = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.4:

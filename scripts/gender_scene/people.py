@@ -31,7 +31,6 @@ GENDERS = ("male", "female")
 _OPTIONS = SyntheticOptions(
     shape_sd=1.15,
     facing_share=0.8,
-    image_sizes=_SIZES,
     extent_range=(0.65, 0.97),
     truncated_share=0.4,
     truncated_extent_range=(1.05, 2.1),
@@ -49,13 +48,23 @@ class Sitter:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Where people come from: their number, seed and poses, and whether shapes come from the full source space."""
+    """Where people come from.
+
+    Attributes:
+        n_people: how many.
+        seed: of everything random.
+        poses: to draw from.
+        full_shapes: whether half the shapes come from the source's full shape space.
+        group_size: people made at a time; changes who they are.
+        scale: of the pictures; 1 gives sides of 240 to 320 pixels.
+    """
 
     n_people: int
     seed: int
     poses: PosePool
     full_shapes: bool = False
     group_size: int = 20
+    scale: float = 1.0
 
     @property
     def n_groups(self) -> int:
@@ -68,7 +77,7 @@ class Crowd:
         data = full_shape_body(gender) if self.full_shapes and (number // 2) % 2 else open_body(gender)
         first = number * self.group_size
         count = min(self.group_size, self.n_people - first)
-        people = synthetic_people(data, count, replace(_OPTIONS, seed=self._seed(number, 0)), self.poses)
+        people = synthetic_people(data, count, self._options(number, 0), self.poses)
         for offset, person in enumerate(people):
             yield first + offset, Sitter(gender, data, person)
 
@@ -76,12 +85,14 @@ class Crowd:
         """A man and a woman who may stand beside the people of a group."""
         for gender in GENDERS:
             data = open_body(gender)
-            options = replace(_OPTIONS, seed=self._seed(number, 1), truncated_share=0.0)
+            options = replace(self._options(number, 1), truncated_share=0.0)
             for person in synthetic_people(data, 1, options, self.poses):
                 yield Sitter(gender, data, person)
 
-    def _seed(self, *numbers: int) -> int:
-        return int(np.random.SeedSequence([self.seed, *numbers]).generate_state(1)[0])
+    def _options(self, *numbers: int) -> SyntheticOptions:
+        seed = int(np.random.SeedSequence([self.seed, *numbers]).generate_state(1)[0])
+        sizes = tuple((round(self.scale * width), round(self.scale * height)) for width, height in _SIZES)
+        return replace(_OPTIONS, seed=seed, image_sizes=sizes)
 
 
 def training_poses(mocap: Path | None) -> PosePool:

@@ -25,8 +25,8 @@ from smplifyx.evaluation.synthetic import SyntheticPerson
 from smplifyx.output.camera import PhotoCamera
 
 #: The person is drawn at this multiple of the picture's size and shrunk.
-_FINER = 1.25
-_OCCLUDER_SHARE = 0.22
+_FINER = 1.2
+_OCCLUDER_SHARE = 0.18
 #: Share of heads that the upper edge of the picture is allowed to cut.
 _CUT_HEADS = 0.07
 #: Share of keypoints behind an occluder that the detector misses.
