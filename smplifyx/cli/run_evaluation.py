@@ -38,7 +38,7 @@ from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
 from smplifyx.evaluation.foreign_results import ResultReader, find_results
 from smplifyx.evaluation.limb_errors import joint_rows, mirrored_limbs
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
-from smplifyx.evaluation.report_tables import Evaluation
+from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
 from smplifyx.evaluation.vertex_sets import vertex_sets
 from smplifyx.evaluation.view_agreement import view_agreement
 from smplifyx.evaluation.view_scenes import balancing_scenes, describe_scene, fit_views, seated_scene, view_rows
@@ -160,7 +160,7 @@ class _Session:
                 trials += [Trial(label, variant, config, camera) for camera in self._cameras]
         with _bar(len(trials) * len(self.frames), "fitting") as bar:
             for trial in trials:
-                bar.set_postfix_str(f"{trial.label}, {trial.variant.name}")
+                _tell(bar, f"{trial.label}, {trial.variant.name}, camera {CAMERA_NAMES[trial.camera]}")
                 surface = self._surface(trial.config)
                 rows += rows_of(trial, self._fit(trial, bar), self.truths, self.sets, surface)
         return rows, unavailable
@@ -176,6 +176,7 @@ class _Session:
                     def keypoints(frame: Frame, level: float = level) -> Path:
                         return folder / noise_folder(level) / frame.keypoints.name
 
+                    _tell(bar, f"{label}, noise level {level:g}")
                     rows += rows_of(trial, self._fit(trial, bar, keypoints), self.truths, self.sets)
         return rows
 
@@ -232,6 +233,14 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU here; use --device cpu, or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _tell(bar: tqdm, what: str) -> None:
+    """What is being done: beside the bar, or as a line where no bar is shown."""
+    if bar.disable:
+        console.note(what)
+    else:
+        bar.set_postfix_str(what)
 
 
 def _bar(total: int, name: str, unit: str = "person") -> tqdm:

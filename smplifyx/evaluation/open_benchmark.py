@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import smplifyx
 from smplifyx.atomic import atomic_path, write_bytes, write_text
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.evaluation.ehf_layout import (
     CAMERAS_FILE,
@@ -45,6 +46,11 @@ OPTIONS_FILE = "benchmark.json"
 OPEN_NOISE = DetectorNoise(hand_flip_rate=0.03, doubt_rate=0.05)
 NOISE_LEVELS = (0.0, 0.5, 1.0, 2.0, 4.0)
 _JPEG_QUALITY = 90
+#: Changes when the same options make other files.
+_FORMAT = 2
+_LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+#: Sides count as exchanged where the other limb is nearer by this factor.
+_MUCH_NEARER = 0.5
 #: Grey levels at the top and the bottom of the background.
 _BACKGROUND = (225.0, 150.0)
 
@@ -138,8 +144,7 @@ def write_benchmark(
     for number, person in enumerate(people):
         name = frame_name(number)
         camera = FrameCamera(true_intrinsics(person), np.eye(3), np.zeros(3))
-        tags = (*(["truncated"] if person.truncated else []), *(["seen from behind"] if _from_behind(person) else []))
-        cameras[name] = camera_entry(camera, person.gender, tags)
+        cameras[name] = camera_entry(camera, person.gender, _tags(person))
         write_openpose_json([person], folder / f"{name}{KEYPOINT_SUFFIX}")
         for level in benchmark.noise_levels:
             noisy = _redetected(person, OPEN_NOISE.scaled(level), np.random.default_rng([benchmark.seed, number, 2]))
@@ -160,12 +165,31 @@ def write_benchmark(
 
 
 def _with_version(benchmark: OpenBenchmark) -> dict[str, Any]:
-    return {**benchmark.description(), "smplifyx": smplifyx.__version__}
+    return {**benchmark.description(), "format": _FORMAT, "smplifyx": smplifyx.__version__}
 
 
-def _from_behind(person: SyntheticPerson) -> bool:
-    """Whether the pelvis's front looks away from the camera."""
-    return bool(person.rotations[0][2, 2] > 0)
+def _tags(person: SyntheticPerson) -> tuple[str, ...]:
+    """Words by which people are grouped."""
+    # The pelvis's front looks along its third axis, the camera along its own.
+    facts = {
+        "truncated": person.truncated,
+        "seen from behind": person.rotations[0][2, 2] > 0,
+        "sides exchanged": any(_exchanged(person, limb) for limb in _LIMBS),
+    }
+    return tuple(tag for tag, holds in facts.items() if holds)
+
+
+def _exchanged(person: SyntheticPerson, limb: Sequence[str]) -> bool:
+    """Whether the detector took the left limb for the right one."""
+    distances = {"own": [0.0], "other": [0.0]}
+    for side, other in (("left", "right"), ("right", "left")):
+        for part in limb:
+            found = person.keypoints_2d[BODY_KEYPOINT_NAMES.index(f"{side}_{part}")]
+            if found[2] > 0:
+                for whose, true_side in (("own", side), ("other", other)):
+                    true = person.exact_keypoints_2d[BODY_KEYPOINT_NAMES.index(f"{true_side}_{part}")]
+                    distances[whose].append(float(np.linalg.norm(found[:2] - true)))
+    return sum(distances["other"]) < _MUCH_NEARER * sum(distances["own"])
 
 
 def _redetected(person: SyntheticPerson, noise: DetectorNoise, rng: np.random.Generator) -> SyntheticPerson:

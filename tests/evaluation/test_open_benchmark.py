@@ -1,15 +1,24 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.evaluation import open_people
 from smplifyx.evaluation.benchmark_fits import load_true_joints
 from smplifyx.evaluation.ehf_layout import TRUTH_FILE, read_benchmark
 from smplifyx.evaluation.error_sources import load_true_rotations
-from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people, is_made, noise_folder, write_benchmark
+from smplifyx.evaluation.open_benchmark import (
+    OpenBenchmark,
+    _tags,
+    benchmark_people,
+    is_made,
+    noise_folder,
+    write_benchmark,
+)
 from smplifyx.evaluation.synthetic import RestBody, SyntheticOptions, synthetic_people
 from smplifyx.keypoints.openpose import read_openpose
 from smplifyx.output import SoftwareRenderer
@@ -78,6 +87,16 @@ def test_made_once_for_the_same_options(folder):
     described = json.loads((folder / "benchmark.json").read_text())
     assert described["seed"] == 4
     assert described["noise"]["swap_rate"] == 0.02
+
+
+def test_exchanged_sides_are_marked(data):
+    person = benchmark_people(OPTIONS, data)[0]
+    names = [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle")]
+    legs = [BODY_KEYPOINT_NAMES.index(name) for name in names]
+    exchanged = person.keypoints_2d.copy()
+    exchanged[legs] = exchanged[legs[3:] + legs[:3]]
+    assert "sides exchanged" not in _tags(person)
+    assert "sides exchanged" in _tags(replace(person, keypoints_2d=exchanged))
 
 
 def test_photo_shows_the_person(tmp_path, data):
