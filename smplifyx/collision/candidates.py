@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smplifyx.collision.search import TriangleSearch
+from smplifyx.collision.search import TrianglePairs, TriangleSearch
 from smplifyx.collision.skinning import SparseSkinning, VertexLists
 from smplifyx.collision.sparse_body import BoneStates, MovementBound
 
@@ -43,7 +43,8 @@ class KeptCandidates:
         bound: on the movement of its vertices.
         search: of its triangles.
         n_rows: R.
-        margin: metres by which boxes are inflated; 0 searches at each evaluation.
+        margin: metres by which boxes are inflated; 0 searches at each evaluation. A row with more candidates than
+            the search returns is searched at each evaluation too, without a margin, until it has fewer.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class KeptCandidates:
         self._is_searched = torch.zeros(n_rows, dtype=torch.bool, device=device)
         #: The vertices of the candidates.
         self.lists = VertexLists.empty(n_rows, skinning.n_vertices, device)
-        #: [R] rows that had more candidates than are kept.
+        #: [R] rows that once had too many candidates even without a margin, so that some were left out.
         self.truncated = torch.zeros(n_rows, dtype=torch.bool, device=device)
         self.counts = SearchCounts()
 
@@ -83,15 +84,23 @@ class KeptCandidates:
         if self._reference is None:
             self._reference = state.zeros(len(self._is_searched))
         self._reference.store(slots, state)
-        self._is_searched[slots] = True
         self.lists.list_all(slots)
         self._skinning.skin(state, self.lists, slots)
         found = self._search(self.lists.posed[slots], self._margin)
+        self._is_searched[slots] = ~found.truncated
+        self._keep(slots[~found.truncated], found.of(~found.truncated))
+        if found.truncated.any():
+            crowded = slots[found.truncated]
+            touching = self._search(self.lists.posed[crowded], 0.0)
+            self.truncated[crowded] |= touching.truncated
+            self._keep(crowded, touching)
+
+    def _keep(self, slots: Tensor, found: TrianglePairs) -> None:
+        """Makes the pairs that were found the candidates of some rows."""
         counts = torch.bincount(found.rows, minlength=len(slots))
         place = torch.arange(len(found.rows), device=slots.device) - (counts.cumsum(0) - counts)[found.rows]
         self._pairs[slots[found.rows], place] = found.triangles.int()
         self._n_pairs[slots] = counts.int()
-        self.truncated[slots] |= found.truncated
         used = torch.zeros(len(slots), self._skinning.n_vertices, dtype=torch.bool, device=slots.device)
         used[found.rows[:, None, None], self._search.faces[found.triangles]] = True
         self.lists.set(slots, used)

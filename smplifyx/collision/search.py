@@ -37,6 +37,12 @@ class TrianglePairs:
     triangles: Tensor
     truncated: Tensor
 
+    def of(self, bodies: Tensor) -> TrianglePairs:
+        """Only the bodies that are marked [B], numbered anew."""
+        kept = bodies[self.rows]
+        number = bodies.cumsum(0) - 1
+        return TrianglePairs(number[self.rows[kept]], self.triangles[kept], self.truncated[bodies])
+
 
 class TriangleSearch:
     """Searches meshes that share their triangles.

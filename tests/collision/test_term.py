@@ -81,10 +81,10 @@ def test_value_and_gradient_are_those_of_the_full_mesh(body, poses):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=3e-3 * float(other.abs().max()))
 
 
-@pytest.mark.parametrize("margin", [0.0, 0.002, 0.006])
-def test_kept_candidates_miss_no_collision(body, poses, margin):
-    """Random walks with small and large steps, some rows asked now and then only."""
-    kept, always = body.candidates(4, margin, body.searching(200_000)), body.candidates(4, 0.0)
+@pytest.mark.parametrize(("margin", "max_pairs"), [(0.0, 32768), (0.002, 32768), (0.006, 200_000), (0.004, 6000)])
+def test_kept_candidates_miss_no_collision(body, poses, margin, max_pairs):
+    """Random walks with small and large steps, some rows asked now and then only, some with too many candidates."""
+    kept, always = body.candidates(4, margin, body.searching(max_pairs)), body.candidates(4, 0.0)
     generator = torch.Generator().manual_seed(7)
     angles, betas = poses.clone(), torch.zeros(4, 10)
     n_pairs = 0
