@@ -163,25 +163,3 @@ def standing_pose(data: MotionCapture) -> FloatArray:
         raise ValueError("no frame shows a person standing with hanging arms")
     standing = np.average(data.body_pose[upright], axis=0, weights=data.weights[upright])
     return np.asarray(0.5 * (standing + mirror_body_pose(standing[None])[0]))
-
-
-#: Limbs that can be exchanged between poses: the legs together, for balance, and each arm.
-_EXCHANGED_LIMBS = tuple(
-    np.array([skeleton.joint_index(name) - skeleton.BODY_JOINTS.start for name in names])
-    for names in (
-        [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")],
-        [f"left_{part}" for part in ("collar", "shoulder", "elbow", "wrist")],
-        [f"right_{part}" for part in ("collar", "shoulder", "elbow", "wrist")],
-    )
-)
-
-
-def mixed_poses(body_pose: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """The people of ``body_pose`` [N, 63], each with its legs or an arm taken from another one of them."""
-    changed = body_pose.reshape(len(body_pose), N_BODY_JOINTS, 3).copy()
-    donors = changed[rng.permutation(len(changed))]
-    kinds = rng.choice(len(_EXCHANGED_LIMBS), size=len(changed), p=(0.5, 0.25, 0.25))
-    for kind, joints in enumerate(_EXCHANGED_LIMBS):
-        rows = np.nonzero(kinds == kind)[0][:, None]
-        changed[rows, joints] = donors[rows, joints]
-    return changed.reshape(body_pose.shape)

@@ -20,9 +20,6 @@ class VPoserData:
         0.15, "of the drawn poses: standing people with hanging arms", minimum=0, maximum=1
     )
     seated_share: float = setting(0.10, "of the drawn poses: made to sit, kneel or squat", minimum=0, maximum=1)
-    mixed_share: float = setting(
-        0.3, "of the drawn poses: the legs or an arm taken from another pose", minimum=0, maximum=1
-    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.errors import InputError, reason
 from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.training.everyday_poses import everyday_poses
-from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose, mixed_poses, standing_pose
+from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose, standing_pose
 from smplifyx.training.surface import PoseSurface
 from smplifyx.training.vposer_config import VPoserConfig, VPoserData
 from smplifyx.training.vposer_losses import PoseBatch, loss_terms
@@ -26,7 +26,7 @@ Progress = Callable[[], object]
 
 
 class PoseSampler:
-    """Draws poses: motion capture by its weights, extra standing people, some mixed or made to sit; half mirrored."""
+    """Draws poses: motion capture by its weights, extra standing people, some made to sit; half of them mirrored."""
 
     def __init__(self, data: MotionCapture, options: VPoserData, seed: int) -> None:
         self._poses = data.body_pose
@@ -43,8 +43,6 @@ class PoseSampler:
         if len(self._upright):
             rows[upright] = self.rng.choice(self._upright, upright.sum())
         poses = self._poses[rows]
-        mixed = np.nonzero(self.rng.random(count) < self._options.mixed_share)[0]
-        poses[mixed] = mixed_poses(poses[mixed], self.rng)
         seated = kind > 1.0 - self._options.seated_share
         poses[seated] = everyday_poses(poses[seated], self.rng)
         mirrored = self.rng.random(count) < 0.5

@@ -13,7 +13,6 @@ from smplifyx.training.motion_capture import (
     is_upright,
     load_motion_capture,
     mirror_body_pose,
-    mixed_poses,
     standing_pose,
 )
 
@@ -92,21 +91,6 @@ def test_mirroring_reflects_every_joint_in_the_middle_plane():
     expected = reflection @ Rotation.from_rotvec(poses[:, left : left + 3]).as_matrix() @ reflection
     actual = Rotation.from_rotvec(mirrored[:, right : right + 3]).as_matrix()
     np.testing.assert_allclose(actual, expected, atol=1e-12)
-
-
-def test_mixed_people_have_the_trunk_of_one_and_limbs_of_another():
-    rng = np.random.default_rng(0)
-    poses = np.repeat(np.arange(1.0, 201.0)[:, None], 63, axis=1)
-    mixed = mixed_poses(poses, rng).reshape(200, 21, 3)[..., 0]
-    trunk, legs = mixed[:, [2, 5, 8, 11, 14]], mixed[:, [0, 1, 3, 4, 6, 7, 9, 10]]
-    arms = [mixed[:, [12, 15, 17, 19]], mixed[:, [13, 16, 18, 20]]]
-    np.testing.assert_array_equal(trunk, poses[:, :5])
-    for limb in (legs, *arms):
-        assert (limb == limb[:, :1]).all()
-    exchanged = np.stack([limb[:, 0] != poses[:, 0] for limb in (legs, *arms)])
-    assert (exchanged.sum(0) <= 1).all()
-    np.testing.assert_allclose(exchanged.mean(1), [0.5, 0.25, 0.25], atol=0.1)
-    np.testing.assert_array_equal(np.sort(np.unique(poses)), np.arange(1.0, 201.0))
 
 
 def test_standing_people_are_told_from_others():

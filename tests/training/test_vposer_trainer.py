@@ -113,7 +113,7 @@ def test_learning_curves_are_drawn(trained, tmp_path):
 
 
 def test_sampler_keeps_its_shares(motion_capture):
-    options = replace(_CONFIG.data, upright_share=0.0, seated_share=0.3, mixed_share=0.0)
+    options = replace(_CONFIG.data, upright_share=0.0, seated_share=0.3)
     knees = PoseSampler(motion_capture, options, 0).draw(4000).axis_angle[:, [9, 12]]
     seated = (knees > np.radians(45.0)).all(1).float().mean().item()
     plain = (torch.tensor(motion_capture.body_pose[:, [9, 12]]) > np.radians(45.0)).all(1).float().mean().item()
