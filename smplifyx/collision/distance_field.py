@@ -3,10 +3,18 @@
 Each triangle of a pair carries a cone-shaped distance field along its normal; the vertices of the other one pay for
 where they stand in it.
 
-Candidates that are only near: the cone widens without end behind its triangle, so a vertex on the far side of a thin
-part (a finger) stands inside the field without touching anything. The field alone cannot tell. As in the paper, only
-pairs that truly intersect count: :func:`penalty` tests that exactly at each call, and a pair that does not intersect
-costs exactly zero. Callers may pass any superset of the colliding pairs.
+Which pairs count. The cone widens without end behind its triangle, so a vertex on the far side of a thin part (a
+finger) stands inside the field without touching anything: the field alone cannot tell a colliding pair from a near
+one. Two ways follow.
+
+- :func:`penalty` tests each pair at each call, as the paper does; one that does not intersect costs exactly zero, and
+  callers may pass any superset of the colliding pairs. The energy then has steps: a vertex on its way in pays 0.3 to
+  1 at once, and a moving arm gains and loses pairs all the time. Its slope says little about where it falls: over a
+  hand that sinks into a belly it stays level while the gradient points out. Line searches end early on it.
+- :func:`cone_energy` takes its pairs to collide. Kept the same through one minimisation, the pairs that collided at
+  its start have a continuous energy with a true gradient, which falls to exactly zero as they come apart. Some such
+  minimisations, each with the pairs that collide by then, get bodies out of themselves at less cost in keypoints and
+  surface than any weight of the first way.
 """
 
 from __future__ import annotations
