@@ -37,7 +37,9 @@ class CameraConfig:
 class BodyConfig:
     """The body model."""
 
-    model: Literal["smplx"] = setting("smplx", "model family")
+    model: Literal["smplx", "smplh", "smpl", "mano", "flame"] = setting(
+        "smplx", "model: body, hands and face; body and hands; body; one hand; head"
+    )
     gender: Literal["auto", "neutral", "male", "female"] = setting("auto", "auto: decided for each person")
     models_dir: str | None = setting(None, "folder of body-model files, the only one that is searched")
     n_hand_components: int = setting(12, "principal components of each hand's pose", minimum=1, maximum=12)
@@ -245,6 +247,20 @@ def check(config: Config, source: str = "configuration") -> None:
         raise ConfigError(source, "starts.keep_after_stage", problem)
     if config.gender.checkpoint is not None and config.gender.onnx is not None:
         raise ConfigError(source, "gender.onnx", "expected gender.checkpoint or gender.onnx, not both")
+    _check_part_model(config, source)
     if config.run.shard_index >= config.run.num_shards:
         problem = f"expected less than run.num_shards ({config.run.num_shards}), got {config.run.shard_index}"
         raise ConfigError(source, "run.shard_index", problem)
+
+
+def _check_part_model(config: Config, source: str) -> None:
+    """Rejects stages and terms with which a hand or a head alone cannot be fitted."""
+    weight = {"mano": "hand_keypoints", "flame": "face_keypoints"}.get(config.body.model)
+    if weight is None:
+        return
+    hint = f"for body.model {config.body.model}; the configuration fit_{config.body.model} has settings that suit it"
+    for number, stage in enumerate(config.stages):
+        if not getattr(stage, weight):
+            raise ConfigError(source, f"stages.{number}.{weight}", f"expected more than 0 {hint}")
+    if config.collision.enabled:
+        raise ConfigError(source, "collision.enabled", f"expected false {hint}")

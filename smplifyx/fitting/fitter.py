@@ -17,7 +17,8 @@ from smplifyx.config import Config
 from smplifyx.fitting.ambiguity import Ambiguity, ambiguity
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.initialization import candidate_headings, facing_camera, initial_translation, trunk_roll
-from smplifyx.fitting.parameters import BodyParameters, RowFrame
+from smplifyx.fitting.parameters import BodyParameters, RowFrame, has_body
+from smplifyx.fitting.part_start import place_part, view_orientations
 from smplifyx.fitting.problem import Problem, Rows
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.results import collect_results
@@ -52,10 +53,11 @@ class Fitter:
         self._config = config
         self._data = data
         self._model = BodyModel.from_data(data, self._dtype, self._device)
-        priors = config.priors
-        prior = make_body_pose_prior(
-            priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_deviation
-        )
+        priors, prior = config.priors, None
+        if has_body(data.skeleton):
+            prior = make_body_pose_prior(
+                priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_deviation
+            )
         parameters = BodyParameters(data, prior, config.body.n_hand_components, self._dtype, self._device)
         self._problem = Problem(data, parameters, self._model, config, self._device)
 
@@ -72,12 +74,13 @@ class Fitter:
         if not observations:
             return []
         started = time.perf_counter()
-        rows = self._start(self._people(observations, intrinsics))
-        self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence))
-        starts = self._config.starts
+        people = self._people(observations, intrinsics)
+        starts, whole = self._config.starts, has_body(self._data.skeleton)
+        rows = self._start(people) if whole else self._start_part(people)
+        self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence) if whole else rows.evidence)
         doubt = Ambiguity.none(len(observations), rows.loss)
         for number, stage in enumerate(self._config.stages, 1):
-            flipping = starts.depth_flips > 0 and number == starts.keep_after_stage + 1
+            flipping = whole and starts.depth_flips > 0 and number == starts.keep_after_stage + 1
             if flipping:
                 rows = self._problem.with_depth_flips(rows, stage, starts.depth_flips)
             # Where flips compete, those that collide are dealt with once the best is chosen: in the next stage.
@@ -94,12 +97,7 @@ class Fitter:
     @torch.no_grad()
     def vertices(self, result: FitResult) -> np.ndarray:
         """Mesh [V, 3] of a result in the camera frame, without the camera translation, metres."""
-        pose = np.concatenate(
-            [
-                result.global_orient, result.body_pose, result.jaw_pose, result.leye_pose, result.reye_pose,
-                result.left_hand_pose, result.right_hand_pose,
-            ]
-        )  # fmt: skip
+        pose = np.concatenate([getattr(result, name) for name in self._data.skeleton.pose_groups])
         rotations = axis_angle_to_matrix(self._tensor(pose).reshape(1, -1, 3))
         output = self._model(self._tensor(result.betas)[None], self._tensor(result.expression)[None], rotations)
         return output.vertices[0].cpu().numpy()
@@ -143,18 +141,45 @@ class Fitter:
         translation = initial_translation(
             evidence.keypoints, evidence.confidence, body, evidence.focal_length, evidence.principal_point
         )
+        return self._rows(person, evidence, RowFrame(orientation, translation), x)
+
+    @torch.no_grad()
+    def _start_part(self, people: Evidence) -> Rows:
+        """One row for each hand or head and view of it, placed as its keypoints are."""
+        views = view_orientations(self._data.model_type, self._dtype, self._device)
+        person = torch.arange(len(people.keypoints), device=self._device).repeat_interleave(len(views))
+        evidence = people.index(person)
+        orientation = views.repeat(len(people.keypoints), 1, 1)
+        layout = self._problem.parameters.layout
+        x = torch.zeros(len(person), layout.n_parameters, dtype=self._dtype, device=self._device)
+        view, nowhere = self._problem.first_view, torch.zeros_like(orientation[:, 0])
+        posed = self._problem.parameters(layout.split(x), RowFrame(orientation, nowhere))
+        output = view.model(posed.betas, posed.expression, posed.rotations)
+        root = output.joints[:, 0]
+        towards_camera = nowhere - nowhere.new_tensor([0.0, 0.0, 1.0])
+        points = view.regressor(output, view.regressor.contour_rows(output, towards_camera))
+        start = place_part(
+            orientation,
+            points - root[:, None],
+            evidence.keypoints[:, view.keypoints],
+            evidence.confidence[:, view.keypoints],
+            evidence.focal_length,
+            evidence.principal_point,
+        )
+        return self._rows(person, evidence, RowFrame(start.orientation, start.root - root), x)
+
+    def _rows(self, person: Tensor, evidence: Evidence, frame: RowFrame, x: Tensor) -> Rows:
         if self._config.objective.scale == "person":
-            size = _STATURE * evidence.focal_length.mean(1) / translation[:, 2]
+            size = _STATURE * evidence.focal_length.mean(1) / frame.translation[:, 2]
             evidence = replace(evidence, pixel_scale=1000.0 / size)
         n_evaluations = torch.zeros_like(person)
-        loss = torch.zeros_like(translation[:, 0])
-        frame = RowFrame(orientation, translation)
+        loss = torch.zeros_like(frame.translation[:, 0])
         truncated = torch.zeros_like(person, dtype=torch.bool)
         return Rows(person, evidence, frame, x, loss, n_evaluations, n_evaluations, truncated)
 
     def _body_keypoints(self, x: Tensor, frame: RowFrame) -> Tensor:
         posed = self._problem.parameters(self._problem.parameters.layout.split(x), frame)
-        view = self._problem.body_view
+        view = self._problem.first_view
         output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
         return view.regressor(output)
 

@@ -222,18 +222,28 @@ class StageObjective:
         return (rows.weights * squared).sum((1, 2))
 
     def _prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
-        hands = groups["left_hand"].square().sum(1) + groups["right_hand"].square().sum(1)
-        eyes = groups["leye_pose"].square().sum(1) + groups["reye_pose"].square().sum(1)
-        jaw = groups["jaw_pose"] * self._jaw_weights
-        return (
-            stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"])
-            + self._terms.factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
-            + stage.shape**2 * groups["betas"].square().sum(1)
-            + stage.expression**2 * groups["expression"].square().sum(1)
-            + stage.hand_pose**2 * hands
-            + stage.eye_pose**2 * eyes
-            + jaw.square().sum(1)
-        )
+        loss = self._body_prior_loss(stage, groups, posed)
+        loss = loss + stage.shape**2 * groups["betas"].square().sum(1)
+        for weight, names in (
+            (stage.expression, ("expression",)),
+            (stage.hand_pose, ("left_hand", "right_hand")),
+            (stage.eye_pose, ("leye_pose", "reye_pose")),
+        ):
+            energies = [groups[name].square().sum(1) for name in names if name in groups]
+            if energies:
+                loss = loss + weight**2 * sum(energies[1:], energies[0])
+        if "jaw_pose" in groups:
+            loss = loss + (groups["jaw_pose"] * self._jaw_weights).square().sum(1)
+        return loss
+
+    def _body_prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
+        """Of the body's pose; a head has its neck in place of a body, a hand alone has neither."""
+        if posed.body_pose is not None:
+            bending = self._terms.factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
+            return stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"]) + bending
+        if "neck_pose" in groups:
+            return stage.body_pose**2 * groups["neck_pose"].square().sum(1)
+        return torch.zeros_like(groups["betas"][:, 0])
 
     def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: Evidence) -> Tensor:
         """What one photo hardly shows: leaning in depth, and limbs that are not seen."""

@@ -17,7 +17,12 @@ from smplifyx.body.canonical_keypoints import (
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
-from smplifyx.body.keypoint_regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
+from smplifyx.body.keypoint_regressor import (
+    OPENPOSE_DEFINITIONS,
+    SMPLX_DEFINITIONS,
+    KeypointRegressor,
+    available_keypoints,
+)
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.collision.term import CollisionTerm
 from smplifyx.config import Config, Stage
@@ -116,22 +121,26 @@ class Problem:
         self.device = device
         definitions = OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
 
+        available = set(available_keypoints(data))
+
         def view(keypoints: tuple[int, ...]) -> KeypointView:
-            regressor = KeypointRegressor(data, keypoints, definitions, self.dtype, device)
+            seen = tuple(keypoint for keypoint in keypoints if keypoint in available)
+            regressor = KeypointRegressor(data, seen, definitions, self.dtype, device)
             return KeypointView(regressor, regressor.restrict(model))
 
-        self.body_view = view(_BODY)
-        self._hand_view = view(_BODY + _HANDS)
         self.full_view = view(_BODY + _HANDS + _FACE)
+        #: What a fit starts from: the body; of a hand or a head, all its keypoints.
+        self.first_view = view(_BODY) if parameters.has_body else self.full_view
+        self._hand_view = view(_BODY + _HANDS) if parameters.has_body else self.full_view
         #: None where the term is off.
         self.self_collision = SelfCollision(data, model, config.collision) if config.collision.enabled else None
 
     def run_camera_stage(self, rows: Rows, evidence: Evidence) -> None:
         """Moves translation and orientation only, by the squared error of the keypoints in ``evidence``."""
-        weights = torch.ones(len(_BODY), dtype=self.dtype, device=self.device)
+        weights = torch.ones(len(self.first_view.keypoints), dtype=self.dtype, device=self.device)
         free = self._columns(("translation", "global_orient"))
         terms = StageTerms(
-            self.body_view, ReprojectionTerm(weights, None), depth_weight=self.config.camera.depth_weight
+            self.first_view, ReprojectionTerm(weights, None), depth_weight=self.config.camera.depth_weight
         )
         objective = StageObjective(self.parameters, terms, StagePeople(evidence, rows.frame, rows.x, free))
         self._minimize(objective, rows, free, None)
@@ -140,7 +149,7 @@ class Problem:
     def joints(self, rows: Rows) -> Tensor:
         """Joints [R, J, 3] of the rows in the camera frame, metres."""
         posed = self.parameters(self.parameters.layout.split(rows.x), rows.frame)
-        joints: Tensor = self.body_view.model(
+        joints: Tensor = self.first_view.model(
             posed.betas, posed.expression, posed.rotations, posed.translation
         ).joints
         return joints
@@ -180,7 +189,7 @@ class Problem:
 
         The flips of row i are rows of the same person; see :func:`~smplifyx.fitting.depth_flips.depth_flips`.
         """
-        x, origin, matters = depth_flips(self.parameters, self.body_view.model, rows.x, rows.frame)
+        x, origin, matters = depth_flips(self.parameters, self.first_view.model, rows.x, rows.frame)
         flipped = replace(rows.select(origin), x=x)
         objective, free = self._stage_objective(flipped, stage)
         with torch.no_grad():
@@ -196,17 +205,23 @@ class Problem:
         """The stage's objective and the columns that it moves."""
         view, groups = self._view_and_groups(stage)
         free = self._columns(groups)
-        weights = self.config.objective
         terms = StageTerms(
             view,
-            ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], weights.rho),
+            ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], self.config.objective.rho),
             stage,
-            PriorFactors(
-                weights.bending, weights.upright, weights.standing, weights.unseen, stage.standing_looseness
-            ),
+            self._factors(stage),
             collision=collision,
         )
         return StageObjective(self.parameters, terms, StagePeople(rows.evidence, rows.frame, rows.x, free)), free
+
+    def _factors(self, stage: Stage) -> PriorFactors:
+        """Weights of what is known about whole bodies."""
+        if not self.parameters.has_body:
+            return PriorFactors()
+        weights = self.config.objective
+        return PriorFactors(
+            weights.bending, weights.upright, weights.standing, weights.unseen, stage.standing_looseness
+        )
 
     def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer
@@ -230,12 +245,12 @@ class Problem:
         groups = list(self.parameters.layout.sizes)
         if not self.config.camera.optimize_translation:
             groups.remove("translation")
-        if stage.face_keypoints:
+        if stage.face_keypoints or not self.parameters.has_body:
             return self.full_view, groups
         groups = [group for group in groups if group not in _FACE_GROUPS]
         if stage.hand_keypoints:
             return self._hand_view, groups
-        return self.body_view, [group for group in groups if group not in _HAND_GROUPS]
+        return self.first_view, [group for group in groups if group not in _HAND_GROUPS]
 
     def _keypoint_weights(self, stage: Stage) -> Tensor:
         weights = torch.ones(N_KEYPOINTS, dtype=self.dtype, device=self.device)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from smplifyx.body import skeleton
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
+from smplifyx.body.canonical_keypoints import N_KEYPOINTS
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.ambiguity import Ambiguity
@@ -23,8 +22,10 @@ from smplifyx.fitting.trust import Signs, shipped_trust_model, trust_features
 from smplifyx.geometry import matrix_to_axis_angle, project
 from smplifyx.keypoints import Observation
 
-#: A mean body-keypoint error beyond this share of the person's size is worth a warning.
+#: A mean keypoint error beyond this share of the person's size is worth a warning: 68 mm for a person of 1.7 m.
 _HIGH_ERROR = 0.04
+#: The same for hands and heads, in the size of the person they would belong to: 15 mm and 20 mm.
+_HIGH_PART_ERRORS = {"mano": 0.009, "flame": 0.012}
 _FEW_KEYPOINTS = 10
 #: Hand components in a result; a fit with fewer leaves the last ones at zero.
 _N_HAND_PCA = 12
@@ -54,19 +55,11 @@ def collect_results(
     view = problem.full_view
     output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
     evidence = rows.evidence
-    projected = project(view.regressor(output), evidence.focal_length, evidence.principal_point)
+    points = view.regressor(output)
+    projected = points.new_full((len(points), N_KEYPOINTS, 2), torch.nan)
+    projected[:, view.keypoints] = project(points, evidence.focal_length, evidence.principal_point)
     arrays = {
-        "betas": posed.betas,
-        "expression": posed.expression,
-        "global_orient": matrix_to_axis_angle(posed.rotations[:, 0]),
-        "body_pose": posed.body_pose.axis_angle,
-        "jaw_pose": groups["jaw_pose"],
-        "leye_pose": groups["leye_pose"],
-        "reye_pose": groups["reye_pose"],
-        "left_hand_pose": posed.left_hand_pose,
-        "right_hand_pose": posed.right_hand_pose,
-        "left_hand_pca": _padded(groups["left_hand"]),
-        "right_hand_pca": _padded(groups["right_hand"]),
+        **_pose_arrays(problem, groups, posed),
         "camera_translation": posed.translation,
         "focal_length": evidence.focal_length,
         "principal_point": evidence.principal_point,
@@ -75,17 +68,18 @@ def collect_results(
         "stage_losses": torch.stack(rows.stage_losses, 1),
     }
     numpy = {name: tensor.float().cpu().numpy() for name, tensor in arrays.items()}
-    n_embedding = problem.parameters.prior.n_embedding
-    codes = groups["body_pose"][:, :n_embedding].float().cpu().numpy() if n_embedding else None
-    confidence = evidence.confidence.float().cpu().numpy()
+    # What the model does not have did not enter the fit.
+    confidence = np.zeros(evidence.confidence.shape, np.float32)
+    confidence[:, view.keypoints] = evidence.confidence[:, view.keypoints].float().cpu().numpy()
     size = (1000.0 / evidence.pixel_scale).cpu().numpy()
-    pose_energy = problem.parameters.prior.energy(groups["body_pose"]).cpu().numpy()
-    spread, gap = ambiguity.spread.cpu().numpy(), ambiguity.gap.cpu().numpy()
     bad = failed(rows)
     collisions = _collisions(problem, posed, bad)
+    codes, energies = _of_prior(problem, groups)
+    first = problem.first_view.keypoints
+    limit = _HIGH_PART_ERRORS.get(data.model_type, _HIGH_ERROR) * size
     results = []
     for row, observation in enumerate(observations):
-        error = _body_error(observation.keypoints, confidence[row], numpy["projected_keypoints_2d"][row])
+        error = _error(observation.keypoints, confidence[row], numpy["projected_keypoints_2d"][row], first)
         converged = int(rows.status[row]) == Status.CONVERGED
         result = FitResult(
             model_type=data.model_type,
@@ -104,15 +98,18 @@ def collect_results(
             reprojection_error_px=error,
             n_keypoints=int((confidence[row] > 0).sum()),
             status="failed" if bad[row] else "ok",
+            side=data.side or "",
         )
         if collisions is not None:
             result.penetration_mm, result.colliding_pairs = 1e3 * collisions[row].depth, collisions[row].n_pairs
-        result.flags = tuple(_flags(result, confidence[row], float(size[row])))
+        result.flags = tuple(_flags(result, confidence[row, first], float(limit[row])))
         if rows.truncated[row]:
             result.flags += ("collision_limit",)
-        signs = Signs(float(size[row]), float(pose_energy[row]), float(spread[row]), float(gap[row]))
-        result.trust_features = trust_features(result, signs)
-        result.expected_error_mm = shipped_trust_model().expected_error(result.trust_features)
+        if energies is not None:
+            spread, gap = float(ambiguity.spread[row]), float(ambiguity.gap[row])
+            signs = Signs(float(size[row]), float(energies[row]), spread, gap)
+            result.trust_features = trust_features(result, signs)
+            result.expected_error_mm = shipped_trust_model().expected_error(result.trust_features)
         results.append(result)
     return results
 
@@ -125,31 +122,62 @@ def _collisions(problem: Problem, posed: PosedParameters, bad: np.ndarray) -> li
     return [replace(one, depth=np.nan, n_pairs=-1) if bad[row] else one for row, one in enumerate(measured)]
 
 
-def _padded(components: Tensor) -> Tensor:
-    """Hand components [B, 12] with zeros for those that were not fitted."""
-    return pad(components, (0, _N_HAND_PCA - components.shape[1]))
+def _pose_arrays(problem: Problem, groups: dict[str, Tensor], posed: PosedParameters) -> dict[str, Tensor]:
+    """Shape, expression, poses and hand coefficients, as far as the model has them, by their names in results."""
+    arrays = {"betas": posed.betas, "global_orient": matrix_to_axis_angle(posed.rotations[:, 0]), **posed.angles}
+    if posed.expression.shape[1]:
+        arrays["expression"] = posed.expression
+    skeleton = problem.parameters.skeleton
+    if posed.body_pose is not None:
+        # Joints that the prior does not know are at rest.
+        n_numbers = 3 * (skeleton.pose_groups["body_pose"].stop - skeleton.pose_groups["body_pose"].start)
+        arrays["body_pose"] = _padded(posed.body_pose.axis_angle, n_numbers)
+    for side in skeleton.hand_sides:
+        name = "hand_pca" if skeleton.side else f"{side}_hand_pca"
+        arrays[name] = _padded(groups[f"{side}_hand"], _N_HAND_PCA)
+    return arrays
 
 
-def _body_error(observed: np.ndarray, confidence: np.ndarray, projected: np.ndarray) -> float:
-    """Confidence-weighted mean distance of the body keypoints, pixels; NaN when none was seen."""
-    weight = confidence[BODY_KEYPOINTS]
+def _of_prior(problem: Problem, groups: dict[str, Tensor]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The learned code [B, n] of the body poses and the prior's energy [B]; None where there is no such thing."""
+    if not problem.parameters.has_body:
+        return None, None
+    prior, pose = problem.parameters.prior, groups["body_pose"]
+    codes = pose[:, : prior.n_embedding].float().cpu().numpy() if prior.n_embedding else None
+    return codes, prior.energy(pose).cpu().numpy()
+
+
+def _padded(numbers: Tensor, size: int) -> Tensor:
+    """[B, size], with zeros for those that were not fitted."""
+    return pad(numbers, (0, size - numbers.shape[1]))
+
+
+def _error(observed: np.ndarray, confidence: np.ndarray, projected: np.ndarray, keypoints: list[int]) -> float:
+    """Confidence-weighted mean distance of some keypoints, pixels; NaN when none was seen."""
+    weight = confidence[keypoints]
     if not weight.sum():
         return float("nan")
-    distance = np.linalg.norm(observed[BODY_KEYPOINTS, :2] - projected[BODY_KEYPOINTS], axis=1)
+    distance = np.linalg.norm(observed[keypoints, :2] - projected[keypoints], axis=1)
     return float((weight * distance)[weight > 0].sum() / weight.sum())
 
 
-def _flags(result: FitResult, confidence: np.ndarray, size: float) -> list[str]:
-    """Why a fit should not be trusted."""
+def _flags(result: FitResult, confidence: np.ndarray, limit: float) -> list[str]:
+    """Why a fit should not be trusted.
+
+    Args:
+        result: the fit.
+        confidence: of the body's keypoints, the hand's or the head's.
+        limit: a mean error above it is high, pixels.
+    """
     flags = []
     if result.status == "failed":
         flags.append("not_finite")
     if not result.converged:
         flags.append("not_converged")
-    if result.reprojection_error_px > _HIGH_ERROR * size:
+    if result.reprojection_error_px > limit:
         flags.append("high_reprojection_error")
-    if (confidence[BODY_KEYPOINTS] > 0).sum() < _FEW_KEYPOINTS:
+    if (confidence > 0).sum() < _FEW_KEYPOINTS:
         flags.append("few_keypoints")
-    if result.joints[skeleton.joint_index("pelvis"), 2] <= 0:
+    if result.joints[0, 2] <= 0:
         flags.append("behind_camera")
     return flags

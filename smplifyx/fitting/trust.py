@@ -71,7 +71,7 @@ class Signs:
 def trust_features(result: FitResult, signs: Signs) -> dict[str, float]:
     """The numbers that the estimate is made from, by name; all finite for a finite fit."""
     features: dict[str, float] = {}
-    seen = result.keypoints_2d[:, 2] > 0
+    seen = (result.keypoints_2d[:, 2] > 0) & np.isfinite(result.projected_keypoints_2d).all(1)
     distance = np.linalg.norm(result.keypoints_2d[:, :2] - result.projected_keypoints_2d, axis=1) / signs.size
     for part, keypoints in _PARTS.items():
         visible = np.array([i for i in keypoints if seen[i]], dtype=int)

@@ -10,23 +10,13 @@ from typing import Any
 import numpy as np
 
 from smplifyx.atomic import atomic_path, write_bytes
+from smplifyx.body.skeleton import Skeleton, skeleton_of
 from smplifyx.errors import InputError, reason
 from smplifyx.fitting.result import FitResult
 from smplifyx.output.summary import SummaryRow
 
-#: Shapes of the arrays in the file; None stands for any length.
-_ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
-    "betas": (10,),
-    "expression": (10,),
-    "global_orient": (3,),
-    "body_pose": (63,),
-    "jaw_pose": (3,),
-    "leye_pose": (3,),
-    "reye_pose": (3,),
-    "left_hand_pose": (45,),
-    "right_hand_pose": (45,),
-    "left_hand_pca": (12,),
-    "right_hand_pca": (12,),
+#: Shapes of the arrays that every file has, besides those of its body model; None stands for any length.
+_COMMON_SHAPES: dict[str, tuple[int | None, ...]] = {
     "camera_translation": (3,),
     "camera_rotation": (3, 3),
     "focal_length": (2,),
@@ -37,6 +27,7 @@ _ARRAY_SHAPES: dict[str, tuple[int | None, ...]] = {
     "projected_keypoints_2d": (None, 2),
     "stage_losses": (None,),
 }
+_N_COEFFICIENTS, _N_HAND_PCA = 10, 12
 _TEXT_KEYS = ("model_type", "model_name", "gender")
 #: How the gender was decided; files of earlier versions do not say.
 _GENDER_TEXT_KEYS = ("gender_source", "gender_reason")
@@ -58,16 +49,36 @@ class ResultSource:
     version: str
 
 
+def array_shapes(skeleton: Skeleton) -> dict[str, tuple[int | None, ...]]:
+    """Names and shapes of the arrays in a model's result files, in their order; None stands for any length."""
+    shapes: dict[str, tuple[int | None, ...]] = {"betas": (_N_COEFFICIENTS,)}
+    if skeleton.face_joint is not None:
+        shapes["expression"] = (_N_COEFFICIENTS,)
+    shapes |= {name: (3 * (joints.stop - joints.start),) for name, joints in skeleton.pose_groups.items()}
+    hands = ["hand_pca"] if skeleton.side else [f"{side}_hand_pca" for side in skeleton.hand_sides]
+    return shapes | dict.fromkeys(hands, (_N_HAND_PCA,)) | _COMMON_SHAPES
+
+
+def _skeleton(path: Path, model_type: str, side: str) -> Skeleton:
+    try:
+        return skeleton_of(model_type, side or None)
+    except ValueError as error:
+        raise InputError(path, str(error), "model_type") from error
+
+
 def save_result(
     result: FitResult, image_path: str | Path, keypoint_path: str | Path, version: str, path: str | Path
 ) -> None:
     """Write one person's parameters as a compressed .npz of plain arrays and strings, all or nothing.
 
-    It loads with ``np.load(path, allow_pickle=False)``. ``seconds``, ``reprojection_error_px``, ``n_keypoints`` and
+    It holds the poses and coefficients that the model has, see :func:`array_shapes`, and loads with
+    ``np.load(path, allow_pickle=False)``. ``seconds``, ``reprojection_error_px``, ``n_keypoints`` and
     ``status`` are figures of the run and go to the summary table, not here.
     """
     entries: dict[str, Any] = {name: getattr(result, name) for name in _TEXT_KEYS}
-    for name in _ARRAY_SHAPES:
+    if result.side:
+        entries["side"] = result.side
+    for name in array_shapes(_skeleton(Path(path), result.model_type, result.side)):
         entries[name] = np.asarray(getattr(result, name), np.int64 if name == "image_size" else np.float32)
     if result.body_pose_embedding is not None:
         entries["body_pose_embedding"] = np.asarray(result.body_pose_embedding, np.float32)
@@ -102,7 +113,9 @@ def load_result(path: str | Path, row: SummaryRow | None = None) -> FitResult:
     path = Path(path)
     stored = _read(path)
     fields: dict[str, Any] = {name: _text(path, stored, name) for name in _TEXT_KEYS}
-    fields |= {name: _array(path, stored, name, shape) for name, shape in _ARRAY_SHAPES.items()}
+    fields["side"] = _text(path, stored, "side") if "side" in stored else ""
+    shapes = array_shapes(_skeleton(path, fields["model_type"], fields["side"]))
+    fields |= {name: _array(path, stored, name, shape) for name, shape in shapes.items()}
     embedding = "body_pose_embedding"
     fields[embedding] = _array(path, stored, embedding, (None,)) if embedding in stored else None
     fields["loss"] = float(_array(path, stored, "loss", ()))
@@ -146,13 +159,15 @@ def save_smplifyx_pickle(result: FitResult, path: str | Path) -> None:
     """Write the parameters as SMPLify-X does: a protocol 2 pickle of a dict of arrays with a leading axis of 1.
 
     ``body_pose`` is the VPoser code `[1, 32]` where the fit used VPoser, else axis-angle `[1, 63]`; the hands are
-    coefficients of the hand pose space `[1, 12]`.
+    coefficients of the hand pose space `[1, 12]`. What the model does not have is left out.
     """
     embedding = result.body_pose_embedding
     arrays = {name: getattr(result, name) for name in _PICKLE_KEYS}
     arrays["left_hand_pose"] = result.left_hand_pca
     arrays["right_hand_pose"] = result.right_hand_pca
     arrays["body_pose"] = result.body_pose if embedding is None else embedding
+    arrays |= {"hand_pose": result.hand_pca, "neck_pose": result.neck_pose}
+    arrays = {name: array for name, array in arrays.items() if array.size}
     write_bytes(path, _numpy1_pickle({name: np.asarray(value, np.float32)[None] for name, value in arrays.items()}))
 
 
