@@ -1,0 +1,91 @@
+"""Fits with and without the self-collision term."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.config import Config
+from smplifyx.errors import UsageError
+from smplifyx.evaluation.fits import observation_of, true_intrinsics
+from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.fitting import FitResult, Fitter
+
+
+@pytest.fixture(scope="module")
+def data() -> BodyModelData:
+    return load_body_model_data(find_body_model("smplx", "neutral"))
+
+
+@pytest.fixture(scope="module")
+def people(data) -> list[SyntheticPerson]:
+    return list(synthetic_people(data, 6, SyntheticOptions(seed=0)))
+
+
+def _config(enabled: bool = True, weight: float | None = None) -> Config:
+    config = Config()
+    stages = config.stages
+    if weight is not None:
+        stages = tuple(replace(stage, collision=weight if stage.collision else 0.0) for stage in stages)
+    return replace(
+        config,
+        stages=stages,
+        starts=replace(config.starts, depth_flips=0, headings=1),
+        collision=replace(config.collision, enabled=enabled),
+    )
+
+
+def _fit(data: BodyModelData, config: Config, people: list[SyntheticPerson]) -> list[FitResult]:
+    observations, cameras = [observation_of(one) for one in people], [true_intrinsics(one) for one in people]
+    return Fitter(data, config).fit(observations, cameras)
+
+
+@pytest.fixture(scope="module")
+def measured_only(data, people) -> list[FitResult]:
+    """Fits that look for collisions at the end, but do not pay for them."""
+    return _fit(data, _config(weight=0.0), people)
+
+
+def test_the_term_pulls_bodies_out_of_themselves(data, people, measured_only):
+    with_term = _fit(data, _config(), people)
+    before = np.array([[one.colliding_pairs, one.penetration_mm] for one in measured_only])
+    after = np.array([[one.colliding_pairs, one.penetration_mm] for one in with_term])
+    assert before[:, 0].sum() > 50 and before[:, 1].max() > 5.0
+    assert (after.sum(0) < 0.2 * before.sum(0)).all()
+    assert all(one.status == "ok" and np.isfinite(one.loss) for one in with_term)
+    errors = [np.mean([one.reprojection_error_px for one in some]) for some in (measured_only, with_term)]
+    assert errors[1] < 1.5 * errors[0]
+    for one, other in zip(with_term, measured_only, strict=True):
+        if other.colliding_pairs == 0:  # nothing to pay for, so the last stage ended where it would have anyway
+            assert one.colliding_pairs == 0
+
+
+def test_without_the_term_nothing_is_imported_or_measured(data, people, measured_only, monkeypatch):
+    monkeypatch.setitem(sys.modules, "warp", None)
+    results = _fit(data, _config(enabled=False), people[:2])
+    for one, other in zip(results, measured_only, strict=False):
+        assert np.isnan(one.penetration_mm) and one.colliding_pairs == -1
+        assert one.loss == pytest.approx(other.loss, rel=0.15)
+
+
+def test_a_missing_library_is_named(data, people, monkeypatch):
+    monkeypatch.setitem(sys.modules, "warp", None)
+    with pytest.raises(UsageError, match="warp-lang"):
+        _fit(data, _config(), people[:1])
+
+
+def test_a_person_of_nan_fails_alone(data, people):
+    observations = [observation_of(one) for one in people[:3]]
+    broken = observations[1].keypoints.copy()
+    broken[:10, 0] = np.nan
+    observations[1] = replace(observations[1], keypoints=broken)
+    results = Fitter(data, _config()).fit(observations, [true_intrinsics(one) for one in people[:3]])
+    assert [one.status for one in results] == ["ok", "failed", "ok"]
+    assert results[1].colliding_pairs == -1 and np.isnan(results[1].penetration_mm)
+    assert all(results[k].colliding_pairs >= 0 for k in (0, 2))
