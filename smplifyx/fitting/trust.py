@@ -83,9 +83,8 @@ def trust_features(result: FitResult, signs: Signs) -> dict[str, float]:
         bones = result.joints[joints[:, 1]] - result.joints[joints[:, 0]]
         tilt = np.abs(bones[:, 2]) / np.maximum(np.linalg.norm(bones, axis=1), 1e-9)
         features[f"depth_{limb}"] = float(tilt.mean())
-        features[f"most_depth_{limb}"] = float(tilt.max())
-    body = result.keypoints_2d[: len(BODY_KEYPOINT_NAMES), 2]
-    features["confidence"] = float(body[body > 0].mean()) if (body > 0).any() else 0.0
+        if len(tilt) > 1:
+            features[f"most_depth_{limb}"] = float(tilt.max())
     features["size"] = float(np.log(max(signs.size, 1.0)))
     features["nearness"] = float(signs.size / max(result.focal_length.mean(), 1.0))
     features["pose_energy"] = float(np.log1p(signs.pose_energy))
