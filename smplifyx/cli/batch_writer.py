@@ -81,7 +81,7 @@ class BatchWriter:
             update_summary(self.writer.layout.summary_path, rows)
 
     def _write_person(self, observation: Observation, result: FitResult, fitter: Fitter) -> SummaryRow:
-        name = f"{observation.stem}, person {observation.person_index}"
+        name = observation.name
         row = SummaryRow.of_result(result, observation.stem, observation.person_index)
         if self.verbose:
             losses = " ".join(f"{loss:.0f}" for loss in result.stage_losses)

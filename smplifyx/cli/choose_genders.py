@@ -40,12 +40,14 @@ def choose_genders(people: Sequence[Observation], config: Config, device: torch.
 
     Args:
         people: who is to be fitted.
-        config: ``body.gender`` other than auto holds for everybody.
+        config: ``body.gender`` other than auto holds for everybody; MANO's hands have but one.
         device: where the classifier runs.
 
     Raises:
         UsageError: the table of labels or the classifier is unusable.
     """
+    if config.body.model == "mano":
+        return [given("neutral")] * len(people)
     if config.body.gender != "auto":
         return [given(config.body.gender)] * len(people)
     labels = GenderLabels({}) if config.gender.labels is None else needed(read_labels, Path(config.gender.labels))
@@ -99,7 +101,7 @@ def _tell(people: Sequence[Observation], decisions: Sequence[GenderDecision], ve
     if verbose:
         for one, decision in zip(people, decisions, strict=True):
             why = f" ({decision.reason})" if decision.reason else ""
-            console.note(f"{one.stem}, person {one.person_index}: {decision.gender}, {decision.source}{why}")
+            console.note(f"{one.name}: {decision.gender}, {decision.source}{why}")
         return
     outcomes = Counter(
         f"{one.gender} ({one.reason.split(':')[0]})" if one.reason else one.gender

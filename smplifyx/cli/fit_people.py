@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
+from smplifyx.body.skeleton import SIDES
 from smplifyx.cli.background import background
 from smplifyx.cli.batch_writer import BatchWriter, Tally
 from smplifyx.cli.choose_genders import choose_genders
@@ -64,9 +65,9 @@ class FitJob:
         Raises:
             UsageError: a body model, the classifier or a table of labels is unusable.
         """
-        groups = self._by_gender(todo)
-        for gender, _ in groups:  # that a body model is missing is said before anyone is fitted
-            self._model_file(gender)
+        groups = self._by_kind(todo)
+        for kind, _ in groups:  # that a body model is missing is said before anyone is fitted
+            self._model_file(kind)
         fitter_of = functools.cache(self._fitter)
         with (
             tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
@@ -77,26 +78,30 @@ class FitJob:
             if todo:
                 worker.submit(self.writer.open)
             worker.submit(results.draw_missing)
-            for gender, group in groups:
-                fitter = fitter_of(gender)
+            for kind, group in groups:
+                fitter = fitter_of(kind)
                 for people in _batches(group, self.config.run.batch_size):
                     batch = [person.observation for person in people]
                     cameras = [resolve_intrinsics(one, self.config.camera, self.calibration) for one in batch]
                     fitted = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
                     worker.submit(results.write, batch, _with_decisions(fitted, people), fitter)
 
-    def _by_gender(self, people: Sequence[Observation]) -> list[tuple[str, list[_Person]]]:
-        """The people by the gender of their body model."""
+    def _by_kind(self, people: Sequence[Observation]) -> list[tuple[str, list[_Person]]]:
+        """The people by the gender of their body model, or the hands by their side."""
         groups: dict[str, list[_Person]] = {}
         for person in map(_Person, people, choose_genders(people, self.config, self.device)):
-            groups.setdefault(person.decision.gender, []).append(person)
+            groups.setdefault(person.observation.side or person.decision.gender, []).append(person)
         return sorted(groups.items())
 
-    def _model_file(self, gender: str) -> Path:
-        return needed(find_body_model, self.config.body.model, gender, self.config.body.models_dir)
+    def _model_file(self, kind: str) -> Path:
+        body = self.config.body
+        gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
+        find = functools.partial(find_body_model, side=side)
+        return needed(find, body.model, gender, body.models_dir)
 
-    def _fitter(self, gender: str) -> Fitter:
-        data = needed(load_body_model_data, self._model_file(gender), gender)
+    def _fitter(self, kind: str) -> Fitter:
+        gender = "neutral" if kind in SIDES else kind
+        data = needed(load_body_model_data, self._model_file(kind), gender)
         return needed(Fitter, data, self.config, self.device)
 
 

@@ -11,7 +11,7 @@ from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.output import load_result
 
-#: The fitter for people of a gender.
+#: The fitter for people of a gender, or for hands of a side.
 FitterOf = Callable[[str], Fitter]
 
 
@@ -65,10 +65,8 @@ class GroupOverlays:
         return problems
 
     def _draw(self, people: Sequence[Observation]) -> None:
-        paths = {one.person_index: self._writer.layout.result_path(one.stem, one.person_index) for one in people}
-        results = {person: load_result(path) for person, path in paths.items() if path.is_file()}
-        if len(results) > 1:
-            fitters = {person: self._fitter_of(result.gender) for person, result in results.items()}
-            vertices = {person: fitters[person].vertices(result) for person, result in results.items()}
-            faces = next(iter(fitters.values())).faces
-            self._writer.write_group(people[0], results, vertices, faces)
+        paths = [(one, self._writer.layout.result_path(one.stem, one.person_index, one.side)) for one in people]
+        results = [(one.person_index, load_result(path)) for one, path in paths if path.is_file()]
+        bodies = [(person, result, self._fitter_of(result.side or result.gender)) for person, result in results]
+        if len(bodies) > 1:
+            self._writer.write_group(people[0], bodies)

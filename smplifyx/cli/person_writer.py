@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import smplifyx
 from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.config import OutputConfig
+from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation, read_image
 from smplifyx.output import (
@@ -62,20 +63,20 @@ class PersonWriter:
         Raises:
             InputError: the photo cannot be read any more.
         """
-        stem, person = observation.stem, observation.person_index
+        who = (observation.stem, observation.person_index, observation.side)
         camera = _camera(result)
         if self.wanted.save_mesh:
-            save_mesh(vertices, faces, self.layout.mesh_path(stem, person), camera, result.camera_translation)
+            save_mesh(vertices, faces, self.layout.mesh_path(*who), camera, result.camera_translation)
         if self.renderer is not None:
             self._draw(self.renderer, observation, result, vertices, faces, camera)
         if self.wanted.save_pickle:
-            save_smplifyx_pickle(result, self.layout.pickle_path(stem, person))
+            save_smplifyx_pickle(result, self.layout.pickle_path(*who))
         save_result(
             result,
             observation.image_path,
             observation.keypoint_path,
             smplifyx.__version__,
-            self.layout.result_path(stem, person),
+            self.layout.result_path(*who),
         )
 
     def open(self) -> None:
@@ -93,6 +94,7 @@ class PersonWriter:
         return self.layout.is_done(
             observation.stem,
             observation.person_index,
+            observation.side,
             mesh=self.wanted.save_mesh,
             overlay=self.wanted.render,
             pickle=self.wanted.save_pickle,
@@ -102,33 +104,24 @@ class PersonWriter:
         """Whether the picture of all people of this photo is there."""
         return self.layout.group_overlay_path(stem).is_file()
 
-    def write_group(
-        self,
-        observation: Observation,
-        results: Mapping[int, FitResult],
-        vertices: Mapping[int, np.ndarray],
-        faces: np.ndarray,
-    ) -> None:
+    def write_group(self, observation: Observation, bodies: Sequence[tuple[int, FitResult, Fitter]]) -> None:
         """Write the photo with all its people; does nothing where no pictures are wanted.
 
         Args:
             observation: anyone of the photo.
-            results: the fit of each person; the first one's camera is taken, a photo has but one.
-            vertices: each person's `[V, 3]` as for :meth:`write`.
-            faces: vertex numbers `[F, 3]` of them all.
+            bodies: number of the person, fit, and the fitter that poses it; a photo has but one camera, the first's.
 
         Raises:
             InputError: the photo cannot be read any more.
         """
         if self.renderer is None:
             return
-        camera = _camera(next(iter(results.values())))
         meshes = [
-            BodyMesh(vertices[person] + result.camera_translation, faces, person_color(person))
-            for person, result in results.items()
+            BodyMesh(fitter.vertices(result) + result.camera_translation, fitter.faces, person_color(person))
+            for person, result, fitter in bodies
         ]
         photo = self.read_photo(observation.image_path)
-        picture = overlay(photo, meshes, camera, self.renderer, self.wanted.max_render_size)
+        picture = overlay(photo, meshes, _camera(bodies[0][1]), self.renderer, self.wanted.max_render_size)
         save_picture(picture, self.layout.group_overlay_path(observation.stem))
 
     def _draw(
@@ -140,13 +133,16 @@ class PersonWriter:
         faces: np.ndarray,
         camera: PhotoCamera,
     ) -> None:
-        stem, person, longest_side = observation.stem, observation.person_index, self.wanted.max_render_size
-        mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(person))
+        who, longest_side = (
+            (observation.stem, observation.person_index, observation.side),
+            self.wanted.max_render_size,
+        )
+        mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(observation.person_index))
         picture = overlay(self.read_photo(observation.image_path), [mesh], camera, renderer, longest_side)
-        save_picture(picture, self.layout.overlay_path(stem, person))
+        save_picture(picture, self.layout.overlay_path(*who))
         if self.wanted.side_view:
             picture = side_view(mesh, result.joints[0], camera, renderer, longest_side)
-            save_picture(picture, self.layout.side_view_path(stem, person))
+            save_picture(picture, self.layout.side_view_path(*who))
 
 
 def _camera(result: FitResult) -> PhotoCamera:

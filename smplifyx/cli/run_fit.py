@@ -17,17 +17,20 @@ from smplifyx.cli.fit_people import FitJob
 from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.cli.needed import needed
 from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.cli.unused_keypoints import tell_unused_keypoints
 from smplifyx.cli.written_config import fits_differ, portable, write_config
-from smplifyx.config import Config, InputConfig
+from smplifyx.config import Config
 from smplifyx.errors import UsageError
 from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import (
     Loaded,
     Pairing,
+    Part,
     PersonSelection,
     load_pairs,
     merge_loaded,
     pair_folder,
+    split_hands,
     unpaired,
 )
 from smplifyx.keypoints.intrinsics import read_calibration
@@ -35,6 +38,8 @@ from smplifyx.output import OutputLayout, read_summary
 
 #: Entry of a calibration file that holds for every photo without one of its own.
 _FOR_ALL = "default"
+#: What a model that is no whole body fits of a person.
+_PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 
 
 def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
@@ -58,6 +63,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     pairing = pair_folder(images, keypoints)
     calibration = _calibration(config, pairing)
     loaded = _load(config, pairing, keypoints)
+    tell_unused_keypoints(config, loaded.observations)
     for failure in loaded.failures:
         tally.failed(str(failure))
     _tell_oddities(loaded, config.run.verbose)
@@ -69,7 +75,9 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     todo = [
         one
         for one in loaded.observations
-        if config.output.overwrite or (one.stem, one.person_index) not in in_table or not writer.is_done(one)
+        if config.output.overwrite
+        or (one.stem, one.person_index, one.side or "") not in in_table
+        or not writer.is_done(one)
     ]
     n_done = len(loaded.observations) - len(todo)
     if n_done and other_settings:
@@ -114,14 +122,17 @@ def _calibration(config: Config, pairing: Pairing) -> Mapping[str, Intrinsics]:
 def _load(config: Config, pairing: Pairing, keypoints: Path) -> Loaded:
     """This shard's people. What has no partner is told by the first shard alone."""
     shard = pairing.pairs[config.run.shard_index :: config.run.num_shards]
-    parts = [load_pairs(shard, _selection(config.input))]
+    parts = [load_pairs(shard, _selection(config))]
     if config.run.shard_index == 0:
         parts.append(unpaired(pairing, keypoints))
-    return merge_loaded(parts)
+    loaded = merge_loaded(parts)
+    return split_hands(loaded, _selection(config)) if config.body.model == "mano" else loaded
 
 
-def _selection(config: InputConfig) -> PersonSelection:
-    return PersonSelection(max_persons=config.max_persons, min_keypoints=config.min_keypoints)
+def _selection(config: Config) -> PersonSelection:
+    chosen = config.input
+    part = _PARTS.get(config.body.model, "body")
+    return PersonSelection(max_persons=chosen.max_persons, min_keypoints=chosen.min_keypoints, part=part)
 
 
 def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
@@ -142,10 +153,10 @@ def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
         console.note(f"{len(left_out)} left out, {len(odd)} oddities of the input (--verbose names them)")
 
 
-def _people_in_table(path: Path) -> set[tuple[str, int]]:
-    """Stem and number of everybody whose row is written; a run that was killed may have files without their rows."""
+def _people_in_table(path: Path) -> set[tuple[str, int, str]]:
+    """Keys of everybody whose row is written; a run that was killed may have files without their rows."""
     rows = needed(read_summary, path) if path.exists() else []
-    return {(row.stem, row.person) for row in rows if row.status == "ok"}
+    return {row.key for row in rows if row.status == "ok"}
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from smplifyx.config.fields import shown
 from smplifyx.errors import UsageError
 
 _DOTTED_OPTION = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
+#: Body models whose shipped configuration is not the default.
+_MODELS_WITH_FILES = ("smplh", "smpl", "mano", "flame")
 _HELP_WIDTH, _HELP_COLUMN = 110, 42
 
 
@@ -70,7 +72,8 @@ def add_options(parser: argparse.ArgumentParser, options: Sequence[Option]) -> N
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="YAML file with settings, or a shipped one by name: fit_smplx, fit_smplx_paper",
+        help="YAML file with settings, or a shipped one by name: fit_smplx (the default), fit_smplx_paper, "
+        "fit_smplh, fit_smpl, fit_mano, fit_flame (the default with --model of that name)",
     )
     for option in options:
         _add_option(parser, option, leaves[option.key])
@@ -124,13 +127,19 @@ def split_dotted(argv: Sequence[str]) -> tuple[list[str], list[Override]]:
 
 
 def effective_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of a command: file, then its short options, then dotted settings."""
+    """The configuration of a command: file, then its short options, then dotted settings.
+
+    Without a file, a body model that is asked for comes with the shipped configuration that suits it.
+    """
     short = []
     for option in arguments.options:
         text = getattr(arguments, _destination(option))
         if text is not None:
             short.append(Override(option.key, text, option.flag))
-    return load_config(arguments.config, [*short, *arguments.overrides])
+    overrides = [*short, *arguments.overrides]
+    models = [one.text for one in overrides if one.key == "body.model" and one.text in _MODELS_WITH_FILES]
+    file = arguments.config or (f"fit_{models[-1]}" if models else None)
+    return load_config(file, overrides)
 
 
 def settings_help() -> str:

@@ -145,13 +145,14 @@ class Fitter:
 
     @torch.no_grad()
     def _start_part(self, people: Evidence) -> Rows:
-        """One row for each hand or head and view of it, placed as its keypoints are."""
+        """One row for each hand or head, view of it and pose of its fingers, placed as its keypoints are."""
+        layout, poses = self._problem.parameters.layout, self._problem.parameters.starting_poses()
         views = view_orientations(self._data.model_type, self._dtype, self._device)
-        person = torch.arange(len(people.keypoints), device=self._device).repeat_interleave(len(views))
+        n_people, n_starts = len(people.keypoints), len(views) * len(poses)
+        person = torch.arange(n_people, device=self._device).repeat_interleave(n_starts)
         evidence = people.index(person)
-        orientation = views.repeat(len(people.keypoints), 1, 1)
-        layout = self._problem.parameters.layout
-        x = torch.zeros(len(person), layout.n_parameters, dtype=self._dtype, device=self._device)
+        orientation = views.repeat_interleave(len(poses), 0).repeat(n_people, 1, 1)
+        x = poses.repeat(n_people * len(views), 1)
         view, nowhere = self._problem.first_view, torch.zeros_like(orientation[:, 0])
         posed = self._problem.parameters(layout.split(x), RowFrame(orientation, nowhere))
         output = view.model(posed.betas, posed.expression, posed.rotations)

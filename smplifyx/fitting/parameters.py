@@ -34,6 +34,9 @@ _NOT_IN_ANGLES = ("global_orient", "body_pose")
 #: Pose groups of one joint, whose axis-angle numbers are optimised as they are.
 _SINGLE_JOINTS = ("neck_pose", "jaw_pose", "leye_pose", "reye_pose")
 
+#: How much more than on average the fingers are bent where a hand starts, in shares of the average.
+_BENDS = (0.0, -1.0, 1.0)
+
 
 def has_body(skeleton: Skeleton) -> bool:
     """Whether this is a whole body, not a hand or a head."""
@@ -149,7 +152,7 @@ class BodyParameters:
         self.skeleton = data.skeleton
         if has_body(self.skeleton) and prior is None:
             raise ValueError(f"{data.model_type} needs a body-pose prior")
-        self._prior = prior
+        self._prior, self._dtype, self._device = prior, dtype, device
         self.layout = ParameterLayout(
             self.skeleton,
             0 if prior is None else prior.n_parameters,
@@ -182,6 +185,19 @@ class BodyParameters:
         """The body-pose prior; to be asked of whole bodies alone."""
         assert self._prior is not None
         return self._prior
+
+    def starting_poses(self) -> Tensor:
+        """Rows [N, D] of x from which a hand or a head may start: fingers bent on average, straight, and bent more.
+
+        The mean hand is taken for the direction in which fingers bend.
+        """
+        rows = torch.zeros(len(_BENDS), self.layout.n_parameters, dtype=self._dtype, device=self._device)
+        if not self.skeleton.side:
+            return rows[:1]
+        (hand,) = self._hands
+        bend = hand.components @ hand.mean / hand.components.square().sum(1)
+        rows[:, self.layout.slices[hand.group]] = bend * bend.new_tensor(_BENDS)[:, None]
+        return rows
 
     def __call__(self, groups: dict[str, Tensor], frame: RowFrame) -> PosedParameters:
         """Body-model inputs for the groups of x (see :meth:`ParameterLayout.split`)."""

@@ -24,6 +24,7 @@ class Observation:
         gender_label: ``male``, ``female`` or ``neutral`` where the keypoint file says so.
         exif_focal_length: the focal length in pixels where the photo's EXIF data tell it.
         warnings: oddities of the input that did not prevent its use.
+        side: ``left`` or ``right`` where only that hand of the person is meant; else None.
     """
 
     image_path: Path
@@ -35,6 +36,12 @@ class Observation:
     gender_label: str | None = None
     exif_focal_length: float | None = None
     warnings: tuple[str, ...] = ()
+    side: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Who it is, for messages."""
+        return f"{self.stem}, person {self.person_index}" + (f", {self.side} hand" if self.side else "")
 
 
 def keypoint_box(keypoints: NDArray[np.float32], min_confidence: float = 0.0) -> NDArray[np.float32] | None:

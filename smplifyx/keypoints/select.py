@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from smplifyx.body.canonical_keypoints import (
     CONTOUR_KEYPOINTS,
     FACE_KEYPOINTS,
     LEFT_HAND_KEYPOINTS,
+    N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
 from smplifyx.keypoints.bones import BODY_BONE_LENGTHS
@@ -42,6 +44,17 @@ WHOLE_PARTS: tuple[list[slice], ...] = (
     [FACE_KEYPOINTS, CONTOUR_KEYPOINTS],
 )
 
+Part = Literal["body", "hands", "face"]
+#: Of each part the pieces that can be fitted by themselves, with their names.
+_PIECES: Mapping[Part, Mapping[str, list[int]]] = {
+    "body": {"body": [*range(N_KEYPOINTS)[BODY_KEYPOINTS]]},
+    "hands": {
+        "left hand": [*range(N_KEYPOINTS)[LEFT_HAND_KEYPOINTS]],
+        "right hand": [*range(N_KEYPOINTS)[RIGHT_HAND_KEYPOINTS]],
+    },
+    "face": {"face": [*range(N_KEYPOINTS)[FACE_KEYPOINTS], *range(N_KEYPOINTS)[CONTOUR_KEYPOINTS]]},
+}
+
 
 @dataclass(frozen=True)
 class PersonSelection:
@@ -49,10 +62,11 @@ class PersonSelection:
 
     Attributes:
         max_persons: at most so many per image, the largest; None for all.
-        min_keypoints: body points of at least `min_confidence` that a person needs.
-        min_confidence: below it a body point does not count as seen here; it is still handed on.
-        min_size: smallest diagonal, in pixels, of the box around the counted body points.
+        min_keypoints: points of the part, of at least `min_confidence`, that a person needs.
+        min_confidence: below it a point does not count as seen here; it is still handed on.
+        min_size: smallest diagonal, in pixels, of the box around the counted points.
         merge_fragments: join parts of one person that the detector reports as several.
+        part: what is to be fitted: the body, each hand (one is enough) or the face.
     """
 
     max_persons: int | None = None
@@ -60,6 +74,7 @@ class PersonSelection:
     min_confidence: float = 0.2
     min_size: float = 16.0
     merge_fragments: bool = True
+    part: Part = "body"
 
 
 def select_people(
@@ -74,7 +89,7 @@ def select_people(
     ordered = sorted(people, key=lambda person: (-_size(person, selection), person.index))
     skipped: list[tuple[int, str]] = []
     if selection.merge_fragments:
-        ordered, skipped = _merge_fragments(ordered, selection)
+        ordered, skipped = _merge_fragments(ordered, replace(selection, part="body"))
     chosen: list[PersonKeypoints] = []
     for person in ordered:
         reason = _reason_to_skip(person, selection)
@@ -88,16 +103,25 @@ def select_people(
 
 
 def _size(person: PersonKeypoints, selection: PersonSelection) -> float:
-    body = person.keypoints[BODY_KEYPOINTS]
-    return box_diagonal(body[body[:, 2] >= selection.min_confidence])
+    pieces = [person.keypoints[piece] for piece in _PIECES[selection.part].values()]
+    return max(box_diagonal(piece[piece[:, 2] >= selection.min_confidence]) for piece in pieces)
 
 
 def _reason_to_skip(person: PersonKeypoints, selection: PersonSelection) -> str | None:
-    n_seen = int(_seen(person.keypoints, selection).sum())
-    if n_seen < selection.min_keypoints:
-        return f"{n_seen} body keypoints of confidence {selection.min_confidence:g}; needs {selection.min_keypoints}"
-    if _size(person, selection) < selection.min_size:
-        return f"only {_size(person, selection):.0f} pixels large; needs {selection.min_size:g}"
+    """None if one piece of the part is good enough; otherwise what the pieces lack."""
+    reasons = [piece_lacks(person.keypoints, name, selection) for name in _PIECES[selection.part]]
+    return None if None in reasons else "; ".join(filter(None, reasons))
+
+
+def piece_lacks(keypoints: NDArray[np.float32], name: str, selection: PersonSelection) -> str | None:
+    """Why the piece ``name`` of keypoints [135, 3] (body, left hand, right hand, face) cannot be fitted, or None."""
+    piece = keypoints[_PIECES[selection.part][name]]
+    seen = piece[piece[:, 2] >= selection.min_confidence]
+    if len(seen) < selection.min_keypoints:
+        confidence = f"{selection.min_confidence:g}"
+        return f"{len(seen)} {name} keypoints of confidence {confidence}; needs {selection.min_keypoints}"
+    if box_diagonal(seen) < selection.min_size:
+        return f"only {box_diagonal(seen):.0f} pixels large; needs {selection.min_size:g}"
     return None
 
 

@@ -13,6 +13,8 @@ MeshFormat = Literal["obj", "ply", "glb"]
 class OutputLayout:
     """Paths below one output folder; ``stem`` is the image's name without suffix, ``person`` counts from 0.
 
+    ``side`` is ``left`` or ``right`` where one hand of the person was fitted.
+
     Attributes:
         root: the output folder.
         mesh_format: suffix of the mesh files, without the dot.
@@ -31,42 +33,53 @@ class OutputLayout:
         """The table with one row a person."""
         return Path(self.root) / "summary.csv"
 
-    def result_path(self, stem: str, person: int) -> Path:
+    def result_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The parameters of one person."""
-        return Path(self.root) / "results" / stem / f"{person:03d}.npz"
+        return Path(self.root) / "results" / stem / f"{_name(person, side)}.npz"
 
-    def pickle_path(self, stem: str, person: int) -> Path:
+    def pickle_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The parameters in the SMPLify-X layout."""
-        return self.result_path(stem, person).with_suffix(".pkl")
+        return self.result_path(stem, person, side).with_suffix(".pkl")
 
-    def mesh_path(self, stem: str, person: int) -> Path:
+    def mesh_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The mesh of one person."""
-        return Path(self.root) / "meshes" / stem / f"{person:03d}.{self.mesh_format}"
+        return Path(self.root) / "meshes" / stem / f"{_name(person, side)}.{self.mesh_format}"
 
-    def overlay_path(self, stem: str, person: int) -> Path:
+    def overlay_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The photo with the body of one person."""
-        return self._person_images(stem, person) / "overlay.png"
+        return self._person_images(stem, person, side) / "overlay.png"
 
-    def side_view_path(self, stem: str, person: int) -> Path:
+    def side_view_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The body of one person seen from the side."""
-        return self._person_images(stem, person) / "side_view.png"
+        return self._person_images(stem, person, side) / "side_view.png"
 
     def group_overlay_path(self, stem: str) -> Path:
         """The photo with the bodies of all its people."""
         return Path(self.root) / "images" / stem / "overlay.png"
 
     def is_done(
-        self, stem: str, person: int, mesh: bool = False, overlay: bool = False, pickle: bool = False
+        self,
+        stem: str,
+        person: int,
+        side: str | None = None,
+        *,
+        mesh: bool = False,
+        overlay: bool = False,
+        pickle: bool = False,
     ) -> bool:
         """Whether the result is there, and the mesh, overlay and pickle too where they are asked for."""
-        wanted = [self.result_path(stem, person)]
+        wanted = [self.result_path(stem, person, side)]
         if mesh:
-            wanted.append(self.mesh_path(stem, person))
+            wanted.append(self.mesh_path(stem, person, side))
         if overlay:
-            wanted.append(self.overlay_path(stem, person))
+            wanted.append(self.overlay_path(stem, person, side))
         if pickle:
-            wanted.append(self.pickle_path(stem, person))
+            wanted.append(self.pickle_path(stem, person, side))
         return all(path.is_file() for path in wanted)
 
-    def _person_images(self, stem: str, person: int) -> Path:
-        return Path(self.root) / "images" / stem / f"{person:03d}"
+    def _person_images(self, stem: str, person: int, side: str | None = None) -> Path:
+        return Path(self.root) / "images" / stem / _name(person, side)
+
+
+def _name(person: int, side: str | None) -> str:
+    return f"{person:03d}" + (f"_{side}" if side else "")

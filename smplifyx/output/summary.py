@@ -29,6 +29,8 @@ LATER_COLUMNS = (
     "gender_source", "gender_probability", "gender_reason", "expected_error_mm", "penetration_mm", "colliding_pairs",
 )  # fmt: skip
 _FLAG_SEPARATOR = ";"
+#: Column of runs that fit hands: which hand of the person.
+_SIDE = "side"
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,19 @@ class SummaryRow:
             float(result.expected_error_mm),
             float(result.penetration_mm),
             int(result.colliding_pairs),
+            {_SIDE: result.side} if result.side else {},
         )
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """Stem, person, and the side of a hand that was fitted alone; no two rows of a table share it."""
+        return self.stem, self.person, self.extra.get(_SIDE, "")
 
 
 def update_summary(path: str | Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
     """Merge ``rows`` into the table at ``path`` and rewrite it, all or nothing, sorted by stem and person.
 
-    A new row replaces an earlier one of the same stem and person; other earlier rows and extra columns stay.
+    A new row replaces an earlier one of the same stem, person and hand; other earlier rows and extra columns stay.
     Runs on one machine that share the table wait for each other.
 
     Returns:
@@ -89,8 +97,8 @@ def update_summary(path: str | Path, rows: Iterable[SummaryRow]) -> list[Summary
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
-        merged = {(row.stem, row.person): row for row in (read_summary(path) if path.exists() else [])}
-        merged |= {(row.stem, row.person): row for row in rows}
+        merged = {row.key: row for row in (read_summary(path) if path.exists() else [])}
+        merged |= {row.key: row for row in rows}
         ordered = [merged[key] for key in sorted(merged)]
         write_text(path, _format(ordered))
     return ordered

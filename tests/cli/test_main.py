@@ -72,7 +72,7 @@ def test_start_is_fast_and_loads_no_heavy_library():
         (["fit", "--camera.focal_lenght", "3"], "did you mean focal_length?"),
         (["fit", "--rho", "3"], "did you mean --objective.rho?"),
         (["fit", "--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
-        (["fit", "--config", "nowhere"], "no shipped configuration of that name (fit_smplx, fit_smplx_paper)"),
+        (["fit", "--config", "nowhere"], "no shipped configuration of that name (fit_flame, fit_mano"),
         (["train", "vposer", "--config", "nowhere"], "no shipped configuration of that name (train_vposer)"),
         (["demo", "--input.images", "photos"], "input.images photos: the demo fits its own photos"),
         (["demo", "--input.keypoints", "k"], "input.keypoints k: the demo fits its own photos"),
