@@ -44,11 +44,17 @@ class KeptCandidates:
         search: of its triangles.
         n_rows: R.
         margin: metres by which boxes are inflated; 0 searches at each evaluation. A row with more candidates than
-            the search returns is searched at each evaluation too, without a margin, until it has fewer.
+            the search returns is searched at each evaluation too, without a margin, until it has fewer. None keeps
+            the pairs that intersect alone.
     """
 
     def __init__(
-        self, skinning: SparseSkinning, bound: MovementBound, search: TriangleSearch, n_rows: int, margin: float
+        self,
+        skinning: SparseSkinning,
+        bound: MovementBound,
+        search: TriangleSearch,
+        n_rows: int,
+        margin: float | None,
     ) -> None:
         device = search.device
         self._skinning, self._bound, self._search, self._margin = skinning, bound, search, margin
@@ -77,7 +83,7 @@ class KeptCandidates:
         if self._reference is None:
             return torch.ones_like(slots, dtype=torch.bool)
         moved = self._bound(self._reference.index(slots), state)
-        return ~(moved <= self._margin) | ~self._is_searched[slots]
+        return ~(moved <= (self._margin or 0.0)) | ~self._is_searched[slots]
 
     def _refresh(self, state: BoneStates, slots: Tensor) -> None:
         """Searches the bodies anew and remembers how they stood."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,21 +14,32 @@ from smplifyx.collision.distance_field import ConeOptions, penalty
 from smplifyx.collision.skinning import SparseSkinning, VertexEntries
 from smplifyx.collision.sparse_body import BoneStates
 
+#: Energies [P] of pairs of triangles, two times [P, 3, 3].
+PairEnergy = Callable[[Tensor, Tensor, ConeOptions], Tensor]
+
 
 class CollisionTerm:
     """Energy of the triangles that pass through each other, body by body.
 
-    Only pairs that intersect count, and they are told exactly at each evaluation. Gradients flow through the corners
-    of those pairs; that a pair begins or ceases to intersect is a step in the energy, as in the paper.
+    With kept candidates, only pairs that intersect count, and they are told exactly at each evaluation. Gradients
+    flow through the corners of those pairs; that a pair begins or ceases to intersect is a step in the energy, as in
+    the paper. With held pairs there are no steps.
 
     Args:
         skinning: of the full body.
         candidates: kept for the rows that are asked for.
         cones: shape of the distance field.
+        pair_energy: what a pair costs; :func:`cone_energy` for held pairs.
     """
 
-    def __init__(self, skinning: SparseSkinning, candidates: KeptCandidates, cones: ConeOptions) -> None:
-        self.skinning, self.candidates, self.cones = skinning, candidates, cones
+    def __init__(
+        self,
+        skinning: SparseSkinning,
+        candidates: KeptCandidates,
+        cones: ConeOptions,
+        pair_energy: PairEnergy = penalty,
+    ) -> None:
+        self.skinning, self.candidates, self.cones, self.pair_energy = skinning, candidates, cones, pair_energy
 
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
         """Energies [B] of bodies that own the rows [B] of the candidates."""
@@ -54,7 +66,7 @@ class _Energy(torch.autograd.Function):
         hits = term.candidates.intersecting(state, rows)
         with torch.enable_grad():
             corners = hits.corners.to(coefficients.dtype).requires_grad_()
-            energies = penalty(corners[:, 0], corners[:, 1], term.cones)
+            energies = term.pair_energy(corners[:, 0], corners[:, 1], term.cones)
             (to_corners,) = torch.autograd.grad(energies.sum(), corners)
         entries = VertexEntries(
             rows=hits.rows.repeat_interleave(6),

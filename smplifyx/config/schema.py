@@ -152,8 +152,8 @@ def _default_stages() -> tuple[Stage, ...]:
         replace(early, shape=50.0, expression=50.0),
         Stage(body_pose=30.0, shape=10.0, expression=10.0, hand_pose=57.4, jaw_pose=(574.0, 5740.0, 5740.0),
               eye_pose=57.4, standing_looseness=3.0),
-        Stage(hand_keypoints=0.1, collision=3.0),
-        Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=300.0),
+        Stage(hand_keypoints=0.1, collision=1.0),
+        Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=100.0),
     )  # fmt: skip
 
 
@@ -176,6 +176,13 @@ class CollisionConfig:
     cone_height: float = setting(0.001, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
     penalize_outside: bool = setting(True, "vertices of colliding triangles pay just above the other's surface too")
     exponent: Literal[4, 8] = setting(4, "power of the field: 4 in the paper, 8 in its released code")
+    rounds: int = setting(
+        4,
+        "so many minimisations, each with the pairs that collide at its start, come before one with those of each "
+        "step; (paper) 0",
+        minimum=0,
+    )
+    round_cone_height: float = setting(0.01, "cone_height of those rounds", above=0)
     margin: float = setting(0.002, "metres that a vertex may move before candidates are searched again", minimum=0)
     max_pairs: int = setting(32768, "at most so many candidate pairs a person; bounds the memory", minimum=1)
     ignored_parts: tuple[str, ...] = setting(

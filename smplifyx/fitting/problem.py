@@ -172,17 +172,26 @@ class Problem:
         rows.stage_losses.append(rows.loss)
 
     def _untangle(self, collision: SelfCollision, rows: Rows, stage: Stage) -> None:
-        """Goes on with the collision term in those rows that collide."""
+        """Goes on with the collision term in those rows that collide, again and again until none does.
+
+        Rounds of held pairs get bodies out of themselves gently; what is left of touches, the last pass clears.
+        """
+        colliding = torch.arange(len(rows.x), device=self.device)
+        for held in [True] * self.config.collision.rounds + [False]:
+            colliding = colliding[self._colliding(collision, rows.select(colliding))]
+            if not len(colliding):
+                return
+            tangled, term = rows.select(colliding), collision.term(len(colliding), held)
+            objective, free = self._stage_objective(tangled, stage, term)
+            self._minimize(objective, tangled, free, stage)
+            tangled.truncated |= term.candidates.truncated
+            rows.overwrite(colliding, tangled)
+
+    @torch.no_grad()
+    def _colliding(self, collision: SelfCollision, rows: Rows) -> Tensor:
+        """Which of the rows have triangles that intersect."""
         groups = self.parameters.layout.split(rows.x)
-        with torch.no_grad():
-            colliding = collision.find(self.parameters(groups, rows.frame)).rows.unique()
-        if not len(colliding):
-            return
-        tangled, term = rows.select(colliding), collision.term(len(colliding))
-        objective, free = self._stage_objective(tangled, stage, term)
-        self._minimize(objective, tangled, free, stage)
-        tangled.truncated |= term.candidates.truncated
-        rows.overwrite(colliding, tangled)
+        return collision.find(self.parameters(groups, rows.frame)).rows.unique()
 
     def with_depth_flips(self, rows: Rows, stage: Stage, n_flips: int) -> Rows:
         """Adds to each row its most promising depth flips, those of lowest loss in the stage to come.

@@ -10,7 +10,8 @@ import torch
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.collision.candidates import KeptCandidates
-from smplifyx.collision.distance_field import ConeOptions
+from smplifyx.collision.distance_field import ConeOptions, cone_energy
+from smplifyx.collision.held_pairs import HeldPairs
 from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
 from smplifyx.collision.penetration import Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
@@ -63,11 +64,15 @@ class SelfCollision:
     def _bound(self) -> MovementBound:
         return MovementBound(self._model)
 
-    def term(self, n_rows: int) -> CollisionTerm:
-        """The term for so many rows."""
+    def term(self, n_rows: int, held: bool = False) -> CollisionTerm:
+        """The term for so many rows; with ``held``, of the pairs that collide at its first evaluation."""
         config = self._config
+        height = config.round_cone_height if held else config.cone_height
+        cones = ConeOptions(height, config.penalize_outside, config.exponent)
+        if held:
+            pairs = HeldPairs(self._skinning, self._bound, self.search, n_rows)
+            return CollisionTerm(self._skinning, pairs, cones, cone_energy)
         candidates = KeptCandidates(self._skinning, self._bound, self.search, n_rows, config.margin)
-        cones = ConeOptions(config.cone_height, config.penalize_outside, config.exponent)
         return CollisionTerm(self._skinning, candidates, cones)
 
     @torch.no_grad()

@@ -9,7 +9,8 @@ from smplifyx.body.body_model import BodyModel
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.collision.candidates import KeptCandidates
-from smplifyx.collision.distance_field import ConeOptions, penalty
+from smplifyx.collision.distance_field import ConeOptions, cone_energy, penalty
+from smplifyx.collision.held_pairs import HeldPairs
 from smplifyx.collision.parts import body_parts, pair_filter
 from smplifyx.collision.search import TriangleSearch
 from smplifyx.collision.skinning import SparseSkinning
@@ -123,3 +124,30 @@ def test_bodies_without_collisions_have_no_energy_and_no_gradient(body):
     energy = CollisionTerm(body.skinning, body.candidates(2, 0.002), _CONES)(state, torch.arange(2))
     (gradient,) = torch.autograd.grad(energy.sum(), poses)
     assert not energy.any() and not gradient.any()
+
+
+def test_held_pairs_stay_the_same_while_the_body_moves(body, poses):
+    betas = torch.zeros(4, 10)
+    rows = torch.tensor([2, 0, 3, 1])
+    held = HeldPairs(body.skinning, body.bound, body.search, 4)
+    term = CollisionTerm(body.skinning, held, _CONES, cone_energy)
+    state, vertices = body.pose(poses, betas)
+    pairs = body.search(vertices)
+
+    moved = poses.clone()
+    moved[:, 16:20] += 0.03  # a few millimetres: some pairs come apart, others begin
+    start = term(state, rows)
+    for angles in (poses, moved, poses):
+        state, vertices = body.pose(angles, betas)
+        corners = vertices[pairs.rows[:, None, None], body.faces[pairs.triangles]]
+        expected = torch.zeros(4).index_add(0, pairs.rows, cone_energy(corners[:, 0], corners[:, 1], _CONES))
+        torch.testing.assert_close(term(state, rows), expected, rtol=2e-3, atol=1e-3)
+    assert (start > 1).sum() >= 3
+    assert held.counts.searches == 4
+
+
+def test_held_pairs_of_bodies_that_do_not_collide(body):
+    state, _ = body.pose(torch.zeros(2, 55, 3), torch.zeros(2, 10))
+    held = HeldPairs(body.skinning, body.bound, body.search, 2)
+    energy = CollisionTerm(body.skinning, held, _CONES, cone_energy)(state, torch.arange(2))
+    assert energy.shape == (2,)
