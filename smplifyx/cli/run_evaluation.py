@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,15 @@ from smplifyx.cli import console
 from smplifyx.config import Config, load_config
 from smplifyx.config.loading import find_config
 from smplifyx.errors import InputError, UsageError
-from smplifyx.evaluation.ablations import FULL, PAPER_FOCAL_LENGTH, Unavailable, Variant, all_variants, configuration
+from smplifyx.evaluation.ablations import (
+    FULL,
+    HANDS_ALONE,
+    PAPER_FOCAL_LENGTH,
+    Unavailable,
+    Variant,
+    all_variants,
+    configuration,
+)
 from smplifyx.evaluation.benchmark_fits import (
     BenchmarkFit,
     BenchmarkFitter,
@@ -36,6 +45,7 @@ from smplifyx.evaluation.diagnosis import Diagnosis
 from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
 from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
 from smplifyx.evaluation.foreign_results import ResultReader, find_results
+from smplifyx.evaluation.hands_alone import HandFitter, hand_rows
 from smplifyx.evaluation.limb_errors import joint_rows, mirrored_limbs
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
@@ -114,8 +124,9 @@ def _evaluate(
     rotations = {} if benchmark is None else load_true_rotations(folder / TRUTH_FILE)
     diagnosis = session.diagnosis(configs, rotations)
     noise_rows: list[Row] = []
+    hands: list[Row] = []
     if benchmark is not None and not arguments.no_noise:
-        noise_rows = session.noise(configs, benchmark.noise_levels, folder)
+        noise_rows, hands = session.noise(configs, benchmark.noise_levels, folder)
     report = write_report(
         arguments.output,
         title,
@@ -123,6 +134,7 @@ def _evaluate(
         configs,
         session.sets.source,
         noise_rows=noise_rows,
+        hands=hands,
         diagnosis=diagnosis,
         benchmark=None if benchmark is None else benchmark.description(),
     )
@@ -142,7 +154,8 @@ class _Session:
         self.frames, self.truths, self.sets = frames, truths, vertex_sets(data, folders)
         self._data = data
         self._cameras = arguments.cameras
-        self._fitter = BenchmarkFitter(FitStore(arguments.output / "fits"), _device(arguments.device))
+        store, device = FitStore(arguments.output / "fits"), _device(arguments.device)
+        self._fitter, self._hand_fitter = BenchmarkFitter(store, device), HandFitter(store, device)
 
     def tables(
         self, configs: dict[str, Config], variants: Sequence[Variant]
@@ -165,20 +178,39 @@ class _Session:
                 rows += rows_of(trial, self._fit(trial, bar), self.truths, self.sets, surface)
         return rows, unavailable
 
-    def noise(self, configs: dict[str, Config], levels: Sequence[float], folder: Path) -> list[Row]:
-        """The rows of the full method at several noise levels."""
+    def noise(self, configs: dict[str, Config], levels: Sequence[float], folder: Path) -> tuple[list[Row], list[Row]]:
+        """The rows of the full method at several noise levels; hands of the first one beside hands fitted alone."""
         rows: list[Row] = []
-        with _bar(len(configs) * len(levels) * len(self.frames), "fitting noisy keypoints") as bar:
-            for label, config in configs.items():
-                for level in levels:
-                    trial = Trial(label, FULL, config, self._cameras[0], level)
+        hands: list[Row] = []
+        first = next(iter(configs))
+        with _bar((len(configs) + 1) * len(levels) * len(self.frames), "fitting noisy keypoints") as bar:
+            for label, level in itertools.product(configs, levels):
+                trial = Trial(label, FULL, configs[label], self._cameras[0], level)
 
-                    def keypoints(frame: Frame, level: float = level) -> Path:
-                        return folder / noise_folder(level) / frame.keypoints.name
+                def keypoints(frame: Frame, level: float = level) -> Path:
+                    return folder / noise_folder(level) / frame.keypoints.name
 
-                    _tell(bar, f"{label}, noise level {level:g}")
-                    rows += rows_of(trial, self._fit(trial, bar, keypoints), self.truths, self.sets)
-        return rows
+                _tell(bar, f"{label}, noise level {level:g}")
+                fits = self._fit(trial, bar, keypoints)
+                rows += rows_of(trial, fits, self.truths, self.sets)
+                if label == first:
+                    alone = self._hands(configs[first], level, keypoints, bar)
+                    hands += hand_rows(level, alone, fits, self.truths)
+        return rows, hands
+
+    def _hands(
+        self, config: Config, level: float, keypoints: Callable[[Frame], Path], bar: tqdm
+    ) -> dict[tuple[str, str], FloatArray]:
+        """Hands fitted alone with MANO; none where there is no such model."""
+        mano = load_config("fit_mano")
+        mano = replace(mano, body=replace(mano.body, models_dir=config.body.models_dir))
+        trial = Trial("fit_mano", HANDS_ALONE, mano, self._cameras[0], level)
+        _tell(bar, f"MANO, noise level {level:g}")
+        try:
+            return self._hand_fitter.fit(trial, self.frames, keypoints, bar.update)
+        except InputError as error:
+            console.note(f"no hands alone: {error}")
+            return {}
 
     def diagnosis(self, configs: dict[str, Config], rotations: Mapping[str, FloatArray]) -> dict[str, Diagnosis]:
         """Where the errors of the full method come from, by configuration."""

@@ -76,7 +76,7 @@ TABLE_2 = (
 )  # fmt: skip
 
 #: The paper's comparison with MANO: hands fitted alone, beside the hands of whole bodies, as noise grows.
-HANDS_ALONE = Variant("mano", "MANO, hands alone", {"body.model": "mano"})
+HANDS_ALONE = Variant("mano", "MANO, hands alone")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +139,7 @@ class BenchmarkFitter:
         path = find_body_model(config.body.model, gender, config.body.models_dir)
         fitter = Fitter(load_model(path, gender), config, self._device)
         observed = [_observation(frame, trial.variant, keypoints) for frame in frames]
-        cameras = [_camera(frame, one, trial) for frame, one in zip(frames, observed, strict=True)]
+        cameras = [trial_camera(frame, one, trial) for frame, one in zip(frames, observed, strict=True)]
         files = [
             self._store.path(trial, frame, one, camera, path)
             for frame, one, camera in zip(frames, observed, cameras, strict=True)
@@ -185,7 +185,8 @@ def _observation(frame: Frame, variant: Variant, keypoints: Callable[[Frame], Pa
     return replace(observation, keypoints=selected)
 
 
-def _camera(frame: Frame, observation: Observation, trial: Trial) -> Intrinsics:
+def trial_camera(frame: Frame, observation: Observation, trial: Trial) -> Intrinsics:
+    """What a trial knows of the camera of one frame."""
     if trial.camera == "true":
         return frame.camera.intrinsics
     config = trial.config.camera
@@ -197,11 +198,6 @@ def _camera(frame: Frame, observation: Observation, trial: Trial) -> Intrinsics:
 def _placed(frame: Frame, result: FitResult, fitter: Fitter) -> BenchmarkFit:
     vertices = np.float64(fitter.vertices(result)) + np.float64(result.camera_translation)
     return BenchmarkFit(frame, result, vertices, np.float64(result.joints))
-
-
-def described(trial: Trial) -> dict[str, object]:
-    """What a trial is, for the file of versions."""
-    return {"variant": asdict(trial.variant), "camera": trial.camera, "noise_level": trial.noise_level}
 
 
 def load_true_joints(path: Path) -> dict[str, FloatArray]:

@@ -16,6 +16,7 @@ from smplifyx.evaluation.benchmark_fits import code_digest
 from smplifyx.evaluation.benchmark_rows import Row
 from smplifyx.evaluation.bootstrap import mean_interval
 from smplifyx.evaluation.diagnosis import Diagnosis, diagnosis_tables
+from smplifyx.evaluation.hands_alone import hand_table
 from smplifyx.evaluation.noise_plot import plot_noise
 from smplifyx.evaluation.report_tables import (
     Cell,
@@ -34,7 +35,6 @@ from smplifyx.evaluation.surface_metrics import SURFACE_HEADINGS
 _NOISE_METRICS = {"v2v": "whole body, aligned", "pa_hands": "hands, aligned", "pa_face": "face, aligned"}
 _PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "trimesh", "pyrender", "anny")
 _INTERVALS = "Millimetres unless said otherwise; means with 95 % bootstrap intervals over people."
-_MANO_SLOT = "Hands fitted alone with MANO: not available in this version."
 
 
 def write_report(
@@ -44,6 +44,7 @@ def write_report(
     configs: Mapping[str, Config],
     parts_source: str,
     noise_rows: Sequence[Row] = (),
+    hands: Sequence[Row] = (),
     diagnosis: Mapping[str, Diagnosis] | None = None,
     benchmark: Mapping[str, Any] | None = None,
 ) -> str:
@@ -56,6 +57,7 @@ def write_report(
         configs: the configurations by label.
         parts_source: where the vertex sets come from.
         noise_rows: rows at several noise levels.
+        hands: rows of :func:`smplifyx.evaluation.hands_alone.hand_rows`.
         diagnosis: where the full method's errors come from, by configuration.
         benchmark: what the benchmark was made from.
     """
@@ -69,13 +71,15 @@ def write_report(
     tables |= diagnosis_tables(diagnosis or {})
     if noise_rows:
         tables["noise"] = ("Keypoint noise", noise_table(noise_rows, list(_NOISE_METRICS)))
+    if hands:
+        tables["hands"] = ("Joints of hands, aligned: whole body and MANO alone", hand_table(hands))
     n_people = len({row["person"] for row in evaluation.rows})
     parts = [f"# {title}, {n_people} people", _INTERVALS, f"Hands, face and joints: {parts_source}."]
     for name, (heading, table) in tables.items():
         write_text(folder / f"{name}.csv", csv_text(table))
         parts.append(f"## {heading}\n\n{markdown(table)}")
-    if noise_rows:
-        parts.append(_MANO_SLOT if not _plot(tables["noise"][1], folder) else f"![](noise.png)\n\n{_MANO_SLOT}")
+    if noise_rows and _plot(tables["noise"][1], folder):
+        parts.append("![](noise.png)")
     write_text(folder / "people.csv", csv_text([*evaluation.rows, *noise_rows]))
     for label, config in configs.items():
         write_text(folder / f"config_{label}.yaml", to_yaml(config))
