@@ -20,6 +20,7 @@ from smplifyx.output import (
     BodyRenderer,
     OutputLayout,
     PhotoCamera,
+    close_up,
     overlay,
     person_color,
     save_mesh,
@@ -28,6 +29,9 @@ from smplifyx.output import (
     save_smplifyx_pickle,
     side_view,
 )
+
+#: Models that are no whole bodies.
+_PARTS = ("mano", "flame")
 
 
 def _remembering_the_last(read: Callable[[Path], np.ndarray]) -> Callable[[Path], np.ndarray]:
@@ -138,8 +142,11 @@ class PersonWriter:
             self.wanted.max_render_size,
         )
         mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(observation.person_index))
-        picture = overlay(self.read_photo(observation.image_path), [mesh], camera, renderer, longest_side)
-        save_picture(picture, self.layout.overlay_path(*who))
+        photo = self.read_photo(observation.image_path)
+        save_picture(overlay(photo, [mesh], camera, renderer, longest_side), self.layout.overlay_path(*who))
+        if result.model_type in _PARTS:
+            photo, camera = close_up(photo, camera, mesh.vertices, longest_side)
+            save_picture(overlay(photo, [mesh], camera, renderer, longest_side), self.layout.close_up_path(*who))
         if self.wanted.side_view:
             picture = side_view(mesh, result.joints[0], camera, renderer, longest_side)
             save_picture(picture, self.layout.side_view_path(*who))

@@ -1,6 +1,7 @@
 """What a run leaves behind: parameters, meshes, pictures and a table."""
 
 from smplifyx.output.camera import PhotoCamera
+from smplifyx.output.close_up import close_up
 from smplifyx.output.contact_sheet import SheetEntry, contact_sheet
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.lighting import person_color
@@ -28,6 +29,7 @@ __all__ = [
     "SheetEntry",
     "SoftwareRenderer",
     "SummaryRow",
+    "close_up",
     "contact_sheet",
     "load_result",
     "load_source",

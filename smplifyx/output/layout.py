@@ -49,6 +49,10 @@ class OutputLayout:
         """The photo with the body of one person."""
         return self._person_images(stem, person, side) / "overlay.png"
 
+    def close_up_path(self, stem: str, person: int, side: str | None = None) -> Path:
+        """The same of a hand or a head, enlarged."""
+        return self._person_images(stem, person, side) / "close_up.png"
+
     def side_view_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The body of one person seen from the side."""
         return self._person_images(stem, person, side) / "side_view.png"
