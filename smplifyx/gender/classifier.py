@@ -68,7 +68,7 @@ class NetworkClassifier:
     def classify(self, crops: NDArray[np.uint8]) -> Answers:
         """Answers for crops `[B, side, side, 3]`, blue first."""
         features = self._network.features(normalized(torch.as_tensor(crops, device=self._device)))
-        logits = self._network.fc(features).double().cpu()
+        logits = self._network.logits(features).double().cpu()
         probabilities = torch.softmax(logits / self._settings.temperature, 1)
         if self._known is None:
             return Answers(probabilities.numpy(), np.zeros(len(crops)))

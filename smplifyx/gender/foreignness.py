@@ -1,8 +1,9 @@
 """How unlike the training pictures a picture is: a classifier is sure of itself even where it knows nothing.
 
-The measure is the Mahalanobis distance of the network's last features to the nearer class of the training pictures,
-both classes sharing one covariance (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution
-samples"), divided by the root of the number of features, so that 1 is an ordinary picture.
+The measure is the Mahalanobis distance of the network's features to the nearer class of the training pictures, both
+classes sharing one covariance (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution
+samples"), divided by the root of the number of features, so that 1 is an ordinary picture. The early layers' features
+count too: noise and surfaces without people look ordinary to the last layer, to the first ones they do not.
 """
 
 from __future__ import annotations

@@ -67,20 +67,26 @@ class GenderNetwork(nn.Module):
 
     @property
     def n_features(self) -> int:
-        """Length of the features that the last layer sees."""
-        return self.fc.in_features
+        """Length of the features, 15 times the width."""
+        return 15 * self.width
 
     def features(self, x: Tensor) -> Tensor:
-        """The last layer's input [B, F] for normalised pictures [B, 3, S, S]."""
+        """Mean activations [B, F] of all four layers, first to last, for normalised pictures [B, 3, S, S]."""
         x = functional.relu(self.bn1(self.conv1(x)), inplace=True)
         x = functional.max_pool2d(x, 3, 2, 1)
+        means = []
         for number in range(4):
             x = getattr(self, f"layer{number + 1}")(x)
-        return x.mean((2, 3))
+            means.append(x.mean((2, 3)))
+        return torch.cat(means, 1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits [B, 2], in the order of :data:`CLASSES`; only the last layer's features [B, F] have a say."""
+        return self.fc(features[:, -self.fc.in_features :])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, 2], in the order of :data:`CLASSES`, for normalised pictures [B, 3, S, S]."""
-        return self.fc(self.features(x))
+        """Logits [B, 2] for normalised pictures [B, 3, S, S]."""
+        return self.logits(self.features(x))
 
 
 def normalized(crops: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def evaluate(network: GenderNetwork, pictures: Sequence[NDArray[np.uint8]]) -> E
             crops = np.stack(pictures[first : first + _EVALUATION_BATCH])
             features.append(network.features(normalized(torch.as_tensor(crops))))
         together = torch.cat(features)
-        return Evaluation(network.fc(together).double().numpy(), together)
+        return Evaluation(network.logits(together).double().numpy(), together)
 
 
 def balanced_order(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

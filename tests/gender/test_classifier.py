@@ -30,7 +30,7 @@ def test_probabilities_are_tempered_and_foreignness_is_known(checkpoint, crops):
     answers = classifier.classify(crops(classifier.side))
     with torch.no_grad():
         features = checkpoint.network.features(normalized(torch.as_tensor(crops(64))))
-        expected = torch.softmax(checkpoint.network.fc(features) / 1.5, 1)
+        expected = torch.softmax(checkpoint.network.logits(features) / 1.5, 1)
     np.testing.assert_allclose(answers.probabilities, expected, atol=1e-5)
     np.testing.assert_allclose(answers.foreignness, checkpoint.known.foreignness(features), rtol=1e-4)
     assert classifier.rule.threshold == 0.8
