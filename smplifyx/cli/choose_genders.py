@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -87,7 +86,6 @@ def _classifier(config: GenderConfig, device: torch.device) -> GenderClassifier:
     return NetworkClassifier(load_checkpoint(path), device)
 
 
-@functools.cache
 def _has_body(gender: str, config: BodyConfig) -> bool:
     try:
         find_body_model(config.model, gender, config.models_dir)
