@@ -140,18 +140,20 @@ def _depths_below(points: FloatArray, vertices: FloatArray, faces: IntArray) -> 
     return np.where(below, distances.reshape(-1, count).min(1), 0.0)
 
 
-def overlap_volume(vertices: FloatArray, faces: IntArray, patches: list[IntArray], n_points: int = 2000) -> float:
-    """Volume (cubic metres) that a closed surface goes around more than once, near some patches of it.
+def overlap_volume(vertices: FloatArray, faces: IntArray, found: Penetration, n_points: int = 1500) -> float:
+    """Volume (cubic metres) that parts share: where a closed surface goes around twice, near its deep vertices.
 
-    A grid over the boxes of the triangles that reach into the overlap is asked for its winding numbers.
+    A grid over the boxes of the triangles that reach into the overlap is asked for its winding numbers. Points
+    further from the next patch than it is deep lie in the fold of a joint close by, and do not count.
 
     Args:
         vertices: [V, 3] metres.
         faces: [F, 3] triangles, counter-clockwise seen from outside.
-        patches: inner vertices of each patch, :attr:`Penetration.patches`.
+        found: the body's penetration.
         n_points: about so many grid points; the error falls with their number.
     """
-    pieces = [vertices[faces[np.isin(faces, patch).any(1)]].reshape(-1, 3) for patch in patches]
+    deep = [patch[found.depths[patch] > 0] for patch in found.patches]
+    pieces = [vertices[faces[np.isin(faces, patch).any(1)]].reshape(-1, 3) for patch in deep]
     boxes = [(piece.min(0), piece.max(0)) for piece in pieces]
     boxes_volume = sum(float(np.prod(high - low)) for low, high in boxes)
     if not boxes_volume:
@@ -159,6 +161,11 @@ def overlap_volume(vertices: FloatArray, faces: IntArray, patches: list[IntArray
     cell = (boxes_volume / n_points) ** (1 / 3)
     grids = [_cells(np.floor(low / cell), np.floor(high / cell)) for low, high in boxes]
     centres = (np.unique(np.concatenate(grids), axis=0) + 0.5) * cell
+    inner, reach = np.concatenate(deep), np.concatenate([np.full(len(p), found.depths[p].max()) for p in deep])
+    distances, nearest = cKDTree(vertices[inner]).query(centres)
+    centres = centres[distances <= reach[nearest] + cell]
+    if not len(centres):
+        return 0.0
     return float((winding_numbers(centres, vertices, faces) > _TWO_LAYERS).sum() * cell**3)
 
 

@@ -75,7 +75,7 @@ class ContactJudge:
     def measure(self, vertices: FloatArray) -> ContactFigures:
         """Figures of a body [V, 3], metres."""
         penetration = self.meter.measure(vertices, self.pairs(vertices))
-        volume = overlap_volume(vertices, self._faces, penetration.patches)
+        volume = overlap_volume(vertices, self._faces, penetration)
         left, right = (self._hand_gap(vertices, side) for side in ("left", "right"))
         return ContactFigures(penetration, volume, (left, right))
 

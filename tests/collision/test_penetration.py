@@ -30,7 +30,7 @@ def measure(first: trimesh.Trimesh, second: trimesh.Trimesh) -> tuple[Penetratio
     related = np.eye(2, dtype=bool)
     pairs = intersecting_pairs(vertices, faces, labels, related)
     result = PenetrationMeter(faces, labels, related).measure(vertices, pairs)
-    return result, overlap_volume(vertices, faces, result.patches)
+    return result, overlap_volume(vertices, faces, result)
 
 
 @pytest.mark.parametrize("overlap", [0.02, 0.05])
