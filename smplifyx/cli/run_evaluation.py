@@ -195,7 +195,7 @@ class _Session:
                 rows += rows_of(trial, fits, self.truths, self.sets)
                 if label == first:
                     alone = self._hands(configs[first], level, keypoints, bar)
-                    hands += hand_rows(level, alone, fits, self.truths)
+                    hands += hand_rows(level, alone, [fit for fit in fits if fit.succeeded], self.truths)
         return rows, hands
 
     def _hands(
@@ -216,7 +216,8 @@ class _Session:
         """Where the errors of the full method come from, by configuration."""
         found = {}
         for label, config in configs.items():
-            fits = self._fit(Trial(label, FULL, config, self._cameras[0]), None)
+            everyone = self._fit(Trial(label, FULL, config, self._cameras[0]), None)
+            fits = [fit for fit in everyone if fit.succeeded]
             genders = sorted({fit.result.gender for fit in fits})
             models = {
                 gender: load_model(find_body_model("smplx", gender, config.body.models_dir), gender)

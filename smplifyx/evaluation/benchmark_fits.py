@@ -68,6 +68,11 @@ class BenchmarkFit:
     vertices: FloatArray
     joints: FloatArray
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether all numbers are finite."""
+        return bool(np.isfinite(self.vertices).all() and np.isfinite(self.joints).all())
+
 
 class FitStore:
     """Fits on disk, found again by everything that decided how they came out, the program's code included."""

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import smplifyx
 from smplifyx.atomic import write_text
 from smplifyx.config import Config, to_yaml
@@ -75,6 +77,9 @@ def write_report(
         tables["hands"] = ("Joints of hands, aligned: whole body and MANO alone", hand_table(hands))
     n_people = len({row["person"] for row in evaluation.rows})
     parts = [f"# {title}, {n_people} people", _INTERVALS, f"Hands, face and joints: {parts_source}."]
+    n_failed = sum(np.isnan(float(row["v2v"])) for row in (*evaluation.rows, *noise_rows))
+    if n_failed:
+        parts.append(f"{n_failed} fits failed and are left out of the means; people.csv names them.")
     for name, (heading, table) in tables.items():
         write_text(folder / f"{name}.csv", csv_text(table))
         parts.append(f"## {heading}\n\n{markdown(table)}")

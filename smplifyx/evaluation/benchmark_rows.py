@@ -103,10 +103,16 @@ def _row(trial: Trial, fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets, s
         "person": fit.frame.name,
         "gender": fit.frame.gender,
         "tags": _words(fit.frame.tags),
-        **_errors(fit, truth, sets, surface),
-        **placement(truth.joints, fit.joints),
+        **_figures(fit, truth, sets, surface),
         "flags": " ".join(fit.result.flags),
     }
+
+
+def _figures(fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets, surface: SurfaceMap | None) -> dict[str, float]:
+    """All figures; NaN for a fit that failed."""
+    if not fit.succeeded:
+        return dict.fromkeys((*SURFACE_METRICS, *placement(truth.joints, truth.joints)), np.nan)
+    return {**_errors(fit, truth, sets, surface), **placement(truth.joints, fit.joints)}
 
 
 def _errors(fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets, surface: SurfaceMap | None) -> dict[str, float]:

@@ -73,6 +73,16 @@ def test_depth_and_size_are_told(frame, data, sets):
     assert row["v2v"] == pytest.approx(0.0, abs=1e-4)
 
 
+def test_a_failed_fit_is_a_row_without_figures(frame, data, sets):
+    truths = Truths(data, {})
+    truth = truths.of(frame)
+    (good,) = rows_of(TRIAL, [fit_of(frame, truth.vertices, truth.joints)], truths, sets)
+    (bad,) = rows_of(TRIAL, [fit_of(frame, truth.vertices * np.nan, truth.joints)], truths, sets)
+    assert list(good) == list(bad)
+    assert np.isnan(bad["v2v"])
+    assert np.isnan(bad["lean_deg"])
+
+
 def test_given_joints_go_before_regressed_ones(frame, data):
     joints = np.random.default_rng(0).normal(size=(55, 3))
     np.testing.assert_array_equal(Truths(data, {"01": joints}).of(frame).joints, joints)
