@@ -141,7 +141,7 @@ class Fitter:
         translation = initial_translation(
             evidence.keypoints, evidence.confidence, body, evidence.focal_length, evidence.principal_point
         )
-        return self._rows(person, evidence, RowFrame(orientation, translation), x)
+        return self._rows(person, evidence, RowFrame(orientation, translation), x, translation[:, 2])
 
     @torch.no_grad()
     def _start_part(self, people: Evidence) -> Rows:
@@ -167,14 +167,14 @@ class Fitter:
             evidence.focal_length,
             evidence.principal_point,
         )
-        return self._rows(person, evidence, RowFrame(start.orientation, start.root - root), x)
+        return self._rows(person, evidence, RowFrame(start.orientation, start.root - root), x, start.root[:, 2])
 
-    def _rows(self, person: Tensor, evidence: Evidence, frame: RowFrame, x: Tensor) -> Rows:
+    def _rows(self, person: Tensor, evidence: Evidence, frame: RowFrame, x: Tensor, depth: Tensor) -> Rows:
         if self._config.objective.scale == "person":
-            size = _STATURE * evidence.focal_length.mean(1) / frame.translation[:, 2]
+            size = _STATURE * evidence.focal_length.mean(1) / depth
             evidence = replace(evidence, pixel_scale=1000.0 / size)
         n_evaluations = torch.zeros_like(person)
-        loss = torch.zeros_like(frame.translation[:, 0])
+        loss = torch.zeros_like(depth)
         truncated = torch.zeros_like(person, dtype=torch.bool)
         return Rows(person, evidence, frame, x, loss, n_evaluations, n_evaluations, truncated)
 

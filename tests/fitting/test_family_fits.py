@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,17 @@ def test_known_bodies_are_recovered(kind, median_mm, worst_mm, tmp_path):
         parameters["expression"] = torch.as_tensor(loaded.expression)[None]
     np.testing.assert_allclose(body(**parameters).joints[0], results[0].joints, atol=1e-4)
     np.testing.assert_allclose(body(**parameters).vertices[0], vertices[0], atol=1e-4)
+
+
+def test_a_root_joint_off_the_origin_moves_the_start_with_it():
+    """The licensed MANO has its wrist some 10 cm off the origin."""
+    data = _load("mano_left")
+    moved = replace(data, v_template=data.v_template + np.array([0.1, 0.02, -0.03]))
+    truth = _truth(data)
+    fitter, results = _fit(moved, load_config("fit_mano"), truth)
+    vertices = np.stack([fitter.vertices(one) + one.camera_translation for one in results])
+    assert max(pa_v2v(np.float64(vertices), truth.vertices)) < 15
+    assert np.abs(vertices - truth.vertices).mean() < 0.03
 
 
 def test_results_hold_what_the_model_has():
