@@ -69,10 +69,9 @@ def main() -> None:
         if group:
             print(f"{title} ({len(group)})\n{format_table(summarise(group))}\n")
     if made:
-        truth = [judge.measure(case.truth.vertices) for case in made if case.truth is not None]
-        depths, gaps = ([1e3 * value for value in values] for values in (
-            (figures.penetration.depth for figures in truth), (min(figures.hand_gaps) for figures in truth)
-        ))  # fmt: skip
+        bodies = [case.truth.vertices for case in made if case.truth is not None]
+        depths = [1e3 * judge.meter.measure(body, judge.pairs(body)).depth for body in bodies]
+        gaps = [1e3 * min(judge.hand_gaps(body)) for body in bodies]
         print(
             f"the truth: depth {np.mean(depths):.1f} mm, worst {max(depths):.1f}; hand gap {np.median(gaps):.1f} mm"
         )

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.model_data import BodyModelData
-from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume
+from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume, point_triangle_distances
 from smplifyx.collision.winding import FastWinding
 from smplifyx.config import CollisionConfig, Config
 from smplifyx.evaluation.fits import FittedPerson, fit_people
@@ -33,6 +33,10 @@ OPTIONS = SyntheticOptions(
     shape_sd=0.0, expression_sd=0.0, hand_sd=0.0, facing_share=1.0, facing_sd_deg=30.0, truncated_share=0.0,
     image_sizes=((1024, 1024),), extent_range=(0.75, 0.9),
 )  # fmt: skip
+#: So many triangles around a vertex of a hand, nearest by their centres, are measured.
+_NEAREST_TRIANGLES = 16
+#: Enough for a tenth of the volume.
+_VOLUME_POINTS = 800
 _ARM = ("collar", "shoulder", "elbow", "wrist")
 
 
@@ -75,9 +79,12 @@ class ContactJudge:
     def measure(self, vertices: FloatArray) -> ContactFigures:
         """Figures of a body [V, 3], metres."""
         penetration = self.meter.measure(vertices, self.pairs(vertices))
-        volume = overlap_volume(vertices, self._faces, penetration)
-        left, right = (self._hand_gap(vertices, side) for side in ("left", "right"))
-        return ContactFigures(penetration, volume, (left, right))
+        volume = overlap_volume(vertices, self._faces, penetration, _VOLUME_POINTS)
+        return ContactFigures(penetration, volume, self.hand_gaps(vertices))
+
+    def hand_gaps(self, vertices: FloatArray) -> tuple[float, float]:
+        """As :attr:`ContactFigures.hand_gaps`."""
+        return self._hand_gap(vertices, "left"), self._hand_gap(vertices, "right")
 
     def _hand_gap(self, vertices: FloatArray, side: str) -> float:
         hand = [skeleton.joint_index(f"{side}_wrist")]
@@ -85,10 +92,11 @@ class ContactJudge:
         hand += range(fingers.start, fingers.stop)
         arm = hand + [skeleton.joint_index(f"{side}_{name}") for name in _ARM]
         of_hand, of_arm = np.isin(self._vertex_parts, hand), np.isin(self._vertex_parts, arm)
-        # The skin is sampled at corners and middles of triangles: about a centimetre apart.
-        middles = vertices[self._faces[~of_arm[self._faces].any(1)]].mean(1)
-        rest = np.concatenate([vertices[~of_arm], middles])
-        return float(cKDTree(rest).query(vertices[of_hand])[0].min())
+        rest = vertices[self._faces[~of_arm[self._faces].any(1)]]
+        points = vertices[of_hand]
+        _, nearest = cKDTree(rest.mean(1)).query(points, k=_NEAREST_TRIANGLES)
+        repeated = np.repeat(points, _NEAREST_TRIANGLES, axis=0)
+        return float(point_triangle_distances(repeated, rest[nearest.reshape(-1)]).min())
 
 
 def touching_people(
