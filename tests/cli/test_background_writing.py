@@ -114,7 +114,8 @@ def _batch(*people: int) -> tuple[list[Observation], list[SimpleNamespace], Simp
     observations = [Observation(photo, photo, "photo", person, keypoints, (40, 30)) for person in people]
     result = SimpleNamespace(
         status="ok", gender="neutral", loss=1.0, reprojection_error_px=1.0, n_keypoints=9, seconds=1.0, flags=(),
-        gender_source="given", gender_probability=1.0, gender_reason="",
+        gender_source="given", gender_probability=1.0, gender_reason="", expected_error_mm=50.0, penetration_mm=0.0,
+        colliding_pairs=0, side="",
     )  # fmt: skip
     return observations, [result] * len(people), SimpleNamespace(vertices=lambda result: None, faces=None)
 

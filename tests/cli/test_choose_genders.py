@@ -130,4 +130,4 @@ def test_fit_groups_people_and_writes_who_decided(people, sure, tmp_path):
     assert (result.gender, result.gender_source) == ("female", "classified")
     with (output / "summary.csv").open() as stream:
         header = next(csv.reader(stream))
-    assert header[-3:] == ["gender_source", "gender_probability", "gender_reason"]
+    assert header[9:12] == ["gender_source", "gender_probability", "gender_reason"]
