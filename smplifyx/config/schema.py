@@ -183,6 +183,12 @@ class CollisionConfig:
         minimum=0,
     )
     round_cone_height: float = setting(0.01, "cone_height of those rounds", above=0)
+    max_rise: float | None = setting(
+        0.5,
+        "a body stays as it is where clearing it makes the rest of the objective worse by more than this share; null "
+        "(paper): any rise is taken",
+        above=0,
+    )
     margin: float = setting(0.002, "metres that a vertex may move before candidates are searched again", minimum=0)
     max_pairs: int = setting(32768, "at most so many candidate pairs a person; bounds the memory", minimum=1)
     ignored_parts: tuple[str, ...] = setting(

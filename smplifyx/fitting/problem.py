@@ -175,7 +175,22 @@ class Problem:
         """Goes on with the collision term in those rows that collide, again and again until none does.
 
         Rounds of held pairs get bodies out of themselves gently; what is left of touches, the last pass clears.
+        Bodies that only get out by leaving their keypoints or priors stay where they were.
         """
+        before = rows.select(torch.arange(len(rows.x), device=self.device))
+        self._clear(collision, rows, stage)
+        limit = self.config.collision.max_rise
+        if limit is None:
+            return
+        objective, free = self._stage_objective(rows, stage)
+        with torch.no_grad():
+            rest = objective.loss(rows.x[:, free], torch.arange(len(rows.x), device=self.device))
+        dear = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
+        before.n_evaluations = rows.n_evaluations
+        rows.overwrite(dear, before.select(dear))
+
+    def _clear(self, collision: SelfCollision, rows: Rows, stage: Stage) -> None:
+        """The minimisations of :meth:`_untangle`."""
         colliding = torch.arange(len(rows.x), device=self.device)
         for held in [True] * self.config.collision.rounds + [False]:
             colliding = colliding[self._colliding(collision, rows.select(colliding))]

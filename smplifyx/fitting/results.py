@@ -27,6 +27,8 @@ _HIGH_ERROR = 0.04
 #: The same for hands and heads, in the size of the person they would belong to: 15 mm and 20 mm.
 _HIGH_PART_ERRORS = {"mano": 0.009, "flame": 0.012}
 _FEW_KEYPOINTS = 10
+#: Parts of the body that are deeper in each other than soft ones are pressed (millimetres).
+_DEEP_MM = 15.0
 #: Hand components in a result; a fit with fewer leaves the last ones at zero.
 _N_HAND_PCA = 12
 
@@ -103,6 +105,8 @@ def collect_results(
         if collisions is not None:
             result.penetration_mm, result.colliding_pairs = 1e3 * collisions[row].depth, collisions[row].n_pairs
         result.flags = tuple(_flags(result, confidence[row, first], float(limit[row])))
+        if result.penetration_mm > _DEEP_MM:
+            result.flags += ("self_penetration",)
         if rows.truncated[row]:
             result.flags += ("collision_limit",)
         if energies is not None:

@@ -50,3 +50,12 @@ def offscreen_renderer() -> Any:
     its viewport takes any size. Raises whatever pyrender, PyOpenGL or the driver raise.
     """
     return load_pyrender().OffscreenRenderer(viewport_width=64, viewport_height=64)
+
+
+def release_context(offscreen: Any) -> None:
+    """Let go of the OpenGL context, so that another thread may draw; pyrender itself never does under EGL."""
+    display = getattr(offscreen._platform, "_egl_display", None)
+    if display is not None:
+        from OpenGL import EGL
+
+        EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)

@@ -84,7 +84,10 @@ class Renderer:
             scene.add(light, pose=_pose_shining_from(towards * TURN_ABOUT_X))
         scene.add(_gl_camera(pyrender, camera, np.concatenate([mesh.vertices[:, 2] for mesh in visible])))
         self._offscreen.viewport_width, self._offscreen.viewport_height = width, height
-        rgba, _ = self._offscreen.render(scene, flags=pyrender.RenderFlags.RGBA)
+        try:
+            rgba, _ = self._offscreen.render(scene, flags=pyrender.RenderFlags.RGBA)
+        finally:
+            _pyrender.release_context(self._offscreen)
         return rgba
 
 

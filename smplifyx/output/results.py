@@ -33,7 +33,7 @@ _TEXT_KEYS = ("model_type", "model_name", "gender")
 _GENDER_TEXT_KEYS = ("gender_source", "gender_reason")
 _SOURCE_KEYS = ("image_path", "keypoint_path", "version")
 
-#: What a SMPLify-X pickle holds under its own names besides the body pose and the hands.
+#: What a SMPLify-X pickle holds under its own names, besides the body's pose and the hands.
 _PICKLE_KEYS = (
     "camera_rotation", "camera_translation", "betas", "global_orient", "jaw_pose", "leye_pose", "reye_pose",
     "expression",
@@ -158,14 +158,13 @@ def load_source(path: str | Path) -> ResultSource:
 def save_smplifyx_pickle(result: FitResult, path: str | Path) -> None:
     """Write the parameters as SMPLify-X does: a protocol 2 pickle of a dict of arrays with a leading axis of 1.
 
-    ``body_pose`` is the VPoser code `[1, 32]` where the fit used VPoser, else axis-angle `[1, 63]`; the hands are
-    coefficients of the hand pose space `[1, 12]`. What the model does not have is left out.
+    ``body_pose`` is axis-angle `[1, 63]`, as SMPLify-X writes it without VPoser, because the pose of a fit may
+    deviate from what its code decodes to. The hands are coefficients of the hand pose space `[1, 12]`. What the model
+    does not have is left out.
     """
-    embedding = result.body_pose_embedding
-    arrays = {name: getattr(result, name) for name in _PICKLE_KEYS}
+    arrays = {name: getattr(result, name) for name in (*_PICKLE_KEYS, "body_pose")}
     arrays["left_hand_pose"] = result.left_hand_pca
     arrays["right_hand_pose"] = result.right_hand_pca
-    arrays["body_pose"] = result.body_pose if embedding is None else embedding
     arrays |= {"hand_pose": result.hand_pca, "neck_pose": result.neck_pose}
     arrays = {name: array for name, array in arrays.items() if array.size}
     write_bytes(path, _numpy1_pickle({name: np.asarray(value, np.float32)[None] for name, value in arrays.items()}))

@@ -66,6 +66,18 @@ def test_the_term_pulls_bodies_out_of_themselves(data, people, measured_only):
             assert one.colliding_pairs == 0
 
 
+def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(data, people, measured_only):
+    tangled = [person for person, fit in zip(people, measured_only, strict=True) if fit.colliding_pairs]
+    config = _config()
+    strict = _fit(data, replace(config, collision=replace(config.collision, max_rise=1e-9)), tangled)
+    free = _fit(data, replace(config, collision=replace(config.collision, max_rise=None)), tangled)
+    kept = [one for one, other in zip(strict, free, strict=True) if one.loss < other.loss]
+    assert kept and all(one.colliding_pairs > 0 for one in kept)
+    assert sum(one.colliding_pairs for one in strict) > sum(one.colliding_pairs for one in free)
+    for one in strict:
+        assert ("self_penetration" in one.flags) == (one.penetration_mm > 15.0)
+
+
 def test_without_the_term_nothing_is_imported_or_measured(data, people, measured_only, monkeypatch):
     monkeypatch.setitem(sys.modules, "warp", None)
     results = _fit(data, _config(enabled=False), people[:2])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -157,3 +158,14 @@ except RenderUnavailable:
 print(os.environ["PYOPENGL_PLATFORM"])
 """
     assert _run_python(code, "osmesa") == "osmesa"
+
+
+def test_threads_may_take_turns(gl_renderer: Renderer) -> None:
+    mesh, camera = _sphere((0.0, 0.0, 3.0), 0.5), PhotoCamera((200.0, 200.0), (80.0, 60.0), (160, 120))
+    here = gl_renderer.render([mesh], camera)
+    elsewhere: list[np.ndarray] = []
+    thread = threading.Thread(target=lambda: elsewhere.append(gl_renderer.render([mesh], camera)))
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(elsewhere[0], here)
+    np.testing.assert_array_equal(gl_renderer.render([mesh], camera), here)
