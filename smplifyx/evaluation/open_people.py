@@ -15,6 +15,7 @@ from smplifyx.body.open_body.hands import hand_pose_from_angles, mirror_hand_pos
 from smplifyx.body.open_body.joints import joint_locations
 from smplifyx.body.open_body.shape_space import sample_adults
 from smplifyx.body.open_body.source import SourceModel, load_source_model
+from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.evaluation.synthetic import RestBody
 
 FloatArray = NDArray[np.float64]
@@ -36,6 +37,7 @@ def open_people(count: int, seed: int) -> list[RestBody]:
     Raises:
         UsageError: the package anny is not installed.
     """
+    load_warp()  # anny would start it with its banner
     model = load_source_model()
     return [_person(model, k, seed) for k in range(count)]
 
