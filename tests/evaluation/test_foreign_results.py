@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from smplifyx.body.body_model import BodyModel
+from smplifyx.body.safe_pickle import load_pickle
 from smplifyx.errors import InputError
 from smplifyx.evaluation.foreign_results import ResultReader, find_results
 from smplifyx.fitting.result import FitResult
@@ -70,9 +71,16 @@ def test_our_results(tmp_path, reader, result, surface):
     np.testing.assert_allclose(reader.vertices(tmp_path / "000.npz"), surface, atol=1e-5)
 
 
-def test_pickles_with_codes_and_hand_coefficients(tmp_path, reader, result, surface):
+def test_our_pickles(tmp_path, reader, result, surface):
     save_smplifyx_pickle(result, tmp_path / "000.pkl")
-    np.testing.assert_allclose(reader.vertices(tmp_path / "000.pkl"), surface, atol=1e-4)
+    np.testing.assert_allclose(reader.vertices(tmp_path / "000.pkl"), surface, atol=1e-5)
+
+
+def test_pickles_with_vposer_codes(tmp_path, reader, result, surface):
+    path = tmp_path / "000.pkl"
+    save_smplifyx_pickle(result, path)
+    path.write_bytes(pickle.dumps(load_pickle(path) | {"body_pose": result.body_pose_embedding[None]}, protocol=2))
+    np.testing.assert_allclose(reader.vertices(path), surface, atol=1e-4)
 
 
 def test_pickles_with_axis_angle(tmp_path, reader, result, surface):
