@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console, train_gender
+from smplifyx.cli.training_options import (
+    SHIPPED,
+    add_evaluate_option,
+    add_training_options,
+    can_plot,
+    require_paths,
+    training_config,
+)
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Vertices, spread evenly, that the report looks at.
 _N_REPORT_POINTS = 1000
-#: Stands for the network that ships with the package.
-_SHIPPED = Path("shipped")
 
 _DESCRIPTION = """Train the body-pose network on motion capture.
 
@@ -44,51 +50,28 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     vposer.add_argument("--data", metavar="PATH", type=Path, help="folder of AMASS-style .npz, or one .npz of clips")
-    vposer.add_argument("--output", metavar="DIR", type=Path, help="where everything goes")
-    vposer.add_argument("--config", metavar="FILE", help="YAML file with settings, or train_vposer")
-    vposer.add_argument(
-        "--evaluate",
-        metavar="CHECKPOINT",
-        nargs="?",
-        type=Path,
-        const=_SHIPPED,
-        help="only report on a trained network on the held-out people; without a name, on the one that ships",
+    add_training_options(vposer, "train_vposer")
+    add_evaluate_option(
+        vposer,
+        "CHECKPOINT",
+        "only report on a trained network on the held-out people; without a name, on the one that ships",
     )
-    vposer.add_argument("--resume", action="store_true", help="go on from DIR/state.pt")
     vposer.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
-    vposer.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
-    vposer.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
     vposer.set_defaults(run=_train_vposer, options=())
     train_gender.add_parser(actions)
 
 
 def _train_vposer(arguments: argparse.Namespace) -> int:
     from smplifyx.config import to_yaml
+    from smplifyx.training.vposer_config import VPoserConfig
 
-    config = _config(arguments)
+    config = training_config(arguments, VPoserConfig(), "train_vposer")
     if arguments.print_config:
         console.say(to_yaml(config).rstrip("\n"))
         return 0
-    for name in ("data",) if arguments.evaluate else ("data", "output"):
-        if getattr(arguments, name) is None:
-            raise UsageError(f"--{name}: expected a path")
-    if not arguments.data.exists():
-        raise UsageError(f"--data: {arguments.data} does not exist")
+    require_paths(arguments)
     (_evaluate if arguments.evaluate else _train)(arguments, config)
     return 0
-
-
-def _config(arguments: argparse.Namespace) -> VPoserConfig:
-    from smplifyx.config.loading import find_config, merge, read_yaml, with_override
-    from smplifyx.training.vposer_config import VPoserConfig
-
-    config = VPoserConfig()
-    if arguments.config is not None:
-        path = find_config(arguments.config, "train_vposer")
-        config = merge(config, read_yaml(path), str(path))
-    for override in arguments.overrides:
-        config = with_override(config, override)
-    return config
 
 
 def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
@@ -145,7 +128,7 @@ def _evaluate(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     _, held_out = load_motion_capture(arguments.data, options.fps).split_subjects(options.held_out)
     if not len(held_out.held):
         raise UsageError("--evaluate: nobody is held out; name subjects with --data.held_out")
-    prior = VPoser(load_vposer(shipped_weights() if arguments.evaluate is _SHIPPED else arguments.evaluate))
+    prior = VPoser(load_vposer(shipped_weights() if arguments.evaluate is SHIPPED else arguments.evaluate))
     console.note(prior.source)
     body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
     surface = PoseSurface(body, _N_REPORT_POINTS)
@@ -160,13 +143,7 @@ def _run_epochs(trainer: VPoserTrainer, output: Path, source: str) -> None:
     from smplifyx.priors.vposer_checkpoints import save_vposer
     from smplifyx.training.vposer_report import plot_history
 
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        console.note("no curves.png: pip install smplifyx[train]")
-        plot = False
-    else:
-        plot = True
+    plot = can_plot("curves.png")
     run = trainer.config.run
     n_done = len(trainer.history.validation) * run.steps_per_epoch
     with tqdm(total=run.max_epochs * run.steps_per_epoch, initial=n_done, unit="step", disable=None) as bar:

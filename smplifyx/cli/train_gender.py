@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
+from smplifyx.cli.training_options import (
+    SHIPPED,
+    add_evaluate_option,
+    add_training_options,
+    can_plot,
+    require_paths,
+    training_config,
+)
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,9 +22,6 @@ if TYPE_CHECKING:
     from smplifyx.training.gender_config import GenderTraining
     from smplifyx.training.gender_people import CutOuts, LabelledPerson
     from smplifyx.training.gender_trainer import GenderTrainer
-
-#: Stands for the classifier that ships with the package.
-_SHIPPED = Path("shipped")
 
 _DESCRIPTION = """Train the classifier that decides between male, female and neutral bodies.
 
@@ -45,53 +50,30 @@ def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         allow_abbrev=False,
     )
     parser.add_argument("--data", metavar="MANIFEST.csv", type=Path, help="table of people of known gender")
-    parser.add_argument("--output", metavar="DIR", type=Path, help="where everything goes")
-    parser.add_argument("--config", metavar="FILE", help="YAML file with settings, or train_gender")
-    parser.add_argument(
-        "--evaluate",
-        metavar="CLASSIFIER",
-        nargs="?",
-        type=Path,
-        const=_SHIPPED,
-        help="only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
+    add_training_options(parser, "train_gender")
+    add_evaluate_option(
+        parser,
+        "CLASSIFIER",
+        "only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
     )
-    parser.add_argument("--resume", action="store_true", help="go on from DIR/state.pt")
-    parser.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
-    parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
     parser.set_defaults(run=_train_gender, options=())
 
 
 def _train_gender(arguments: argparse.Namespace) -> int:
     from smplifyx.config import to_yaml
+    from smplifyx.training.gender_config import GenderTraining
 
-    config = _config(arguments)
+    config = training_config(arguments, GenderTraining(), "train_gender")
     if arguments.print_config:
         console.say(to_yaml(config).rstrip("\n"))
         return 0
-    for name in ("data",) if arguments.evaluate else ("data", "output"):
-        if getattr(arguments, name) is None:
-            raise UsageError(f"--{name}: expected a path")
-    if not arguments.data.is_file():
-        raise UsageError(f"--data: {arguments.data} does not exist")
+    require_paths(arguments)
     if arguments.threads is not None:
         import torch
 
         torch.set_num_threads(arguments.threads)
     (_evaluate if arguments.evaluate else _train)(arguments, config)
     return 0
-
-
-def _config(arguments: argparse.Namespace) -> GenderTraining:
-    from smplifyx.config.loading import find_config, merge, read_yaml, with_override
-    from smplifyx.training.gender_config import GenderTraining
-
-    config = GenderTraining()
-    if arguments.config is not None:
-        path = find_config(arguments.config, "train_gender")
-        config = merge(config, read_yaml(path), str(path))
-    for override in arguments.overrides:
-        config = with_override(config, override)
-    return config
 
 
 def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
@@ -155,7 +137,7 @@ def _run_epochs(trainer: GenderTrainer, output: Path) -> None:
 
     from smplifyx.training.gender_report import plot_history
 
-    plot = _can_plot()
+    plot = can_plot("curves.png")
     total, n_done = (
         epochs * trainer.steps_per_epoch for epochs in (trainer.config.run.epochs, len(trainer.history.validation))
     )
@@ -173,7 +155,7 @@ def _run_epochs(trainer: GenderTrainer, output: Path) -> None:
 def _evaluate(arguments: argparse.Namespace, config: GenderTraining) -> None:
     from smplifyx.gender import NetworkClassifier, OnnxClassifier, load_checkpoint, shipped_checkpoint
 
-    path = shipped_checkpoint() if arguments.evaluate is _SHIPPED else arguments.evaluate
+    path = shipped_checkpoint() if arguments.evaluate is SHIPPED else arguments.evaluate
     classifier: GenderClassifier
     if path.suffix == ".onnx":
         classifier = OnnxClassifier(path)
@@ -211,14 +193,5 @@ def _report(
         console.say(line)
     if output is not None:
         write_text(output / "report.txt", "\n".join(outcome.lines()) + "\n")
-        if len(outcome.asked) and _can_plot():
+        if len(outcome.asked) and can_plot("reliability.png"):
             plot_reliability(outcome, output / "reliability.png")
-
-
-def _can_plot() -> bool:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        console.note("no curves.png, no reliability.png: pip install smplifyx[train]")
-        return False
-    return True
