@@ -84,7 +84,7 @@ def _room(size: tuple[int, int], rng: Rng) -> np.ndarray:
         depth = 1.0 / (np.arange(rows) + rng.uniform(4, 30))[:, None]
         x = (np.arange(width)[None] - width / 2.0) * depth
         boards = (x * rng.uniform(4, 12) + rng.uniform(0, 5)) % 1.0
-        tiles = ((1.0 / depth * 0.0 + depth * rng.uniform(50, 300)) % 1.0 < 0.08) | (boards < 0.06)
+        tiles = ((depth * rng.uniform(50, 300)) % 1.0 < 0.08) | (boards < 0.06)
         floor = color * (1.0 + 0.05 * fractal((width, rows), rng, aspect=2.0)[..., None] if rows > 2 else 1.0)
         picture[edge:] = np.where(tiles[..., None] & (rng.random() < 0.6), floor * 0.8, floor)
         if rng.random() < 0.5:
