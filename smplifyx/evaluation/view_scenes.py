@@ -140,13 +140,6 @@ def fit_views(
     ]
 
 
-def evaluate_scenes(
-    data: BodyModelData, config: Config, scenes: Sequence[ViewScene], true_camera: bool = False
-) -> list[dict[str, str | float]]:
-    """One row of figures a view; the arguments are those of :func:`fit_views`."""
-    return view_rows(fit_views(data, config, scenes, true_camera))
-
-
 def view_rows(views: Sequence[FittedView]) -> list[dict[str, str | float]]:
     """One row of figures a view."""
     return [

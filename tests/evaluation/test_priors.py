@@ -14,7 +14,7 @@ from smplifyx.evaluation.fits import fit_and_score
 from smplifyx.evaluation.posture import hinge_bends
 from smplifyx.evaluation.priors import PriorFigures, evaluate_people, evaluate_views, prior_table
 from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.view_scenes import evaluate_scenes, seated_scene
+from smplifyx.evaluation.view_scenes import fit_views, seated_scene, view_rows
 from tests.random_body import random_body_model
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_other_evaluations(data, config):
 def test_views_are_those_of_the_other_evaluation(data, config):
     scenes = [seated_scene(REAL / "mvsmplfitting_17kp")]
     figures = evaluate_views(data, config, scenes)
-    rows = evaluate_scenes(data, config, scenes)
+    rows = view_rows(fit_views(data, config, scenes))
     np.testing.assert_allclose(figures.pa_mpjpe_mm, [row["pa_mpjpe_mm"] for row in rows])
     np.testing.assert_allclose(figures.trunk_angle_deg, [row["trunk_angle_deg"] for row in rows])
     assert np.isnan(figures.pa_v2v_mm).all()
