@@ -35,6 +35,8 @@ def reason(error: Exception) -> str:
 
     Where it advises to load the file unsafely instead, which could run code from it, other words take the place.
     """
+    if isinstance(error, OSError) and error.strerror:  # its own text repeats the path
+        return error.strerror
     text = str(error).strip()
     if any(advice in text for advice in ("allow_pickle", "weights_only", "safe_globals")):
         return "it is damaged or holds pickled objects, which are never loaded because that could run code"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +59,25 @@ def choose_genders(people: Sequence[Observation], config: Config, device: torch.
     decisions = [next(classified) if label is None else given(label) for label in named]
     _tell(people, decisions, config.run.verbose)
     return decisions
+
+
+def tell_unmatched_labels(config: Config, photos: Collection[str]) -> None:
+    """Tell how many labels of the user's table name no photo.
+
+    Args:
+        config: without a table, or where it is not asked, nothing is told.
+        photos: names without ending of all photos there are.
+
+    Raises:
+        UsageError: the table of labels is unusable.
+    """
+    path = config.gender.labels
+    if path is None or config.body.gender != "auto" or config.body.model == "mano":
+        return
+    named = [stem for stem, _ in needed(read_labels, Path(path)).by_person]
+    unmatched = [stem for stem in named if stem not in photos]
+    if unmatched:
+        console.note(f"{path}: {len(unmatched)} of {len(named)} labels match no photo, such as {unmatched[0]!r}")
 
 
 def _classified(people: Sequence[Observation], config: Config, device: torch.device) -> list[GenderDecision]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,6 +13,7 @@ import torch
 
 from smplifyx.cli import console
 from smplifyx.cli.batch_writer import Tally
+from smplifyx.cli.choose_genders import tell_unmatched_labels
 from smplifyx.cli.fit_people import FitJob
 from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.cli.needed import needed
@@ -59,9 +60,14 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         KeyboardInterrupt: stopped by the user or by SIGTERM; the message says what is finished.
     """
     device = _prepare(config)
+    if output.is_file():
+        raise UsageError(f"--output {output} is a file; expected a folder")
     tally = Tally()
     pairing = pair_folder(images, keypoints)
-    calibration = _calibration(config, pairing)
+    photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
+    calibration = _calibration(config, photos)
+    if config.run.shard_index == 0:
+        tell_unmatched_labels(config, photos)
     loaded = _load(config, pairing, keypoints)
     tell_unused_keypoints(config, loaded.observations)
     for failure in loaded.failures:
@@ -104,13 +110,12 @@ def _prepare(config: Config) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def _calibration(config: Config, pairing: Pairing) -> Mapping[str, Intrinsics]:
+def _calibration(config: Config, photos: Collection[str]) -> Mapping[str, Intrinsics]:
     """The measured cameras; the first shard tells which of them are no photo's."""
     path = config.camera.calibration
     if path is None:
         return {}
     calibration = needed(read_calibration, Path(path))
-    photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
     unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
     if unmatched and config.run.shard_index == 0:
         console.note(

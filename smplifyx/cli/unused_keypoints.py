@@ -35,7 +35,7 @@ def tell_unused_keypoints(config: Config, people: Sequence[Observation]) -> None
         if n_people:
             without_effect = f"; {', '.join(settings)} have no effect" if settings else ""
             console.note(
-                f"{model} has no {part} keypoints: {sum(seen)} of {n_people} people are not used{without_effect}"
+                f"{model} has no {part} keypoints: {sum(seen)} seen on {n_people} people are not used{without_effect}"
             )
         elif settings:
             console.note(f"{model} has no {part} keypoints: {', '.join(settings)} have no effect")

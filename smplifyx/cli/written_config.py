@@ -9,7 +9,7 @@ from smplifyx.atomic import write_text
 from smplifyx.config import Config, ConfigError, load_config, to_yaml
 
 #: The sections that decide how a fit comes out.
-_DECISIVE = ("body", "gender", "camera", "priors", "objective", "starts", "stages", "optimizer")
+_DECISIVE = ("body", "gender", "camera", "priors", "objective", "starts", "stages", "optimizer", "collision")
 
 
 def portable(config: Config, images: Path, keypoints: Path, output: Path) -> Config:

@@ -99,7 +99,7 @@ class OnnxClassifier:
         try:
             self._network = cv2.dnn.readNetFromONNX(str(path))
         except cv2.error as error:
-            raise InputError(path, f"OpenCV cannot read it as ONNX: {reason(error)}") from error
+            raise InputError(path, f"OpenCV cannot read it as ONNX: {error.err or reason(error)}") from error
         self.classify(np.zeros((1, self.side, self.side, 3), np.uint8))
 
     def classify(self, crops: NDArray[np.uint8]) -> Answers:
@@ -116,7 +116,9 @@ class OnnxClassifier:
             self._network.setInput(normalized(torch.as_tensor(crop[None])).numpy())
             outputs = np.asarray(self._network.forward(), np.float64)
         except cv2.error as error:
-            raise InputError(self._path, f"OpenCV cannot run it on 1 x 3 x 224 x 224: {reason(error)}") from error
+            raise InputError(
+                self._path, f"OpenCV cannot run it on 1 x 3 x 224 x 224: {error.err or reason(error)}"
+            ) from error
         if outputs.size != len(CLASSES):
             raise InputError(self._path, f"its output has shape {outputs.shape}; expected 1 x 2, male and female")
         return outputs.reshape(-1)

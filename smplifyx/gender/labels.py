@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smplifyx.body.model_data import GENDERS
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 
 _EVERYBODY = -1
 
@@ -61,14 +61,15 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict
             reader = csv.DictReader(stream, strict=True)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
-                raise InputError(path, f"columns are missing: {', '.join(missing)}", "line 1")
+                problem = f"columns are missing: {', '.join(missing)}; expected {', '.join(columns)}"
+                raise InputError(path, problem, "line 1")
             for row in reader:
                 where = f"line {reader.line_num}"
                 if None in row.values():
                     raise InputError(path, "has fewer entries than there are columns", where)
                 yield where, {name: value.strip() for name, value in row.items() if isinstance(value, str)}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"cannot be read as a table: {error}") from error
+        raise InputError(path, f"cannot be read as a table (CSV in UTF-8): {reason(error)}") from error
 
 
 def person_number(path: Path, where: str, text: str) -> int:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from smplifyx.body.search import OPEN_BODY_DIR
-from smplifyx.cli.choose_genders import choose_genders
+from smplifyx.cli.choose_genders import choose_genders, tell_unmatched_labels
 from smplifyx.cli.main import main
 from smplifyx.config import BodyConfig, Config, ConfigError, GenderConfig, load_config
 from smplifyx.config.loading import Override
@@ -75,6 +75,17 @@ def test_a_table_goes_before_the_keypoint_file(people, sure, tmp_path):
     assert chosen(people, checkpoint=sure, labels=str(table)) == [
         ("female", "given"), ("female", "classified"), ("neutral", "given"),
     ]  # fmt: skip
+
+
+def test_labels_of_no_photo_are_told(tmp_path, capsys):
+    table = tmp_path / "labels.csv"
+    table.write_text("image,person,label\nphoto.png,0,female\nphotto.png,,male\n")
+    config = Config(gender=GenderConfig(labels=str(table)))
+    tell_unmatched_labels(config, ["photo"])
+    assert capsys.readouterr().err == f"{table}: 1 of 2 labels match no photo, such as 'photto'\n"
+    tell_unmatched_labels(config, ["photo", "photto"])
+    tell_unmatched_labels(replace(config, body=BodyConfig(gender="male")), ["photo"])
+    assert capsys.readouterr().err == ""
 
 
 def test_the_users_word_holds_for_everybody(people, sure):

@@ -195,6 +195,7 @@ def test_mesh_pictures_and_pickle_on_request(folders):
         ("--gender", "female", "--models", "."),
         ("--config", "/nowhere.yaml"),
         ("--calibration", "/nowhere"),
+        ("--output", __file__),
         ("--priors.vposer_checkpoint", "/nowhere"),
         ("--priors.vposer_checkpoint", __file__),
         ("--priors.body_pose", "gmm", "--priors.gmm_file", "/nowhere"),

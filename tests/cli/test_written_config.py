@@ -43,6 +43,7 @@ def test_settings_that_are_not_given_stay_so() -> None:
         (("starts.headings", "2"), True),
         (("stages.4.shape", "9"), True),
         (("optimizer.max_iterations", "9"), True),
+        (("collision.enabled", "false"), True),
     ],
 )
 def test_what_makes_fits_differ(tmp_path: Path, override: tuple[str, str], differs: bool) -> None:
