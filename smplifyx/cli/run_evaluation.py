@@ -39,7 +39,7 @@ from smplifyx.evaluation.benchmark_fits import (
     load_model,
     load_true_joints,
 )
-from smplifyx.evaluation.benchmark_report import write_report, write_results_report, write_views_report
+from smplifyx.evaluation.benchmark_report import Findings, write_report, write_results_report, write_views_report
 from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of, surface_between
 from smplifyx.evaluation.diagnosis import Diagnosis
 from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
@@ -127,18 +127,9 @@ def _evaluate(
     hands: list[Row] = []
     if benchmark is not None and not arguments.no_noise:
         noise_rows, hands = session.noise(configs, benchmark.noise_levels, folder)
-    report = write_report(
-        arguments.output,
-        title,
-        evaluation,
-        configs,
-        session.sets.source,
-        noise_rows=noise_rows,
-        hands=hands,
-        diagnosis=diagnosis,
-        benchmark=None if benchmark is None else benchmark.description(),
-    )
-    console.say(report)
+    made_from = None if benchmark is None else benchmark.description()
+    findings = Findings(evaluation, session.sets.source, noise_rows, hands, diagnosis, made_from)
+    console.say(write_report(arguments.output, title, findings, configs))
     console.note(f"tables are in {arguments.output}")
     return 0
 

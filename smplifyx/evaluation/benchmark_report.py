@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,30 +40,37 @@ _PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "trimesh", "py
 _INTERVALS = "Millimetres unless said otherwise; means with 95 % bootstrap intervals over people."
 
 
-def write_report(
-    folder: Path,
-    title: str,
-    evaluation: Evaluation,
-    configs: Mapping[str, Config],
-    parts_source: str,
-    noise_rows: Sequence[Row] = (),
-    hands: Sequence[Row] = (),
-    diagnosis: Mapping[str, Diagnosis] | None = None,
-    benchmark: Mapping[str, Any] | None = None,
-) -> str:
+@dataclass(frozen=True)
+class Findings:
+    """What an evaluation found.
+
+    Attributes:
+        evaluation: all rows.
+        parts_source: where the vertex sets come from.
+        noise_rows: rows at several noise levels.
+        hands: rows of :func:`smplifyx.evaluation.hands_alone.hand_rows`.
+        diagnosis: where the full method's errors come from, by configuration.
+        benchmark: what the benchmark was made from; None for one that was given.
+    """
+
+    evaluation: Evaluation
+    parts_source: str
+    noise_rows: Sequence[Row] = ()
+    hands: Sequence[Row] = ()
+    diagnosis: Mapping[str, Diagnosis] = field(default_factory=dict)
+    benchmark: Mapping[str, Any] | None = None
+
+
+def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[str, Config]) -> str:
     """Writes everything into a folder and returns the Markdown.
 
     Args:
         folder: made if missing.
         title: name of the benchmark.
-        evaluation: all rows.
+        findings: what to tell.
         configs: the configurations by label.
-        parts_source: where the vertex sets come from.
-        noise_rows: rows at several noise levels.
-        hands: rows of :func:`smplifyx.evaluation.hands_alone.hand_rows`.
-        diagnosis: where the full method's errors come from, by configuration.
-        benchmark: what the benchmark was made from.
     """
+    evaluation, noise_rows = findings.evaluation, findings.noise_rows
     tables: dict[str, tuple[str, list[dict[str, Cell]]]] = {
         "table_1": ("Table 1: body models", table_1(evaluation)),
         "table_2": ("Table 2: parts taken away", table_2(evaluation)),
@@ -70,13 +78,13 @@ def write_report(
         "details": ("Posture, depth and size", details_table(evaluation)),
         "groups": ("Groups of people", groups_table(evaluation)),
     }
-    tables |= diagnosis_tables(diagnosis or {})
+    tables |= diagnosis_tables(findings.diagnosis)
     if noise_rows:
         tables["noise"] = ("Keypoint noise", noise_table(noise_rows, list(_NOISE_METRICS)))
-    if hands:
-        tables["hands"] = ("Joints of hands, aligned: whole body and MANO alone", hand_table(hands))
+    if findings.hands:
+        tables["hands"] = ("Joints of hands, aligned: whole body and MANO alone", hand_table(findings.hands))
     n_people = len({row["person"] for row in evaluation.rows})
-    parts = [f"# {title}, {n_people} people", _INTERVALS, f"Hands, face and joints: {parts_source}."]
+    parts = [f"# {title}, {n_people} people", _INTERVALS, f"Hands, face and joints: {findings.parts_source}."]
     n_failed = sum(np.isnan(float(row["v2v"])) for row in (*evaluation.rows, *noise_rows))
     if n_failed:
         parts.append(f"{n_failed} fits failed and are left out of the means; people.csv names them.")
@@ -88,7 +96,7 @@ def write_report(
     write_text(folder / "people.csv", csv_text([*evaluation.rows, *noise_rows]))
     for label, config in configs.items():
         write_text(folder / f"config_{label}.yaml", to_yaml(config))
-    return _written(folder, parts, benchmark, parts_source)
+    return _written(folder, parts, findings.benchmark, findings.parts_source)
 
 
 def write_results_report(folder: Path, name: str, rows: Sequence[Row], parts_source: str) -> str:
