@@ -37,6 +37,7 @@ def portable(config: Config, images: Path, keypoints: Path, output: Path) -> Con
             vposer_checkpoint=_full(config.priors.vposer_checkpoint),
             gmm_file=_full(config.priors.gmm_file),
         ),
+        collision=replace(config.collision, part_segmentation=_full(config.collision.part_segmentation)),
         output=replace(config.output, folder=str(output.resolve())),
         run=replace(config.run, num_shards=1, shard_index=0),
     )

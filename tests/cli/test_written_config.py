@@ -9,7 +9,10 @@ import pytest
 from smplifyx.cli.written_config import fits_differ, portable, write_config
 from smplifyx.config import Config, Override, load_config
 
-PATH_SETTINGS = ("camera.calibration", "body.models_dir", "priors.vposer_checkpoint", "priors.gmm_file")
+PATH_SETTINGS = (
+    "camera.calibration", "body.models_dir", "gender.labels", "gender.checkpoint", "priors.vposer_checkpoint",
+    "priors.gmm_file", "collision.part_segmentation",
+)  # fmt: skip
 
 
 def made_portable(*overrides: tuple[str, str]) -> Config:
