@@ -50,7 +50,7 @@ class BodyRenderer(Protocol):
 class Renderer:
     """Draws through OpenGL with 4x multisampling.
 
-    All renderers of a process share one context; pictures may have any size. Meant for one thread.
+    All renderers of a process share one context; pictures may have any size. Threads may take turns.
 
     Raises:
         RenderUnavailable: OpenGL does not work here.
