@@ -34,7 +34,8 @@ def test_photo_and_overlay_are_cropped_to_the_person() -> None:
 def test_people_outside_the_photo_do_not_break_the_sheet() -> None:
     keypoints = np.zeros((135, 3))
     keypoints[:2] = [[900, 900, 1], [920, 940, 1]]
-    contact_sheet([_entry(20, keypoints)])
+    inside = np.zeros((135, 3))
+    assert contact_sheet([_entry(20, keypoints)]).shape == contact_sheet([_entry(20, inside)]).shape
 
 
 def test_empty_sheet_is_refused() -> None:
