@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
+from smplifyx.cli.folders import check_output
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _run(arguments: argparse.Namespace) -> int:
     root, paths = _result_files(arguments.results)
+    check_output(arguments.output)
     if arguments.output.resolve() == arguments.results.resolve():
         raise UsageError(f"--output {arguments.output} holds the results to convert; expected another folder")
     people, failures = _read(paths)

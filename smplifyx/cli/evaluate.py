@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from smplifyx.cli.folders import check_input, check_output
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit people whose bodies are known, and tell how far off the fits are: the two tables of the
@@ -156,6 +157,7 @@ def _add_fitting(parser: argparse.ArgumentParser, cameras: list[str]) -> None:
 def _run_ehf(arguments: argparse.Namespace) -> int:
     from smplifyx.cli.run_evaluation import evaluate_ehf
 
+    check_output(arguments.output)
     return evaluate_ehf(arguments)
 
 
@@ -164,6 +166,7 @@ def _run_open(arguments: argparse.Namespace) -> int:
 
     if arguments.people < 1:
         raise UsageError("--people: expected at least 1")
+    check_output(arguments.output)
     return evaluate_open(arguments)
 
 
@@ -172,10 +175,14 @@ def _run_views(arguments: argparse.Namespace) -> int:
 
     if not arguments.balancing and not arguments.seated:
         raise UsageError("evaluate views: expected --balancing DIR, --seated DIR, or both")
+    check_input(arguments.balancing, "--balancing")
+    check_input(arguments.seated, "--seated")
+    check_output(arguments.output)
     return evaluate_views(arguments)
 
 
 def _run_results(arguments: argparse.Namespace) -> int:
     from smplifyx.cli.run_evaluation import evaluate_results
 
+    check_output(arguments.output)
     return evaluate_results(arguments)

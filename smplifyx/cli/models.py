@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
+from smplifyx.cli.folders import check_output
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    _check_is_folder(arguments.output)
+    check_output(arguments.output)
     written: dict[Path, Path] = {}
     failed = False
     for file in arguments.files:
@@ -154,30 +155,34 @@ def _convert_file(file: Path, gender: str | None, directory: Path, written: Mapp
 def _export(arguments: argparse.Namespace) -> int:
     from smplifyx.body.model_files import load_body_model_data, write_plain
 
-    _check_is_folder(arguments.directory)
+    check_output(arguments.directory, "DIR")
+    failed = False
     for model in _models_to_export(arguments):
-        data = load_body_model_data(model.path, model.gender)
+        try:
+            data = load_body_model_data(model.path, model.gender)
+        except InputError as error:
+            console.complain(error, with_traceback=False)
+            failed = True
+            continue
         path = _plain_path(data, arguments.directory, arguments.format)
         write_plain(data, path)
         console.say(str(path))
-    return 0
+    return 1 if failed else 0
 
 
 def _models_to_export(arguments: argparse.Namespace) -> Iterable[FoundModel]:
-    from smplifyx.body.model_data import GENDERS
-    from smplifyx.body.search import FoundModel, find_body_model
-    from smplifyx.body.skeleton import SIDES
+    """Of each kind that was asked for and is there, the first; raises UsageError where there is none."""
+    from smplifyx.body.search import list_body_models, search_dirs
 
-    kind, folder = arguments.model, arguments.models
-    if kind == "mano":
-        return [FoundModel(find_body_model(kind, "neutral", folder, side=s), kind, "neutral", s) for s in SIDES]
-    genders = [arguments.gender] if arguments.gender else GENDERS
-    return [FoundModel(find_body_model(kind, gender, folder), kind, gender) for gender in genders]
-
-
-def _check_is_folder(path: Path) -> None:
-    if path.is_file():
-        raise UsageError(f"{path} is a file; expected a folder")
+    chosen: dict[str, FoundModel] = {}
+    for model in list_body_models(arguments.models):
+        if model.model_type == arguments.model and (model.side or arguments.gender in (None, model.gender)):
+            chosen.setdefault(model.side or model.gender, model)
+    if not chosen:
+        wanted = " ".join(filter(None, (arguments.gender, arguments.model)))
+        folders = ", ".join(map(str, search_dirs(arguments.models)))
+        raise UsageError(f"no {wanted} body model in {folders}; `smplifyx models list` shows what is found")
+    return chosen.values()
 
 
 def _plain_path(data: BodyModelData, directory: Path, suffix: str) -> Path:

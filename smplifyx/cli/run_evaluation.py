@@ -302,7 +302,8 @@ def _with_focal_length(config: Config, focal_length: float) -> Config:
 def evaluate_results(arguments: argparse.Namespace) -> int:
     """``evaluate results``."""
     frames = read_benchmark(arguments.truth, arguments.gender)
-    files = find_results(arguments.results, [frame.name for frame in frames])
+    names, truth_files = [frame.name for frame in frames], [frame.mesh for frame in frames]
+    files = find_results(arguments.results, names, truth_files)
     if not files:
         raise UsageError(f"{arguments.results}: no mesh or parameters of any frame such as {frames[0].name}")
     missing = [frame.name for frame in frames if frame.name not in files]

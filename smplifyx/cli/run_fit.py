@@ -15,6 +15,7 @@ from smplifyx.cli import console
 from smplifyx.cli.batch_writer import Tally
 from smplifyx.cli.choose_genders import tell_unmatched_labels
 from smplifyx.cli.fit_people import FitJob
+from smplifyx.cli.folders import check_output
 from smplifyx.cli.lazy_renderer import LazyRenderer
 from smplifyx.cli.needed import needed
 from smplifyx.cli.person_writer import PersonWriter
@@ -60,8 +61,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         KeyboardInterrupt: stopped by the user or by SIGTERM; the message says what is finished.
     """
     device = _prepare(config)
-    if output.is_file():
-        raise UsageError(f"--output {output} is a file; expected a folder")
+    check_output(output)
     tally = Tally()
     pairing = pair_folder(images, keypoints)
     photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 
 FloatArray = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def read_qualisys_cameras(path: str | Path) -> list[CalibratedCamera]:
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError) as error:
-        raise InputError(path, f"expected a Qualisys calibration in XML ({error})") from error
+        raise InputError(path, f"expected a Qualisys calibration in XML ({reason(error)})") from error
     elements = root.findall("cameras/camera")
     if not elements:
         raise InputError(path, "expected at least one camera", "calibration/cameras")
@@ -132,7 +132,7 @@ def read_camera_parameters(
     try:
         numbers = np.array(Path(path).read_text().split(), dtype=np.float64)
     except (OSError, ValueError) as error:
-        raise InputError(path, f"expected camera parameters as plain numbers ({error})") from error
+        raise InputError(path, f"expected camera parameters as plain numbers ({reason(error)})") from error
     block = 1 + 9 + 2 + 12
     if not len(numbers) or len(numbers) % block:
         raise InputError(path, f"expected {block} numbers for each camera, found {len(numbers)} in all")

@@ -112,7 +112,7 @@ class _Parameters:
     translation: FloatArray
 
 
-def find_results(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+def find_results(folder: Path, names: Iterable[str], truths: Iterable[Path] = ()) -> dict[str, Path]:
     """The file of each frame that has one; parameters go before meshes, which may have lost digits.
 
     The frame's name is the file's, or that of the folder it lies in, with an ending such as ``_img`` or ``_000``.
@@ -120,10 +120,13 @@ def find_results(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     Args:
         folder: searched to any depth.
         names: of the frames.
+        truths: files that are nobody's results, although they may lie in the same folder.
     """
     found: dict[str, Path] = {}
     wanted = sorted(names, key=len, reverse=True)
+    known = {path.resolve() for path in truths}
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PARAMETER_ENDINGS + MESH_ENDINGS]
+    files = [path for path in files if path.resolve() not in known]
     for path in sorted(files, key=lambda path: path.suffix.lower() in MESH_ENDINGS):
         labels = (path.stem,) if _OTHER_PERSON.fullmatch(path.stem) else (path.stem, path.parent.name)
         for label in labels:

@@ -63,6 +63,7 @@ def test_wrong_calls(run: Path, tmp_path: Path, capsys) -> None:
         [str(tmp_path / "nowhere"), "--to", "smpl", "--output", str(tmp_path / "s")],
         [str(tmp_path), "--to", "smpl", "--output", str(tmp_path)],
         [str(run), "--to", "smpl", "--output", str(run)],
+        [str(run), "--to", "smpl", "--output", __file__],
     ):
         assert main(["convert-params", *arguments]) == WRONG_CALL
         assert "smplifyx: error: " in capsys.readouterr().err

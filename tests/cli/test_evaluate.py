@@ -70,7 +70,10 @@ def test_open_then_results(tmp_path, capsys, data):
         (["open", "--only", "fuller"], "--only"),
         (["open", "--config", "nowhere"], "nowhere"),
         (["ehf", "--data", "nowhere"], "01_align.ply"),
+        (["open", "--output", __file__], "is a file; expected a folder"),
         (["views"], "--balancing"),
+        (["views", "--balancing", "nowhere"], "--balancing: nowhere is not there"),
+        (["views", "--seated", __file__], "is a file; expected a folder"),
         (["results", "nowhere", "--truth", "nowhere"], "01_align.ply"),
     ],
 )

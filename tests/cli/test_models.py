@@ -115,3 +115,19 @@ def test_export_in_the_smplx_package(tmp_path: Path, model_type: str, suffix: st
     name = "MANO_LEFT" if model_type == "mano" else "FLAME_NEUTRAL"
     data = load_body_model_data(OPEN_BODY_DIR / f"{name}.npz")
     np.testing.assert_allclose(theirs.v_template.numpy(), data.v_template, atol=1e-6)
+
+
+def test_export_takes_what_is_there_and_goes_on_past_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "MANO_LEFT.npz").write_bytes(b"damaged")
+    write_npz(licensed_like("mano", "right"), models / "MANO_RIGHT.npz")
+    assert main(["models", "export", str(tmp_path / "out"), "--models", str(models), "--model", "mano"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'out' / 'mano' / 'MANO_RIGHT.npz'}\n"
+    assert "MANO_LEFT.npz: not a readable .npz file" in printed.err
+    call = ["models", "export", str(tmp_path / "out"), "--models", str(models), "--model", "flame"]
+    assert main([*call, "--gender", "male"]) == 2
+    assert f"no male flame body model in {models}" in capsys.readouterr().err

@@ -128,6 +128,14 @@ def test_other_files_are_left_alone(tmp_path, name):
     assert find_results(tmp_path, ["01"]) == {}
 
 
+def test_the_truth_is_nobodys_result(tmp_path):
+    for name in ("benchmark/01_align.ply", "benchmark/02_align.ply", "fits/02.ply"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    truths = [tmp_path / "fits" / ".." / "benchmark" / f"{name}_align.ply" for name in ("01", "02")]
+    assert find_results(tmp_path, ["01", "02"], truths) == {"02": tmp_path / "fits" / "02.ply"}
+
+
 def test_parameters_go_before_meshes(tmp_path):
     for name in ("meshes/01_img/000.obj", "results/01_img/000.npz"):
         (tmp_path / name).parent.mkdir(parents=True)
