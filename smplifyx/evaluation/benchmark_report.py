@@ -32,6 +32,7 @@ from smplifyx.evaluation.report_tables import (
     noise_table,
     table_1,
     table_2,
+    trust_table,
 )
 from smplifyx.evaluation.surface_metrics import SURFACE_HEADINGS
 
@@ -78,6 +79,9 @@ def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[
         "details": ("Posture, depth and size", details_table(evaluation)),
         "groups": ("Groups of people", groups_table(evaluation)),
     }
+    trust = trust_table(evaluation)
+    if trust:
+        tables["trust"] = ("Do the fits know how far they are off?", trust)
     tables |= diagnosis_tables(findings.diagnosis)
     if noise_rows:
         tables["noise"] = ("Keypoint noise", noise_table(noise_rows, list(_NOISE_METRICS)))

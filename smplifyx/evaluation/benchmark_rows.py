@@ -104,6 +104,7 @@ def _row(trial: Trial, fit: BenchmarkFit, truth: FrameTruth, sets: VertexSets, s
         "gender": fit.frame.gender,
         "tags": _words(fit.frame.tags),
         **_figures(fit, truth, sets, surface),
+        "expected_error_mm": fit.result.expected_error_mm,
         "flags": " ".join(fit.result.flags),
     }
 

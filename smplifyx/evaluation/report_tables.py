@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from smplifyx.evaluation.ablations import FULL, TABLE_1, TABLE_2, Variant
 from smplifyx.evaluation.benchmark_rows import Row
 from smplifyx.evaluation.bootstrap import MeanInterval, difference_interval, mean_interval
+from smplifyx.evaluation.ranking import area_under_curve, worst_share
 from smplifyx.evaluation.surface_metrics import SURFACE_HEADINGS
 
 Cell = str | float
@@ -36,6 +38,8 @@ _DETAILS: tuple[tuple[str, str, bool], ...] = (
     ("body size, %", "size_percent", False),
     ("size of body-size error, %", "size_percent", True),
 )
+#: Fits that ought to be marked as doubtful, and people fewer than which no order is told of.
+_WORST, _FEWEST_ORDERED = 0.1, 10
 _GROUPS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("all", lambda row: True),
     ("whole in the photo", lambda row: "truncated" not in str(row["tags"])),
@@ -110,6 +114,30 @@ def groups_table(
             for metric in metrics:
                 line |= _interval_cells(metric, mean_interval(_column(group, metric)))
             table.append(line)
+    return table
+
+
+def trust_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+    """How well the fits' own expected errors order them by the true ones, of the full method."""
+    table: list[dict[str, Cell]] = []
+    for config, camera in evaluation.settings():
+        rows = evaluation.of(config, camera, FULL)
+        expected, true = _column(rows, "expected_error_mm"), _column(rows, "v2v")
+        known = np.isfinite(expected) & np.isfinite(true)
+        if known.sum() < _FEWEST_ORDERED:
+            continue
+        expected, true = expected[known], true[known]
+        worst = worst_share(true, _WORST)
+        table.append(
+            {
+                **_setting(config, camera),
+                "people": int(known.sum()),
+                "area under the curve, worst tenth": area_under_curve(expected, worst),
+                "rank correlation": float(spearmanr(expected, true).statistic),
+                "expected, mean of the worst tenth": float(expected[worst].mean()),
+                "of the others": float(expected[~worst].mean()),
+            }
+        )
     return table
 
 

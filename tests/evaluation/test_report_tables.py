@@ -15,6 +15,7 @@ from smplifyx.evaluation.report_tables import (
     noise_table,
     table_1,
     table_2,
+    trust_table,
 )
 from smplifyx.evaluation.surface_metrics import SURFACE_METRICS
 
@@ -32,7 +33,7 @@ DETAILS = (
 def row(variant, person, v2v, camera="true", **others):
     figures = dict.fromkeys(SURFACE_METRICS, 10.0) | dict.fromkeys(DETAILS, 1.0)
     who = {"config": "a", "variant": variant, "camera": camera, "noise": 1.0, "person": person, "gender": "male"}
-    return {**who, "tags": "", **figures, "v2v": v2v, **others}
+    return {**who, "tags": "", **figures, "v2v": v2v, "expected_error_mm": np.nan, **others}
 
 
 @pytest.fixture()
@@ -112,3 +113,14 @@ def test_noise_levels_in_order(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     plot_noise(table, {"v2v": "whole body"}, tmp_path / "noise.png")
     assert (tmp_path / "noise.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_order_of_expected_errors_is_judged_by_the_true_ones():
+    rows = [row("full", str(k), 50.0 + k, expected_error_mm=40.0 + k) for k in range(20)]
+    (line,) = trust_table(Evaluation(rows, ["a"], ["true"], {}))
+    assert line["area under the curve, worst tenth"] == 1.0
+    assert line["rank correlation"] == pytest.approx(1.0)
+    assert line["expected, mean of the worst tenth"] == 58.5
+    backwards = [{**one, "expected_error_mm": -one["expected_error_mm"]} for one in rows]
+    assert trust_table(Evaluation(backwards, ["a"], ["true"], {}))[0]["area under the curve, worst tenth"] == 0.0
+    assert not trust_table(Evaluation(rows[:5], ["a"], ["true"], {}))
