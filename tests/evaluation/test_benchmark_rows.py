@@ -58,6 +58,7 @@ def test_truth_itself_has_no_error(frame, data, sets):
     truths = Truths(data, {})
     truth = truths.of(frame)
     (row,) = rows_of(TRIAL, [fit_of(frame, truth.vertices, truth.joints)], truths, sets)
+    assert row.pop("expected_error_mm") == 60.0
     figures = [value for name, value in row.items() if not isinstance(value, str) and name != "noise"]
     np.testing.assert_allclose(figures, 0.0, atol=1e-4)
     assert (row["tags"], row["flags"], row["variant"]) == ("seen-from-behind", "few_keypoints", "full")
