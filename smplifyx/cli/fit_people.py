@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +38,21 @@ class _Person(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FitPlan:
+    """Who is fitted with which body, found to be possible.
+
+    Attributes:
+        todo: whom to fit.
+        groups: them by the gender of their body model, or hands by their side.
+        fitter_of: the fitter of a group.
+    """
+
+    todo: Sequence[Observation]
+    groups: Sequence[tuple[str, list[_Person]]]
+    fitter_of: Callable[[str], Fitter]
+
+
+@dataclass(frozen=True)
 class FitJob:
     """How people are fitted.
 
@@ -55,31 +70,41 @@ class FitJob:
     tally: Tally
     calibration: Mapping[str, Intrinsics]
 
-    def fit(self, todo: Sequence[Observation], everybody: Sequence[Observation]) -> None:
-        """Fit people and write their files.
+    def plan(self, todo: Sequence[Observation]) -> FitPlan:
+        """Choose bodies and load all that the fits need, before anything is written.
 
         Args:
             todo: whom to fit.
-            everybody: all people of the run, those fitted earlier included, for the pictures of all of a photo.
 
         Raises:
-            UsageError: a body model, the classifier or a table of labels is unusable.
+            UsageError: a body model, a prior, the classifier or a table of labels is unusable.
         """
         groups = self._by_kind(todo)
-        for kind, _ in groups:  # that a body model is missing is said before anyone is fitted
+        for kind, _ in groups:  # looked for before any is loaded, which takes seconds
             self._model_file(kind)
         fitter_of = functools.cache(self._fitter)
+        for kind, _ in groups:
+            fitter_of(kind)
+        return FitPlan(todo, groups, fitter_of)
+
+    def fit(self, plan: FitPlan, everybody: Sequence[Observation]) -> None:
+        """Fit people and write their files.
+
+        Args:
+            plan: from :meth:`plan`.
+            everybody: all people of the run, those fitted earlier included, for the pictures of all of a photo.
+        """
         with (
-            tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
+            tqdm(total=len(plan.todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar,
             background(self.writer.close) as worker,
         ):
-            overlays = GroupOverlays(everybody, todo, self.writer, fitter_of)
+            overlays = GroupOverlays(everybody, plan.todo, self.writer, plan.fitter_of)
             results = BatchWriter(self.writer, overlays, self.tally, bar, worker, self.config.run.verbose)
-            if todo:
+            if plan.todo:
                 worker.submit(self.writer.open)
             worker.submit(results.draw_missing)
-            for kind, group in groups:
-                fitter = fitter_of(kind)
+            for kind, group in plan.groups:
+                fitter = plan.fitter_of(kind)
                 for people in _batches(group, self.config.run.batch_size):
                     batch = [person.observation for person in people]
                     cameras = [resolve_intrinsics(one, self.config.camera, self.calibration) for one in batch]

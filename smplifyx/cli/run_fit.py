@@ -77,7 +77,6 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     in_table = _people_in_table(writer.layout.summary_path)
     written = portable(config, images, keypoints, output)
     other_settings = fits_differ(written, writer.layout.config_path)
-    write_config(written, writer.layout.config_path)
     todo = [
         one
         for one in loaded.observations
@@ -92,7 +91,10 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
         console.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
         with _sigterm_as_interrupt():
-            FitJob(config, device, writer, tally, calibration).fit(todo, loaded.observations)
+            job = FitJob(config, device, writer, tally, calibration)
+            plan = job.plan(todo)
+            write_config(written, writer.layout.config_path)  # a call that is wrong leaves the earlier run's
+            job.fit(plan, loaded.observations)
     except KeyboardInterrupt:
         finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
         raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None

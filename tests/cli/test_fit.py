@@ -207,6 +207,15 @@ def test_what_stops_everybody_is_a_wrong_call(folders, options):
     assert folders.fit(*options) == 2
 
 
+@pytest.mark.parametrize("option", ["--models", "--priors.vposer_checkpoint", "--gender.labels"])
+def test_a_wrong_call_leaves_the_configuration_of_the_earlier_run(folders, option):
+    folders.output.mkdir()
+    (folders.output / "config.yaml").write_text("run: {seed: 7}\n")
+    folders.add("one", [person()])
+    assert folders.fit(option, "/nowhere") == 2
+    assert (folders.output / "config.yaml").read_text() == "run: {seed: 7}\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_says_what_is_finished_and_goes_on(folders, number):
     for photo in range(6):
