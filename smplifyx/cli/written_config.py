@@ -8,7 +8,7 @@ from pathlib import Path
 from smplifyx.atomic import write_text
 from smplifyx.config import Config, ConfigError, load_config, to_yaml
 
-#: The sections that decide how a fit comes out.
+#: The sections that decide how a fit comes out; of the others, a setting here and there.
 _DECISIVE = ("body", "gender", "camera", "priors", "objective", "starts", "stages", "optimizer", "collision")
 
 
@@ -55,6 +55,8 @@ def fits_differ(config: Config, path: Path) -> bool:
     try:
         earlier = load_config(path)
     except ConfigError:
+        return True
+    if earlier.input.min_confidence != config.input.min_confidence or earlier.run.dtype != config.run.dtype:
         return True
     return any(getattr(earlier, section) != getattr(config, section) for section in _DECISIVE)
 

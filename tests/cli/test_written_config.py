@@ -47,6 +47,8 @@ def test_settings_that_are_not_given_stay_so() -> None:
         (("stages.4.shape", "9"), True),
         (("optimizer.max_iterations", "9"), True),
         (("collision.enabled", "false"), True),
+        (("input.min_confidence", "0.3"), True),
+        (("run.dtype", "float64"), True),
     ],
 )
 def test_what_makes_fits_differ(tmp_path: Path, override: tuple[str, str], differs: bool) -> None:
