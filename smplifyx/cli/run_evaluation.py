@@ -19,6 +19,7 @@ from smplifyx.body.correspondence import SurfaceMap
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import console
+from smplifyx.cli.needed import needed
 from smplifyx.config import Config, load_config
 from smplifyx.config.loading import find_config
 from smplifyx.errors import InputError, UsageError
@@ -100,7 +101,7 @@ def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:
         console.note(problem)
     if benchmark.shapes == "anny":
         console.note("bodies from anny; the first time on a machine this takes some minutes")
-    data = load_model(find_body_model("smplx", "neutral", config.body.models_dir), "neutral")
+    data = load_model(needed(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
     with _bar(benchmark.n_people, "making people") as bar:
         write_benchmark(benchmark, data, folder, renderer, lambda _: bar.update())
 
@@ -115,7 +116,7 @@ def _evaluate(
 ) -> int:
     variants = _variants(arguments.only)
     models_dir = next(iter(configs.values())).body.models_dir
-    data = load_model(find_body_model("smplx", "neutral", models_dir), "neutral")
+    data = load_model(needed(find_body_model, "smplx", "neutral", models_dir), "neutral")
     truths = Truths(data, load_true_joints(folder / TRUTH_FILE))
     truths.of(frames[0])  # a mesh that cannot be compared is told before anybody is fitted
     session = _Session(arguments, frames, data, truths)
@@ -211,7 +212,7 @@ class _Session:
             fits = [fit for fit in everyone if fit.succeeded]
             genders = sorted({fit.result.gender for fit in fits})
             models = {
-                gender: load_model(find_body_model("smplx", gender, config.body.models_dir), gender)
+                gender: load_model(needed(find_body_model, "smplx", gender, config.body.models_dir), gender)
                 for gender in genders
             }
             sources = error_sources(fits, self.truths, rotations, models) if rotations else []
@@ -222,7 +223,7 @@ class _Session:
         """How the fitted mesh corresponds to the true one."""
         if config.body.model == self._data.model_type:
             return None
-        path = find_body_model(config.body.model, "neutral", config.body.models_dir)
+        path = needed(find_body_model, config.body.model, "neutral", config.body.models_dir)
         return surface_between(load_model(path, "neutral"), self._data)
 
     def _fit(
@@ -281,7 +282,7 @@ def evaluate_views(arguments: argparse.Namespace) -> int:
     pairs: list[dict[str, str | float]] = []
     with _bar(len(configs) * len(arguments.cameras), "fitting", "run") as bar:
         for label, config in configs.items():
-            path = find_body_model(config.body.model, arguments.gender, config.body.models_dir)
+            path = needed(find_body_model, config.body.model, arguments.gender, config.body.models_dir)
             for camera in arguments.cameras:
                 known = config if camera != "paper" else _with_focal_length(config, PAPER_FOCAL_LENGTH)
                 fitted = fit_views(load_model(path, arguments.gender), known, scenes, camera == "true")
@@ -318,7 +319,7 @@ def evaluate_results(arguments: argparse.Namespace) -> int:
     def vposer() -> VPoser:
         return VPoser(load_vposer(shipped_weights() if arguments.vposer is None else Path(arguments.vposer)))
 
-    data = model("neutral")
+    data = needed(model, "neutral")
     truths = Truths(data, load_true_joints(arguments.truth / TRUTH_FILE))
     folders = [Path(path) for path in (arguments.vertex_sets, arguments.models) if path is not None]
     sets = vertex_sets(data, folders)

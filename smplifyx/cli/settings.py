@@ -11,11 +11,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from smplifyx.config import Config, Leaf, Override, all_settings, load_config
 from smplifyx.config.fields import shown
+from smplifyx.config.loading import find_config, merge, read_yaml
 from smplifyx.errors import UsageError
 
 _DOTTED_OPTION = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 #: Body models whose shipped configuration is not the default.
 _MODELS_WITH_FILES = ("smplh", "smpl", "mano", "flame")
+#: Models of a hand and of a head.
+_PARTS = ("mano", "flame")
 _HELP_WIDTH, _HELP_COLUMN = 110, 42
 
 
@@ -130,6 +133,9 @@ def effective_config(arguments: argparse.Namespace) -> Config:
     """The configuration of a command: file, then its short options, then dotted settings.
 
     Without a file, a body model that is asked for comes with the shipped configuration that suits it.
+
+    Raises:
+        UsageError: a setting is wrong, or the file is for a hand or a head and another model is asked for.
     """
     short = []
     for option in arguments.options:
@@ -139,7 +145,18 @@ def effective_config(arguments: argparse.Namespace) -> Config:
     overrides = [*short, *arguments.overrides]
     models = [one.text for one in overrides if one.key == "body.model" and one.text in _MODELS_WITH_FILES]
     file = arguments.config or (f"fit_{models[-1]}" if models else None)
-    return load_config(file, overrides)
+    config = load_config(file, overrides)
+    if arguments.config is not None:
+        _check_fits_the_file(config.body.model, arguments.config)
+    return config
+
+
+def _check_fits_the_file(model: str, file: str) -> None:
+    """The stages for a hand or a head make no whole body, as they lack most of its terms."""
+    path = find_config(file)
+    own = merge(Config(), read_yaml(path), str(path)).body.model
+    if own in _PARTS and model != own:
+        raise UsageError(f"--config {file}: has settings for {own}, which do not suit {model}; fit_{model} does")
 
 
 def settings_help() -> str:

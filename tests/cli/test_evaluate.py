@@ -71,6 +71,7 @@ def test_open_then_results(tmp_path, capsys, data):
         (["open", "--config", "nowhere"], "nowhere"),
         (["ehf", "--data", "nowhere"], "01_align.ply"),
         (["open", "--output", __file__], "is a file; expected a folder"),
+        (["open", "--people", "1", "--shapes", "components", "--models", "nowhere"], "no neutral smplx body model"),
         (["views"], "--balancing"),
         (["views", "--balancing", "nowhere"], "--balancing: nowhere is not there"),
         (["views", "--seated", __file__], "is a file; expected a folder"),

@@ -107,6 +107,7 @@ def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
     ("options", "told"),
     [
         (("--config", "fit_smplx", "--model", "mano"), "stages.0.hand_keypoints: expected more than 0"),
+        (("--config", "fit_mano", "--model", "smplx"), "fit_mano: has settings for mano, which do not suit smplx"),
         (("--model", "flame", "--collision.enabled", "true"), "collision.enabled: expected false"),
         (("--model", "smal"), "body.model: expected one of smplx, smplh, smpl, mano, flame"),
     ],
