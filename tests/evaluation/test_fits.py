@@ -6,7 +6,7 @@ import pytest
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation.fits import fit_and_score, fit_people, observation_of, true_intrinsics
 from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.view_scenes import balancing_scenes, evaluate_scenes, seated_scene
+from smplifyx.evaluation.view_scenes import balancing_scenes, fit_views, seated_scene, view_rows
 from tests.random_body import random_body_model
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
@@ -55,6 +55,6 @@ def test_scenes_are_triangulated():
 
 @needs_samples
 def test_every_view_gets_a_row(data, config):
-    rows = evaluate_scenes(data, config, [seated_scene(REAL / "mvsmplfitting_17kp")], true_camera=True)
+    rows = view_rows(fit_views(data, config, [seated_scene(REAL / "mvsmplfitting_17kp")], true_camera=True))
     assert [row["view"] for row in rows] == [f"Camera0{k}" for k in range(6)]
     assert all(np.isfinite(row["pa_mpjpe_mm"]) for row in rows)
