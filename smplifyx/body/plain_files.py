@@ -72,6 +72,10 @@ class Components:
         return shapedirs[..., :n_betas].astype(np.float32), expressions.astype(np.float32)
 
 
+#: By how much the skinning weights of a vertex may miss 1.
+_WEIGHT_TOLERANCE = 1e-2
+
+
 def n_shape_columns(file: ArrayReader, skeleton: Skeleton, total: int) -> int:
     """How many of the ``total`` columns of ``shapedirs`` are for the shape."""
     if skeleton.face_joint is None:
@@ -165,7 +169,13 @@ def _joint_regressor(task: _Task) -> Values:
 
 
 def _skinning_weights(task: _Task) -> Values:
-    return {"skinning_weights": task.floats("weights", (task.n_vertices, task.skeleton.n_joints))}
+    weights = task.floats("weights", (task.n_vertices, task.skeleton.n_joints))
+    sums = weights.sum(1)
+    worst = int(np.abs(sums - 1.0).argmax())
+    if abs(sums[worst] - 1.0) > _WEIGHT_TOLERANCE:
+        problem = f"the weights of vertex {worst} add up to {sums[worst]:.3f}; expected 1"
+        raise InputError(task.file.path, problem, "weights")
+    return {"skinning_weights": weights}
 
 
 def _parents(task: _Task) -> Values:

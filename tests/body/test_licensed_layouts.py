@@ -144,6 +144,7 @@ def test_hostile_files_run_nothing(tmp_path: Path, where: str) -> None:
         ("posedirs", np.zeros((778, 3, 207)), r"posedirs: found shape .* expected shape \(778, 3, 135\)"),
         ("shapedirs", None, r"shapedirs: the key is missing; expected shape \(778, 3, 'any'\)"),
         ("weights", np.zeros((16, 778)), r"weights: found shape \(16, 778\), expected shape \(778, 16\)"),
+        ("weights", np.full((778, 16), 0.5 / 16), "weights: the weights of vertex .* add up to 0.500; expected 1"),
         ("J_regressor", scipy.sparse.eye(16, 700, format="csc"), r"J_regressor: found shape \(16, 700\), expected"),
         ("J_regressor", scipy.sparse.coo_matrix((10**6, 10**6)), "J_regressor: found a sparse matrix of shape"),
         ("hands_mean", [np.zeros(3), np.zeros(4)], "hands_mean: found arrays of different shapes"),
