@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
 from smplifyx.body.safe_pickle import NotStored, load_object_array, load_pickle
@@ -114,7 +113,7 @@ class PickleReader(ArrayReader):
         value = self._content[key]
         if isinstance(value, NotStored):
             raise self.error(key, f"found a {value.kind}, which would have to be computed; {expected}")
-        if scipy.sparse.issparse(value):
+        if hasattr(value, "toarray"):
             if np.prod(value.shape, dtype=float) > _MAX_DENSE:
                 raise self.error(key, f"found a sparse matrix of shape {value.shape}, {expected}")
             return value.toarray()

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
@@ -253,6 +252,8 @@ class _Resolver:
 
     def _sparse(self, record: _Record) -> Any:
         """A matrix made anew from its three vectors, with scipy's full check of them."""
+        import scipy.sparse  # late, as it takes long and few files need it
+
         state = self.resolve(record.state)
         shape = _shape(state.get("_shape", state.get("shape")))
         values = np.asarray(state["data"])

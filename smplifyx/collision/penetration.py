@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 FloatArray = NDArray[np.float64]
@@ -73,6 +70,8 @@ class PenetrationMeter:
         ends = np.concatenate([self._faces[:, [0, 1]], self._faces[:, [1, 2]], self._faces[:, [2, 0]]])
         ends = np.concatenate([ends, ends[:, ::-1]])
         ones = np.ones(len(ends), bool)
+        from scipy.sparse import csr_array  # late, here and below: scipy takes long, and few bodies collide
+
         self._edges = csr_array((ones, (ends[:, 0], ends[:, 1])), shape=(n_vertices, n_vertices))
         self._vertex_part = np.zeros(n_vertices, np.int64)
         self._vertex_part[self._faces] = self._labels[:, None]
@@ -118,6 +117,8 @@ class PenetrationMeter:
         vertices = np.flatnonzero(inside)
         if not len(vertices):
             return []
+        from scipy.sparse.csgraph import connected_components
+
         count, label = connected_components(self._edges[vertices][:, vertices], directed=False)
         return [vertices[label == k] for k in range(count)]
 
@@ -134,6 +135,8 @@ def _depths_below(points: FloatArray, vertices: FloatArray, faces: IntArray) -> 
         return np.zeros(len(points))
     triangles = vertices[faces]
     count = min(_NEAREST_TRIANGLES, len(triangles))
+    from scipy.spatial import cKDTree
+
     _, nearest = cKDTree(triangles.mean(1)).query(points, k=count)
     distances = point_triangle_distances(np.repeat(points, count, axis=0), triangles[nearest.reshape(-1)])
     below = winding_numbers(points, vertices, faces) > _HALF_AROUND
@@ -162,6 +165,8 @@ def overlap_volume(vertices: FloatArray, faces: IntArray, found: Penetration, n_
     grids = [_cells(np.floor(low / cell), np.floor(high / cell)) for low, high in boxes]
     centres = (np.unique(np.concatenate(grids), axis=0) + 0.5) * cell
     inner, reach = np.concatenate(deep), np.concatenate([np.full(len(p), found.depths[p].max()) for p in deep])
+    from scipy.spatial import cKDTree
+
     distances, nearest = cKDTree(vertices[inner]).query(centres)
     centres = centres[distances <= reach[nearest] + cell]
     if not len(centres):
