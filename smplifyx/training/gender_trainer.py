@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from smplifyx.atomic import atomic_path
-from smplifyx.errors import InputError, reason
 from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, KnownFeatures, load_backbone
 from smplifyx.gender.network import normalized
 from smplifyx.training.gender_augmentation import Augmenter
@@ -25,6 +23,7 @@ from smplifyx.training.gender_calibration import (
 )
 from smplifyx.training.gender_config import GenderTraining
 from smplifyx.training.gender_people import CutOuts
+from smplifyx.training.run_state import RunState
 
 #: Called after each step.
 Progress = Callable[[], object]
@@ -184,21 +183,13 @@ class GenderTrainer:
         labels = torch.as_tensor(np.tile(self._training.labels, 2))
         return KnownFeatures.of(evaluate(network, pictures).features, labels)
 
+    @property
+    def _state(self) -> RunState:
+        return RunState(self.network, self._optimizer, self._schedule, self._rng)
+
     def save(self, path: Path) -> None:
         """Writes everything that is needed to go on, as plain tensors and numbers."""
-        state = {
-            "network": self.network.state_dict(),
-            "best": self.best,
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "history": asdict(self.history),
-            "torch_rng": torch.get_rng_state(),
-            "numpy_rng": self._rng.bit_generator.state,
-            "config": asdict(self.config),
-            "labels": self._training.labels.tolist(),
-        }
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+        self._state.save(path, self.config, self.history, self.best, self._training.labels.tolist())
 
     def resume(self, path: Path) -> None:
         """Goes on from a file that :meth:`save` wrote with the same settings and people.
@@ -206,21 +197,5 @@ class GenderTrainer:
         Raises:
             InputError: the file is damaged or belongs to another run.
         """
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            ours = asdict(self.config)
-            other = [section for section in _FIXED if state["config"][section] != ours[section]]
-            if other:
-                raise InputError(path, f"was written with other settings: {', '.join(other)}", "config")
-            if state["labels"] != self._training.labels.tolist():
-                raise InputError(path, "was written with other people", "labels")
-            self.network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._schedule.load_state_dict(state["schedule"])
-            self._rng.bit_generator.state = state["numpy_rng"]
-            torch.set_rng_state(state["torch_rng"])
-            self.history, self.best = History(**state["history"]), state["best"]
-        except InputError:
-            raise
-        except Exception as error:  # a damaged file can fail in any way
-            raise InputError(path, f"cannot go on from here: {reason(error)}") from error
+        history, self.best = self._state.load(path, self.config, _FIXED, self._training.labels.tolist())
+        self.history = History(**history)

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.atomic import atomic_path
 from smplifyx.body.model_data import BodyModelData
-from smplifyx.errors import InputError, reason
 from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.training.everyday_poses import everyday_poses
 from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose, standing_pose
+from smplifyx.training.run_state import RunState
 from smplifyx.training.surface import PoseSurface
 from smplifyx.training.vposer_config import VPoserConfig, VPoserData
 from smplifyx.training.vposer_losses import PoseBatch, loss_terms
@@ -158,20 +157,13 @@ class VPoserTrainer:
         network.load_state_dict(self.best)
         return network.eval()
 
+    @property
+    def _state(self) -> RunState:
+        return RunState(self.network, self._optimizer, self._schedule, self._sampler.rng)
+
     def save(self, path: Path) -> None:
         """Writes everything that is needed to go on, as plain tensors and numbers."""
-        state = {
-            "network": self.network.state_dict(),
-            "best": self.best,
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "history": asdict(self.history),
-            "torch_rng": torch.get_rng_state(),
-            "numpy_rng": self._sampler.rng.bit_generator.state,
-            "config": asdict(self.config),
-        }
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+        self._state.save(path, self.config, self.history, self.best)
 
     def resume(self, path: Path) -> None:
         """Goes on from a file that :meth:`save` wrote with the same settings.
@@ -179,18 +171,5 @@ class VPoserTrainer:
         Raises:
             InputError: the file is damaged or belongs to other settings.
         """
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            other = [key for key, value in asdict(self.config).items() if state["config"][key] != value]
-            if other:
-                raise InputError(path, f"was written with other settings: {', '.join(other)}", "config")
-            self.network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._schedule.load_state_dict(state["schedule"])
-            self._sampler.rng.bit_generator.state = state["numpy_rng"]
-            torch.set_rng_state(state["torch_rng"])
-            self.history, self.best = History(**state["history"]), state["best"]
-        except InputError:
-            raise
-        except Exception as error:  # a damaged file can fail in any way
-            raise InputError(path, f"cannot go on from here: {reason(error)}") from error
+        history, self.best = self._state.load(path, self.config, tuple(asdict(self.config)))
+        self.history = History(**history)
