@@ -205,6 +205,17 @@ def test_body_25b_is_recognised_on_real_people(real: Path) -> None:
         assert len(ordered.people) == len(native.failures) > 0 and ordered.failures == ()
 
 
+def test_few_points_of_a_body_that_is_cut_off_are_no_other_order(write_people: Writer) -> None:
+    """A detector's scatter makes arms of any length; eight points do not tell BODY_25 from BODY_25B."""
+    seen = {"neck": (163, 122), "right_shoulder": (111, 117), "right_elbow": (53, 116), "right_wrist": (158, 76)}
+    seen |= {"left_shoulder": (228, 131), "left_elbow": (235, 210), "left_wrist": (192, 117), "right_eye": (148, 48)}
+    points = np.zeros((25, 3), np.float32)
+    for name, point in seen.items():
+        points[index(name)] = (*point, 0.9)
+    read = read_openpose(write_people({"pose_keypoints_2d": points.ravel().tolist()}))
+    assert len(read.people) == 1 and read.failures == ()
+
+
 def test_old_files_of_other_people(real: Path) -> None:
     old = read_openpose(real / "_json_only" / "coco18_v1.1_issue_OpenPoseRig1_keypoints.json")
     assert (old.people[0].keypoints[:25, 2] > 0).sum() >= 15
