@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console, train_gender
+from smplifyx.cli import console, train_gender, train_lifting
 from smplifyx.cli.training_options import (
     SHIPPED,
     add_evaluate_option,
@@ -58,6 +58,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     vposer.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
     vposer.set_defaults(run=_train_vposer, options=())
+    train_lifting.add_parser(actions)
     train_gender.add_parser(actions)
 
 

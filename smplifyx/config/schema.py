@@ -76,6 +76,9 @@ class PriorsConfig:
         "how far poses may leave what VPoser decodes, in what it misses of poses; (paper) 0: not at all",
         minimum=0,
     )
+    lifting_checkpoint: str | None = setting(
+        None, "network from `smplifyx train lifting`, for objective.lifting; null: the shipped one"
+    )
     gmm_file: str | None = setting(None, "mixture of Gaussians (.npz, or gmm_08.pkl); null: the shipped one")
 
     @property
@@ -97,10 +100,9 @@ class ObjectiveConfig:
     upright: float = setting(
         75.0, "holds the trunk upright towards the camera, which one photo hardly shows", minimum=0
     )
-    standing: float = setting(
-        110.0, "the same for trunk and legs of people whose legs look straight or are not seen", minimum=0
+    lifting: float = setting(
+        4.0, "holds body joints to where motion capture expects them behind these keypoints; (paper) 0", minimum=0
     )
-    unseen: float = setting(20.0, "holds limbs that are not seen to the prior's relaxed pose", minimum=0)
     bending: float = setting(3.17, "bending term of elbows and knees, relative to the body-pose weight", minimum=0)
 
 
@@ -113,10 +115,16 @@ class StartsConfig:
     )
     keep_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
     depth_flips: int = setting(
-        12,
+        4,
         "so many poses with limbs or trunk mirrored or levelled in depth compete with the best start, one stage long",
         minimum=0,
         maximum=20,
+    )
+    exchange_limbs: float | None = setting(
+        0.7,
+        "arms or legs whose left and right the detector exchanged with this probability are put right; null: never",
+        above=0,
+        maximum=1,
     )
     side_view_threshold: float | None = setting(
         None, "also start turned by 180 degrees when the shoulders are closer than this, pixels", above=0
@@ -135,7 +143,6 @@ class Stage:
     eye_pose: float = setting(4.78, "eye rotations", minimum=0)
     hand_keypoints: float = setting(0.0, "factor on hand keypoints (body keypoints have 1)", minimum=0)
     face_keypoints: float = setting(0.0, "factor on face keypoints (body keypoints have 1)", minimum=0)
-    standing_looseness: float = setting(1.0, "factor of the tilts that the standing term still pulls at", above=0)
     collision: float = setting(0.0, "self-collision (not squared)", minimum=0)
     max_iterations: int | None = setting(None, "null: optimizer.max_iterations", minimum=1)
     tolerance: float | None = setting(None, "null: optimizer.tolerance", minimum=0)
@@ -145,13 +152,13 @@ def _default_stages() -> tuple[Stage, ...]:
     """The paper's annealing with weights for our body and priors: less trust in the keypoints at the end."""
     early = Stage(
         body_pose=404.0, shape=100.0, expression=100.0, hand_pose=404.0, jaw_pose=(4040.0, 40400.0, 40400.0),
-        eye_pose=404.0, standing_looseness=3.0,
+        eye_pose=404.0,
     )  # fmt: skip
     return (
         early,
         replace(early, shape=50.0, expression=50.0),
         Stage(body_pose=30.0, shape=10.0, expression=10.0, hand_pose=57.4, jaw_pose=(574.0, 5740.0, 5740.0),
-              eye_pose=57.4, standing_looseness=3.0),
+              eye_pose=57.4),
         Stage(hand_keypoints=0.1, collision=1.0),
         Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=100.0),
     )  # fmt: skip

@@ -5,28 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
+from smplifyx.body.keypoint_regressor import available_keypoints
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.config import Config
 from smplifyx.fitting.ambiguity import Ambiguity, ambiguity
+from smplifyx.fitting.depth_evidence import DepthEvidence
 from smplifyx.fitting.evidence import Evidence
-from smplifyx.fitting.initialization import candidate_headings, facing_camera, initial_translation, trunk_roll
+from smplifyx.fitting.initialization import (
+    candidate_headings,
+    facing_camera,
+    initial_translation,
+    trunk_orientation,
+    trunk_roll,
+)
 from smplifyx.fitting.parameters import BodyParameters, RowFrame, has_body
 from smplifyx.fitting.part_start import place_part, view_orientations
 from smplifyx.fitting.problem import Problem, Rows
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.results import collect_results
-from smplifyx.fitting.standing import seems_to_stand
-from smplifyx.fitting.unseen import unseen_limbs
 from smplifyx.geometry import Intrinsics, axis_angle_to_matrix
 from smplifyx.keypoints import Observation
 from smplifyx.priors import make_body_pose_prior
+from smplifyx.priors.lifting import EXCHANGED_LIMBS, N_LIFTED_JOINTS
+from smplifyx.priors.lifting_checkpoint import load_lifting, shipped_lifting
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
@@ -59,7 +69,17 @@ class Fitter:
                 priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_deviation
             )
         parameters = BodyParameters(data, prior, config.body.n_hand_components, self._dtype, self._device)
+        self._depth = self._depth_evidence()
         self._problem = Problem(data, parameters, self._model, config, self._device)
+
+    def _depth_evidence(self) -> DepthEvidence | None:
+        """The reader of depths; None where it is not wanted or the model has no body."""
+        limbs = self._config.starts.exchange_limbs
+        if not has_body(self._data.skeleton) or (not self._config.objective.lifting and limbs is None):
+            return None
+        checkpoint = self._config.priors.lifting_checkpoint
+        network = load_lifting(shipped_lifting() if checkpoint is None else Path(checkpoint))
+        return DepthEvidence(network.to(self._device), available_keypoints(self._data), limbs)
 
     def fit(
         self,
@@ -117,31 +137,48 @@ class Fitter:
         heights = self._tensor([observation.image_size[1] for observation in observations])
         # An unseen point may hold anything; zero times anything finite is zero.
         points = torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0)
-        return Evidence(
+        blank = points.new_zeros(len(points), N_LIFTED_JOINTS, 3)
+        people = Evidence(
             keypoints=points,
             confidence=confidence,
             focal_length=self._tensor([camera.focal_length for camera in intrinsics]),
             principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
             pixel_scale=1000.0 / heights,
-            stands=seems_to_stand(points, confidence).to(self._dtype),
-            unseen_limbs=unseen_limbs(confidence),
+            exchanged=torch.zeros(len(points), len(EXCHANGED_LIMBS), dtype=torch.bool, device=self._device),
+            lifted=blank,
+            lifted_whitening=blank[..., None].expand(-1, -1, -1, 3),
         )
+        return people if self._depth is None else self._depth.complete(people)
 
     @torch.no_grad()
     def _start(self, people: Evidence) -> Rows:
         """One row for each person and starting heading."""
-        headings = candidate_headings(people.keypoints.cpu(), people.confidence.cpu(), self._config.starts)
-        person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=self._device)
+        person, orientation = self._orientations(people)
         evidence = people.index(person)
-        heading = self._tensor([angle for some in headings for angle in some])
-        orientation = facing_camera(trunk_roll(evidence.keypoints, evidence.confidence), heading)
-        layout = self._problem.parameters.layout
-        x = torch.zeros(len(person), layout.n_parameters, dtype=self._dtype, device=self._device)
+        x = self._middle(len(person))
         body = self._body_keypoints(x, RowFrame(orientation, torch.zeros_like(orientation[:, 0])))
         translation = initial_translation(
             evidence.keypoints, evidence.confidence, body, evidence.focal_length, evidence.principal_point
         )
         return self._rows(person, evidence, RowFrame(orientation, translation), x, translation[:, 2])
+
+    def _orientations(self, people: Evidence) -> tuple[Tensor, Tensor]:
+        """Whom [R] each start is for, and its orientation [R, 3, 3]."""
+        if self._config.starts.headings == "auto" and self._config.objective.lifting:
+            upright = torch.eye(3, dtype=self._dtype, device=self._device).expand(len(people.lifted), 3, 3)
+            joints = self._problem.pose(
+                self._middle(len(upright)), RowFrame(upright, torch.zeros_like(upright[:, 0]))
+            )
+            resting = joints[:, skeleton.BODY_JOINTS] - joints[:, :1]
+            return torch.arange(len(upright), device=self._device), trunk_orientation(resting, people.lifted)
+        headings = candidate_headings(people.keypoints.cpu(), people.confidence.cpu(), self._config.starts)
+        person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=self._device)
+        roll = trunk_roll(people.keypoints, people.confidence)[person]
+        return person, facing_camera(roll, self._tensor([angle for some in headings for angle in some]))
+
+    def _middle(self, n: int) -> Tensor:
+        """Parameters [N, D] of the middle of all priors."""
+        return torch.zeros(n, self._problem.parameters.layout.n_parameters, dtype=self._dtype, device=self._device)
 
     @torch.no_grad()
     def _start_part(self, people: Evidence) -> Rows:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from smplifyx.body import skeleton
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.config import StartsConfig
 
@@ -92,6 +93,28 @@ def facing_camera(roll: Tensor, heading: Tensor) -> Tensor:
     upright = matrix(one, zero, zero, zero, -one, zero, zero, zero, -one)
     turn = matrix(heading.cos(), zero, heading.sin(), zero, one, zero, -heading.sin(), zero, heading.cos())
     return in_plane @ upright @ turn
+
+
+#: Joints that keep their places to each other in nearly every pose.
+_TRUNK = [
+    skeleton.joint_index(name) - skeleton.BODY_JOINTS.start
+    for name in ("left_hip", "right_hip", "spine1", "spine2", "spine3", "neck", "left_shoulder", "right_shoulder")
+]
+
+
+def trunk_orientation(resting: Tensor, lifted: Tensor) -> Tensor:
+    """Orientations [B, 3, 3] from body to camera in which a resting trunk lies best on the lifted one (Kabsch 1976).
+
+    Args:
+        resting: [B, 21, 3] body joints of the starting pose from the pelvis, body axes.
+        lifted: [B, 21, 3] where they are expected, camera axes.
+    """
+    lifted = torch.nan_to_num(lifted)  # of people with a broken camera, who fail on their own
+    centred = [points[:, _TRUNK] - points[:, _TRUNK].mean(1, keepdim=True) for points in (lifted, resting)]
+    left, _, right = torch.linalg.svd(centred[0].transpose(1, 2) @ centred[1])
+    reflected = torch.ones_like(left[..., 0])
+    reflected[:, 2] = torch.linalg.det(left @ right)
+    return (left * reflected[:, None]) @ right
 
 
 #: Shoulder or hip width over trunk length beyond which left and right alone tell front from back.

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from smplifyx.body import skeleton
 from smplifyx.body.body_model import BodyModel
 from smplifyx.body.keypoint_regressor import KeypointRegressor
 from smplifyx.collision.sparse_body import BoneStates, bone_states
 from smplifyx.config import Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
-from smplifyx.fitting.standing import standing_energy, trunk_tilt_energy
-from smplifyx.fitting.unseen import unseen_energy
+from smplifyx.fitting.upright import trunk_tilt_energy
 from smplifyx.geometry import project
 from smplifyx.priors import hinge_energy
+from smplifyx.priors.lifting import lifting_energy
 
 
 def geman_mcclure(squared: Tensor, rho: float) -> Tensor:
@@ -64,16 +63,12 @@ class PriorFactors:
     Attributes:
         bending: factor of the joint-limit term, relative to the stage's body-pose weight.
         upright: weight, before squaring, of the trunk's tilt towards or away from the camera.
-        standing: the same for trunk and legs of people who seem to stand.
-        unseen: weight, before squaring, of limbs that are not seen and not relaxed.
-        looseness: how much larger a tilt the standing term still pulls at, see :func:`standing_energy`.
+        lifting: weight, before squaring, of body joints away from where their keypoints let them be expected.
     """
 
     bending: float = 0.0
     upright: float = 0.0
-    standing: float = 0.0
-    unseen: float = 0.0
-    looseness: float = 1.0
+    lifting: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -246,15 +241,11 @@ class StageObjective:
         return torch.zeros_like(groups["betas"][:, 0])
 
     def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: Evidence) -> Tensor:
-        """What one photo hardly shows: leaning in depth, and limbs that are not seen."""
+        """What one photo hardly shows: leaning, and depth."""
         factors = self._terms.factors
-        loss = torch.zeros_like(evidence.stands)
+        loss = torch.zeros_like(evidence.pixel_scale)
         if factors.upright:
             loss = loss + factors.upright**2 * trunk_tilt_energy(joints)
-        if factors.standing:
-            loss = loss + factors.standing**2 * evidence.stands * standing_energy(joints, factors.looseness)
-        if factors.unseen:
-            limbs = posed.rotations[:, skeleton.BODY_JOINTS]
-            energy = unseen_energy(limbs, self._parameters.relaxed_body, evidence.unseen_limbs)
-            loss = loss + factors.unseen**2 * energy
+        if factors.lifting:
+            loss = loss + factors.lifting**2 * lifting_energy(joints, evidence.lifted, evidence.lifted_whitening)
         return loss

@@ -160,11 +160,6 @@ class BodyParameters:
             data.expression_dirs.shape[2],
             n_hand_components,
         )
-        if prior is not None:
-            with torch.no_grad():
-                middle = torch.zeros(1, prior.n_parameters, dtype=dtype, device=device)
-                #: Rotations [21, 3, 3] of the prior's middle.
-                self.relaxed_body = prior.decode(middle).rotations[0]
 
         def hand_space(side: str) -> _HandSpace:
             hand = data.hand(side)

@@ -148,7 +148,11 @@ class Problem:
     @torch.no_grad()
     def joints(self, rows: Rows) -> Tensor:
         """Joints [R, J, 3] of the rows in the camera frame, metres."""
-        posed = self.parameters(self.parameters.layout.split(rows.x), rows.frame)
+        return self.pose(rows.x, rows.frame)
+
+    def pose(self, x: Tensor, frame: RowFrame) -> Tensor:
+        """Joints [R, J, 3] of parameters [R, D], metres."""
+        posed = self.parameters(self.parameters.layout.split(x), frame)
         joints: Tensor = self.first_view.model(
             posed.betas, posed.expression, posed.rotations, posed.translation
         ).joints
@@ -233,19 +237,17 @@ class Problem:
             view,
             ReprojectionTerm(self._keypoint_weights(stage)[view.keypoints], self.config.objective.rho),
             stage,
-            self._factors(stage),
+            self._factors(),
             collision=collision,
         )
         return StageObjective(self.parameters, terms, StagePeople(rows.evidence, rows.frame, rows.x, free)), free
 
-    def _factors(self, stage: Stage) -> PriorFactors:
+    def _factors(self) -> PriorFactors:
         """Weights of what is known about whole bodies."""
         if not self.parameters.has_body:
             return PriorFactors()
         weights = self.config.objective
-        return PriorFactors(
-            weights.bending, weights.upright, weights.standing, weights.unseen, stage.standing_looseness
-        )
+        return PriorFactors(weights.bending, weights.upright, weights.lifting)
 
     def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer

@@ -43,7 +43,8 @@ class FitResult:
         principal_point: (cx, cy) `[2]`.
         image_size: (width, height) `[2]`, integers.
         joints: `[J, 3]`, J the model's (SMPL-X 55), in the camera frame, camera translation included.
-        keypoints_2d: the observation (x, y, confidence) in the canonical layout `[135, 3]`.
+        keypoints_2d: the observation (x, y, confidence) in the canonical layout `[135, 3]`; left and right
+            of arms or legs are put right where a flag says that the detector exchanged them.
         projected_keypoints_2d: the model's keypoints in the image `[135, 2]`; NaN for those it does not have.
         loss: final value of the objective.
         stage_losses: value of the objective at the end of each stage `[S]`.

@@ -14,6 +14,7 @@ from smplifyx.body.canonical_keypoints import N_KEYPOINTS
 from smplifyx.body.model_data import BodyModelData
 from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.ambiguity import Ambiguity
+from smplifyx.fitting.depth_evidence import put_right
 from smplifyx.fitting.lbfgs import Status
 from smplifyx.fitting.parameters import PosedParameters
 from smplifyx.fitting.problem import Problem, Rows, failed
@@ -21,6 +22,7 @@ from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.trust import Signs, shipped_trust_model, trust_features
 from smplifyx.geometry import matrix_to_axis_angle, project
 from smplifyx.keypoints import Observation
+from smplifyx.priors.lifting import EXCHANGED_LIMBS
 
 #: A mean keypoint error beyond this share of the person's size is worth a warning: 68 mm for a person of 1.7 m.
 _HIGH_ERROR = 0.04
@@ -81,7 +83,8 @@ def collect_results(
     limit = _HIGH_PART_ERRORS.get(data.model_type, _HIGH_ERROR) * size
     results = []
     for row, observation in enumerate(observations):
-        error = _error(observation.keypoints, confidence[row], numpy["projected_keypoints_2d"][row], first)
+        observed = put_right(observation.keypoints, evidence.exchanged[row])
+        error = _error(observed, confidence[row], numpy["projected_keypoints_2d"][row], first)
         converged = int(rows.status[row]) == Status.CONVERGED
         result = FitResult(
             model_type=data.model_type,
@@ -91,7 +94,7 @@ def collect_results(
             body_pose_embedding=None if codes is None else codes[row],
             camera_rotation=np.eye(3, dtype=np.float32),
             image_size=np.array(observation.image_size),
-            keypoints_2d=observation.keypoints,
+            keypoints_2d=observed,
             loss=float(rows.loss[row]),
             n_evaluations=int(rows.n_evaluations[row]),
             converged=converged,
@@ -105,6 +108,9 @@ def collect_results(
         if collisions is not None:
             result.penetration_mm, result.colliding_pairs = 1e3 * collisions[row].depth, collisions[row].n_pairs
         result.flags = tuple(_flags(result, confidence[row, first], float(limit[row])))
+        result.flags += tuple(
+            f"exchanged_{limbs}" for limbs, yes in zip(EXCHANGED_LIMBS, evidence.exchanged[row], strict=True) if yes
+        )
         if result.penetration_mm > _DEEP_MM:
             result.flags += ("self_penetration",)
         if rows.truncated[row]:

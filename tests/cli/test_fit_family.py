@@ -121,7 +121,7 @@ def test_combinations_that_make_no_sense(talking, capsys, options, told):
 def test_whole_bodies_are_fitted_with_the_weights_of_smplx(model):
     """After a change of SMPL-X's stages, those of the other two follow."""
     config = load_config(SHIPPED_CONFIGS / f"fit_{model}.yaml")
-    shared = ["body_pose", "shape", "standing_looseness", "collision"]
+    shared = ["body_pose", "shape", "collision"]
     shared += ["hand_pose", "hand_keypoints"] if model == "smplh" else []
     for stage, default in zip(config.stages, Config().stages, strict=True):
         assert {name: getattr(stage, name) for name in shared} == {name: getattr(default, name) for name in shared}

@@ -37,7 +37,7 @@ def _objective(
     problem: Problem,
     n_rows: int = 3,
     stage: Stage | None = None,
-    upright: float = 75.0,
+    posture: float = 75.0,
     collision=None,
     **evidence_changes,
 ) -> StageObjective:
@@ -53,8 +53,9 @@ def _objective(
         focal_length=1000 + random(n_rows, 2),
         principal_point=500 + random(n_rows, 2),
         pixel_scale=0.5 + random(n_rows),
-        stands=torch.ones(n_rows, dtype=_DTYPE),
-        unseen_limbs=torch.ones(n_rows, 8, dtype=_DTYPE),
+        exchanged=torch.zeros(n_rows, 2, dtype=torch.bool),
+        lifted=random(n_rows, 21, 3),
+        lifted_whitening=random(n_rows, 21, 3, 3),
     )
     for name, value in evidence_changes.items():
         getattr(evidence, name).copy_(value)
@@ -63,7 +64,7 @@ def _objective(
         problem.full_view,
         ReprojectionTerm(1.0 + random(135), 100.0),
         stage or Stage(),
-        PriorFactors(bending=3.17, upright=upright, standing=upright, unseen=upright),
+        PriorFactors(bending=3.17, upright=posture, lifting=posture),
         depth_weight=10.0,
         collision=collision,
     )
@@ -106,7 +107,7 @@ def test_priors_have_the_weights_of_the_paper():
     problem = _problem()
     layout = problem.parameters.layout
     stage = Stage(body_pose=2.0, shape=3.0, expression=5.0, hand_pose=7.0, jaw_pose=(1.0, 2.0, 3.0), eye_pose=11.0)
-    objective = _objective(problem, stage=stage, upright=0.0, confidence=torch.zeros(3, 135, dtype=_DTYPE))
+    objective = _objective(problem, stage=stage, posture=0.0, confidence=torch.zeros(3, 135, dtype=_DTYPE))
     zero = torch.zeros(3, layout.n_parameters, dtype=_DTYPE)
     base = objective.loss(zero, torch.arange(3))
     expected = {"betas": 9.0, "expression": 25.0, "left_hand": 49.0, "right_hand": 49.0, "leye_pose": 121.0}

@@ -1,0 +1,118 @@
+"""People in front of a camera, for the lifting network: where their joints are and where their keypoints."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from smplifyx.body import skeleton
+from smplifyx.body.body_model import BodyModel
+from smplifyx.body.keypoint_regressor import KeypointRegressor
+from smplifyx.body.model_data import BodyModelData
+from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.priors.lifting import LIFTED_KEYPOINTS
+from smplifyx.training.lifting_config import LiftingPeopleSettings
+from smplifyx.training.vposer_trainer import PoseSampler
+
+_BATCH = 1000
+_N_HAND_COMPONENTS = 12
+#: Nearest that any keypoint comes to the camera, metres.
+_NEAREST = 0.5
+_LEGS = [
+    skeleton.joint_index(f"{side}_{joint}") - skeleton.BODY_JOINTS.start
+    for side in skeleton.SIDES
+    for joint in ("hip", "knee", "ankle", "foot")
+]
+
+
+@dataclass(frozen=True)
+class LiftingPeople:
+    """People in the middle of the picture of a camera with a focal length of one.
+
+    Attributes:
+        points: [N, 31, 2] keypoints in the picture.
+        joints: [N, 21, 3] body joints from the pelvis, camera axes, metres.
+    """
+
+    points: Tensor
+    joints: Tensor
+
+
+@torch.no_grad()
+def make_people(
+    data: BodyModelData, poses: PoseSampler, settings: LiftingPeopleSettings, count: int
+) -> LiftingPeople:
+    """Makes so many people.
+
+    Args:
+        data: a body model with hands.
+        poses: draws their poses; its generator draws everything else too.
+        settings: who they are and how they are seen.
+        count: how many.
+    """
+    rng, (nearest, furthest) = poses.rng, settings.distance
+    regressor = KeypointRegressor(data, LIFTED_KEYPOINTS, dtype=torch.float32)
+    model = regressor.restrict(BodyModel.from_data(data, torch.float32))
+    made = []
+    for first in range(0, count, _BATCH):
+        n = min(_BATCH, count - first)
+        rotations = _rotations(data, poses, settings, n)
+        betas = torch.as_tensor(rng.normal(0.0, settings.shape_sd, (n, data.shapedirs.shape[2]))).float()
+        output = model(betas, betas.new_zeros(n, data.expression_dirs.shape[2]), rotations)
+        keypoints = regressor(output)
+        distance = torch.as_tensor(np.exp(rng.uniform(math.log(nearest), math.log(furthest), n))).float()
+        points = _in_the_middle(keypoints - output.joints[:, :1], distance)
+        made.append((points, output.joints[:, skeleton.BODY_JOINTS] - output.joints[:, :1]))
+    return LiftingPeople(*(torch.cat(parts) for parts in zip(*made, strict=True)))
+
+
+def _rotations(data: BodyModelData, poses: PoseSampler, settings: LiftingPeopleSettings, n: int) -> Tensor:
+    """Local rotations [N, 55, 3, 3]; eyes and jaw stay."""
+    rng = poses.rng
+    body, other = poses.draw(n).rotations, poses.draw(n).rotations
+    mixed = torch.as_tensor(rng.random(n) < settings.mixed_share)
+    body[:, _LEGS] = torch.where(mixed[:, None, None, None], other[:, _LEGS], body[:, _LEGS])
+    root = torch.as_tensor(_orientations(settings, rng, n)).float()
+    face = torch.eye(3).expand(n, 3, 3, 3)
+    return torch.cat([root[:, None], body, face, *_hands(data, settings, rng, n)], 1)
+
+
+def _orientations(settings: LiftingPeopleSettings, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """[N, 3, 3] body to camera: tilt, heading, then the camera's pitch and roll, about a person facing it."""
+    heading = np.where(
+        rng.random(n) < settings.facing_share, rng.normal(0.0, settings.facing_sd_deg, n), rng.uniform(-180, 180, n)
+    )
+    tilt = Rotation.from_rotvec(np.radians(settings.tilt_sd_deg) * rng.normal(size=(n, 3)))
+    pitch = 180.0 + rng.normal(0.0, settings.pitch_sd_deg, n)
+    angles = np.stack([rng.normal(0.0, settings.roll_sd_deg, n), pitch, heading], 1)
+    turned = (Rotation.from_euler("ZXY", angles, degrees=True) * tilt).as_matrix()
+    lying = rng.random(n) < settings.lying_share
+    turned[lying] = Rotation.random(n, random_state=rng).as_matrix()[lying]
+    return np.asarray(turned)
+
+
+def _hands(data: BodyModelData, settings: LiftingPeopleSettings, rng: np.random.Generator, n: int) -> list[Tensor]:
+    """Left and right hands [N, 15, 3, 3]."""
+    sd = settings.hand_sd / np.sqrt(np.arange(1, _N_HAND_COMPONENTS + 1))
+    hands = []
+    for components, mean in (data.hand(side) for side in skeleton.SIDES):
+        pose = mean + (sd * rng.normal(size=(n, _N_HAND_COMPONENTS))) @ components[:_N_HAND_COMPONENTS]
+        hands.append(axis_angle_to_matrix(torch.as_tensor(pose).float().unflatten(1, (-1, 3))))
+    return hands
+
+
+def _in_the_middle(keypoints: Tensor, distance: Tensor) -> Tensor:
+    """Pictures [N, K, 2] of keypoints [N, K, 3] about the pelvis from that far away, their box in the middle."""
+    depth = torch.maximum(distance, _NEAREST - keypoints[..., 2].amin(1))
+    place = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1)
+    for _ in range(4):  # moving sideways changes the perspective a little
+        placed = keypoints + place[:, None]
+        points = placed[..., :2] / placed[..., 2:]
+        place[:, :2] -= (points.amax(1) + points.amin(1)) / 2.0 * depth[:, None]
+    return points

@@ -1,0 +1,116 @@
+"""Limbs that a detector took for each other, and the depths that enter a fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES
+from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.config import Config
+from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.synthetic_detector import DetectorNoise
+from smplifyx.evaluation.synthetic_poses import PosePool
+from smplifyx.fitting.depth_evidence import put_right
+from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.result import FitResult
+from smplifyx.geometry import Intrinsics
+from smplifyx.keypoints import Observation
+from smplifyx.priors.lifting import lift, lifting_energy
+from smplifyx.priors.lifting_checkpoint import load_lifting, shipped_lifting
+from smplifyx.priors.vposer import VPoser
+from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+
+_DATA = load_body_model_data(find_body_model("smplx", "neutral"))
+
+
+def index(name: str) -> int:
+    return CANONICAL_KEYPOINT_NAMES.index(name)
+
+
+def people(count: int, **options: object) -> list[SyntheticPerson]:
+    """In poses like those of motion capture."""
+    codes = torch.randn(100, 32, generator=torch.Generator().manual_seed(0))
+    poses = np.float64(VPoser(load_vposer(shipped_weights())).decode(0.8 * codes).axis_angle)
+    settings = SyntheticOptions(seed=2, truncated_share=0.0, facing_share=1.0, **options)  # type: ignore[arg-type]
+    return list(synthetic_people(_DATA, count, settings, PosePool(poses, np.full(100, 0.01))))
+
+
+def fit(config: Config, seen: list[SyntheticPerson], keypoints: list[np.ndarray]) -> list[FitResult]:
+    observations = [
+        Observation(Path("a.png"), Path("a.json"), one.name, 0, np.float32(points), one.image_size)
+        for one, points in zip(seen, keypoints, strict=True)
+    ]
+    cameras = [Intrinsics((one.focal_length,) * 2, tuple(one.principal_point), "test") for one in seen]
+    return Fitter(_DATA, config).fit(observations, cameras)
+
+
+def quick(**objective: float) -> Config:
+    config = Config()
+    return replace(
+        config,
+        objective=replace(config.objective, **objective),
+        collision=replace(config.collision, enabled=False),
+    )
+
+
+def test_only_the_exchanged_limbs_change_sides() -> None:
+    keypoints = np.random.default_rng(0).random((135, 3), np.float32)
+    arms = put_right(keypoints, torch.tensor([True, False]))
+    legs = put_right(keypoints, torch.tensor([False, True]))
+    for name in ("elbow", "hand_index3"):
+        assert (arms[index(f"left_{name}")] == keypoints[index(f"right_{name}")]).all()
+        assert (legs[index(f"left_{name}")] == keypoints[index(f"left_{name}")]).all()
+    assert (legs[index("right_heel")] == keypoints[index("left_heel")]).all()
+    assert (arms[index("right_heel")] == keypoints[index("right_heel")]).all()
+    assert (arms[67:] == keypoints[67:]).all() and (arms[index("left_eye")] == keypoints[index("left_eye")]).all()
+    assert (put_right(arms, torch.tensor([True, False])) == keypoints).all()
+
+
+@pytest.mark.parametrize("limbs", ["arms", "legs"])
+def test_exchanged_limbs_are_found_and_put_right(limbs: str) -> None:
+    seen = people(8, noise=DetectorNoise(swap_rate=0.0))
+    right = [one.keypoints_2d for one in seen]
+    flags = torch.tensor([limbs == "arms", limbs == "legs"])
+    results = fit(quick(), seen, [put_right(np.float32(points), flags) for points in right])
+    found = [f"exchanged_{limbs}" in result.flags for result in results]
+    assert sum(found) >= 5
+    for result, points, was_found in zip(results, right, found, strict=True):
+        if was_found:
+            np.testing.assert_allclose(result.keypoints_2d, np.float32(points))
+    assert not any("exchanged" in flag for result in fit(quick(), seen, right) for flag in result.flags)
+
+
+def test_lifted_joints_pull_at_the_body() -> None:
+    seen = people(4)
+    keypoints = [one.keypoints_2d for one in seen]
+    weak, strong = (fit(quick(lifting=weight), seen, keypoints) for weight in (1e-3, 40.0))
+
+    def distance(results: list[FitResult]) -> float:
+        points = torch.as_tensor(np.float32(keypoints))
+        focal = torch.tensor([[one.focal_length] * 2 for one in seen])
+        centre = torch.as_tensor(np.float32([one.principal_point for one in seen]))
+        lifted = lift(load_lifting(shipped_lifting()), points[..., :2], points[..., 2], focal, centre)
+        joints = torch.as_tensor(np.stack([result.joints for result in results]))
+        return float(lifting_energy(joints, lifted.joints, lifted.whitening).mean())
+
+    assert distance(strong) < 0.7 * distance(weak)
+
+
+def test_one_start_finds_every_heading() -> None:
+    """Where a network tells how the trunk is turned, no other headings are tried."""
+    seen = [one for one in people(24, facing_sd_deg=180.0, noise=DetectorNoise(occlusion=False)) if one]
+    config = quick()
+    config = replace(config, starts=replace(config.starts, depth_flips=0))
+    results = fit(config, seen, [one.keypoints_2d for one in seen])
+    errors = []
+    for result, one in zip(results, seen, strict=True):
+        turn = Rotation.from_rotvec(result.global_orient).inv() * Rotation.from_matrix(one.rotations[0])
+        errors.append(np.degrees(turn.magnitude()))
+    assert np.median(errors) < 20 and np.sum(np.array(errors) > 90) <= 1
