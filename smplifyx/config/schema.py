@@ -111,7 +111,9 @@ class StartsConfig:
     """The poses from which a fit starts; the best is kept."""
 
     headings: int | Literal["auto"] = setting(
-        "auto", "starting headings, evenly spread about the vertical", minimum=1
+        "auto",
+        "so many, evenly spread; auto: the one that the keypoints tell, or up to four",
+        minimum=1,
     )
     keep_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
     depth_flips: int = setting(
@@ -135,8 +137,8 @@ class StartsConfig:
 class Stage:
     """The weights of one stage. Weights of priors are squared in the objective, as in the paper's tables."""
 
-    body_pose: float = setting(10.0, "body-pose prior", minimum=0)
-    shape: float = setting(10.0, "shape coefficients", minimum=0)
+    body_pose: float = setting(12.0, "body-pose prior", minimum=0)
+    shape: float = setting(8.0, "shape coefficients", minimum=0)
     expression: float = setting(5.0, "expression coefficients", minimum=0)
     hand_pose: float = setting(4.78, "hand poses", minimum=0)
     jaw_pose: tuple[float, float, float] = setting((47.8, 478.0, 478.0), "jaw rotation, by axis", minimum=0)

@@ -124,8 +124,8 @@ _CLEAR_WIDTH = 0.45
 def candidate_headings(keypoints: Tensor, confidence: Tensor, starts: StartsConfig) -> list[list[float]]:
     """Starting headings (radians) worth trying for each person.
 
-    With ``headings: auto`` a person whose shoulders or hips are wide for the trunk starts facing the camera, or away
-    from it; a narrow or half-seen one starts in four directions.
+    With ``headings: auto``, where no lifted joints tell it, a person whose shoulders or hips are wide for the trunk
+    starts facing the camera, or away from it; a narrow or half-seen one starts in four directions.
     """
     if starts.headings != "auto":
         evenly = [2.0 * math.pi * k / starts.headings for k in range(starts.headings)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.ambiguity import Ambiguity
 from smplifyx.fitting.depth_evidence import put_right
+from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.lbfgs import Status
 from smplifyx.fitting.parameters import PosedParameters
 from smplifyx.fitting.problem import Problem, Rows, failed
@@ -22,7 +23,7 @@ from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.trust import Signs, shipped_trust_model, trust_features
 from smplifyx.geometry import matrix_to_axis_angle, project
 from smplifyx.keypoints import Observation
-from smplifyx.priors.lifting import EXCHANGED_LIMBS
+from smplifyx.priors.lifting import EXCHANGED_LIMBS, lifting_energy
 
 #: A mean keypoint error beyond this share of the person's size is worth a warning: 68 mm for a person of 1.7 m.
 _HIGH_ERROR = 0.04
@@ -35,7 +36,35 @@ _DEEP_MM = 15.0
 _N_HAND_PCA = 12
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class _Measured:
+    """What there is to say about the rows of a batch.
+
+    Attributes:
+        rows: the rows.
+        arrays: [B, ...] what goes into results as it is, by name.
+        confidence: [B, 135] of the keypoints that entered the fit.
+        keypoints: those that tell whether a fit is good: of the body, the hand or the head.
+        size: [B] of the people, pixels.
+        limit: [B] keypoint error beyond which a fit is suspicious, pixels.
+        failed: [B] rows without a finite result.
+        codes: [B, n] learned codes of the body poses; None without.
+        collisions: how far each body passes through itself; None where that is not asked.
+        signs: of trust; None for parts of a body.
+    """
+
+    rows: Rows
+    arrays: dict[str, np.ndarray]
+    confidence: np.ndarray
+    keypoints: list[int]
+    size: np.ndarray
+    limit: np.ndarray
+    failed: np.ndarray
+    codes: np.ndarray | None
+    collisions: list[Penetration] | None
+    signs: list[Signs] | None
+
+
 def collect_results(
     problem: Problem,
     data: BodyModelData,
@@ -54,6 +83,17 @@ def collect_results(
         ambiguity: what their starts say about each other.
         seconds: time spent on each person.
     """
+    measured = _measure(problem, data, rows, ambiguity)
+    results = []
+    for row, observation in enumerate(observations):
+        result = _result(measured, data, row, observation)
+        result.seconds = seconds
+        results.append(result)
+    return results
+
+
+@torch.no_grad()
+def _measure(problem: Problem, data: BodyModelData, rows: Rows, ambiguity: Ambiguity) -> _Measured:
     groups = problem.parameters.layout.split(rows.x)
     posed = problem.parameters(groups, rows.frame)
     view = problem.full_view
@@ -71,57 +111,69 @@ def collect_results(
         "projected_keypoints_2d": projected,
         "stage_losses": torch.stack(rows.stage_losses, 1),
     }
-    numpy = {name: tensor.float().cpu().numpy() for name, tensor in arrays.items()}
     # What the model does not have did not enter the fit.
     confidence = np.zeros(evidence.confidence.shape, np.float32)
     confidence[:, view.keypoints] = evidence.confidence[:, view.keypoints].float().cpu().numpy()
     size = (1000.0 / evidence.pixel_scale).cpu().numpy()
     bad = failed(rows)
-    collisions = _collisions(problem, posed, bad)
     codes, energies = _of_prior(problem, groups)
-    first = problem.first_view.keypoints
-    limit = _HIGH_PART_ERRORS.get(data.model_type, _HIGH_ERROR) * size
-    results = []
-    for row, observation in enumerate(observations):
-        observed = put_right(observation.keypoints, evidence.exchanged[row])
-        error = _error(observed, confidence[row], numpy["projected_keypoints_2d"][row], first)
-        converged = int(rows.status[row]) == Status.CONVERGED
-        result = FitResult(
-            model_type=data.model_type,
-            model_name=data.name,
-            gender=data.gender,
-            **{name: array[row] for name, array in numpy.items()},
-            body_pose_embedding=None if codes is None else codes[row],
-            camera_rotation=np.eye(3, dtype=np.float32),
-            image_size=np.array(observation.image_size),
-            keypoints_2d=observed,
-            loss=float(rows.loss[row]),
-            n_evaluations=int(rows.n_evaluations[row]),
-            converged=converged,
-            flags=(),
-            seconds=seconds,
-            reprojection_error_px=error,
-            n_keypoints=int((confidence[row] > 0).sum()),
-            status="failed" if bad[row] else "ok",
-            side=data.side or "",
-        )
-        if collisions is not None:
-            result.penetration_mm, result.colliding_pairs = 1e3 * collisions[row].depth, collisions[row].n_pairs
-        result.flags = tuple(_flags(result, confidence[row, first], float(limit[row])))
-        result.flags += tuple(
-            f"exchanged_{limbs}" for limbs, yes in zip(EXCHANGED_LIMBS, evidence.exchanged[row], strict=True) if yes
-        )
-        if result.penetration_mm > _DEEP_MM:
-            result.flags += ("self_penetration",)
-        if rows.truncated[row]:
-            result.flags += ("collision_limit",)
-        if energies is not None:
-            spread, gap = float(ambiguity.spread[row]), float(ambiguity.gap[row])
-            signs = Signs(float(size[row]), float(energies[row]), spread, gap)
-            result.trust_features = trust_features(result, signs)
-            result.expected_error_mm = shipped_trust_model().expected_error(result.trust_features)
-        results.append(result)
-    return results
+    return _Measured(
+        rows=rows,
+        arrays={name: tensor.float().cpu().numpy() for name, tensor in arrays.items()},
+        confidence=confidence,
+        keypoints=problem.first_view.keypoints,
+        size=size,
+        limit=_HIGH_PART_ERRORS.get(data.model_type, _HIGH_ERROR) * size,
+        failed=bad,
+        codes=codes,
+        collisions=_collisions(problem, posed, bad),
+        signs=None if energies is None else _signs(size, energies, ambiguity, _of_lifting(evidence, output.joints)),
+    )
+
+
+def _result(measured: _Measured, data: BodyModelData, row: int, observation: Observation) -> FitResult:
+    arrays = {name: array[row] for name, array in measured.arrays.items()}
+    exchanged, confidence = measured.rows.evidence.exchanged[row], measured.confidence[row]
+    observed = put_right(observation.keypoints, exchanged)
+    result = FitResult(
+        model_type=data.model_type,
+        model_name=data.name,
+        gender=data.gender,
+        **arrays,
+        body_pose_embedding=None if measured.codes is None else measured.codes[row],
+        camera_rotation=np.eye(3, dtype=np.float32),
+        image_size=np.array(observation.image_size),
+        keypoints_2d=observed,
+        loss=float(measured.rows.loss[row]),
+        n_evaluations=int(measured.rows.n_evaluations[row]),
+        converged=int(measured.rows.status[row]) == Status.CONVERGED,
+        flags=(),
+        seconds=0.0,
+        reprojection_error_px=_error(observed, confidence, arrays["projected_keypoints_2d"], measured.keypoints),
+        n_keypoints=int((confidence > 0).sum()),
+        status="failed" if measured.failed[row] else "ok",
+        side=data.side or "",
+    )
+    if measured.collisions is not None:
+        collisions = measured.collisions[row]
+        result.penetration_mm, result.colliding_pairs = 1e3 * collisions.depth, collisions.n_pairs
+    result.flags = (
+        *_flags(result, confidence[measured.keypoints], float(measured.limit[row])),
+        *(f"exchanged_{limbs}" for limbs, yes in zip(EXCHANGED_LIMBS, exchanged, strict=True) if yes),
+        *(["self_penetration"] if result.penetration_mm > _DEEP_MM else []),
+        *(["collision_limit"] if measured.rows.truncated[row] else []),
+    )
+    if measured.signs is not None:
+        result.trust_features = trust_features(result, measured.signs[row])
+        result.expected_error_mm = shipped_trust_model().expected_error(result.trust_features)
+    return result
+
+
+def _signs(
+    size: np.ndarray, energies: np.ndarray, ambiguity: Ambiguity, depth: tuple[np.ndarray, np.ndarray]
+) -> list[Signs]:
+    columns = (size, energies, ambiguity.spread.cpu().numpy(), ambiguity.gap.cpu().numpy(), *depth)
+    return [Signs(*map(float, row)) for row in zip(*columns, strict=True)]
 
 
 def _collisions(problem: Problem, posed: PosedParameters, bad: np.ndarray) -> list[Penetration] | None:
@@ -155,6 +207,16 @@ def _of_prior(problem: Problem, groups: dict[str, Tensor]) -> tuple[np.ndarray |
     prior, pose = problem.parameters.prior, groups["body_pose"]
     codes = pose[:, : prior.n_embedding].float().cpu().numpy() if prior.n_embedding else None
     return codes, prior.energy(pose).cpu().numpy()
+
+
+def _of_lifting(evidence: Evidence, joints: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """How unsure [B] the lifted joints are (metres), how far [B] the fitted ones are from them; 0 without them."""
+    if not evidence.lifted_whitening.any():
+        nothing = np.zeros(len(joints))
+        return nothing, nothing
+    sd = 1.0 / evidence.lifted_whitening.norm(dim=3)
+    energy = lifting_energy(joints, evidence.lifted, evidence.lifted_whitening)
+    return sd.mean((1, 2)).cpu().numpy(), energy.cpu().numpy()
 
 
 def _padded(numbers: Tensor, size: int) -> Tensor:

@@ -49,6 +49,8 @@ _LIMB_JOINTS = {
 }
 #: Residuals in shares of the person's size are about this large where a fit is good.
 _GOOD_RESIDUAL = 0.01
+#: Depths that are known this well (metres) are known well.
+_GOOD_DEPTH = 0.05
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,16 @@ class Signs:
         pose_energy: of the body-pose prior.
         spread: see :class:`~smplifyx.fitting.ambiguity.Ambiguity`, metres.
         gap: likewise, 0 to 1.
+        depth_sd: how far the lifted joints may be off by their own account, on average (metres); 0 without them.
+        depth_energy: squared Mahalanobis distance of the fitted joints from the lifted ones.
     """
 
     size: float
     pose_energy: float
     spread: float
     gap: float
+    depth_sd: float = 0.0
+    depth_energy: float = 0.0
 
 
 def trust_features(result: FitResult, signs: Signs) -> dict[str, float]:
@@ -91,6 +97,8 @@ def trust_features(result: FitResult, signs: Signs) -> dict[str, float]:
     features["shape_energy"] = float(np.log1p(np.square(result.betas).sum()))
     features["spread"] = float(np.log1p(signs.spread / 0.02))
     features["gap"] = signs.gap
+    features["depth_sd"] = float(np.log1p(signs.depth_sd / _GOOD_DEPTH))
+    features["depth_energy"] = float(np.log1p(signs.depth_energy))
     return features
 
 

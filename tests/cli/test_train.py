@@ -1,4 +1,4 @@
-"""``smplifyx train vposer`` on a small AMASS-style folder."""
+"""``smplifyx train vposer`` and ``lifting`` on a small AMASS-style folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ import yaml
 
 from smplifyx.cli.main import main
 from smplifyx.priors.body_pose import load_gaussian
+from smplifyx.priors.lifting_checkpoint import load_lifting
 from smplifyx.priors.vposer_checkpoints import load_vposer
 
 _SMALL = [
     "--run.n_hidden", "16", "--run.n_surface_points", "10", "--run.batch_size", "16", "--run.steps_per_epoch", "2",
     "--run.max_epochs", "2", "--run.n_validation", "20", "--data.validation_share", "0.3",
+]  # fmt: skip
+
+
+_SMALL_LIFTING = [
+    "--people.count", "100", "--run.width", "16", "--run.n_blocks", "1", "--run.batch_size", "16",
+    "--run.steps_per_epoch", "2", "--run.epochs", "2", "--run.n_validation", "20", "--data.held_out", "03",
 ]  # fmt: skip
 
 
@@ -68,3 +75,35 @@ def test_wrong_calls_end_with_status_2(amass, tmp_path, capsys):
 def test_the_shipped_settings_can_be_shown(capsys):
     assert main(["train", "vposer", "--config", "train_vposer", "--print-config"]) == 0
     assert "held_out: ['06'" in capsys.readouterr().out
+
+
+def test_a_lifting_run_goes_on_and_is_evaluated(amass, tmp_path, capsys):
+    call = ["train", "lifting", "--data", str(amass), "--output", str(tmp_path)]
+    assert main([*call, *_SMALL_LIFTING]) == 0
+    assert load_lifting(tmp_path / "lifting.npz").first.out_features == 16
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["people"]["count"] == 100
+    first = capsys.readouterr()
+    assert "epoch 2" in first.err and (tmp_path / "report.txt").read_text() == first.out
+    settings = ["--config", str(tmp_path / "config.yaml")]
+    assert main([*call, "--resume", *settings]) == 0
+    again = capsys.readouterr()
+    assert "epoch" not in again.err and again.out == first.out
+    evaluate = ["train", "lifting", "--data", str(amass), *settings, "--evaluate"]
+    assert main([*evaluate, str(tmp_path / "lifting.npz")]) == 0
+    own = capsys.readouterr().out
+    assert "people           20" in own
+    assert main(evaluate) == 0  # the shipped one
+    assert _joints_mm(capsys.readouterr().out) < 0.5 * _joints_mm(own)
+
+
+def _joints_mm(report: str) -> float:
+    line = next(line for line in report.splitlines() if line.startswith("joints"))
+    return float(line.split()[1])
+
+
+def test_a_fit_takes_a_trained_network_and_refuses_another_file(amass, tmp_path, capsys):
+    junk = tmp_path / "lifting.npz"
+    junk.write_bytes(b"junk")
+    call = ["demo", "--output", str(tmp_path / "out"), "--priors.lifting_checkpoint"]
+    assert main([*call, str(junk)]) == 2
+    assert "not a lifting network" in capsys.readouterr().err
