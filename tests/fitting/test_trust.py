@@ -32,7 +32,7 @@ def _fit_result() -> FitResult:
     )  # fmt: skip
 
 
-_SIGNS = Signs(size=400.0, pose_energy=30.0, spread=0.02, gap=0.5)
+_SIGNS = Signs(size=400.0, pose_energy=30.0, spread=0.02, gap=0.5, depth_sd=0.06, depth_energy=40.0)
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_worse_signs_let_expect_a_larger_error(features, fit_result):
     assert 5.0 < expected < 500.0
     off = fit_result.projected_keypoints_2d + np.float32(20.0)
     assert model.expected_error(features(projected_keypoints_2d=off)) > expected
-    unseen = fit_result.keypoints_2d.copy()
-    unseen[9:15, 2] = 0.0
-    assert model.expected_error(features(keypoints_2d=unseen)) > expected
+    # What is not seen makes the lifted joints unsure, and it is they who tell.
+    for name, value in (("depth_sd", 0.15), ("depth_energy", 200.0)):
+        assert model.expected_error(features(replace(_SIGNS, **{name: value}))) > 1.1 * expected
 
 
 def test_features_are_finite_without_any_keypoint(features, fit_result):
