@@ -23,6 +23,7 @@ from smplifyx.config.fields import (
     suggestion,
 )
 from smplifyx.config.schema import Config, check
+from smplifyx.errors import reason
 
 #: Folder of the configuration files that ship with the package.
 SHIPPED_CONFIGS = Path(__file__).parents[1] / "data" / "configs"
@@ -104,12 +105,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "", f"cannot be read: {error}") from error
+        raise ConfigError(str(path), "", f"cannot be read: {reason(error)}") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(str(path), line, f"not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(str(path), "", f"not valid YAML: {error}") from error
+        raise ConfigError(str(path), "", f"not valid YAML: {reason(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -18,7 +18,7 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.evaluation.ablations import PAPER_FOCAL_LENGTH, CameraRule, Variant
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.fitting.fitter import Fitter
@@ -217,4 +217,4 @@ def load_true_joints(path: Path) -> dict[str, FloatArray]:
         with np.load(path, allow_pickle=False) as file:
             return {str(name): np.float64(joints) for name, joints in zip(file["names"], file["joints"], strict=True)}
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a benchmark's truth: {error}") from error
+        raise InputError(path, f"not a benchmark's truth: {reason(error)}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from smplifyx.config import CameraConfig
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints.observation import Observation
 
@@ -32,7 +32,7 @@ def read_calibration(path: Path) -> dict[str, Intrinsics]:
     except FileNotFoundError:
         raise InputError(path, "the file does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read: {error}") from error
+        raise InputError(path, f"cannot be read: {reason(error)}") from error
     except yaml.YAMLError as error:
         raise InputError(path, f"not a readable YAML file: {_one_line(error)}") from error
     if not isinstance(content, Mapping):

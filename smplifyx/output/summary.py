@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smplifyx.atomic import write_text
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.fitting.result import FitResult
 
 try:
@@ -115,7 +115,7 @@ def read_summary(path: str | Path) -> list[SummaryRow]:
                 raise InputError(path, f"columns are missing: {', '.join(missing)}", "line 1")
             return [_parse(path, reader.line_num, entries) for entries in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(path, f"cannot be read as a table: {error}") from error
+        raise InputError(path, f"cannot be read as a table: {reason(error)}") from error
 
 
 def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
