@@ -48,8 +48,8 @@ def test_the_file_is_small(classifier):
 def test_nothing_but_people_gets_a_verdict(classifier):
     answers = classifier.classify(things(classifier.side))
     decisions = [
-        classifier.rule.decide((float(male), float(female)), float(foreignness))
-        for (male, female), foreignness in zip(*answers, strict=True)
+        classifier.rule.decide((float(male), float(female)), *map(float, foreign))
+        for (male, female), *foreign in zip(*answers, strict=True)
     ]
     assert {one.gender for one in decisions} == {"neutral"}
 
