@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
 from smplifyx.cli.needed import needed
-from smplifyx.cli.training_options import (
-    SHIPPED,
-    add_evaluate_option,
-    add_training_options,
-    can_plot,
-    require_paths,
-    training_config,
-)
+from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +19,17 @@ if TYPE_CHECKING:
     from smplifyx.training.gender_people import CutOuts, LabelledPerson
     from smplifyx.training.gender_trainer import GenderTrainer
 
-_DESCRIPTION = """Train the classifier that decides between male, female and neutral bodies.
+_COMMAND = TrainingCommand(
+    name="gender",
+    summary="the gender classifier, from photos",
+    config_name="train_gender",
+    data=("MANIFEST.csv", "table of people of known gender"),
+    evaluate=(
+        "CLASSIFIER",
+        "only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
+    ),
+    example="architecture.width 24",
+    description="""Train the classifier that decides between male, female and neutral bodies.
 
 MANIFEST.csv has the columns image, keypoint_file, person (number in the keypoint file, from 0), label (male, female)
 and perhaps source; paths are relative to it. People of one source (default: of one photo) stay together when they are
@@ -39,52 +42,26 @@ DIR gets gender.safetensors, the trained classifier, for `fit --gender.checkpoin
 --resume goes on; test.csv, the people who were held out; curves.png, reliability.png, and report.txt, the figures on
 the people who were held out.
 
-With --evaluate nothing is trained: the same figures for a classifier that exists, on all people of the manifest."""
-
-_EPILOG = """--SECTION.KEY VALUE changes a setting, as in --architecture.width 24; --print-config shows all of them.
-The shipped classifier was trained with --config train_gender."""
+With --evaluate nothing is trained: the same figures for a classifier that exists, on all people of the manifest.""",
+)
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of ``train``."""
-    parser = actions.add_parser(
-        "gender",
-        help="the gender classifier, from photos",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--data", metavar="MANIFEST.csv", type=Path, help="table of people of known gender")
+    parser = _COMMAND.add_parser(actions)
     parser.add_argument(
         "--foreign", metavar="PHOTOS", help="folder of photos or frames that are foreign to the people's"
-    )
-    add_training_options(parser, "train_gender")
-    add_evaluate_option(
-        parser,
-        "CLASSIFIER",
-        "only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
     )
     parser.set_defaults(run=_train_gender, options=())
 
 
 def _train_gender(arguments: argparse.Namespace) -> int:
-    from smplifyx.config import to_yaml
     from smplifyx.training.gender_config import GenderTraining
 
-    config = training_config(arguments, GenderTraining(), "train_gender")
-    if arguments.print_config:
-        console.say(to_yaml(config).rstrip("\n"))
-        return 0
-    require_paths(arguments)
+    config = training_config(arguments, GenderTraining(), _COMMAND.config_name)
     if arguments.foreign is not None:
         config = replace(config, foreign=replace(config.foreign, folder=arguments.foreign))
-    if arguments.threads is not None:
-        import torch
-
-        torch.set_num_threads(arguments.threads)
-    (_evaluate if arguments.evaluate else _train)(arguments, config)
-    return 0
+    return run_training(arguments, config, _train, _evaluate)
 
 
 def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
@@ -100,9 +77,10 @@ def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
     if not split.test:
         raise UsageError("--data: too few sources; test has nobody")
     side = config.architecture.side
+    foreign = _foreign(config, split.training)
     training = _load("training", split.training, side, TRAINING_RULES)
     validation = _load("validation", split.validation, side, CropRules.for_side(side))
-    trainer = GenderTrainer(training, validation, config, _foreign(config, split.training))
+    trainer = GenderTrainer(training, validation, config, foreign)
     if arguments.resume:
         trainer.resume(output / "state.pt")
     write_text(output / "config.yaml", to_yaml(config))
