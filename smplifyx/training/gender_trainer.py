@@ -16,6 +16,7 @@ from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, Kno
 from smplifyx.gender.network import normalized
 from smplifyx.training.gender_augmentation import Augmenter
 from smplifyx.training.gender_calibration import (
+    choose_foreign_limit,
     choose_threshold,
     class_weights,
     fit_temperature,
@@ -203,13 +204,12 @@ class GenderTrainer:
 
     @torch.inference_mode()
     def _foreign_probability_limit(self, network: GenderNetwork) -> float | None:
-        """The highest limit below which few enough of the held-out foreign pictures are."""
+        verdict = self.config.verdict
         if self._foreign is None:
             return None
-        verdict = self.config.verdict
         features = evaluate(network, [one.plain for one in self._foreign.held_out]).features
-        probabilities = torch.sigmoid(network.foreign_logits(features).double())
-        return verdict.foreign_probability_limit or float(probabilities.quantile(verdict.foreign_passed))
+        probabilities = torch.sigmoid(network.foreign_logits(features).double()).numpy()
+        return verdict.foreign_probability_limit or choose_foreign_limit(probabilities, verdict.foreign_passed)
 
     def _known_features(self, network: GenderNetwork) -> KnownFeatures:
         """Features of the training pictures, and of changed ones: a photo's faults alone are not foreign."""
