@@ -93,3 +93,16 @@ def test_person_is_drawn_where_the_keypoints_are(script, crowd):
     assert ((inside >= 0) & (inside < person.image_size)).all(), "choose a seed whose first person is seen whole"
     box, drawn = np.ptp(inside, axis=0), np.array(cutout.shape[1::-1])
     assert (drawn > box - 2).all() and (drawn < box + 0.25 * box.max()).all()
+
+
+def test_a_skirt_of_no_length_stays_whole(script, crowd):
+    """Its bands lie at one height and share their vertices, as those of real skirts seldom do."""
+    from gender_scene import geometry, looks
+
+    _, sitter = next(iter(crowd.group(1)))
+    studio = script.Studio.open()
+    marks = geometry.BodyMarks.of(sitter.data)
+    figure = geometry.Figure(sitter.person.vertices, sitter.data, marks, studio.neighbours)
+    look = looks.draw_look("female", np.random.default_rng(0))
+    hip = marks.joint["pelvis"][1]
+    assert np.isfinite(geometry._skirt(figure, hip, hip, look, 1).vertices).all()
