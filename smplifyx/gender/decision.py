@@ -64,7 +64,7 @@ class DecisionRule:
             return GenderDecision("neutral", "fallback", probability, reason)
         limit = self.foreign_probability_limit
         if limit is not None and foreign_probability > limit:
-            reason = f"foreign to the classifier: probability {foreign_probability:.3f}, limit {limit:.3f}"
+            reason = f"foreign to the classifier: probability {foreign_probability:.4f}, limit {limit:.4f}"
             return GenderDecision("neutral", "fallback", probability, reason)
         if probability < self.threshold:
             reason = f"not sure enough: {probability:.3f}, threshold {self.threshold:.3f}"

@@ -75,7 +75,7 @@ class GenderReport:
         """The figures, one a line."""
         rule, shares, counts = self.rule, self.shares, self.counts
         limits = ", ".join(
-            f"{name} {'none' if limit is None else f'{limit:.3f}'}"
+            f"{name} {'none' if limit is None else f'{limit:.4f}'}"
             for name, limit in (("distance", rule.foreign_limit), ("probability", rule.foreign_probability_limit))
         )
         lines = [

@@ -32,7 +32,7 @@ def test_a_picture_that_the_classifier_takes_for_foreign_gets_no_verdict():
     assert rule.decide((0.99, 0.01), 2.0, 0.3).gender == "male"
     decision = rule.decide((0.99, 0.01), 1.0, 0.31)
     assert (decision.gender, decision.source) == ("neutral", "fallback")
-    assert decision.reason == "foreign to the classifier: probability 0.310, limit 0.300"
+    assert decision.reason == "foreign to the classifier: probability 0.3100, limit 0.3000"
     assert DecisionRule(0.9).decide((0.99, 0.01), 9.0, 1.0).gender == "male"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from smplifyx.evaluation.synthetic_poses import mild_poses
+from smplifyx.gender import NetworkClassifier, ask_about, load_checkpoint, shipped_checkpoint
 from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -106,3 +107,14 @@ def test_a_skirt_of_no_length_stays_whole(script, crowd):
     look = looks.draw_look("female", np.random.default_rng(0))
     hip = marks.joint["pelvis"][1]
     assert np.isfinite(geometry._skirt(figure, hip, hip, look, 1).vertices).all()
+
+
+def test_the_shipped_classifier_knows_such_pictures(folder):
+    """As it takes photos for foreign, it must not take everything for foreign."""
+    pairing = pair_folder(folder / "images", folder / "keypoints")
+    classifier = NetworkClassifier(load_checkpoint(shipped_checkpoint()))
+    answers = ask_about(load_pairs(pairing.pairs).observations, classifier)
+    asked = [one for one in answers if not isinstance(one, str)]
+    limit = classifier.rule.foreign_probability_limit
+    assert len(asked) >= 3
+    assert np.mean([one.foreign_probability <= limit for one in asked]) > 0.5
