@@ -109,12 +109,13 @@ def test_a_skirt_of_no_length_stays_whole(script, crowd):
     assert np.isfinite(geometry._skirt(figure, hip, hip, look, 1).vertices).all()
 
 
-def test_the_shipped_classifier_knows_such_pictures(folder):
+def test_the_shipped_classifier_knows_such_pictures(script, tmp_path):
     """As it takes photos for foreign, it must not take everything for foreign."""
-    pairing = pair_folder(folder / "images", folder / "keypoints")
+    script.make(script.Crowd(12, 5, mild_poses(50)), tmp_path)
+    pairing = pair_folder(tmp_path / "images", tmp_path / "keypoints")
     classifier = NetworkClassifier(load_checkpoint(shipped_checkpoint()))
     answers = ask_about(load_pairs(pairing.pairs).observations, classifier)
     asked = [one for one in answers if not isinstance(one, str)]
     limit = classifier.rule.foreign_probability_limit
-    assert len(asked) >= 3
+    assert len(asked) >= 8
     assert np.mean([one.foreign_probability <= limit for one in asked]) > 0.5
