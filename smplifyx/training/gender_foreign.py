@@ -67,8 +67,10 @@ def load_foreign(
     """
     folder = Path(options.folder or "")
     photos = foreign_photos(folder)
-    held_out = [photo for photo in photos if chance(_series(photo, folder), seed) < options.validation_share]
-    learned = [photo for photo in photos if photo not in held_out]
+    parts: tuple[list[Path], list[Path]] = ([], [])
+    for photo in photos:
+        parts[chance(_series(photo, folder), seed) < options.validation_share].append(photo)
+    learned, held_out = parts
     if not learned or not held_out:
         problem = f"{len(photos)} photos are too few; expected some to learn and others, of other series, to hold out"
         raise InputError(folder, problem)
