@@ -184,8 +184,10 @@ def _skirt(figure: Figure, waist: float, hem: float, look: Look, material: int) 
     bands = [figure.vertices[torso & (np.abs(rest[:, 1] - level) < step)] for level in levels]
     centres = np.stack([0.5 * (band.min(axis=0) + band.max(axis=0)) for band in bands])
     down = np.gradient(centres, axis=0)
+    across, upward = figure.motion("pelvis")[:2]
+    # Where neighbouring bands have the same vertices, the pelvis says where down is.
+    down[np.linalg.norm(down, axis=1) < 1e-6] = -upward
     down /= np.linalg.norm(down, axis=1, keepdims=True)
-    across = figure.motion("pelvis")[0]
     angle = np.linspace(0.0, 2.0 * np.pi, _RING + 1)
     fall = np.linspace(0.0, 1.0, _BANDS)
     pleats = 0.06 * np.sin(angle * np.round(8 + 10 * look.bottom.scale / 0.12))

@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console, train_gender, train_lifting
-from smplifyx.cli.training_options import (
-    SHIPPED,
-    add_evaluate_option,
-    add_training_options,
-    can_plot,
-    require_paths,
-    training_config,
-)
+from smplifyx.cli.needed import needed
+from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,15 +18,23 @@ if TYPE_CHECKING:
 #: Vertices, spread evenly, that the report looks at.
 _N_REPORT_POINTS = 1000
 
-_DESCRIPTION = """Train the body-pose network on motion capture.
+_COMMAND = TrainingCommand(
+    name="vposer",
+    summary="the body-pose network, from motion capture",
+    config_name="train_vposer",
+    data=("PATH", "folder of AMASS-style .npz, or one .npz of clips"),
+    evaluate=(
+        "CHECKPOINT",
+        "only report on a trained network on the held-out people; without a name, on the one that ships",
+    ),
+    example="loss.divergence 0.01",
+    description="""Train the body-pose network on motion capture.
 
 DIR gets vposer.npz, the trained network, for --priors.vposer_checkpoint; config.yaml; state.pt, from which --resume
 goes on; curves.png; and report.txt, the figures on people who were held out.
 
-With --evaluate nothing is trained: the same figures for a network that exists, printed."""
-
-_EPILOG = """--SECTION.KEY VALUE changes a setting, as in --loss.divergence 0.01; --print-config shows all of them.
-The shipped network was trained with --config train_vposer."""
+With --evaluate nothing is trained: the same figures for a network that exists, printed.""",
+)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,21 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "train", help="train priors and classifier on your own data", description="Training.", allow_abbrev=False
     )
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
-    vposer = actions.add_parser(
-        "vposer",
-        help="the body-pose network, from motion capture",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    vposer.add_argument("--data", metavar="PATH", type=Path, help="folder of AMASS-style .npz, or one .npz of clips")
-    add_training_options(vposer, "train_vposer")
-    add_evaluate_option(
-        vposer,
-        "CHECKPOINT",
-        "only report on a trained network on the held-out people; without a name, on the one that ships",
-    )
+    vposer = _COMMAND.add_parser(actions)
     vposer.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
     vposer.set_defaults(run=_train_vposer, options=())
     train_lifting.add_parser(actions)
@@ -63,21 +51,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _train_vposer(arguments: argparse.Namespace) -> int:
-    from smplifyx.config import to_yaml
     from smplifyx.training.vposer_config import VPoserConfig
 
-    config = training_config(arguments, VPoserConfig(), "train_vposer")
-    if arguments.print_config:
-        console.say(to_yaml(config).rstrip("\n"))
-        return 0
-    require_paths(arguments)
-    (_evaluate if arguments.evaluate else _train)(arguments, config)
-    return 0
+    config = training_config(arguments, VPoserConfig(), _COMMAND.config_name)
+    return run_training(arguments, config, _train, _evaluate)
 
 
 def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
-    import torch
-
     from smplifyx.atomic import write_text
     from smplifyx.body.model_files import load_body_model_data
     from smplifyx.body.search import find_body_model
@@ -89,10 +69,8 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     from smplifyx.training.vposer_report import PoseCoder, report
     from smplifyx.training.vposer_trainer import VPoserTrainer
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
     options, output = config.data, arguments.output
-    seen, held_out = load_motion_capture(arguments.data, options.fps).split_subjects(options.held_out)
+    seen, held_out = needed(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
     training, validation = seen.split_random(options.validation_share, options.split_by, config.run.seed)
     if not len(training.held) or not len(validation.held):
         raise UsageError(f"--data: too few {options.split_by}s for training and validation")
@@ -126,7 +104,7 @@ def _evaluate(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     from smplifyx.training.vposer_report import PoseCoder, report
 
     options = config.data
-    _, held_out = load_motion_capture(arguments.data, options.fps).split_subjects(options.held_out)
+    _, held_out = needed(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
     if not len(held_out.held):
         raise UsageError("--evaluate: nobody is held out; name subjects with --data.held_out")
     prior = VPoser(load_vposer(shipped_weights() if arguments.evaluate is SHIPPED else arguments.evaluate))

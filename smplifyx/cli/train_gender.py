@@ -3,77 +3,65 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
-from smplifyx.cli.training_options import (
-    SHIPPED,
-    add_evaluate_option,
-    add_training_options,
-    can_plot,
-    require_paths,
-    training_config,
-)
+from smplifyx.cli.needed import needed
+from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
     from smplifyx.gender import CropRules, GenderClassifier
     from smplifyx.training.gender_config import GenderTraining
+    from smplifyx.training.gender_foreign import ForeignPictures
     from smplifyx.training.gender_people import CutOuts, LabelledPerson
     from smplifyx.training.gender_trainer import GenderTrainer
 
-_DESCRIPTION = """Train the classifier that decides between male, female and neutral bodies.
+_COMMAND = TrainingCommand(
+    name="gender",
+    summary="the gender classifier, from photos",
+    config_name="train_gender",
+    data=("MANIFEST.csv", "table of people of known gender"),
+    evaluate=(
+        "CLASSIFIER",
+        "only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
+    ),
+    example="architecture.width 24",
+    description="""Train the classifier that decides between male, female and neutral bodies.
 
 MANIFEST.csv has the columns image, keypoint_file, person (number in the keypoint file, from 0), label (male, female)
 and perhaps source; paths are relative to it. People of one source (default: of one photo) stay together when they are
 dealt out to training, validation and test.
 
+With --foreign it also learns, from any photos without labels, which pictures are foreign to it. That is for training
+on pictures of another kind than those it will see, such as rendered ones; people in your own photos need it not.
+
 DIR gets gender.safetensors, the trained classifier, for `fit --gender.checkpoint`; config.yaml; state.pt, from which
 --resume goes on; test.csv, the people who were held out; curves.png, reliability.png, and report.txt, the figures on
 the people who were held out.
 
-With --evaluate nothing is trained: the same figures for a classifier that exists, on all people of the manifest."""
-
-_EPILOG = """--SECTION.KEY VALUE changes a setting, as in --architecture.width 24; --print-config shows all of them.
-The shipped classifier was trained with --config train_gender."""
+With --evaluate nothing is trained: the same figures for a classifier that exists, on all people of the manifest.""",
+)
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of ``train``."""
-    parser = actions.add_parser(
-        "gender",
-        help="the gender classifier, from photos",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--data", metavar="MANIFEST.csv", type=Path, help="table of people of known gender")
-    add_training_options(parser, "train_gender")
-    add_evaluate_option(
-        parser,
-        "CLASSIFIER",
-        "only report on a classifier (.safetensors, .onnx); without a name, on the one that ships",
+    parser = _COMMAND.add_parser(actions)
+    parser.add_argument(
+        "--foreign", metavar="PHOTOS", help="folder of photos or frames that are foreign to the people's"
     )
     parser.set_defaults(run=_train_gender, options=())
 
 
 def _train_gender(arguments: argparse.Namespace) -> int:
-    from smplifyx.config import to_yaml
     from smplifyx.training.gender_config import GenderTraining
 
-    config = training_config(arguments, GenderTraining(), "train_gender")
-    if arguments.print_config:
-        console.say(to_yaml(config).rstrip("\n"))
-        return 0
-    require_paths(arguments)
-    if arguments.threads is not None:
-        import torch
-
-        torch.set_num_threads(arguments.threads)
-    (_evaluate if arguments.evaluate else _train)(arguments, config)
-    return 0
+    config = training_config(arguments, GenderTraining(), _COMMAND.config_name)
+    if arguments.foreign is not None:
+        config = replace(config, foreign=replace(config.foreign, folder=arguments.foreign))
+    return run_training(arguments, config, _train, _evaluate)
 
 
 def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
@@ -89,9 +77,10 @@ def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
     if not split.test:
         raise UsageError("--data: too few sources; test has nobody")
     side = config.architecture.side
+    foreign = _foreign(config, split.training)
     training = _load("training", split.training, side, TRAINING_RULES)
     validation = _load("validation", split.validation, side, CropRules.for_side(side))
-    trainer = GenderTrainer(training, validation, config)
+    trainer = GenderTrainer(training, validation, config, foreign)
     if arguments.resume:
         trainer.resume(output / "state.pt")
     write_text(output / "config.yaml", to_yaml(config))
@@ -108,7 +97,7 @@ def _people(path: Path) -> list[LabelledPerson]:
     """Everybody of a manifest; whose keypoints are unusable is named and left out."""
     from smplifyx.training.gender_people import read_manifest
 
-    manifest = read_manifest(path)
+    manifest = needed(read_manifest, path)
     for failure in manifest.failures:
         console.note(f"left out: {failure}")
     return manifest.people
@@ -129,6 +118,21 @@ def _load(part: str, people: list[LabelledPerson], side: int, rules: CropRules) 
     refused = "".join(f"; {number} {reason}" for reason, number in loaded.refused.most_common())
     console.note(f"{part}: {counts[0]} male, {counts[1]} female{refused}")
     return loaded
+
+
+def _foreign(config: GenderTraining, people: list[LabelledPerson]) -> ForeignPictures | None:
+    """Foreign and familiar pictures, if a folder of foreign photos is named."""
+    from tqdm import tqdm
+
+    from smplifyx.training.gender_foreign import load_foreign
+
+    if config.foreign.folder is None:
+        return None
+    photos = [person.observation.image_path for person in people]
+    with tqdm(unit="photo", desc="foreign", disable=None) as bar:
+        found = needed(load_foreign, config.foreign, photos, config.architecture.side, config.run.seed, bar.update)
+    console.note(f"foreign: {len(found.training)} pictures to learn, {len(found.held_out)} held out")
+    return found
 
 
 def _run_epochs(trainer: GenderTrainer, output: Path) -> None:
@@ -175,18 +179,14 @@ def _report(
     config: GenderTraining | None = None,
 ) -> None:
     """Prints the figures; with a folder, writes and draws them too. A configuration may name another rule."""
-    from dataclasses import replace
-
     from tqdm import tqdm
 
     from smplifyx.atomic import write_text
     from smplifyx.training.gender_report import plot_reliability, report
 
     rule = classifier.rule
-    if config is not None and config.verdict.threshold is not None:
-        rule = replace(rule, threshold=config.verdict.threshold)
-    if config is not None and config.verdict.foreign_limit is not None:
-        rule = replace(rule, foreign_limit=config.verdict.foreign_limit)
+    named = {} if config is None else asdict(config.verdict)
+    rule = replace(rule, **{name: named[name] for name in asdict(rule) if named.get(name) is not None})
     with tqdm(total=len(people), unit="person", desc="report", disable=None) as bar:
         outcome = report(people, classifier, rule, bar.update)
     for line in outcome.lines():

@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import console
-from smplifyx.cli.training_options import (
-    SHIPPED,
-    add_evaluate_option,
-    add_training_options,
-    can_plot,
-    require_paths,
-    training_config,
-)
+from smplifyx.cli.needed import needed
+from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,60 +17,42 @@ if TYPE_CHECKING:
     from smplifyx.training.lifting_trainer import LiftingTrainer
     from smplifyx.training.motion_capture import MotionCapture
 
-_DESCRIPTION = """Train the network that tells where joints are in depth by their keypoints.
+_COMMAND = TrainingCommand(
+    name="lifting",
+    summary="the network that tells depth from keypoints, from motion capture",
+    config_name="train_lifting",
+    data=("PATH", "folder of AMASS-style .npz, or one .npz of clips"),
+    evaluate=("CHECKPOINT", "only report on a trained network; without a name, on the one that ships"),
+    example="run.epochs 20",
+    description="""Train the network that tells where joints are in depth by their keypoints.
 
 DIR gets lifting.npz, the trained network, for --priors.lifting_checkpoint; config.yaml; state.pt, from which --resume
 goes on; curves.png; and report.txt, the last figures on people who were not learned.
 
-With --evaluate nothing is trained: the same figures for a network that exists, printed."""
-
-_EPILOG = """--SECTION.KEY VALUE changes a setting, as in --run.epochs 20; --print-config shows all of them.
-The shipped network was trained with --config train_lifting."""
+With --evaluate nothing is trained: the same figures for a network that exists, printed.""",
+)
 
 
 def add_parser(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of ``train``."""
-    parser = actions.add_parser(
-        "lifting",
-        help="the network that tells depth from keypoints, from motion capture",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--data", metavar="PATH", type=Path, help="folder of AMASS-style .npz, or one .npz of clips")
-    add_training_options(parser, "train_lifting")
-    add_evaluate_option(
-        parser, "CHECKPOINT", "only report on a trained network; without a name, on the one that ships"
-    )
+    parser = _COMMAND.add_parser(actions)
     parser.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
-    parser.set_defaults(run=_run, options=())
+    parser.set_defaults(run=_train_lifting, options=())
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from smplifyx.config import to_yaml
+def _train_lifting(arguments: argparse.Namespace) -> int:
     from smplifyx.training.lifting_config import LiftingConfig
 
-    config = training_config(arguments, LiftingConfig(), "train_lifting")
-    if arguments.print_config:
-        console.say(to_yaml(config).rstrip("\n"))
-        return 0
-    require_paths(arguments)
-    for line in (_evaluate if arguments.evaluate else _train)(arguments, config):
-        console.say(line)
-    return 0
+    config = training_config(arguments, LiftingConfig(), _COMMAND.config_name)
+    return run_training(arguments, config, _train, _evaluate)
 
 
-def _train(arguments: argparse.Namespace, config: LiftingConfig) -> list[str]:
-    import torch
-
+def _train(arguments: argparse.Namespace, config: LiftingConfig) -> None:
     from smplifyx.atomic import write_text
     from smplifyx.config import to_yaml
     from smplifyx.training.lifting_report import report
     from smplifyx.training.lifting_trainer import LiftingTrainer
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
     training, unseen = _split(arguments.data, config)
     console.note(f"{len(training.held)} poses to learn, {len(unseen.held)} to validate")
     trainer = LiftingTrainer(_body(arguments), training, unseen, config)
@@ -88,17 +64,19 @@ def _train(arguments: argparse.Namespace, config: LiftingConfig) -> list[str]:
     _run_epochs(trainer, output, f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out}")
     lines = report(trainer.averaged, trainer.validation)
     write_text(output / "report.txt", "\n".join(lines) + "\n")
-    return lines
+    for line in lines:
+        console.say(line)
 
 
-def _evaluate(arguments: argparse.Namespace, config: LiftingConfig) -> list[str]:
+def _evaluate(arguments: argparse.Namespace, config: LiftingConfig) -> None:
     from smplifyx.priors.lifting_checkpoint import load_lifting, shipped_lifting
     from smplifyx.training.lifting_report import report
     from smplifyx.training.lifting_trainer import unseen_people
 
     network = load_lifting(shipped_lifting() if arguments.evaluate is SHIPPED else arguments.evaluate)
     _, unseen = _split(arguments.data, config)
-    return report(network, unseen_people(_body(arguments), unseen, config))
+    for line in report(network, unseen_people(_body(arguments), unseen, config)):
+        console.say(line)
 
 
 def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapture]:
@@ -106,7 +84,7 @@ def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapt
     from smplifyx.training.motion_capture import load_motion_capture
 
     options = config.data
-    training, unseen = load_motion_capture(path, options.fps).split_subjects(options.held_out)
+    training, unseen = needed(load_motion_capture, path, options.fps).split_subjects(options.held_out)
     if not len(unseen.held):
         training, unseen = training.split_random(options.validation_share, options.split_by, config.run.seed)
     if not len(training.held) or not len(unseen.held):

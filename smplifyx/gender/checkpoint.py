@@ -35,6 +35,8 @@ class GenderSettings:
         threshold: a probability must reach it for a verdict other than neutral.
         foreign_limit: pictures of more foreignness get no verdict; None without such a check.
         source: a line about the weights' origin.
+        foreign_probability_limit: nor do pictures get one that are foreign with more than this probability, as far
+            as the network's own output tells; None without that output.
     """
 
     width: int = FULL_WIDTH
@@ -43,6 +45,7 @@ class GenderSettings:
     threshold: float = 0.9
     foreign_limit: float | None = None
     source: str = ""
+    foreign_probability_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,21 @@ def load_checkpoint(path: Path) -> GenderCheckpoint:
     if _KEY not in metadata:
         raise InputError(path, "is missing; expected a file from `smplifyx train gender`", f"metadata {_KEY}")
     settings = _settings(path, metadata[_KEY])
-    network = GenderNetwork(settings.width)
+    network = GenderNetwork(settings.width, settings.foreign_probability_limit is not None)
     _load_network(path, network, tensors)
     return GenderCheckpoint(network.eval(), settings, _known(path, tensors, network.n_features))
 
 
 def _settings(path: Path, text: str) -> GenderSettings:
-    expected = {field.name: field.default for field in fields(GenderSettings)}
+    expected = {field.name for field in fields(GenderSettings)}
     try:
         values = json.loads(text)
     except ValueError:
         values = None
-    if not isinstance(values, dict) or set(values) != set(expected):
-        raise InputError(path, f"expected exactly {', '.join(expected)}", f"metadata {_KEY}")
+    # Files from before there was this limit have all the others.
+    if not isinstance(values, dict) or {*values, "foreign_probability_limit"} != expected:
+        raise InputError(path, f"expected exactly {', '.join(sorted(expected))}", f"metadata {_KEY}")
+    values = {"foreign_probability_limit": None} | values
 
     def wrong(name: str, wanted: str) -> InputError:
         return InputError(path, f"is {values[name]!r}; expected {wanted}", f"metadata {_KEY}.{name}")
@@ -113,8 +118,8 @@ def _settings(path: Path, text: str) -> GenderSettings:
     for name, limit in (("width", _MAX_WIDTH), ("side", _MAX_SIDE)):
         if type(values[name]) is not int or not 1 <= values[name] <= limit:
             raise wrong(name, f"a whole number from 1 to {limit}")
-    for name in ("temperature", "threshold", "foreign_limit"):
-        if not (_is_positive(values[name]) or (name == "foreign_limit" and values[name] is None)):
+    for name in ("temperature", "threshold", "foreign_limit", "foreign_probability_limit"):
+        if not (_is_positive(values[name]) or (name.startswith("foreign") and values[name] is None)):
             raise wrong(name, "a number above 0")
     if not isinstance(values["source"], str):
         raise wrong("source", "text")
@@ -149,7 +154,7 @@ def _known(path: Path, tensors: dict[str, Tensor], n_features: int) -> KnownFeat
 
 
 def load_backbone(path: Path, network: GenderNetwork) -> None:
-    """Copy the weights of a ResNet-18 with torchvision's names into ``network``; a last layer of other size stays.
+    """Copy the weights of a ResNet-18 with torchvision's names into ``network``; outputs that it lacks stay.
 
     Args:
         path: ``.safetensors``, or a PyTorch file (.pth, .pt) of plain tensors; one of ours serves too.
@@ -160,15 +165,15 @@ def load_backbone(path: Path, network: GenderNetwork) -> None:
     """
     state = _read_state(path)
     own = network.state_dict()
-    last = [name for name in own if name.startswith("fc.")]
+    outputs = [name for name in own if name.startswith(("fc.", "foreign."))]
     for name, value in own.items():
-        if name.endswith("num_batches_tracked") or name in last:
+        if name.endswith("num_batches_tracked") or name in outputs:
             continue
         if name not in state or state[name].shape != value.shape:
             raise InputError(path, f"expected a ResNet-18 of width {network.width} with torchvision's names", name)
         own[name] = state[name].float()
-    if all(name in state and state[name].shape == own[name].shape for name in last):
-        own |= {name: state[name].float() for name in last}
+    fitting = [name for name in outputs if name in state and state[name].shape == own[name].shape]
+    own |= {name: state[name].float() for name in fitting}
     network.load_state_dict(own)
 
 

@@ -20,10 +20,17 @@ PAPER_SIDE = 224
 
 
 class Answers(NamedTuple):
-    """``probabilities`` `[B, 2]` of male and female, and ``foreignness`` `[B]`, 0 where it is not known."""
+    """About crops.
+
+    Attributes:
+        probabilities: `[B, 2]` of male and female.
+        foreignness: `[B]` distance to the training pictures; 0 where it is not known.
+        foreign_probability: `[B]` of being foreign, in the network's own opinion; 0 where it has none.
+    """
 
     probabilities: NDArray[np.float64]
     foreignness: NDArray[np.float64]
+    foreign_probability: NDArray[np.float64]
 
 
 class GenderClassifier(Protocol):
@@ -61,8 +68,9 @@ class NetworkClassifier:
 
     @property
     def rule(self) -> DecisionRule:
-        """The threshold and the limit that were stored with the weights."""
-        return DecisionRule(self._settings.threshold, self._settings.foreign_limit)
+        """The threshold and the limits that were stored with the weights."""
+        settings = self._settings
+        return DecisionRule(settings.threshold, settings.foreign_limit, settings.foreign_probability_limit)
 
     @torch.inference_mode()
     def classify(self, crops: NDArray[np.uint8]) -> Answers:
@@ -70,9 +78,12 @@ class NetworkClassifier:
         features = self._network.features(normalized(torch.as_tensor(crops, device=self._device)))
         logits = self._network.logits(features).double().cpu()
         probabilities = torch.softmax(logits / self._settings.temperature, 1)
-        if self._known is None:
-            return Answers(probabilities.numpy(), np.zeros(len(crops)))
-        return Answers(probabilities.numpy(), self._known.foreignness(features.cpu()).double().numpy())
+        foreignness = foreign = torch.zeros(len(crops), dtype=torch.float64)
+        if self._known is not None:
+            foreignness = self._known.foreignness(features.cpu()).double()
+        if self._network.foreign is not None:
+            foreign = torch.sigmoid(self._network.foreign_logits(features).double().cpu())
+        return Answers(probabilities.numpy(), foreignness.numpy(), foreign.numpy())
 
 
 class OnnxClassifier:
@@ -109,7 +120,7 @@ class OnnxClassifier:
         are_probabilities = (outputs >= 0).all(1) & (np.abs(outputs.sum(1) - 1.0) < 1e-4)
         powers = np.exp(outputs - outputs.max(1, keepdims=True, initial=-np.inf))
         softmax = powers / powers.sum(1, keepdims=True)
-        return Answers(np.where(are_probabilities[:, None], outputs, softmax), np.zeros(len(crops)))
+        return Answers(np.where(are_probabilities[:, None], outputs, softmax), *np.zeros((2, len(crops))))
 
     def _outputs(self, crop: NDArray[np.uint8]) -> NDArray[np.float64]:
         try:

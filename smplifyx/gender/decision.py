@@ -38,24 +38,33 @@ class DecisionRule:
     Attributes:
         threshold: least probability for a verdict; below it the person is neutral.
         foreign_limit: largest foreignness for a verdict; None without such a check.
+        foreign_probability_limit: likewise, of the probability of being foreign.
     """
 
     threshold: float = PAPER_THRESHOLD
     foreign_limit: float | None = None
+    foreign_probability_limit: float | None = None
 
-    def decide(self, probabilities: tuple[float, float], foreignness: float = 0.0) -> GenderDecision:
+    def decide(
+        self, probabilities: tuple[float, float], foreignness: float = 0.0, foreign_probability: float = 0.0
+    ) -> GenderDecision:
         """The decision for one person.
 
         Args:
             probabilities: of male and female.
-            foreignness: of the person's picture.
+            foreignness: distance of the person's picture to the training pictures.
+            foreign_probability: of the picture being foreign, in the classifier's own opinion.
         """
         likelier = int(probabilities[1] > probabilities[0])
         probability = probabilities[likelier]
-        if not math.isfinite(probability + foreignness):
+        if not math.isfinite(probability + foreignness + foreign_probability):
             return fallback("the classifier gave no number")
         if self.foreign_limit is not None and foreignness > self.foreign_limit:
             reason = f"unlike the classifier's training pictures: {foreignness:.2f}, limit {self.foreign_limit:.2f}"
+            return GenderDecision("neutral", "fallback", probability, reason)
+        limit = self.foreign_probability_limit
+        if limit is not None and foreign_probability > limit:
+            reason = f"foreign to the classifier: probability {foreign_probability:.4f}, limit {limit:.4f}"
             return GenderDecision("neutral", "fallback", probability, reason)
         if probability < self.threshold:
             reason = f"not sure enough: {probability:.3f}, threshold {self.threshold:.3f}"

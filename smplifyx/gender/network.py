@@ -42,13 +42,14 @@ class _Block(nn.Module):
 
 
 class GenderNetwork(nn.Module):
-    """A ResNet-18 with two outputs.
+    """A ResNet-18 with two outputs, and perhaps a third that tells foreign pictures.
 
     Args:
         width: channels of the first layer; 64 is the published network, fewer make it slimmer.
+        tells_foreign: whether it has that third output.
     """
 
-    def __init__(self, width: int = FULL_WIDTH) -> None:
+    def __init__(self, width: int = FULL_WIDTH, tells_foreign: bool = False) -> None:
         super().__init__()
         self.width = width
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
@@ -61,6 +62,7 @@ class GenderNetwork(nn.Module):
             setattr(self, f"layer{number + 1}", nn.Sequential(*blocks))
             n_in = n_out
         self.fc = nn.Linear(n_in, len(CLASSES))
+        self.foreign = nn.Linear(self.n_features, 1) if tells_foreign else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -83,6 +85,16 @@ class GenderNetwork(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Logits [B, 2], in the order of :data:`CLASSES`; only the last layer's features [B, F] have a say."""
         return self.fc(features[:, -self.fc.in_features :])
+
+    def foreign_logits(self, features: Tensor) -> Tensor:
+        """Logits [B] of being foreign; the features [B, F] of all layers have a say.
+
+        Raises:
+            ValueError: the network does not tell foreign pictures.
+        """
+        if self.foreign is None:
+            raise ValueError("this network does not tell foreign pictures")
+        return self.foreign(features).squeeze(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, 2] for normalised pictures [B, 3, S, S]."""

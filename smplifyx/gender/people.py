@@ -32,10 +32,11 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the classifier says about a person: ``probabilities`` of male and female, and the ``foreignness``."""
+    """What the classifier says about a person: one of its :class:`Answers`."""
 
     probabilities: tuple[float, float]
     foreignness: float
+    foreign_probability: float
 
 
 def ask_about(
@@ -65,8 +66,8 @@ def ask_about(
         answers |= {who.index: str(crop) for who, crop in batch if not isinstance(crop, np.ndarray)}
         if readable:
             rows = classifier.classify(np.stack([crop for _, crop in readable]))
-            for (who, _), (male, female), foreignness in zip(readable, *rows, strict=True):
-                answers[who.index] = Answer((float(male), float(female)), float(foreignness))
+            for (who, _), (male, female), *foreign in zip(readable, *rows, strict=True):
+                answers[who.index] = Answer((float(male), float(female)), *map(float, foreign))
         progress(len(batch))
     return [answers[index] for index in range(len(people))]
 
@@ -74,7 +75,9 @@ def ask_about(
 def decide(answers: Iterable[Answer | str], rule: DecisionRule) -> list[GenderDecision]:
     """One decision a person; who could not be classified falls back to neutral, with the reason."""
     return [
-        fallback(answer) if isinstance(answer, str) else rule.decide(answer.probabilities, answer.foreignness)
+        fallback(answer)
+        if isinstance(answer, str)
+        else rule.decide(answer.probabilities, answer.foreignness, answer.foreign_probability)
         for answer in answers
     ]
 

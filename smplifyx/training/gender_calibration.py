@@ -82,6 +82,20 @@ def choose_threshold(probabilities: FloatArray, labels: NDArray[np.int64], targe
     return float(np.nextafter(surest[wrong][order][too_many[0]], 2.0))
 
 
+def choose_foreign_limit(probabilities: FloatArray, passed: float) -> float:
+    """The highest limit that at most a share ``passed`` of foreign pictures does not exceed.
+
+    Args:
+        probabilities: `[N]` of being foreign, of foreign pictures.
+        passed: from 0 to 1.
+    """
+    n_passed = int(passed * len(probabilities) + 1e-9)
+    if n_passed == len(probabilities):
+        return 1.0
+    # Just below the first that is one too many.
+    return float(np.nextafter(np.sort(probabilities)[n_passed], 0.0))
+
+
 @dataclass(frozen=True)
 class Reliability:
     """How often verdicts of a given probability are right.

@@ -44,6 +44,21 @@ class GenderAugmentation:
 
 
 @dataclass(frozen=True)
+class GenderForeign:
+    """Pictures of what the classifier shall not judge, from which it learns to say so."""
+
+    folder: str | None = setting(
+        None, "photos or frames, no labels; those of one subfolder stay together; null: none"
+    )
+    crops: int = setting(
+        5000, "cut out of them, and about as many rectangles out of the training's photos", minimum=1
+    )
+    share: float = setting(0.25, "of them, and of rectangles, for each person that is shown", above=0, maximum=4)
+    weight: float = setting(1.0, "of what is lost on them", above=0)
+    validation_share: float = setting(0.2, "of the photos; decides about the limit", above=0, maximum=0.5)
+
+
+@dataclass(frozen=True)
 class GenderRun:
     """How long and how fast."""
 
@@ -66,7 +81,11 @@ class GenderVerdict:
     foreign_quantile: float = setting(
         0.99, "share of the validation pictures that count as familiar", above=0, maximum=1
     )
-    foreign_limit: float | None = setting(None, "this limit instead", above=0)
+    foreign_limit: float | None = setting(None, "this limit of the distance instead", above=0)
+    foreign_passed: float = setting(
+        0.05, "at most this share of held-out foreign pictures counts as familiar", minimum=0, maximum=1
+    )
+    foreign_probability_limit: float | None = setting(None, "this limit of the probability instead", above=0)
 
 
 @dataclass(frozen=True)
@@ -76,5 +95,6 @@ class GenderTraining:
     data: GenderData = field(default_factory=GenderData)
     architecture: GenderArchitecture = field(default_factory=GenderArchitecture)
     augmentation: GenderAugmentation = field(default_factory=GenderAugmentation)
+    foreign: GenderForeign = field(default_factory=GenderForeign)
     run: GenderRun = field(default_factory=GenderRun)
     verdict: GenderVerdict = field(default_factory=GenderVerdict)

@@ -61,14 +61,18 @@ def read_manifest(path: Path) -> Manifest:
     female; people of the same ``source``, such as frames of one video, are never split (default: the same photo).
 
     Raises:
-        InputError: the table, a photo or a whole keypoint file is unusable, or the person is not in it.
+        InputError: the table, a photo or a whole keypoint file is unusable, or the person is not in it; or a photo
+            stands under two sources, so that people who are learned would judge what was learned.
     """
     size_of = functools.cache(image_size)
     file_of: Callable[[Path], OpenPoseFile] = functools.lru_cache(16)(read_openpose)
+    first_of: dict[Path, tuple[str, str]] = {}
     people, failures = [], []
     for where, row in read_table(path, _COLUMNS):
         image, keypoints = path.parent / row["image"], path.parent / row["keypoint_file"]
         number = person_number(path, where, row["person"])
+        source = row.get("source") or row["image"]
+        _refuse_doubles(path, first_of, image, source, where)
         if row["label"] not in CLASSES:
             raise InputError(path, f"is {row['label']!r}; expected one of {', '.join(CLASSES)}", f"{where}, label")
         file = file_of(keypoints)
@@ -80,10 +84,18 @@ def read_manifest(path: Path) -> Manifest:
             failures.append(refused[0])
             continue
         one = Observation(image, keypoints, image.stem, number, found[0].keypoints, size_of(image))
-        people.append(LabelledPerson(one, CLASSES.index(row["label"]), row.get("source") or row["image"]))
+        people.append(LabelledPerson(one, CLASSES.index(row["label"]), source))
     if not people:
         raise InputError(path, "has no people")
     return Manifest(people, failures)
+
+
+def _refuse_doubles(path: Path, first_of: dict[Path, tuple[str, str]], image: Path, source: str, where: str) -> None:
+    """Raises InputError if the photo stood in an earlier line under another source; notes it in ``first_of``."""
+    earlier, other = first_of.setdefault(image.resolve(), (where, source))
+    if other != source:
+        problem = f"{image} is of source {source!r} here and of {other!r} in {earlier}; expected one source a photo"
+        raise InputError(path, problem, where)
 
 
 def write_manifest(path: Path, people: Sequence[LabelledPerson]) -> None:
@@ -115,7 +127,7 @@ def split_by_source(people: Sequence[LabelledPerson], validation_share: float, t
     """
     parts = Split([], [], [])
     for person in people:
-        place = _chance(person.source, seed)
+        place = chance(person.source, seed)
         if place < test_share:
             parts.test.append(person)
         elif place < test_share + validation_share:
@@ -125,8 +137,8 @@ def split_by_source(people: Sequence[LabelledPerson], validation_share: float, t
     return parts
 
 
-def _chance(name: str, seed: int) -> float:
-    """A number from 0 to 1 that looks random."""
+def chance(name: str, seed: int) -> float:
+    """A number from 0 to 1 that looks random but is always the same for a name and a seed."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
@@ -205,10 +217,17 @@ def _of_photo(people: Sequence[LabelledPerson], side: int, rules: CropRules) -> 
     # Cut out once as fits do it, to the pixel: the measure of foreignness notices the least difference.
     plain = iter(read_crops(first.image_path, first.image_size, regions, side))
     image = read_image(first.image_path)
-    return [one if isinstance(one, str) else _cut_out(next(plain), image, one) for one in found]
+    return [one if isinstance(one, str) else cut_out(next(plain), image, one) for one in found]
 
 
-def _cut_out(plain: NDArray[np.uint8], image: NDArray[np.uint8], region: Region) -> CutOut:
+def cut_out(plain: NDArray[np.uint8], image: NDArray[np.uint8], region: Region) -> CutOut:
+    """A region of a photo with more around it.
+
+    Args:
+        plain: the classifier's picture of the region.
+        image: the whole photo, uint8 `[H, W, 3]`.
+        region: in its pixels.
+    """
     height, width = image.shape[:2]
     spare = SPARE_MARGIN * np.array([width, height])
     low = np.maximum(np.array([region.left, region.top]) - spare, 0).astype(int)

@@ -38,6 +38,7 @@ class GenderReport:
         probabilities: `[M, 2]` of the people who were classified.
         asked: `[M]` their places among all.
         foreignness: `[M]`.
+        foreign_probability: `[M]`.
     """
 
     rule: DecisionRule
@@ -46,6 +47,7 @@ class GenderReport:
     probabilities: FloatArray
     asked: NDArray[np.int64]
     foreignness: FloatArray
+    foreign_probability: FloatArray
 
     @property
     def asked_labels(self) -> NDArray[np.int64]:
@@ -72,10 +74,13 @@ class GenderReport:
     def lines(self) -> list[str]:
         """The figures, one a line."""
         rule, shares, counts = self.rule, self.shares, self.counts
-        limit = "none" if rule.foreign_limit is None else f"{rule.foreign_limit:.2f}"
+        limits = ", ".join(
+            f"{name} {'none' if limit is None else f'{limit:.4f}'}"
+            for name, limit in (("distance", rule.foreign_limit), ("probability", rule.foreign_probability_limit))
+        )
         lines = [
             f"{len(self.labels)} people, {' and '.join(f'{sum(counts[name].values())} {name}' for name in CLASSES)}",
-            f"rule             threshold {rule.threshold:.4f}, limit of foreignness {limit}",
+            f"rule             threshold {rule.threshold:.4f}; limits of the foreign: {limits}",
             _shares("verdicts", shares),
             _shares(f"paper at {PAPER_THRESHOLD}", PAPER),
         ]
@@ -91,19 +96,24 @@ class GenderReport:
 
     def _without_rule(self) -> list[str]:
         right = self.probabilities.argmax(1) == self.asked_labels
-        low, middle, high = np.quantile(self.foreignness, [0.05, 0.5, 0.95])
         at_paper = verdicts(self.probabilities, self.asked_labels, PAPER_THRESHOLD)
         return [
             f"without the rule {right.mean():.1%} of {len(right)} classified people right, "
             f"{class_weights(self.asked_labels) @ right:.1%} for equal classes",
             _shares(f"at {PAPER_THRESHOLD} alone", at_paper) + ", equal classes",
             f"reliability      {reliability(self.probabilities, self.asked_labels).error:.1%} calibration error",
-            f"foreignness      {low:.2f}, {middle:.2f}, {high:.2f} (5, 50, 95 % of the people)",
+            _spread("distance", self.foreignness),
+            _spread("probability", self.foreign_probability),
         ]
 
 
 def _shares(name: str, shares: Verdicts) -> str:
     return f"{name:<16} {shares.correct:.2%} correct, {shares.wrong:.2%} wrong, {shares.neutral:.2%} neutral"
+
+
+def _spread(name: str, values: FloatArray) -> str:
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return f"foreign {name:<11} {low:.2f}, {middle:.2f}, {high:.2f} (5, 50, 95 % of the people)"
 
 
 def report(
@@ -130,6 +140,7 @@ def report(
         np.array([answer.probabilities for _, answer in asked]).reshape(-1, len(CLASSES)),
         np.array([place for place, _ in asked], int),
         np.array([answer.foreignness for _, answer in asked]),
+        np.array([answer.foreign_probability for _, answer in asked]),
     )
 
 

@@ -16,13 +16,15 @@ from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, Kno
 from smplifyx.gender.network import normalized
 from smplifyx.training.gender_augmentation import Augmenter
 from smplifyx.training.gender_calibration import (
+    choose_foreign_limit,
     choose_threshold,
     class_weights,
     fit_temperature,
     tempered,
 )
 from smplifyx.training.gender_config import GenderTraining
-from smplifyx.training.gender_people import CutOuts
+from smplifyx.training.gender_foreign import ForeignPictures, foreign_loss
+from smplifyx.training.gender_people import CutOut, CutOuts
 from smplifyx.training.run_state import RunState
 
 #: Called after each step.
@@ -30,7 +32,7 @@ Progress = Callable[[], object]
 _EVALUATION_BATCH = 64
 _WARM_UP = 0.15
 #: Sections of the settings that a run cannot change on the way.
-_FIXED = ("data", "architecture", "augmentation", "run")
+_FIXED = ("data", "architecture", "augmentation", "foreign", "run")
 
 
 @dataclass
@@ -82,22 +84,29 @@ class GenderTrainer:
         training: who is learned.
         validation: who decides which epoch is kept, and about temperature, threshold and foreignness.
         config: all settings.
+        foreign: pictures from which it learns what is foreign; None: it does not.
 
     Raises:
         InputError: the initial weights are unusable.
     """
 
-    def __init__(self, training: CutOuts, validation: CutOuts, config: GenderTraining) -> None:
+    def __init__(
+        self,
+        training: CutOuts,
+        validation: CutOuts,
+        config: GenderTraining,
+        foreign: ForeignPictures | None = None,
+    ) -> None:
         run, architecture = config.run, config.architecture
         torch.manual_seed(run.seed)
         self.config = config
-        self.network = GenderNetwork(architecture.width)
+        self.network = GenderNetwork(architecture.width, foreign is not None)
         if architecture.initial_weights is not None:
             load_backbone(Path(architecture.initial_weights), self.network)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.history = History()
         self.best: dict[str, Tensor] = {}
-        self._training, self._validation = training, validation
+        self._training, self._validation, self._foreign = training, validation, foreign
         self._rng = np.random.default_rng(run.seed)
         self._augmenter = Augmenter(config.augmentation, self._rng)
         self._optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=run.weight_decay)
@@ -124,15 +133,11 @@ class GenderTrainer:
             yield self.history
 
     def _train_epoch(self, progress: Progress | None) -> float:
-        run = self.config.run
         self.network.train()
         order = balanced_order(self._training.labels, self._rng)
         losses = []
         for rows in np.array_split(order, self.steps_per_epoch):
-            crops = np.stack([self._augmenter.draw(self._training.pictures[row]) for row in rows])
-            logits = self.network(normalized(torch.as_tensor(crops)))
-            labels = torch.as_tensor(self._training.labels[rows])
-            loss = functional.cross_entropy(logits, labels, label_smoothing=run.label_smoothing)
+            loss = self._loss(rows)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -141,6 +146,24 @@ class GenderTrainer:
             if progress is not None:
                 progress()
         return float(np.mean(losses))
+
+    def _loss(self, rows: NDArray[np.int64]) -> Tensor:
+        """What is lost on changed pictures of people, and on foreign ones where there are any."""
+        pictures = [self._training.pictures[row] for row in rows]
+        options = self.config.foreign
+        n_foreign = 0 if self._foreign is None else max(1, round(options.share * len(rows)))
+        if self._foreign is not None:
+            pictures += self._any(self._foreign.familiar, n_foreign) + self._any(self._foreign.training, n_foreign)
+        crops = np.stack([self._augmenter.draw(one) for one in pictures])
+        features = self.network.features(normalized(torch.as_tensor(crops)))
+        logits, labels = self.network.logits(features[: len(rows)]), torch.as_tensor(self._training.labels[rows])
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.run.label_smoothing)
+        if n_foreign:
+            loss = loss + options.weight * foreign_loss(self.network.foreign_logits(features), n_foreign)
+        return loss
+
+    def _any(self, pictures: Sequence[CutOut], n: int) -> list[CutOut]:
+        return [pictures[i] for i in self._rng.integers(len(pictures), size=n)]
 
     def _validate(self, training: float) -> None:
         labels = self._validation.labels
@@ -156,13 +179,13 @@ class GenderTrainer:
             self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def checkpoint(self, source: str) -> GenderCheckpoint:
-        """The best epoch's network, calibrated, with threshold and limit of foreignness.
+        """The best epoch's network, calibrated, with threshold and limits of what is foreign.
 
         Args:
             source: a line about the weights' origin.
         """
         architecture, verdict = self.config.architecture, self.config.verdict
-        network = GenderNetwork(architecture.width)
+        network = GenderNetwork(architecture.width, self._foreign is not None)
         network.load_state_dict(self.best)
         unseen = evaluate(network, self._validation.plain)
         known = self._known_features(network)
@@ -173,8 +196,20 @@ class GenderTrainer:
         )
         foreignness = known.foreignness(unseen.features)
         limit = verdict.foreign_limit or float(foreignness.quantile(verdict.foreign_quantile))
-        settings = GenderSettings(architecture.width, architecture.side, temperature, threshold, limit, source)
+        probability_limit = self._foreign_probability_limit(network)
+        settings = GenderSettings(
+            architecture.width, architecture.side, temperature, threshold, limit, source, probability_limit
+        )
         return GenderCheckpoint(network.eval(), settings, known)
+
+    @torch.inference_mode()
+    def _foreign_probability_limit(self, network: GenderNetwork) -> float | None:
+        verdict = self.config.verdict
+        if self._foreign is None:
+            return None
+        features = evaluate(network, [one.plain for one in self._foreign.held_out]).features
+        probabilities = torch.sigmoid(network.foreign_logits(features).double()).numpy()
+        return verdict.foreign_probability_limit or choose_foreign_limit(probabilities, verdict.foreign_passed)
 
     def _known_features(self, network: GenderNetwork) -> KnownFeatures:
         """Features of the training pictures, and of changed ones: a photo's faults alone are not foreign."""

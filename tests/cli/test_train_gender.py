@@ -9,7 +9,7 @@ import yaml
 
 from smplifyx.cli.main import main
 from smplifyx.gender import load_checkpoint
-from tests.training.gender_photos import make_photos
+from tests.training.gender_photos import make_foreign, make_photos
 
 _SMALL = [
     "--architecture.width", "4", "--architecture.side", "32", "--run.epochs", "2", "--run.batch_size", "8",
@@ -58,7 +58,7 @@ def test_a_run_writes_classifier_settings_state_and_report(manifest, tmp_path, c
 def test_an_onnx_file_is_evaluated(manifest, capsys):
     onnx = str(Path(__file__).parents[1] / "gender" / "data" / "mean_colour_logits.onnx")
     assert main(["train", "gender", "--data", str(manifest), "--evaluate", onnx]) == 0
-    assert "limit of foreignness none" in capsys.readouterr().out
+    assert "distance none, probability none" in capsys.readouterr().out
 
 
 def test_wrong_calls_end_with_status_2(manifest, tmp_path, capsys):
@@ -76,8 +76,20 @@ def test_wrong_calls_end_with_status_2(manifest, tmp_path, capsys):
     assert "too few sources" in capsys.readouterr().err
 
 
+def test_foreign_photos_are_learned(manifest, tmp_path, capsys):
+    folder = make_foreign(tmp_path / "foreign", 12)
+    call = ["train", "gender", "--data", str(manifest), "--output", str(tmp_path / "run"), "--threads", "1"]
+    assert main([*call, *_SMALL, "--foreign", str(folder), "--foreign.crops", "40"]) == 0
+    told = capsys.readouterr()
+    assert "foreign: " in told.err and "held out" in told.err
+    assert 0 < load_checkpoint(tmp_path / "run" / "gender.safetensors").settings.foreign_probability_limit < 1
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["foreign"]["folder"] == str(folder)
+    assert main([*call, "--foreign", str(tmp_path / "none")]) == 2
+    assert "no such folder; expected photos" in capsys.readouterr().err
+
+
 def test_a_wrong_manifest_is_named(manifest, tmp_path, capsys):
     bad = tmp_path / "bad.csv"
     bad.write_text("image,label\na.jpg,male\n")
-    assert main(["train", "gender", "--data", str(bad), "--output", str(tmp_path)]) == 1
+    assert main(["train", "gender", "--data", str(bad), "--output", str(tmp_path)]) == 2
     assert "columns are missing: keypoint_file, person" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from smplifyx.errors import InputError
@@ -39,6 +40,33 @@ def test_foreignness_is_optional(checkpoint, tmp_path):
     assert load_checkpoint(tmp_path / "a.safetensors").known is None
 
 
+def test_the_output_for_foreign_pictures_comes_back(checkpoint, tmp_path):
+    network = GenderNetwork(4, tells_foreign=True).eval()
+    torch.nn.init.normal_(network.foreign.weight)
+    settings = replace(checkpoint.settings, foreign_probability_limit=0.25)
+    save_checkpoint(tmp_path / "a.safetensors", replace(checkpoint, network=network, settings=settings))
+    assert "network.foreign.weight" in load_file(tmp_path / "a.safetensors")
+    loaded = load_checkpoint(tmp_path / "a.safetensors")
+    assert loaded.settings.foreign_probability_limit == 0.25
+    features = torch.rand(3, network.n_features)
+    with torch.no_grad():
+        expected = network.foreign_logits(features)
+        torch.testing.assert_close(loaded.network.foreign_logits(features), expected, atol=2e-2, rtol=2e-2)
+
+
+def test_a_limit_without_its_output_is_refused(path):
+    with pytest.raises(InputError, match=r"network\.foreign\.weight"):
+        load_checkpoint(changed(path, foreign_probability_limit=0.25))
+
+
+def test_files_from_before_that_limit_load(path):
+    values = json.loads(safe_open(path, "pt").metadata()["smplifyx_gender"])
+    del values["foreign_probability_limit"]
+    save_file(load_file(path), path, {"smplifyx_gender": json.dumps(values)})
+    loaded = load_checkpoint(path)
+    assert loaded.settings.foreign_probability_limit is None and loaded.network.foreign is None
+
+
 def test_values_beyond_half_precision_are_kept(checkpoint, tmp_path):
     network = GenderNetwork(4)
     network.bn1.running_var[:] = 1e6
@@ -48,8 +76,6 @@ def test_values_beyond_half_precision_are_kept(checkpoint, tmp_path):
 
 def changed(path, tensors=None, **settings):
     """The file with other tensors or settings."""
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         values = json.loads(file.metadata()["smplifyx_gender"]) | settings
     save_file(load_file(path) | (tensors or {}), path, {"smplifyx_gender": json.dumps(values)})
@@ -66,6 +92,7 @@ def changed(path, tensors=None, **settings):
         ({"temperature": 0.0}, "temperature"),
         ({"threshold": "high"}, "threshold"),
         ({"foreign_limit": float("nan")}, "foreign_limit"),
+        ({"foreign_probability_limit": -1}, "foreign_probability_limit"),
         ({"source": 3}, "source"),
         ({"extra": 3}, "metadata smplifyx_gender"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from smplifyx.errors import InputError
-from smplifyx.gender import NetworkClassifier, OnnxClassifier
+from smplifyx.gender import GenderCheckpoint, GenderNetwork, NetworkClassifier, OnnxClassifier
 from smplifyx.gender.network import normalized
 
 DATA = Path(__file__).parent / "data"
@@ -35,6 +36,22 @@ def test_probabilities_are_tempered_and_foreignness_is_known(checkpoint, crops):
     np.testing.assert_allclose(answers.foreignness, checkpoint.known.foreignness(features), rtol=1e-4)
     assert classifier.rule.threshold == 0.8
     assert classifier.rule.foreign_limit == 3.0
+
+
+def test_the_networks_own_opinion_of_foreign_pictures_is_heard(checkpoint, crops):
+    network = GenderNetwork(4, tells_foreign=True).eval()
+    settings = replace(checkpoint.settings, foreign_probability_limit=0.25)
+    classifier = NetworkClassifier(GenderCheckpoint(network, settings))
+    with torch.no_grad():
+        features = network.features(normalized(torch.as_tensor(crops(64))))
+        expected = torch.sigmoid(features @ network.foreign.weight[0] + network.foreign.bias)
+    answers = classifier.classify(crops(64))
+    np.testing.assert_allclose(answers.foreign_probability, expected, atol=1e-5)
+    assert not answers.foreignness.any()
+    assert classifier.rule.foreign_probability_limit == 0.25
+    assert not NetworkClassifier(checkpoint).classify(crops(64)).foreign_probability.any()
+    with pytest.raises(ValueError, match="does not tell foreign"):
+        checkpoint.network.foreign_logits(features)
 
 
 def test_answers_do_not_depend_on_the_batch(checkpoint, crops):

@@ -14,7 +14,7 @@ SIZE = (1200, 900)
 
 
 class ByColour:
-    """Red people are female, blue ones male, the surer the more."""
+    """Red people are female, blue ones male, the surer the more; green ones are unlike others, dark ones foreign."""
 
     side, rule = 64, DecisionRule(0.8, 1.0)
 
@@ -26,7 +26,7 @@ class ByColour:
         self.batches.append(len(crops))
         middle = crops[:, 24:40, 24:40].mean((1, 2))
         female = middle[:, 2] / (middle[:, 0] + middle[:, 2])
-        return Answers(np.stack([1 - female, female], 1), middle[:, 1] / 100.0)
+        return Answers(np.stack([1 - female, female], 1), middle[:, 1] / 100.0, 1.0 - middle.max(1) / 255.0)
 
 
 @pytest.fixture
@@ -68,6 +68,12 @@ def test_everybody_gets_their_own_decision_in_the_order_given(photo, suffix):
 def test_another_rule_can_be_asked_for(photo):
     decisions = classify_people(photo("a.png", BLUISH, GREEN), ByColour(), DecisionRule(0.51))
     assert [one.gender for one in decisions] == ["male", "male"]
+
+
+def test_what_the_classifier_takes_for_foreign_is_heard(photo):
+    decisions = classify_people(photo("a.png", RED, (9, 0, 60)), ByColour(), DecisionRule(0.8, None, 0.5))
+    assert [one.gender for one in decisions] == ["female", "neutral"]
+    assert "foreign to the classifier: probability 0.76" in decisions[1].reason
 
 
 def test_people_who_cannot_be_seen_and_photos_that_cannot_be_read_fall_back(photo, tmp_path):

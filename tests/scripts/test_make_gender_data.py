@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from smplifyx.evaluation.synthetic_poses import mild_poses
+from smplifyx.gender import NetworkClassifier, ask_about, load_checkpoint, shipped_checkpoint
 from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -93,3 +94,28 @@ def test_person_is_drawn_where_the_keypoints_are(script, crowd):
     assert ((inside >= 0) & (inside < person.image_size)).all(), "choose a seed whose first person is seen whole"
     box, drawn = np.ptp(inside, axis=0), np.array(cutout.shape[1::-1])
     assert (drawn > box - 2).all() and (drawn < box + 0.25 * box.max()).all()
+
+
+def test_a_skirt_of_no_length_stays_whole(script, crowd):
+    """Its bands lie at one height and share their vertices, as those of real skirts seldom do."""
+    from gender_scene import geometry, looks
+
+    _, sitter = next(iter(crowd.group(1)))
+    studio = script.Studio.open()
+    marks = geometry.BodyMarks.of(sitter.data)
+    figure = geometry.Figure(sitter.person.vertices, sitter.data, marks, studio.neighbours)
+    look = looks.draw_look("female", np.random.default_rng(0))
+    hip = marks.joint["pelvis"][1]
+    assert np.isfinite(geometry._skirt(figure, hip, hip, look, 1).vertices).all()
+
+
+def test_the_shipped_classifier_knows_such_pictures(script, tmp_path):
+    """As it takes photos for foreign, it must not take everything for foreign."""
+    script.make(script.Crowd(12, 5, mild_poses(50)), tmp_path)
+    pairing = pair_folder(tmp_path / "images", tmp_path / "keypoints")
+    classifier = NetworkClassifier(load_checkpoint(shipped_checkpoint()))
+    answers = ask_about(load_pairs(pairing.pairs).observations, classifier)
+    asked = [one for one in answers if not isinstance(one, str)]
+    limit = classifier.rule.foreign_probability_limit
+    assert len(asked) >= 8
+    assert np.mean([one.foreign_probability <= limit for one in asked]) > 0.5

@@ -35,3 +35,17 @@ def make_photos(folder: Path, n_photos: int, people_per_photo: int = 2) -> Path:
     with (folder / "manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("image", "keypoint_file", "person", "label"), *rows])
     return folder / "manifest.csv"
+
+
+def make_foreign(folder: Path, n_photos: int) -> Path:
+    """Writes photos of another kind, dark and striped, some of them frames in a subfolder; returns the folder."""
+    rng = np.random.default_rng(1)
+    rows, columns = np.mgrid[:400, :500]
+    names = [f"{number:02d}.png" for number in range(n_photos)] + [f"video/{number}.png" for number in range(4)]
+    (folder / "video").mkdir(parents=True)
+    for name in names:
+        angle, period = rng.uniform(0, np.pi), rng.uniform(3, 8)
+        waves = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) / period)
+        cv2.imwrite(str(folder / name), (40 + 35 * waves[..., None] + rng.uniform(0, 20, 3)).astype(np.uint8))
+    (folder / "._00.png").write_bytes(b"no photo")
+    return folder

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smplifyx.training.gender_calibration import (
+    choose_foreign_limit,
     choose_threshold,
     class_weights,
     fit_temperature,
@@ -57,3 +58,11 @@ def test_both_classes_count_the_same():
     assert verdicts(probabilities, labels, 0.96).neutral == 1.0
     assert class_weights(labels).sum() == pytest.approx(1.0)
     assert class_weights(np.zeros(4, int)).sum() == pytest.approx(1.0)
+
+
+def test_at_most_the_named_share_of_foreign_pictures_passes():
+    foreign = np.random.default_rng(0).beta(3, 1, 210)
+    for passed in (0.0, 0.05, 0.31, 1.0):
+        limit = choose_foreign_limit(foreign, passed)
+        assert (foreign <= limit).sum() == int(passed * 210 + 1e-9)
+    assert (foreign <= choose_foreign_limit(np.repeat(foreign, 2), 0.5)).mean() <= 0.5

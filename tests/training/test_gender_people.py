@@ -50,6 +50,17 @@ def test_wrong_lines_are_named(manifest, line, message):
     assert message in str(raised.value)
 
 
+def test_a_photo_under_two_sources_is_refused_with_both_lines(manifest):
+    path = manifest.with_name("doubled.csv")
+    lines = ["images/0.jpg,keypoints/0.json,0,male,a", "images/0.jpg,keypoints/0.json,1,male,a"]
+    path.write_text("image,keypoint_file,person,label,source\n" + "\n".join(lines))
+    assert len(read_manifest(path).people) == 2
+    again = f"../{manifest.parent.name}/images/0.jpg,keypoints/0.json,0,male,b"
+    path.write_text("image,keypoint_file,person,label,source\n" + "\n".join([*lines, again]))
+    with pytest.raises(InputError, match=r"line 4.* 'b' here and of 'a' in line 2"):
+        read_manifest(path)
+
+
 def test_people_of_unusable_keypoints_are_left_out_and_named(tmp_path):
     manifest = make_photos(tmp_path, 2)
     path = tmp_path / "keypoints" / "1.json"

@@ -10,11 +10,18 @@ import torch
 
 from smplifyx.errors import InputError
 from smplifyx.gender import CropRules, NetworkClassifier, save_checkpoint
-from smplifyx.training.gender_config import GenderArchitecture, GenderRun, GenderTraining, GenderVerdict
+from smplifyx.training.gender_config import (
+    GenderArchitecture,
+    GenderForeign,
+    GenderRun,
+    GenderTraining,
+    GenderVerdict,
+)
+from smplifyx.training.gender_foreign import load_foreign
 from smplifyx.training.gender_people import load_cut_outs, read_manifest, split_by_source
 from smplifyx.training.gender_report import plot_history, plot_reliability, report
 from smplifyx.training.gender_trainer import GenderTrainer, balanced_order
-from tests.training.gender_photos import make_photos
+from tests.training.gender_photos import make_foreign, make_photos
 
 CONFIG = GenderTraining(
     architecture=GenderArchitecture(width=4, side=32), run=GenderRun(epochs=3, batch_size=8, learning_rate=3e-3)
@@ -64,6 +71,49 @@ def test_noise_is_foreign(trained, split):
     assert (outcome.foreignness <= classifier.rule.foreign_limit).mean() > 0.8
     noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     assert (classifier.classify(noise).foreignness > classifier.rule.foreign_limit).all()
+
+
+@pytest.fixture(scope="module")
+def wary(parts, split, tmp_path_factory):
+    """A trainer that learns, too, that dark striped photos are foreign."""
+    folder = make_foreign(tmp_path_factory.mktemp("foreign"), 20)
+    foreign = GenderForeign(str(folder), crops=200, share=0.5)
+    config = replace(CONFIG, foreign=foreign, run=replace(CONFIG.run, epochs=6))
+    photos = [person.observation.image_path for person in split.training]
+    foreign = load_foreign(config.foreign, photos, 32, 0)
+    trainer = GenderTrainer(*parts, config, foreign)
+    list(trainer.epochs())
+    return trainer, foreign
+
+
+def test_foreign_photos_are_told_from_people(wary, split):
+    trainer, foreign = wary
+    classifier = NetworkClassifier(trainer.checkpoint("colours"))
+    limit = classifier.rule.foreign_probability_limit
+    answers = classifier.classify(np.stack([one.plain for one in foreign.held_out]))
+    assert (answers.foreign_probability > limit).mean() >= 0.95
+    outcome = report(split.test, classifier, replace(classifier.rule, threshold=0.5, foreign_limit=None))
+    assert (outcome.foreign_probability <= limit).mean() > 0.9
+    assert outcome.shares.correct > 0.8
+    own = classifier.classify(np.stack([one.plain for one in foreign.familiar])).foreign_probability
+    # Not all, as a rectangle of nothing but noise or cloth says little.
+    assert (own <= limit).mean() > 0.6
+
+
+def test_without_foreign_photos_nothing_is_said_about_them(trained):
+    checkpoint = trained.checkpoint("colours")
+    assert checkpoint.network.foreign is None and checkpoint.settings.foreign_probability_limit is None
+
+
+def test_the_share_of_passed_foreign_photos_decides_the_limit(wary, parts, tmp_path):
+    trainer, foreign = wary
+    trainer.save(tmp_path / "state.pt")
+    again = GenderTrainer(*parts, replace(trainer.config, verdict=GenderVerdict(foreign_passed=0.5)), foreign)
+    again.resume(tmp_path / "state.pt")
+    classifier = NetworkClassifier(again.checkpoint(""))
+    pictures = np.stack([one.plain for one in foreign.held_out])
+    passed = classifier.classify(pictures).foreign_probability <= classifier.rule.foreign_probability_limit
+    assert 0.3 < passed.mean() <= 0.5
 
 
 def test_threshold_and_limit_can_be_set(trained, parts, tmp_path):
