@@ -8,6 +8,7 @@ It also says how far each coordinate may be off, so that its answer enters the o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,6 +92,31 @@ def lifting_features(points: Tensor, confidence: Tensor, spread_factor: Tensor |
     return torch.cat([shape.flatten(1), confidence, seen, size.log()], 1)
 
 
+def _other_side(names: Sequence[str]) -> list[int]:
+    """Positions of the names with left and right exchanged."""
+    left, right = (f"{side}_" for side in skeleton.SIDES)
+    exchanged = [name.replace(left, "?").replace(right, left).replace("?", right) for name in names]
+    return [list(names).index(name) for name in exchanged]
+
+
+_MIRRORED_POINTS = _other_side([CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS])
+_MIRRORED_JOINTS = _other_side(skeleton.JOINT_NAMES[skeleton.BODY_JOINTS])
+
+
+def answer_from_both_sides(network: LiftingNetwork, features: Tensor) -> NetworkAnswer:
+    """The mean of what the network says to features [B, F] and to their mirror image, mirrored back."""
+    points, confidence, seen, size = features.split([2 * _N_POINTS, _N_POINTS, _N_POINTS, 1], 1)
+    points = points.unflatten(1, (-1, 2))[:, _MIRRORED_POINTS] * points.new_tensor([-1.0, 1.0])
+    image = [points.flatten(1), confidence[:, _MIRRORED_POINTS], seen[:, _MIRRORED_POINTS], size]
+    answer, mirrored = network(features), network(torch.cat(image, 1))
+    joints = mirrored.joints[:, _MIRRORED_JOINTS] * points.new_tensor([-1.0, 1.0, 1.0])
+    return NetworkAnswer(
+        (answer.joints + joints) / 2.0,
+        (answer.log_sd + mirrored.log_sd[:, _MIRRORED_JOINTS]) / 2.0,
+        (answer.exchanged + mirrored.exchanged) / 2.0,
+    )
+
+
 @dataclass(frozen=True)
 class LiftedJoints:
     """What keypoints tell about the body joints of people in front of a camera.
@@ -125,7 +151,7 @@ def lift(
     towards = _towards(points, seen)
     rays = torch.cat([points, torch.ones_like(points[..., :1])], 2) @ towards
     turned = rays[..., :2] / rays[..., 2:].clamp_min(1e-3)
-    answer = network(lifting_features(turned, seen))
+    answer = answer_from_both_sides(network, lifting_features(turned, seen))
     whitening = torch.exp(-answer.log_sd)[..., None] * towards.transpose(1, 2)[:, None]
     joints = answer.joints @ towards.transpose(1, 2)
     return LiftedJoints(joints.to(keypoints), whitening.to(keypoints), answer.exchanged.sigmoid().to(keypoints))

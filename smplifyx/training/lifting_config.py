@@ -14,6 +14,9 @@ class LiftingPeopleSettings:
 
     count: int = setting(400_000, "people that are made; each is seen anew in every step", minimum=1)
     mixed_share: float = setting(0.15, "with the legs of one pose and the rest of another", minimum=0, maximum=1)
+    standing_share: float = setting(
+        0.3, "with legs and trunk of somebody who stands straight: photos show more of them", minimum=0, maximum=1
+    )
     shape_sd: float = setting(1.0, "of the shape coefficients", minimum=0)
     hand_sd: float = setting(0.6, "of the first hand component, radians; the k-th has 1 / sqrt(k) of it", minimum=0)
     facing_share: float = setting(0.6, "face the camera, about; the rest look anywhere", minimum=0, maximum=1)
@@ -21,6 +24,7 @@ class LiftingPeopleSettings:
     pitch_sd_deg: float = setting(10.0, "of the camera, degrees", minimum=0)
     roll_sd_deg: float = setting(4.0, "of the camera, degrees", minimum=0)
     tilt_sd_deg: float = setting(7.0, "of the pelvis, about all axes, degrees", minimum=0)
+    standing_tilt_sd_deg: float = setting(3.0, "the same of people who stand straight, degrees", minimum=0)
     lying_share: float = setting(0.05, "turned in any way", minimum=0, maximum=1)
     distance: tuple[float, float] = setting((1.6, 12.0), "nearest and furthest, metres, log-uniform", above=0)
 

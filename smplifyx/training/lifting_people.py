@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.priors.lifting import LIFTED_KEYPOINTS
 from smplifyx.training.lifting_config import LiftingPeopleSettings
+from smplifyx.training.motion_capture import MotionCapture
+from smplifyx.training.vposer_config import VPoserData
 from smplifyx.training.vposer_trainer import PoseSampler
 
 _BATCH = 1000
@@ -29,6 +31,7 @@ _LEGS = [
     for side in skeleton.SIDES
     for joint in ("hip", "knee", "ankle", "foot")
 ]
+_SPINE = [skeleton.joint_index(f"spine{number}") - skeleton.BODY_JOINTS.start for number in (1, 2, 3)]
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,29 @@ class LiftingPeople:
     joints: Tensor
 
 
+@dataclass(frozen=True)
+class PoseSource:
+    """Draws poses for people: ``any`` of the motion capture, and those of people who stand ``straight``."""
+
+    any: PoseSampler
+    straight: PoseSampler
+
+    @classmethod
+    def of(cls, poses: MotionCapture, options: VPoserData, seed: int) -> PoseSource:
+        """From motion capture; both draw from one generator, which is ``any``'s."""
+        straight = PoseSampler(poses, replace(options, upright_share=1.0, seated_share=0.0), seed)
+        both = cls(PoseSampler(poses, options, seed), straight)
+        straight.rng = both.any.rng
+        return both
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The generator of everything random."""
+        return self.any.rng
+
+
 @torch.no_grad()
-def make_people(
-    data: BodyModelData, poses: PoseSampler, settings: LiftingPeopleSettings, count: int
-) -> LiftingPeople:
+def make_people(data: BodyModelData, poses: PoseSource, settings: LiftingPeopleSettings, count: int) -> LiftingPeople:
     """Makes so many people.
 
     Args:
@@ -72,23 +94,29 @@ def make_people(
     return LiftingPeople(*(torch.cat(parts) for parts in zip(*made, strict=True)))
 
 
-def _rotations(data: BodyModelData, poses: PoseSampler, settings: LiftingPeopleSettings, n: int) -> Tensor:
+def _rotations(data: BodyModelData, poses: PoseSource, settings: LiftingPeopleSettings, n: int) -> Tensor:
     """Local rotations [N, 55, 3, 3]; eyes and jaw stay."""
     rng = poses.rng
-    body, other = poses.draw(n).rotations, poses.draw(n).rotations
-    mixed = torch.as_tensor(rng.random(n) < settings.mixed_share)
-    body[:, _LEGS] = torch.where(mixed[:, None, None, None], other[:, _LEGS], body[:, _LEGS])
-    root = torch.as_tensor(_orientations(settings, rng, n)).float()
+    body, kind = poses.any.draw(n).rotations, rng.random(n)
+    standing, mixed = kind < settings.standing_share, kind > 1.0 - settings.mixed_share
+    for chosen, source, joints in ((standing, poses.straight, _LEGS + _SPINE), (mixed, poses.any, _LEGS)):
+        other = source.draw(n).rotations[:, joints]
+        body[:, joints] = torch.where(torch.as_tensor(chosen)[:, None, None, None], other, body[:, joints])
+    root = torch.as_tensor(_orientations(settings, standing, rng)).float()
     face = torch.eye(3).expand(n, 3, 3, 3)
     return torch.cat([root[:, None], body, face, *_hands(data, settings, rng, n)], 1)
 
 
-def _orientations(settings: LiftingPeopleSettings, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+def _orientations(
+    settings: LiftingPeopleSettings, standing: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """[N, 3, 3] body to camera: tilt, heading, then the camera's pitch and roll, about a person facing it."""
+    n = len(standing)
     heading = np.where(
         rng.random(n) < settings.facing_share, rng.normal(0.0, settings.facing_sd_deg, n), rng.uniform(-180, 180, n)
     )
-    tilt = Rotation.from_rotvec(np.radians(settings.tilt_sd_deg) * rng.normal(size=(n, 3)))
+    tilt_sd = np.where(standing, settings.standing_tilt_sd_deg, settings.tilt_sd_deg)
+    tilt = Rotation.from_rotvec(np.radians(tilt_sd)[:, None] * rng.normal(size=(n, 3)))
     pitch = 180.0 + rng.normal(0.0, settings.pitch_sd_deg, n)
     angles = np.stack([rng.normal(0.0, settings.roll_sd_deg, n), pitch, heading], 1)
     turned = (Rotation.from_euler("ZXY", angles, degrees=True) * tilt).as_matrix()

@@ -9,7 +9,7 @@ import torch
 
 from smplifyx.atomic import atomic_path
 from smplifyx.body import skeleton
-from smplifyx.priors.lifting import EXCHANGED_LIMBS, LiftingNetwork
+from smplifyx.priors.lifting import EXCHANGED_LIMBS, LiftingNetwork, answer_from_both_sides
 from smplifyx.training.lifting_detector import Sighting
 from smplifyx.training.lifting_trainer import LiftingHistory
 
@@ -21,7 +21,7 @@ _JOINTS = ("knee", "ankle", "shoulder", "elbow", "wrist")
 @torch.no_grad()
 def report(network: LiftingNetwork, people: Sighting) -> list[str]:
     """Lines about a network's errors on people, their joints taken from the pelvis."""
-    answer = network(people.features)
+    answer = answer_from_both_sides(network, people.features)
     offsets = answer.joints - people.joints
     standard = (offsets * torch.exp(-answer.log_sd)).square().mean((0, 1)).sqrt()
     lines = [

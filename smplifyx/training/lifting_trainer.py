@@ -15,10 +15,9 @@ from smplifyx.body.model_data import BodyModelData
 from smplifyx.priors.lifting import EXCHANGED_LIMBS, LiftingNetwork, NetworkAnswer
 from smplifyx.training.lifting_config import LiftingConfig
 from smplifyx.training.lifting_detector import Sighting, sight
-from smplifyx.training.lifting_people import LiftingPeople, make_people
+from smplifyx.training.lifting_people import LiftingPeople, PoseSource, make_people
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.run_state import RunState
-from smplifyx.training.vposer_trainer import PoseSampler
 
 #: Called after each step.
 Progress = Callable[[], object]
@@ -41,7 +40,7 @@ class LiftingHistory:
 def unseen_people(body: BodyModelData, poses: MotionCapture, config: LiftingConfig) -> Sighting:
     """The people of a validation; always the same ones."""
     run = config.run
-    people = make_people(body, PoseSampler(poses, config.data, run.seed), config.people, run.n_validation)
+    people = make_people(body, PoseSource.of(poses, config.data, run.seed), config.people, run.n_validation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         return sight(people, config.detector)
@@ -68,9 +67,9 @@ class LiftingTrainer:
         #: A running mean of the network, which is what is kept.
         self.averaged = LiftingNetwork(run.width, run.n_blocks)
         self.averaged.load_state_dict(self.network.state_dict())
-        sampler = PoseSampler(training, config.data, run.seed)
-        self._rng = sampler.rng
-        self._people = make_people(body, sampler, config.people, config.people.count)
+        source = PoseSource.of(training, config.data, run.seed)
+        self._rng = source.rng
+        self._people = make_people(body, source, config.people, config.people.count)
         self.validation = unseen_people(body, validation, config)
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), run.learning_rate, weight_decay=run.weight_decay

@@ -9,8 +9,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES
 from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
+from smplifyx.body.skeleton import JOINT_NAMES
 from smplifyx.errors import InputError
 from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
 from smplifyx.evaluation.synthetic_poses import mild_poses
@@ -18,6 +20,7 @@ from smplifyx.priors.lifting import LIFTED_KEYPOINTS, LiftingNetwork, lift, lift
 from smplifyx.priors.lifting_checkpoint import load_lifting, save_lifting, shipped_lifting
 
 N = len(LIFTED_KEYPOINTS)
+_NAMES = list(CANONICAL_KEYPOINT_NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,18 @@ def test_the_energy_is_a_mahalanobis_distance() -> None:
             precision = whitening[row, joint].T @ whitening[row, joint]
             total += float(offset @ precision @ offset)
         assert energy[row] == pytest.approx(total, rel=1e-4)
+
+
+def test_a_mirrored_person_has_mirrored_joints(network: LiftingNetwork) -> None:
+    names = [name.replace("left_", "?").replace("right_", "left_").replace("?", "right_") for name in _NAMES]
+    order = [_NAMES.index(name) for name in names]
+    keypoints = person(Rotation.identity())
+    image = keypoints[:, order] * torch.tensor([-1.0, 1.0]) + torch.tensor([1000.0, 0.0])
+    one, other = lifted(network, keypoints, seen()), lifted(network, image, seen())
+    left, right = (JOINT_NAMES.index(f"{side}_wrist") - 1 for side in ("left", "right"))
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(one.joints[:, left] * flip, other.joints[:, right], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one.exchanged, other.exchanged, rtol=1e-3, atol=1e-4)
 
 
 def test_nobody_seen_gives_a_finite_answer(network: LiftingNetwork) -> None:

@@ -19,11 +19,10 @@ from smplifyx.training.lifting_config import (
     LiftingRun,
 )
 from smplifyx.training.lifting_detector import detect
-from smplifyx.training.lifting_people import make_people
+from smplifyx.training.lifting_people import PoseSource, make_people
 from smplifyx.training.lifting_report import plot_history, report
 from smplifyx.training.lifting_trainer import LiftingTrainer
 from smplifyx.training.vposer_config import VPoserData
-from smplifyx.training.vposer_trainer import PoseSampler
 
 _EXACT = LiftingDetectorSettings(
     body_jitter=0, hand_jitter=0, hidden_rate=0, no_hand_rate=0, cut_rate=0, side_cut_rate=0, exchange_rate=0
@@ -40,7 +39,7 @@ def body():
 @pytest.fixture(scope="module")
 def people(body, motion_capture):
     settings = LiftingPeopleSettings(lying_share=0.0, distance=(3.0, 6.0))
-    return make_people(body, PoseSampler(motion_capture, VPoserData(), 0), settings, 400)
+    return make_people(body, PoseSource.of(motion_capture, VPoserData(), 0), settings, 400)
 
 
 def test_people_stand_upright_in_the_middle_of_the_picture(people):
@@ -100,7 +99,8 @@ def test_training_learns_where_joints_are(trained, tmp_path):
     flat = 1000 * trained.validation.joints.norm(dim=2).mean()
     assert history.joints_mm[-1] < 0.7 * flat
     lines = report(trained.averaged, trained.validation)
-    assert f"{history.joints_mm[-1]:.1f} mm" in lines[1]
+    told = float(lines[1].split()[1])  # with the mirror image's help
+    assert 0.9 * history.joints_mm[-1] < told < 1.02 * history.joints_mm[-1]
     plot_history(history, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 
