@@ -100,6 +100,9 @@ class ObjectiveConfig:
     upright: float = setting(
         75.0, "holds the trunk upright towards the camera, which one photo hardly shows", minimum=0
     )
+    standing: float = setting(
+        80.0, "the same for trunk and legs of people whose legs look straight or are not seen", minimum=0
+    )
     lifting: float = setting(
         4.0, "holds body joints to where motion capture expects them behind these keypoints; (paper) 0", minimum=0
     )

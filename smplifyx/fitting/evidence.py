@@ -18,6 +18,7 @@ class Evidence:
         focal_length: [B, 2] pixels.
         principal_point: [B, 2] pixels.
         pixel_scale: [B] factor from pixels to the objective's units, in which a person is about 1000 tall.
+        stands: [B] 1 for people who seem to stand, 0 for the others.
         exchanged: [B, 2] whether left and right of arms and legs were exchanged, as the detector seemed to have done.
         lifted: [B, 21, 3] where the body joints are expected, see :class:`~smplifyx.priors.lifting.LiftedJoints`.
         lifted_whitening: [B, 21, 3, 3] how surely; zero where nothing is expected.
@@ -28,6 +29,7 @@ class Evidence:
     focal_length: Tensor
     principal_point: Tensor
     pixel_scale: Tensor
+    stands: Tensor
     exchanged: Tensor
     lifted: Tensor
     lifted_whitening: Tensor

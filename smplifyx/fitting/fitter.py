@@ -32,6 +32,7 @@ from smplifyx.fitting.part_start import place_part, view_orientations
 from smplifyx.fitting.problem import Problem, Rows
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.results import collect_results
+from smplifyx.fitting.standing import seems_to_stand
 from smplifyx.geometry import Intrinsics, axis_angle_to_matrix
 from smplifyx.keypoints import Observation
 from smplifyx.priors import make_body_pose_prior
@@ -144,6 +145,7 @@ class Fitter:
             focal_length=self._tensor([camera.focal_length for camera in intrinsics]),
             principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
             pixel_scale=1000.0 / heights,
+            stands=seems_to_stand(points, confidence).to(self._dtype),
             exchanged=torch.zeros(len(points), len(EXCHANGED_LIMBS), dtype=torch.bool, device=self._device),
             lifted=blank,
             lifted_whitening=blank[..., None].expand(-1, -1, -1, 3),

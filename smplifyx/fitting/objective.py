@@ -14,7 +14,7 @@ from smplifyx.collision.sparse_body import BoneStates, bone_states
 from smplifyx.config import Stage
 from smplifyx.fitting.evidence import Evidence
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
-from smplifyx.fitting.upright import trunk_tilt_energy
+from smplifyx.fitting.standing import standing_energy, trunk_tilt_energy
 from smplifyx.geometry import project
 from smplifyx.priors import hinge_energy
 from smplifyx.priors.lifting import lifting_energy
@@ -63,11 +63,13 @@ class PriorFactors:
     Attributes:
         bending: factor of the joint-limit term, relative to the stage's body-pose weight.
         upright: weight, before squaring, of the trunk's tilt towards or away from the camera.
+        standing: the same for trunk and legs of people who seem to stand.
         lifting: weight, before squaring, of body joints away from where their keypoints let them be expected.
     """
 
     bending: float = 0.0
     upright: float = 0.0
+    standing: float = 0.0
     lifting: float = 0.0
 
 
@@ -246,6 +248,8 @@ class StageObjective:
         loss = torch.zeros_like(evidence.pixel_scale)
         if factors.upright:
             loss = loss + factors.upright**2 * trunk_tilt_energy(joints)
+        if factors.standing:
+            loss = loss + factors.standing**2 * evidence.stands * standing_energy(joints)
         if factors.lifting:
             loss = loss + factors.lifting**2 * lifting_energy(joints, evidence.lifted, evidence.lifted_whitening)
         return loss

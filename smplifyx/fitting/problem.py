@@ -247,7 +247,7 @@ class Problem:
         if not self.parameters.has_body:
             return PriorFactors()
         weights = self.config.objective
-        return PriorFactors(weights.bending, weights.upright, weights.lifting)
+        return PriorFactors(weights.bending, weights.upright, weights.standing, weights.lifting)
 
     def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer

@@ -53,6 +53,7 @@ def _objective(
         focal_length=1000 + random(n_rows, 2),
         principal_point=500 + random(n_rows, 2),
         pixel_scale=0.5 + random(n_rows),
+        stands=torch.ones(n_rows, dtype=_DTYPE),
         exchanged=torch.zeros(n_rows, 2, dtype=torch.bool),
         lifted=random(n_rows, 21, 3),
         lifted_whitening=random(n_rows, 21, 3, 3),
@@ -64,7 +65,7 @@ def _objective(
         problem.full_view,
         ReprojectionTerm(1.0 + random(135), 100.0),
         stage or Stage(),
-        PriorFactors(bending=3.17, upright=posture, lifting=posture),
+        PriorFactors(bending=3.17, upright=posture, standing=posture, lifting=posture),
         depth_weight=10.0,
         collision=collision,
     )

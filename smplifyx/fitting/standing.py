@@ -1,0 +1,116 @@
+"""People who stand in the picture stand in depth too: evidence for it, and the energy that follows from it.
+
+One photo hardly shows whether a trunk or a leg leans towards the camera: a lean of 20 degrees shortens it by 6 %,
+no more than what shapes and detectors vary by. But legs that look straight and long are seldom bent in depth.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from smplifyx.body import skeleton
+from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+
+_SEEN = 0.3
+#: In trunks; a leg shorter than the minimum points towards the camera.
+_STANDING_LEG_LENGTH = 1.5
+_MIN_LEG_LENGTH = 1.25
+_MIN_STRAIGHTNESS = 0.96
+#: Feet further apart in height than this share of a leg do not stand side by side.
+_MAX_FEET_DIFFERENCE = 0.08
+#: Cosine of the largest angle between a leg and the trunk's continuation.
+_MIN_ALIGNMENT = 0.85
+
+
+class _Segments(NamedTuple):
+    """Lines between joints (indices [S]) and the sine [S] of the tilt beyond which each is simply not upright."""
+
+    starts: list[int]
+    ends: list[int]
+    large_tilt: list[float]
+
+
+def _segments(*segments: tuple[str, str, float]) -> _Segments:
+    starts, ends, large_tilt = zip(*segments, strict=True)
+    return _Segments(
+        [skeleton.joint_index(s) for s in starts], [skeleton.joint_index(e) for e in ends], [*large_tilt]
+    )
+
+
+_LOOSE_TRUNK = _segments(("pelvis", "neck", 0.35))
+_TRUNK_AND_LEGS = _segments(
+    ("pelvis", "neck", 0.12),
+    ("left_hip", "left_knee", 0.2),
+    ("left_knee", "left_ankle", 0.2),
+    ("right_hip", "right_knee", 0.2),
+    ("right_knee", "right_ankle", 0.2),
+)
+#: The trunk counts more: it is what people see from the side.
+_STANDING_SHARES = [2.5, 0.5, 0.5, 0.5, 0.5]
+
+
+def trunk_tilt_energy(joints: Tensor) -> Tensor:
+    """Energy [B] of a trunk that leans towards or away from the camera, for joints [B, J, 3] in its frame."""
+    return _tilt_energies(joints, _LOOSE_TRUNK)[:, 0]
+
+
+def standing_energy(joints: Tensor) -> Tensor:
+    """Energy [B] of a standing person's trunk and legs that lean towards or away from the camera.
+
+    Args:
+        joints: [B, J, 3] in the camera frame.
+    """
+    return _tilt_energies(joints, _TRUNK_AND_LEGS) @ joints.new_tensor(_STANDING_SHARES)
+
+
+def _tilt_energies(joints: Tensor, segments: _Segments) -> Tensor:
+    """Robust squared sines [B, S] of the angles between segments and the image plane (Geman & McClure)."""
+    lines = joints[:, segments.ends] - joints[:, segments.starts]
+    squared = lines[..., 2].square() / lines.square().sum(2)
+    limit = joints.new_tensor(segments.large_tilt).square()
+    return squared * limit / (squared + limit)
+
+
+def seems_to_stand(keypoints: Tensor, confidence: Tensor) -> Tensor:
+    """Whether [B] nothing in the picture speaks against standing.
+
+    That is: every leg that is seen is straight, long for the trunk, and continues it, and both feet are equally far
+    down. Where no leg is seen, or no trunk to compare with, a person counts as standing: half-figures that squat
+    below the frame are rare.
+
+    Args:
+        keypoints: [B, 135, 2] pixels.
+        confidence: [B, 135].
+    """
+
+    def point(name: str) -> Tensor:
+        return keypoints[:, BODY_KEYPOINT_NAMES.index(name)]
+
+    def seen(*names: str) -> Tensor:
+        return confidence[:, [BODY_KEYPOINT_NAMES.index(name) for name in names]].amin(1) > _SEEN
+
+    trunk = point("mid_hip") - point("neck")
+    trunk_length = trunk.norm(dim=1).clamp_min(1e-3)
+    down = trunk / trunk_length[:, None]
+    feet = ((point("left_ankle") - point("right_ankle")) * down).sum(1).abs()
+    level = feet < _MAX_FEET_DIFFERENCE * _STANDING_LEG_LENGTH * trunk_length
+    stands = level | ~seen("neck", "mid_hip", "left_ankle", "right_ankle")
+    for side in ("left", "right"):
+        hip, knee, ankle = (f"{side}_{part}" for part in ("hip", "knee", "ankle"))
+        thigh, shin = point(knee) - point(hip), point(ankle) - point(knee)
+        whole = seen("neck", "mid_hip", hip, knee, ankle)
+        # An unseen shin is taken to be as long as the thigh and to go on in its direction.
+        leg = torch.where(whole[:, None], thigh + shin, 2.0 * thigh)
+        bones = torch.where(whole, thigh.norm(dim=1) + shin.norm(dim=1), 2.0 * thigh.norm(dim=1)).clamp_min(1e-3)
+        length = leg.norm(dim=1)
+        alignment = (leg * down).sum(1) / length.clamp_min(1e-6)
+        upright = (
+            (length / bones > _MIN_STRAIGHTNESS)
+            & (length / trunk_length > _MIN_LEG_LENGTH)
+            & (alignment > _MIN_ALIGNMENT)
+        )
+        stands &= upright | ~seen("neck", "mid_hip", hip, knee)
+    return stands
