@@ -7,10 +7,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.config import StartsConfig
-from smplifyx.fitting.initialization import candidate_headings, facing_camera, initial_translation, trunk_roll
+from smplifyx.fitting.initialization import (
+    candidate_headings,
+    facing_camera,
+    initial_translation,
+    trunk_orientation,
+    trunk_roll,
+)
 
 _NAMES = BODY_KEYPOINT_NAMES
 
@@ -113,3 +120,21 @@ def test_the_paper_adds_the_opposite_heading_for_shoulders_closer_than_its_thres
     assert candidate_headings(keypoints, confidence, paper)[0] == [0.0]
     narrow = (keypoints - 500) * torch.tensor([0.1, 1.0]) + 500
     assert candidate_headings(narrow, confidence, paper)[0] == [0.0, math.pi]
+
+
+def test_the_lifted_trunk_tells_the_orientation() -> None:
+    """Against SciPy's alignment of vectors; arms and legs have no say, and broken numbers give some rotation."""
+    rng = np.random.default_rng(0)
+    resting = torch.as_tensor(rng.normal(size=(4, 21, 3)))
+    turns = Rotation.random(4, random_state=1)
+    lifted = torch.stack([torch.as_tensor(turn.apply(one.numpy())) for turn, one in zip(turns, resting, strict=True)])
+    lifted = lifted + torch.as_tensor(0.1 * rng.normal(size=lifted.shape))
+    lifted[:, [3, 4, 17, 18, 19, 20]] = 9.0  # knees, elbows, wrists
+    found = trunk_orientation(resting, lifted)
+    trunk = [0, 1, 2, 5, 8, 11, 15, 16]
+    for row in range(4):
+        there, here = (points[row, trunk].numpy() for points in (lifted, resting))
+        expected, _ = Rotation.align_vectors(there - there.mean(0), here - here.mean(0))
+        np.testing.assert_allclose(found[row].numpy(), expected.as_matrix(), atol=1e-6)
+    lifted[0] = torch.nan
+    assert torch.linalg.det(trunk_orientation(resting, lifted)).allclose(torch.ones(4, dtype=torch.float64))
