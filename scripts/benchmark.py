@@ -24,17 +24,17 @@ import cv2
 import numpy as np
 import torch
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data, write_plain
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
+from smplifyx.camera import Intrinsics
 from smplifyx.config import Config, Override, load_config
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_files import write_openpose_json
 from smplifyx.fitting import problem
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.lbfgs import LBFGSResult, minimize
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation
+from smplifyx.optim.lbfgs import LBFGSResult, minimize
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _N_HAND_COMPONENTS = 12
@@ -49,7 +49,7 @@ class EvaluationCounter:
         self.calls, self.rows, self.seconds = 0, 0, 0.0
 
     def minimize(self, objective: Callable[..., Any], *arguments: Any, **options: Any) -> LBFGSResult:
-        """As :func:`smplifyx.fitting.lbfgs.minimize`."""
+        """As :func:`smplifyx.optim.lbfgs.minimize`."""
 
         def counted(x: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             started = time.perf_counter()

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.candidates import Hits, KeptCandidates
-from smplifyx.collision.sparse_body import BoneStates
+from smplifyx.collision.candidates import CandidateCache, Hits
+from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config, Override, load_config
-from smplifyx.evaluation.fits import observation_of, true_intrinsics
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
+from smplifyx.evaluation.runner import observation_of, true_intrinsics
 from smplifyx.fitting import FitResult, Fitter, self_collision
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
 
 @dataclass
@@ -38,13 +38,13 @@ class MissedPairs:
     additional: int = 0
 
 
-def checked_candidates(count: MissedPairs) -> type[KeptCandidates]:
+def checked_candidates(count: MissedPairs) -> type[CandidateCache]:
     """Kept candidates that compare what they find with a search of their own each time."""
 
-    class Checked(KeptCandidates):
+    class Checked(CandidateCache):
         def __init__(self, skinning: object, bound: object, search: object, n_rows: int, margin: float) -> None:
             super().__init__(skinning, bound, search, n_rows, margin)  # type: ignore[arg-type]
-            self._always = KeptCandidates(skinning, bound, search, n_rows, 0.0)  # type: ignore[arg-type]
+            self._always = CandidateCache(skinning, bound, search, n_rows, 0.0)  # type: ignore[arg-type]
 
         def intersecting(self, state: BoneStates, slots: torch.Tensor) -> Hits:
             before = self.counts.searches
@@ -153,7 +153,7 @@ def _count_missed(
 ) -> str:
     """A sentence about what the kept candidates miss, and one about what the term does."""
     count = MissedPairs()
-    self_collision.KeptCandidates = checked_candidates(count)  # type: ignore[misc]
+    self_collision.CandidateCache = checked_candidates(count)  # type: ignore[misc]
     with_ = _fit(Fitter(data, _switched(config, True), arguments.device), people, max(arguments.batch_sizes))
     unweighted = replace(config, stages=tuple(replace(stage, collision=0.0) for stage in config.stages))
     without = _fit(Fitter(data, _switched(unweighted, True), arguments.device), people, max(arguments.batch_sizes))

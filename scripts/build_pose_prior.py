@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from smplifyx.priors.factory import HELD_OUT_SUBJECTS
 from smplifyx.priors.mixture import Mixture
-from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
-from smplifyx.training.gaussian_prior import POSE_FLOOR, fit_gaussian
-from smplifyx.training.mixture import fit_mixture, log_densities
+from smplifyx.training.mixture import POSE_FLOOR, fit_gaussian, fit_mixture, log_densities
 from smplifyx.training.motion_capture import MotionCapture, load_motion_capture
 from smplifyx.training.vposer_config import VPoserData
 from smplifyx.training.vposer_trainer import PoseSampler

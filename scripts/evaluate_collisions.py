@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, Override, load_config
-from smplifyx.evaluation.fits import observation_of
+from smplifyx.evaluation.runner import observation_of
 from smplifyx.evaluation.self_contact import (
     ContactCase,
     ContactFit,
@@ -23,13 +23,13 @@ from smplifyx.evaluation.self_contact import (
     fit_cases,
     touching_people,
 )
-from smplifyx.evaluation.self_contact_poses import POSES, contact_poses, with_flat_hands
-from smplifyx.evaluation.tables import format_table, summarise
+from smplifyx.evaluation.statistics import format_table, summarise
 from smplifyx.keypoints import draw_keypoints, load_pairs, pair_folder, read_image
-from smplifyx.keypoints.intrinsics import resolve_intrinsics
+from smplifyx.keypoints.calibration import resolve_intrinsics
 from smplifyx.output.camera import PhotoCamera
-from smplifyx.output.overlay import overlay, save_picture, side_view
-from smplifyx.output.renderer import BodyMesh, BodyRenderer, open_renderer
+from smplifyx.output.pictures import overlay, save_picture, side_view
+from smplifyx.output.render import BodyMesh, BodyRenderer, open_renderer
+from smplifyx.synthetic.self_contact import POSES, contact_poses, with_flat_hands
 
 _HEIGHT = 480
 

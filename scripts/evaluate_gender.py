@@ -14,15 +14,14 @@ from pathlib import Path
 
 import torch
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, Override, load_config
-from smplifyx.evaluation.bootstrap import difference_interval, mean_interval
-from smplifyx.evaluation.fits import fit_and_score
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
-from smplifyx.evaluation.synthetic import SyntheticPerson
-from smplifyx.evaluation.tables import format_table
+from smplifyx.evaluation.runner import fit_and_score
+from smplifyx.evaluation.statistics import difference_interval, format_table, mean_interval
 from smplifyx.gender import CLASSES
+from smplifyx.synthetic.people import SyntheticPerson
 
 Row = dict[str, str | float]
 METRICS = ("pa_v2v_mm", "v2v_pelvis_mm", "pa_mpjpe_mm", "mpjpe_pelvis_mm", "size_percent")

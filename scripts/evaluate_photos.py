@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smplifyx.errors import InputError
 from smplifyx.evaluation.photos import judge_folder, keypoint_rows, summary_rows, worst_rows
-from smplifyx.evaluation.tables import format_table
+from smplifyx.evaluation.statistics import format_table
 
 
 def main() -> None:

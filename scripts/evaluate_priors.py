@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smplifyx.body import skeleton
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, Override, load_config
 from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends
@@ -29,9 +29,9 @@ from smplifyx.evaluation.priors import (
     evaluate_views,
     prior_table,
 )
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
-from smplifyx.evaluation.view_scenes import balancing_scenes, seated_scene
+from smplifyx.evaluation.views import balancing_scenes, seated_scene
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
 PRIORS = ("vposer", "gmm", "gaussian", "l2", "none")
 

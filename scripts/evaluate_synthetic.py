@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation.fits import fit_and_score
-from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
-from smplifyx.evaluation.tables import format_table, summarise
+from smplifyx.evaluation.runner import fit_and_score
+from smplifyx.evaluation.statistics import format_table, summarise
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
+from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[Override]]:

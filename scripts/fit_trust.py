@@ -14,17 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, load_config
-from smplifyx.evaluation.fits import fit_people, observation_of
-from smplifyx.evaluation.ranking import area_under_curve, worst_share
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.synthetic_poses import PosePool, held_out_poses, subjects_of
-from smplifyx.fitting.trust import TrustModel
-from smplifyx.keypoints.intrinsics import resolve_intrinsics
-from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
+from smplifyx.evaluation.runner import fit_people, observation_of, score
+from smplifyx.evaluation.statistics import area_under_curve, worst_share
+from smplifyx.fitting.quality import ErrorPredictor
+from smplifyx.keypoints.calibration import resolve_intrinsics
+from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
+from smplifyx.synthetic.poses import PosePool, held_out_poses, subjects_of
 
 FloatArray = NDArray[np.float64]
 
@@ -41,10 +40,10 @@ def fitted(config: Config, poses: PosePool, count: int, seed: int) -> tuple[list
     cameras = [resolve_intrinsics(one, config.camera, {}) for one in observations]
     fits = fit_people(data, config, observations, cameras)
     errors = [score(person, fit.vertices, fit.joints)["pa_v2v_mm"] for person, fit in zip(people, fits, strict=True)]
-    return [fit.result.trust_features for fit in fits], np.array(errors)
+    return [fit.result.quality_features for fit in fits], np.array(errors)
 
 
-def regressed(features: list[dict[str, float]], errors: FloatArray) -> TrustModel:
+def regressed(features: list[dict[str, float]], errors: FloatArray) -> ErrorPredictor:
     """Ridge regression of the logarithm of the error."""
     names = list(features[0])
     table = np.array([[one[name] for name in names] for one in features])
@@ -52,7 +51,7 @@ def regressed(features: list[dict[str, float]], errors: FloatArray) -> TrustMode
     scaled, target = (table - mean) / scale, np.log(errors)
     normal = scaled.T @ scaled + REGULARISATION * len(errors) * np.eye(len(names))
     weights = np.linalg.solve(normal, scaled.T @ (target - target.mean())) / scale
-    return TrustModel(dict(zip(names, weights.tolist(), strict=True)), float(target.mean() - weights @ mean))
+    return ErrorPredictor(dict(zip(names, weights.tolist(), strict=True)), float(target.mean() - weights @ mean))
 
 
 def main() -> None:

@@ -18,9 +18,9 @@ from demo_scene.truth import open_body, people_of, to_world
 from PIL import ExifTags, Image
 
 from smplifyx.cli.demo import DEMO_INPUTS
-from smplifyx.evaluation.synthetic import SyntheticPerson
-from smplifyx.evaluation.synthetic_files import write_openpose_json
 from smplifyx.keypoints.images import FILM_DIAGONAL_MM
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import SyntheticPerson
 
 _JPEG_QUALITY = 88
 

@@ -19,8 +19,8 @@ import torch
 from gender_scene.people import Crowd, training_poses
 from gender_scene.photos import Studio
 
-from smplifyx.atomic import write_text
-from smplifyx.evaluation.synthetic_files import write_openpose_json
+from smplifyx.files import write_text
+from smplifyx.synthetic.documents import write_openpose_json
 
 _COLUMNS = ("image", "keypoint_file", "person", "label", "source")
 _JPEG_QUALITIES = (35, 96)

@@ -13,14 +13,14 @@ import torch
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.open_body.hand_shapes import HAND_SHAPES
 from smplifyx.body.open_body.hands import hand_pose_from_angles
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.body.skeleton import LEFT_HAND_JOINTS, N_JOINTS, joint_index
 from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, open_renderer
+from smplifyx.skeleton import LEFT_HAND_JOINTS, N_JOINTS, joint_index
 
 CELL, GAP, CAPTION = 250, 10, 24
 PAPER, INK = (245, 243, 240), (50, 50, 50)

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData, FloatArray
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData, FloatArray
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.open_body.hand_shapes import HAND_SHAPES
 from smplifyx.body.open_body.hands import hand_pose_from_angles, mirror_hand_pose
 from smplifyx.body.search import OPEN_BODY_DIR
-from smplifyx.body.skeleton import SIDES
 from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, open_renderer
+from smplifyx.skeleton import SIDES
 
 GAP, CAPTION = 8, 24
 PAPER, INK = (245, 243, 240), (50, 50, 50)

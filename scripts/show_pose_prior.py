@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx import skeleton
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.output import BodyMesh, PhotoCamera, open_renderer
 from smplifyx.priors import make_body_pose_prior

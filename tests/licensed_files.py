@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from smplifyx.body.skeleton import Skeleton, skeleton_of
+from smplifyx.skeleton import Skeleton, skeleton_of
 from tests.python2_pickles import Chumpy, ChumpySelect, dump_python2
 
 Arrays = dict[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.body import skeleton
-from smplifyx.body.model_data import BodyModelData
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
 
 
 def random_body_model(n_vertices: int = 200, seed: int = 0, low_rank: bool = False) -> BodyModelData:

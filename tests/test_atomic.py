@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.atomic import atomic_path, write_bytes, write_text
-from smplifyx.body.npz_files import save_npz
+from smplifyx.body.arrays import save_npz
+from smplifyx.files import atomic_path, write_bytes, write_text
 
 
 def test_write_makes_folders_and_replaces(tmp_path: Path) -> None:

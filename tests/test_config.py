@@ -34,7 +34,9 @@ def test_later_settings_win():
 
 
 def test_list_of_stages_in_a_file_replaces_all_stages(tmp_path):
-    config = load_text(tmp_path, "starts: {keep_after_stage: 1}\nstages:\n  - shape: 50\n  - {jaw_pose: [1, 2, 3]}\n")
+    config = load_text(
+        tmp_path, "starts: {select_after_stage: 1}\nstages:\n  - shape: 50\n  - {jaw_pose: [1, 2, 3]}\n"
+    )
     assert config.stages == (Stage(shape=50.0), Stage(jaw_pose=(1.0, 2.0, 3.0)))
 
 
@@ -57,10 +59,10 @@ def test_one_number_of_one_stage():
         ("input.images", "123", "123"),
         ("input.images", "a: b", "a: b"),
         ("camera.optimize_translation", "false", False),
-        ("objective.joints_to_ignore", "1, 9, 12", (1, 9, 12)),
-        ("objective.joints_to_ignore", "[1]", (1,)),
-        ("objective.joints_to_ignore", "1", (1,)),
-        ("objective.joints_to_ignore", "[]", ()),
+        ("objective.ignored_keypoints", "1, 9, 12", (1, 9, 12)),
+        ("objective.ignored_keypoints", "[1]", (1,)),
+        ("objective.ignored_keypoints", "1", (1,)),
+        ("objective.ignored_keypoints", "[]", ()),
         ("stages.0.jaw_pose", "1,2.5,3e2", (1.0, 2.5, 300.0)),
         ("starts.headings", "auto", "auto"),
         ("starts.headings", "4", 4),
@@ -87,7 +89,7 @@ def test_values_of_the_command_line(key, text, value):
         ("output.render", "maybe", "expected true or false, got maybe"),
         ("priors.body_pose", "laplace", "gaussian"),
         ("stages.0.jaw_pose", "1,2", "expected a list of 3, each a number of at least 0"),
-        ("objective.joints_to_ignore", "1,x", "expected a list, each a whole number"),
+        ("objective.ignored_keypoints", "1,x", "expected a list, each a whole number"),
         ("starts.headings", "some", "or auto"),
         ("camera", "3", "name one of them, as in camera.focal_length"),
         ("stages", "3", "expected stages.NUMBER.SETTING"),
@@ -120,8 +122,8 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
         ("stages: [{}, {shape: -1}]", "stages.1.shape: expected a number of at least 0, got -1"),
         ("stages: []", "stages: expected at least one stage"),
         (
-            "starts: {keep_after_stage: 9}",
-            "starts.keep_after_stage: expected at most the number of stages (5), got 9",
+            "starts: {select_after_stage: 9}",
+            "starts.select_after_stage: expected at most the number of stages (5), got 9",
         ),
         ("run: {shard_index: 2, num_shards: 2}", "run.shard_index: expected less than run.num_shards (2), got 2"),
         ("- a\n- b", "expected a mapping of settings"),
@@ -135,7 +137,7 @@ def test_wrong_files_are_named_with_what_was_expected(tmp_path, text, expected):
         load_text(tmp_path, text)
     assert expected in str(caught.value)
     if not expected.startswith(
-        ("stages: expected at least", "starts.keep", "run.shard")
+        ("stages: expected at least", "starts.select", "run.shard")
     ):  # found after all is merged
         assert str(caught.value).startswith(str(tmp_path / "run.yaml"))
 
@@ -152,7 +154,7 @@ def test_missing_file_lists_the_shipped_ones():
 
 def test_what_is_written_reads_back_the_same(tmp_path):
     overrides = [
-        ("objective.joints_to_ignore", "1, 9"),
+        ("objective.ignored_keypoints", "1, 9"),
         ("input.images", "photos: of #1, ünd more\n'"),
         ("optimizer.tolerance", "1.25e-11"),
         ("stages.2.jaw_pose", "1,2,3"),
@@ -189,7 +191,7 @@ def test_paper_configuration_has_the_published_numbers():
     paper = load_config("paper")
     assert paper.camera.focal_length == 5000.0
     assert paper.camera.optimize_translation is False
-    assert paper.objective.joints_to_ignore == (1, 9, 12)
+    assert paper.objective.ignored_keypoints == (1, 9, 12)
     assert (paper.objective.scale, paper.objective.rho) == ("image", 100.0)
     assert paper.body.n_hand_components == 12
     assert (paper.starts.headings, paper.starts.side_view_threshold) == (1, 25.0)
@@ -211,7 +213,7 @@ def test_paper_configuration_has_the_published_numbers():
 def test_paper_configuration_says_everything_about_the_procedure(section):
     """What is new in our procedure must not slip into the paper's by its default."""
     said = yaml.safe_load((SHIPPED_CONFIGS / "fit_smplx_paper.yaml").read_text())
-    without_effect = {"fallback_focal_factor", "calibration", "keep_after_stage"}  # one start, a known focal length
+    without_effect = {"fallback_focal_factor", "calibration", "select_after_stage"}  # one start, a known focal length
     names = {field.name for field in dataclasses.fields(getattr(Config(), section))}
     assert names - without_effect == set(said[section])
     assert all({"max_iterations", "tolerance"} | set(stage) >= set(vars(Stage())) for stage in said["stages"])

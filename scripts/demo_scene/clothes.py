@@ -11,9 +11,9 @@ import scipy.sparse
 import trimesh
 
 from demo_scene.cast import Color, Outfit
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.skeleton import EXTRA_POINT_NAMES, JOINT_NAMES, LEFT_EYE_JOINT, RIGHT_EYE_JOINT
-from smplifyx.output.normals import vertex_normals
+from smplifyx.body.data import BodyModelData
+from smplifyx.output.meshes import vertex_normals
+from smplifyx.skeleton import EXTRA_POINT_NAMES, JOINT_NAMES, LEFT_EYE_JOINT, RIGHT_EYE_JOINT
 
 #: Thickness of the clothes and of the hair at its fullest, metres.
 _SHIRT, _TROUSERS, _WIDE_HEM, _SHOES, _HAIR = 0.009, 0.008, 0.020, 0.010, 0.016

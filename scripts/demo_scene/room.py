@@ -12,7 +12,7 @@ import trimesh
 from demo_scene.cast import Picture
 from demo_scene.clothes import DressedBody
 from demo_scene.truth import camera_axes, to_camera
-from smplifyx.output._pyrender import load_pyrender, offscreen_renderer
+from smplifyx.output.render import load_pyrender, offscreen_renderer
 
 #: Pictures are rendered at this multiple of their size and shrunk.
 _SUPERSAMPLING = 2

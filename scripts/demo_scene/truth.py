@@ -9,17 +9,16 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from demo_scene.cast import CastMember, Picture
-from smplifyx.body.body_model import BodyModel, BodyOutput
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
-from smplifyx.body.keypoint_regressor import KeypointRegressor
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.open_body.hand_shapes import HAND_SHAPES
 from smplifyx.body.open_body.hands import hand_pose_from_angles, mirror_hand_pose
+from smplifyx.body.regressor import KeypointRegressor
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.body.skeleton import JOINT_NAMES, LEFT_HAND_JOINTS, N_JOINTS, RIGHT_HAND_JOINTS
-from smplifyx.evaluation.synthetic import SyntheticPerson
-from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.skeleton import BODY_KEYPOINTS, JOINT_NAMES, LEFT_HAND_JOINTS, N_JOINTS, RIGHT_HAND_JOINTS
+from smplifyx.synthetic.detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.synthetic.people import SyntheticPerson
 
 #: Exchanged sides would make a poor first picture; all else is the ordinary noise.
 NOISE = DetectorNoise(swap_rate=0.0, hand_miss_rate=0.0)

@@ -11,9 +11,9 @@ from demo_scene.clothes import BodyMarks
 from gender_scene.looks import Look
 from gender_scene.raster import Surface
 from gender_scene.wardrobe import BOTTOM, HAIR, HAT, INNER, SHOES, TIE, TOP, Wardrobe
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.skeleton import JOINT_NAMES
-from smplifyx.output.normals import vertex_normals
+from smplifyx.body.data import BodyModelData
+from smplifyx.output.meshes import vertex_normals
+from smplifyx.skeleton import JOINT_NAMES
 
 BODY, HANGING_HAIR, SKIRT, COAT, PEAK = range(5)
 #: Rounds of smoothing: against small forms, for bridging, at last; and of shoes.

@@ -12,14 +12,14 @@ import torch
 from demo_scene.truth import open_body
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.body.open_body.build import tpose_people
 from smplifyx.body.open_body.shape_space import fit_shape_space
 from smplifyx.body.open_body.source import load_source_model
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_poses import PosePool
 from smplifyx.priors import make_body_pose_prior
-from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
+from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import PosePool
 from smplifyx.training.motion_capture import load_motion_capture
 
 _SIZES = ((240, 300), (240, 320), (272, 272), (300, 272))

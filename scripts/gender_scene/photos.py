@@ -20,9 +20,9 @@ from gender_scene.looks import Look, draw_look, recolored
 from gender_scene.paint import NoiseVolume, paint
 from gender_scene.people import Sitter
 from gender_scene.raster import Pixels, Surface, rasterize_surfaces
-from smplifyx.body.skeleton import JOINT_NAMES
-from smplifyx.evaluation.synthetic import SyntheticPerson
 from smplifyx.output.camera import PhotoCamera
+from smplifyx.skeleton import JOINT_NAMES
+from smplifyx.synthetic.people import SyntheticPerson
 
 #: The person is drawn at this multiple of the picture's size and shrunk.
 _FINER = 1.2

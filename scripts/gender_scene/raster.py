@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smplifyx.output.camera import PhotoCamera
-from smplifyx.output.normals import vertex_normals
-from smplifyx.output.software_renderer import fill_triangles
+from smplifyx.output.meshes import vertex_normals
+from smplifyx.output.render import fill_triangles
 
 #: Pixels tested at a time; few enough for the processor's cache.
 _CHUNK = 40_000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smplifyx.body.body import Body, HandOptions, PosedBody, load_body_model
-    from smplifyx.body.model_data import BodyModelData
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.data import BodyModelData
+    from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model, list_body_models
 
 __all__ = [

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from smplifyx.body.body_model import BodyModel, BodyOutput
-from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES
-from smplifyx.body.keypoint_regressor import OPENPOSE_DEFINITIONS, KeypointRegressor, PointCombination
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel, BodyOutput
+from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, KeypointRegressor, PointCombination
 from smplifyx.body.search import find_body_model
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Body(nn.Module):
     """A model of the SMPL family with its pose by parts, as the ``smplx`` package names them.
 
     Args:
-        data: the arrays of the model; see :func:`~smplifyx.body.model_files.load_body_model_data`.
+        data: the arrays of the model; see :func:`~smplifyx.body.files.load_body_model_data`.
         hands: what numbers pose a hand.
         definitions: which point of the body a keypoint is, by default as OpenPose sees it.
         dtype, device: of all tensors.

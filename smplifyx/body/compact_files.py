@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.body.array_reader import ArrayReader
-from smplifyx.body.model_data import GENDERS, BodyModelData, FloatArray
-from smplifyx.body.npz_files import NpzReader, save_npz
+from smplifyx.body.arrays import ArrayReader, NpzReader, save_npz
+from smplifyx.body.data import GENDERS, BodyModelData, FloatArray
 from smplifyx.body.open_family.layouts import layout_from_smplx
-from smplifyx.body.skeleton import (
+from smplifyx.skeleton import (
     MODEL_TYPES,
     N_CONTOUR_LANDMARKS,
     N_CONTOUR_ROWS,

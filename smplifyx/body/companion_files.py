@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.atomic import atomic_path, write_bytes
-from smplifyx.body.array_reader import ArrayReader, PickleReader
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.npz_files import NpzReader
-from smplifyx.body.skeleton import Skeleton
+from smplifyx.body.arrays import ArrayReader, NpzReader, PickleReader
+from smplifyx.body.data import BodyModelData
 from smplifyx.errors import InputError
+from smplifyx.files import atomic_path, write_bytes
+from smplifyx.skeleton import Skeleton
 
 _STATIC_EMBEDDING = "flame_static_embedding.pkl"
 _DYNAMIC_EMBEDDING = "flame_dynamic_embedding.npy"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 
 #: So many triangles around a point, nearest by their middles, are measured exactly.
 _N_CANDIDATES = 32

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class KinematicTree(nn.Module):
@@ -74,3 +76,92 @@ class KinematicTree(nn.Module):
             above = world.index_select(0, getattr(self, f"_parents_{level}"))
             torch.sum(above[:, :, :, None] * local[start - 1 : stop - 1, None], 2, out=world[start:stop])
         return world.index_select(0, self._place), world.index_select(0, self._parent_place)
+
+
+class Articulated(NamedTuple):
+    """``joints`` [B, J, 3] and ``vertices`` [B, V, 3] in metres, and the joints' world ``rotations`` [B, J, 3, 3]."""
+
+    joints: Tensor
+    vertices: Tensor
+    rotations: Tensor
+
+
+def articulate(
+    tree: KinematicTree, skinning_weights: Tensor, rotations: Tensor, joints: Tensor, vertices: Tensor
+) -> Articulated:
+    """Poses a shaped body.
+
+    The gradient takes ``rotations`` for orthonormal; it can be taken once, not twice.
+
+    Args:
+        tree: which joint hangs on which.
+        skinning_weights: [V, J], rows sum to one.
+        rotations: [B, J, 3, 3] of each joint relative to its parent.
+        joints: [B, J, 3] at rest, metres.
+        vertices: [3 V, B] at rest, metres.
+    """
+    return Articulated(*_Articulation.apply(rotations, joints, vertices, tree, skinning_weights))
+
+
+class _Articulation(torch.autograd.Function):
+    """Inside, the batch comes last; see :class:`~smplifyx.body.kinematics.KinematicTree`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rotations: Tensor, joints: Tensor, vertices: Tensor, tree: KinematicTree, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rest = joints.permute(1, 2, 0).contiguous()
+        shaped = vertices.unflatten(0, (-1, 3))
+        world, above = tree.compose(rotations.permute(1, 2, 3, 0))
+        bones = _mix(tree.bones_of, rest)
+        positions = _mix(tree.ancestors, _turn(above, bones))
+        offset = positions - _turn(world, rest)
+        blended = _mix(weights, torch.cat([world, offset[:, :, None]], 2))  # [V, 3, 4, B]
+        posed = _turn(blended[:, :, :3], shaped).add_(blended[:, :, 3])
+        ctx.tree = tree
+        ctx.save_for_backward(rest, shaped, world, above, positions, blended, weights)
+        return positions.permute(2, 0, 1), posed.permute(2, 0, 1), world.permute(3, 0, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, to_positions: Tensor, to_posed: Tensor, to_world: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        """Gradients for local rotations, rest joints and rest vertices.
+
+        A joint's turn moves all that hangs on it about the joint: with ``m_d = G_d R_d^T + g_d p_d^T`` of each
+        descendant d, where G and g are the gradients for its world rotation R and position p, the gradient for the
+        world rotation R_j, all descendants included, is ``(sum m_d - sum g_d p_j^T) R_j``.
+        """
+        rest, shaped, world, above, positions, blended, weights = ctx.saved_tensors
+        to_posed = to_posed.permute(1, 2, 0).contiguous()
+        to_blended = torch.cat([to_posed[:, :, None] * shaped[:, None], to_posed[:, :, None]], 2)
+        to_affine = _mix(weights.T, to_blended)  # [J, 3, 4, B]
+        to_offset = to_affine[:, :, 3]
+        to_rotation = to_world.permute(1, 2, 3, 0) + to_affine[:, :, :3] - _outer(to_offset, rest)
+        to_position = to_positions.permute(1, 2, 0) + to_offset
+
+        moment = (to_rotation[:, :, None] * world[:, None]).sum(3) + _outer(to_position, positions)
+        below = _mix(ctx.tree.ancestors.T, torch.cat([moment, to_position[:, :, None]], 2))
+        moment = below[:, :, :3] - _outer(below[:, :, 3], positions)
+        turned = (moment[:, :, :, None] * world[:, None]).sum(2)
+        # R_parent^T takes both gradients into the parent's frame, where the local rotation and the bone live.
+        local = (above[:, :, :, None] * torch.cat([turned, below[:, :, 3:]], 2)[:, :, None]).sum(1)
+        to_rest = _mix(ctx.tree.bones_of.T, local[:, :, 3]) - (world * to_offset[:, :, None]).sum(1)
+        to_shaped = (blended[:, :, :3] * to_posed[:, :, None]).sum(1)
+        return local[:, :, :3].permute(3, 0, 1, 2), to_rest.permute(2, 0, 1), to_shaped.flatten(0, 1), None, None
+
+
+def _mix(matrix: Tensor, values: Tensor) -> Tensor:
+    """[M, N] times [N, ..., B] over the first axis."""
+    return (matrix @ values.reshape(len(values), -1)).view(len(matrix), *values.shape[1:])
+
+
+def _turn(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """[N, 3, 3, B] times [N, 3, B]."""
+    return (matrices * vectors[:, None]).sum(2)
+
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    """[N, 3, B] and [N, 3, B] -> [N, 3, 3, B]."""
+    return left[:, :, None] * right[:, None]

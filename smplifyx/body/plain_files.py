@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.atomic import write_bytes
-from smplifyx.body.array_reader import ArrayReader, Shape
+from smplifyx.body.arrays import ArrayReader, Shape, save_npz
 from smplifyx.body.companion_files import (
     Location,
     contour_location,
@@ -24,11 +23,11 @@ from smplifyx.body.companion_files import (
     landmark_location,
     write_embeddings,
 )
-from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
-from smplifyx.body.model_identity import identity_of
-from smplifyx.body.npz_files import save_npz
-from smplifyx.body.skeleton import N_CONTOUR_LANDMARKS, N_CONTOUR_ROWS, N_FACE_LANDMARKS, Skeleton
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.identity import identity_of
 from smplifyx.errors import InputError
+from smplifyx.files import write_bytes
+from smplifyx.skeleton import N_CONTOUR_LANDMARKS, N_CONTOUR_ROWS, N_FACE_LANDMARKS, Skeleton
 
 Values = dict[str, Any]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smplifyx.body.model_data import GENDERS
-from smplifyx.body.skeleton import MODEL_TYPES, SIDES
+from smplifyx.body.data import GENDERS
 from smplifyx.errors import InputError, UsageError
+from smplifyx.skeleton import MODEL_TYPES, SIDES
 
 MODELS_VARIABLE = "SMPLIFYX_MODELS"
 OPEN_BODY_DIR = Path(__file__).resolve().parent.parent / "data" / "open_body"
@@ -40,7 +40,7 @@ class FoundModel:
 
     Attributes:
         path: the file.
-        model_type: one of :data:`~smplifyx.body.skeleton.MODEL_TYPES`, from its name.
+        model_type: one of :data:`~smplifyx.skeleton.MODEL_TYPES`, from its name.
         gender: ``neutral``, ``male`` or ``female``, from its name.
         side: ``left`` or ``right`` for MANO, otherwise None.
     """
@@ -143,7 +143,7 @@ def find_body_model(
     folder is the last.
 
     Args:
-        model_type: one of :data:`~smplifyx.body.skeleton.MODEL_TYPES`.
+        model_type: one of :data:`~smplifyx.skeleton.MODEL_TYPES`.
         gender: ``neutral``, ``male`` or ``female``; MANO has but one, whatever is asked for.
         models_dir: the only folder to search. Otherwise those of :func:`search_dirs`, which end with the package.
         side: ``left`` or ``right`` for MANO.

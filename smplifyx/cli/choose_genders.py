@@ -12,8 +12,8 @@ import torch
 from tqdm import tqdm
 
 from smplifyx.body.search import find_body_model
-from smplifyx.cli import console
-from smplifyx.cli.needed import needed
+from smplifyx.cli import messages
+from smplifyx.cli.messages import required_file
 from smplifyx.config import BodyConfig, Config, GenderConfig
 from smplifyx.errors import InputError
 from smplifyx.gender import (
@@ -49,7 +49,9 @@ def choose_genders(people: Sequence[Observation], config: Config, device: torch.
         return [given("neutral")] * len(people)
     if config.body.gender != "auto":
         return [given(config.body.gender)] * len(people)
-    labels = GenderLabels({}) if config.gender.labels is None else needed(read_labels, Path(config.gender.labels))
+    labels = (
+        GenderLabels({}) if config.gender.labels is None else required_file(read_labels, Path(config.gender.labels))
+    )
     named = [labels.of(one.stem, one.person_index) or one.gender_label for one in people]
     unnamed = [one for one, label in zip(people, named, strict=True) if label is None]
     if config.gender.classify:
@@ -74,16 +76,16 @@ def tell_unmatched_labels(config: Config, photos: Collection[str]) -> None:
     path = config.gender.labels
     if path is None or config.body.gender != "auto" or config.body.model == "mano":
         return
-    named = [stem for stem, _ in needed(read_labels, Path(path)).by_person]
+    named = [stem for stem, _ in required_file(read_labels, Path(path)).by_person]
     unmatched = [stem for stem in named if stem not in photos]
     if unmatched:
-        console.note(f"{path}: {len(unmatched)} of {len(named)} labels match no photo, such as {unmatched[0]!r}")
+        messages.note(f"{path}: {len(unmatched)} of {len(named)} labels match no photo, such as {unmatched[0]!r}")
 
 
 def _classified(people: Sequence[Observation], config: Config, device: torch.device) -> list[GenderDecision]:
     if not people:
         return []
-    classifier = needed(_classifier, config.gender, device)
+    classifier = required_file(_classifier, config.gender, device)
     rule = classifier.rule
     if config.gender.threshold is not None:
         rule = replace(rule, threshold=config.gender.threshold)
@@ -118,7 +120,7 @@ def _tell(people: Sequence[Observation], decisions: Sequence[GenderDecision], ve
     if verbose:
         for one, decision in zip(people, decisions, strict=True):
             why = f" ({decision.reason})" if decision.reason else ""
-            console.note(f"{one.name}: {decision.gender}, {decision.source}{why}")
+            messages.note(f"{one.name}: {decision.gender}, {decision.source}{why}")
         return
     outcomes = Counter(
         f"{one.gender} ({one.reason.split(':')[0]})" if one.reason else one.gender
@@ -126,4 +128,4 @@ def _tell(people: Sequence[Observation], decisions: Sequence[GenderDecision], ve
         if one.source != "given"
     )
     if outcomes:
-        console.note("gender: " + ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common()))
+        messages.note("gender: " + ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common()))

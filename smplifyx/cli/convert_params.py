@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console
-from smplifyx.cli.folders import check_output
+from smplifyx.cli import messages
+from smplifyx.cli.messages import check_output
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from smplifyx.body.model_data import BodyModelData
-    from smplifyx.output.converted import StoredParameters
+    from smplifyx.body.data import BodyModelData
+    from smplifyx.output.results import StoredParameters
 
 _EPILOG = """Joints that both models have are copied; where mesh or shape space differ, shape, pose and translation
 are refitted to the surface. The mean distance of the two surfaces is printed for each person, in millimetres."""
@@ -48,10 +48,10 @@ def _run(arguments: argparse.Namespace) -> int:
         try:
             errors += _convert_group(group, arguments, root)
         except InputError as error:
-            console.complain(error, with_traceback=False)
+            messages.complain(error, with_traceback=False)
             failures += len(group)
     if errors:
-        console.say(f"{len(errors)} converted, on average {sum(errors) / len(errors):.2f} mm off")
+        messages.say(f"{len(errors)} converted, on average {sum(errors) / len(errors):.2f} mm off")
     return 1 if failures else 0
 
 
@@ -70,14 +70,14 @@ def _result_files(results: Path) -> tuple[Path, list[Path]]:
 
 def _read(paths: Iterable[Path]) -> tuple[list[StoredParameters], int]:
     """The people, and how many files could not be read."""
-    from smplifyx.output.converted import read_parameters
+    from smplifyx.output.results import read_parameters
 
     people, failures = [], 0
     for path in paths:
         try:
             people.append(read_parameters(path))
         except InputError as error:
-            console.complain(error, with_traceback=False)
+            messages.complain(error, with_traceback=False)
             failures += 1
     return people, failures
 
@@ -93,10 +93,10 @@ def _by_body(people: Iterable[StoredParameters]) -> list[list[StoredParameters]]
 
 def _convert_group(group: list[StoredParameters], arguments: argparse.Namespace, root: Path) -> list[float]:
     """Convert and write people who share a body model; returns their errors in millimetres."""
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.fitting.conversion import Converter, joined
-    from smplifyx.output.converted import save_converted
+    from smplifyx.output.results import save_converted
 
     source = _source_body(group[0], arguments.models)
     gender = arguments.gender or source.gender
@@ -105,13 +105,13 @@ def _convert_group(group: list[StoredParameters], arguments: argparse.Namespace,
     for row, person in enumerate(group):
         name = person.path.relative_to(root)
         save_converted(person, target, conversion.person(row), arguments.output / "results" / name)
-        console.say(f"{name}  {conversion.vertex_error_mm[row]:.2f} mm")
+        messages.say(f"{name}  {conversion.vertex_error_mm[row]:.2f} mm")
     return conversion.vertex_error_mm.tolist()
 
 
 def _source_body(person: StoredParameters, models: str | None) -> BodyModelData:
     """The body that a result was fitted with: of the models found, the one with its name."""
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import list_body_models
 
     names = []

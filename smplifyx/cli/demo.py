@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from smplifyx.cli import console
-from smplifyx.cli.settings import RUN_OPTIONS, add_options, effective_config
+from smplifyx.cli import messages
+from smplifyx.cli.options import RUN_OPTIONS, add_options, effective_config
 from smplifyx.errors import UsageError
 
 #: Folder with ``images`` and ``keypoints`` that ships with the package.
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     output = Path(config.output.folder)
     status = run_fit(config, images, keypoints, output)
-    console.say(_where_things_are(output, config.output.render))
+    messages.say(_where_things_are(output, config.output.render))
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from smplifyx.cli.folders import check_input, check_output
+from smplifyx.cli.messages import check_input, check_output
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit people whose bodies are known, and tell how far off the fits are: the two tables of the

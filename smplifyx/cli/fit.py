@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from smplifyx.cli import console
-from smplifyx.cli.settings import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
+from smplifyx.cli import messages
+from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
 from smplifyx.config import to_yaml
 from smplifyx.errors import UsageError
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fit as asked; returns the exit status."""
     config = effective_config(arguments)
     if arguments.print_config:
-        console.say(to_yaml(config).rstrip("\n"))
+        messages.say(to_yaml(config).rstrip("\n"))
         return 0
     images = _given(config.input.images, "--images", "photos")
     keypoints = _given(config.input.keypoints, "--keypoints", "keypoint files")

@@ -12,22 +12,19 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.body.skeleton import SIDES
-from smplifyx.cli.background import background
-from smplifyx.cli.batch_writer import BatchWriter, Tally
+from smplifyx.camera import Intrinsics
 from smplifyx.cli.choose_genders import choose_genders
-from smplifyx.cli.group_overlays import GroupOverlays
-from smplifyx.cli.needed import needed
-from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.cli.messages import required_file
+from smplifyx.cli.result_writer import BatchWriter, GroupOverlays, PersonWriter, RunStatistics, background
 from smplifyx.config import Config
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.gender import GenderDecision
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation
-from smplifyx.keypoints.intrinsics import resolve_intrinsics
+from smplifyx.keypoints.calibration import resolve_intrinsics
+from smplifyx.skeleton import SIDES
 
 
 class _Person(NamedTuple):
@@ -67,7 +64,7 @@ class FitJob:
     config: Config
     device: torch.device
     writer: PersonWriter
-    tally: Tally
+    statistics: RunStatistics
     calibration: Mapping[str, Intrinsics]
 
     def plan(self, todo: Sequence[Observation]) -> FitPlan:
@@ -99,7 +96,7 @@ class FitJob:
             background(self.writer.close) as worker,
         ):
             overlays = GroupOverlays(everybody, plan.todo, self.writer, plan.fitter_of)
-            results = BatchWriter(self.writer, overlays, self.tally, bar, worker, self.config.run.verbose)
+            results = BatchWriter(self.writer, overlays, self.statistics, bar, worker, self.config.run.verbose)
             if plan.todo:
                 worker.submit(self.writer.open)
             worker.submit(results.draw_missing)
@@ -122,12 +119,12 @@ class FitJob:
         body = self.config.body
         gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
         find = functools.partial(find_body_model, side=side)
-        return needed(find, body.model, gender, body.models_dir)
+        return required_file(find, body.model, gender, body.models_dir)
 
     def _fitter(self, kind: str) -> Fitter:
         gender = "neutral" if kind in SIDES else kind
-        data = needed(load_body_model_data, self._model_file(kind), gender)
-        return needed(Fitter, data, self.config, self.device)
+        data = required_file(load_body_model_data, self._model_file(kind), gender)
+        return required_file(Fitter, data, self.config, self.device)
 
 
 def _with_decisions(results: Sequence[FitResult], people: Sequence[_Person]) -> list[FitResult]:

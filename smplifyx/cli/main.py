@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 import smplifyx
-from smplifyx.cli import console, convert_params, demo, evaluate, fit, models, train
-from smplifyx.cli.settings import split_dotted
+from smplifyx.cli import convert_params, demo, evaluate, fit, messages, models, train
+from smplifyx.cli.options import split_dotted
 from smplifyx.config import all_settings
 from smplifyx.errors import SmplifyxError, UsageError
 
@@ -43,19 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except UsageError as error:
-        console.complain(error, with_traceback)
+        messages.complain(error, with_traceback)
         return WRONG_CALL
     except SmplifyxError as error:
-        console.complain(error, with_traceback)
+        messages.complain(error, with_traceback)
         return SOME_FAILED
     except KeyboardInterrupt as interrupt:
-        console.note(f"smplifyx: stopped{f': {interrupt}' if str(interrupt) else ''}")
+        messages.note(f"smplifyx: stopped{f': {interrupt}' if str(interrupt) else ''}")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SUCCESS
     except OSError as error:  # a folder that cannot be written, a full disk
-        console.complain(error, with_traceback)
+        messages.complain(error, with_traceback)
         return WRONG_CALL
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console
-from smplifyx.cli.folders import check_output
+from smplifyx.cli import messages
+from smplifyx.cli.messages import check_output
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from smplifyx.body.model_data import BodyModelData
+    from smplifyx.body.data import BodyModelData
     from smplifyx.body.search import FoundModel
 
 _SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, MALE and FEMALE alike, or .pkl;
@@ -87,17 +87,17 @@ def _build(arguments: argparse.Namespace) -> int:
     from smplifyx.body.search import OPEN_BODY_DIR
 
     def progress(gender: str, step: str) -> None:
-        console.note(f"{gender}: {step}")
+        messages.note(f"{gender}: {step}")
 
     directory = arguments.output or OPEN_BODY_DIR
     for build in (build_all, build_family):
         for path in build(directory, progress):
-            console.say(str(path))
+            messages.say(str(path))
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.model_info import licence_of
+    from smplifyx.body.info import licence_of
     from smplifyx.body.search import list_body_models, search_dirs
 
     found = list_body_models(arguments.models)
@@ -106,20 +106,20 @@ def _list(arguments: argparse.Namespace) -> int:
         kind = (model.model_type, model.side or model.gender)
         remark = "  (not used)" if kind in used else ""
         used.add(kind)
-        console.say(f"{kind[0]:<6} {kind[1]:<8} {licence_of(model.path):<10} {model.path}{remark}")
+        messages.say(f"{kind[0]:<6} {kind[1]:<8} {licence_of(model.path):<10} {model.path}{remark}")
     if not found:
-        console.note(f"no body model in {', '.join(map(str, search_dirs(arguments.models)))}")
+        messages.note(f"no body model in {', '.join(map(str, search_dirs(arguments.models)))}")
     return 0 if found else 1
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.model_info import describe_file
+    from smplifyx.body.info import describe_file
 
     report = describe_file(arguments.file)
     for name, value in report.facts.items():
-        console.say(f"{name:<28} {value}")
+        messages.say(f"{name:<28} {value}")
     for problem in report.problems:
-        console.say(f"{'missing or damaged':<28} {problem}")
+        messages.say(f"{'missing or damaged':<28} {problem}")
     return 1 if report.problems else 0
 
 
@@ -131,16 +131,16 @@ def _convert(arguments: argparse.Namespace) -> int:
         try:
             path = _convert_file(file, arguments.gender, arguments.output, written)
         except InputError as error:
-            console.note(f"smplifyx: error: {error}")
+            messages.note(f"smplifyx: error: {error}")
             failed = True
         else:
             written[path] = file
-            console.say(str(path))
+            messages.say(str(path))
     return 1 if failed else 0
 
 
 def _convert_file(file: Path, gender: str | None, directory: Path, written: Mapping[Path, Path]) -> Path:
-    from smplifyx.body.model_files import load_body_model_data, write_plain
+    from smplifyx.body.files import load_body_model_data, write_plain
 
     data = load_body_model_data(file, gender, n_betas=None, n_expressions=None)
     path = _plain_path(data, directory, "npz")
@@ -153,7 +153,7 @@ def _convert_file(file: Path, gender: str | None, directory: Path, written: Mapp
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.model_files import load_body_model_data, write_plain
+    from smplifyx.body.files import load_body_model_data, write_plain
 
     check_output(arguments.directory, "DIR")
     failed = False
@@ -161,12 +161,12 @@ def _export(arguments: argparse.Namespace) -> int:
         try:
             data = load_body_model_data(model.path, model.gender)
         except InputError as error:
-            console.complain(error, with_traceback=False)
+            messages.complain(error, with_traceback=False)
             failed = True
             continue
         path = _plain_path(data, arguments.directory, arguments.format)
         write_plain(data, path)
-        console.say(str(path))
+        messages.say(str(path))
     return 1 if failed else 0
 
 

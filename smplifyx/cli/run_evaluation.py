@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from smplifyx.body.correspondence import SurfaceMap
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.body.search import find_body_model
-from smplifyx.cli import console
-from smplifyx.cli.needed import needed
+from smplifyx.cli import messages
+from smplifyx.cli.messages import required_file
 from smplifyx.config import Config, load_config
 from smplifyx.config.loading import find_config
 from smplifyx.errors import InputError, UsageError
@@ -32,7 +32,21 @@ from smplifyx.evaluation.ablations import (
     all_variants,
     configuration,
 )
-from smplifyx.evaluation.benchmark_fits import (
+from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of, surface_between
+from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
+from smplifyx.evaluation.error_sources import (
+    Diagnosis,
+    error_sources,
+    joint_rows,
+    load_true_rotations,
+    mirrored_limbs,
+)
+from smplifyx.evaluation.external_results import ResultReader, find_results
+from smplifyx.evaluation.hands_alone import HandFitter, hand_rows
+from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
+from smplifyx.evaluation.report import Findings, write_report, write_results_report, write_views_report
+from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
+from smplifyx.evaluation.runner import (
     BenchmarkFit,
     BenchmarkFitter,
     FitStore,
@@ -40,19 +54,15 @@ from smplifyx.evaluation.benchmark_fits import (
     load_model,
     load_true_joints,
 )
-from smplifyx.evaluation.benchmark_report import Findings, write_report, write_results_report, write_views_report
-from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of, surface_between
-from smplifyx.evaluation.diagnosis import Diagnosis
-from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
-from smplifyx.evaluation.error_sources import error_sources, load_true_rotations
-from smplifyx.evaluation.foreign_results import ResultReader, find_results
-from smplifyx.evaluation.hands_alone import HandFitter, hand_rows
-from smplifyx.evaluation.limb_errors import joint_rows, mirrored_limbs
-from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
-from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
 from smplifyx.evaluation.vertex_sets import vertex_sets
-from smplifyx.evaluation.view_agreement import view_agreement
-from smplifyx.evaluation.view_scenes import balancing_scenes, describe_scene, fit_views, seated_scene, view_rows
+from smplifyx.evaluation.views import (
+    balancing_scenes,
+    describe_scene,
+    fit_views,
+    seated_scene,
+    view_agreement,
+    view_rows,
+)
 from smplifyx.output import open_renderer
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
@@ -80,28 +90,28 @@ def evaluate_open(arguments: argparse.Namespace) -> int:
         shapes=arguments.shapes,
     )
     if is_made(benchmark, folder):
-        console.note(f"the benchmark is in {folder} already")
+        messages.note(f"the benchmark is in {folder} already")
     else:
         _make(benchmark, folder, next(iter(configs.values())))
     if arguments.only_make:
-        console.say(f"{arguments.people} people in {folder}")
+        messages.say(f"{arguments.people} people in {folder}")
         return 0
     return _evaluate(arguments, configs, read_benchmark(folder), folder, "the open benchmark", benchmark)
 
 
 def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "benchmark.json").is_file():
-        console.note(f"{folder}: going on with an unfinished benchmark")
+        messages.note(f"{folder}: going on with an unfinished benchmark")
     for old in folder.glob(f"**/*{KEYPOINT_SUFFIX}") if folder.is_dir() else ():
         old.unlink()
     for old in folder.glob("*_align.ply") if folder.is_dir() else ():
         old.unlink()
     renderer, problem = open_renderer()
     if problem:
-        console.note(problem)
+        messages.note(problem)
     if benchmark.shapes == "anny":
-        console.note("bodies from anny; the first time on a machine this takes some minutes")
-    data = load_model(needed(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
+        messages.note("bodies from anny; the first time on a machine this takes some minutes")
+    data = load_model(required_file(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
     with _bar(benchmark.n_people, "making people") as bar:
         write_benchmark(benchmark, data, folder, renderer, lambda _: bar.update())
 
@@ -116,7 +126,7 @@ def _evaluate(
 ) -> int:
     variants = _variants(arguments.only)
     models_dir = next(iter(configs.values())).body.models_dir
-    data = load_model(needed(find_body_model, "smplx", "neutral", models_dir), "neutral")
+    data = load_model(required_file(find_body_model, "smplx", "neutral", models_dir), "neutral")
     truths = Truths(data, load_true_joints(folder / TRUTH_FILE))
     truths.of(frames[0])  # a mesh that cannot be compared is told before anybody is fitted
     session = _Session(arguments, frames, data, truths)
@@ -130,8 +140,8 @@ def _evaluate(
         noise_rows, hands = session.noise(configs, benchmark.noise_levels, folder)
     made_from = None if benchmark is None else benchmark.description()
     findings = Findings(evaluation, session.sets.source, noise_rows, hands, diagnosis, made_from)
-    console.say(write_report(arguments.output, title, findings, configs))
-    console.note(f"tables are in {arguments.output}")
+    messages.say(write_report(arguments.output, title, findings, configs))
+    messages.note(f"tables are in {arguments.output}")
     return 0
 
 
@@ -201,7 +211,7 @@ class _Session:
         try:
             return self._hand_fitter.fit(trial, self.frames, keypoints, bar.update)
         except InputError as error:
-            console.note(f"no hands alone: {error}")
+            messages.note(f"no hands alone: {error}")
             return {}
 
     def diagnosis(self, configs: dict[str, Config], rotations: Mapping[str, FloatArray]) -> dict[str, Diagnosis]:
@@ -212,7 +222,7 @@ class _Session:
             fits = [fit for fit in everyone if fit.succeeded]
             genders = sorted({fit.result.gender for fit in fits})
             models = {
-                gender: load_model(needed(find_body_model, "smplx", gender, config.body.models_dir), gender)
+                gender: load_model(required_file(find_body_model, "smplx", gender, config.body.models_dir), gender)
                 for gender in genders
             }
             sources = error_sources(fits, self.truths, rotations, models) if rotations else []
@@ -223,7 +233,7 @@ class _Session:
         """How the fitted mesh corresponds to the true one."""
         if config.body.model == self._data.model_type:
             return None
-        path = needed(find_body_model, config.body.model, "neutral", config.body.models_dir)
+        path = required_file(find_body_model, config.body.model, "neutral", config.body.models_dir)
         return surface_between(load_model(path, "neutral"), self._data)
 
     def _fit(
@@ -263,7 +273,7 @@ def _device(name: str) -> torch.device:
 def _tell(bar: tqdm, what: str) -> None:
     """What is being done: beside the bar, or as a line where no bar is shown."""
     if bar.disable:
-        console.note(what)
+        messages.note(what)
     else:
         bar.set_postfix_str(what)
 
@@ -282,7 +292,7 @@ def evaluate_views(arguments: argparse.Namespace) -> int:
     pairs: list[dict[str, str | float]] = []
     with _bar(len(configs) * len(arguments.cameras), "fitting", "run") as bar:
         for label, config in configs.items():
-            path = needed(find_body_model, config.body.model, arguments.gender, config.body.models_dir)
+            path = required_file(find_body_model, config.body.model, arguments.gender, config.body.models_dir)
             for camera in arguments.cameras:
                 known = config if camera != "paper" else _with_focal_length(config, PAPER_FOCAL_LENGTH)
                 fitted = fit_views(load_model(path, arguments.gender), known, scenes, camera == "true")
@@ -291,8 +301,8 @@ def evaluate_views(arguments: argparse.Namespace) -> int:
                 pairs += [{**of, **row} for row in view_agreement(fitted)]
                 bar.update()
     triangulated = [describe_scene(scene) for scene in scenes]
-    console.say(write_views_report(arguments.output, triangulated, views, pairs, configs))
-    console.note(f"tables are in {arguments.output}")
+    messages.say(write_views_report(arguments.output, triangulated, views, pairs, configs))
+    messages.note(f"tables are in {arguments.output}")
     return 0
 
 
@@ -309,7 +319,7 @@ def evaluate_results(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.results}: no mesh or parameters of any frame such as {frames[0].name}")
     missing = [frame.name for frame in frames if frame.name not in files]
     if missing:
-        console.note(f"{len(missing)} of {len(frames)} frames have no result, such as {missing[0]}")
+        messages.note(f"{len(missing)} of {len(frames)} frames have no result, such as {missing[0]}")
 
     @functools.cache
     def model(gender: str) -> BodyModelData:
@@ -319,7 +329,7 @@ def evaluate_results(arguments: argparse.Namespace) -> int:
     def vposer() -> VPoser:
         return VPoser(load_vposer(shipped_weights() if arguments.vposer is None else Path(arguments.vposer)))
 
-    data = needed(model, "neutral")
+    data = required_file(model, "neutral")
     truths = Truths(data, load_true_joints(arguments.truth / TRUTH_FILE))
     folders = [Path(path) for path in (arguments.vertex_sets, arguments.models) if path is not None]
     sets = vertex_sets(data, folders)
@@ -331,7 +341,7 @@ def evaluate_results(arguments: argparse.Namespace) -> int:
             rows.append(result_row(frame, reader.vertices(files[frame.name]), truths, sets))
         except InputError as error:
             failures += 1
-            console.note(f"smplifyx: error: {error}")
-    console.say(write_results_report(arguments.output, str(arguments.results), rows, sets.source))
-    console.note(f"tables are in {arguments.output}")
+            messages.note(f"smplifyx: error: {error}")
+    messages.say(write_results_report(arguments.output, str(arguments.results), rows, sets.source))
+    messages.note(f"tables are in {arguments.output}")
     return 1 if failures or missing else 0

@@ -11,19 +11,15 @@ from types import FrameType
 
 import torch
 
-from smplifyx.cli import console
-from smplifyx.cli.batch_writer import Tally
+from smplifyx.camera import Intrinsics
+from smplifyx.cli import messages
 from smplifyx.cli.choose_genders import tell_unmatched_labels
 from smplifyx.cli.fit_people import FitJob
-from smplifyx.cli.folders import check_output
-from smplifyx.cli.lazy_renderer import LazyRenderer
-from smplifyx.cli.needed import needed
-from smplifyx.cli.person_writer import PersonWriter
-from smplifyx.cli.unused_keypoints import tell_unused_keypoints
+from smplifyx.cli.messages import check_output, required_file, tell_unused_keypoints
+from smplifyx.cli.result_writer import LazyRenderer, PersonWriter, RunStatistics
 from smplifyx.cli.written_config import fits_differ, portable, write_config
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import (
     Loaded,
     Pairing,
@@ -35,7 +31,7 @@ from smplifyx.keypoints import (
     split_hands,
     unpaired,
 )
-from smplifyx.keypoints.intrinsics import read_calibration
+from smplifyx.keypoints.calibration import read_calibration
 from smplifyx.output import OutputLayout, read_summary
 
 #: Entry of a calibration file that holds for every photo without one of its own.
@@ -62,7 +58,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     """
     device = _prepare(config)
     check_output(output)
-    tally = Tally()
+    statistics = RunStatistics()
     pairing = pair_folder(images, keypoints)
     photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
     calibration = _calibration(config, photos)
@@ -71,7 +67,7 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     loaded = _load(config, pairing, keypoints)
     tell_unused_keypoints(config, loaded.observations)
     for failure in loaded.failures:
-        tally.failed(str(failure))
+        statistics.failed(str(failure))
     _tell_oddities(loaded, config.run.verbose)
     writer = _writer(config, output)
     in_table = _people_in_table(writer.layout.summary_path)
@@ -86,20 +82,22 @@ def run_fit(config: Config, images: Path, keypoints: Path, output: Path) -> int:
     ]
     n_done = len(loaded.observations) - len(todo)
     if n_done and other_settings:
-        console.note(f"{n_done} people were fitted with other settings; --overwrite fits them again")
+        messages.note(f"{n_done} people were fitted with other settings; --overwrite fits them again")
     elif n_done:
-        console.note(f"{n_done} people have a result already (--overwrite fits them again)")
+        messages.note(f"{n_done} people have a result already (--overwrite fits them again)")
     try:
         with _sigterm_as_interrupt():
-            job = FitJob(config, device, writer, tally, calibration)
+            job = FitJob(config, device, writer, statistics, calibration)
             plan = job.plan(todo)
             write_config(written, writer.layout.config_path)  # a call that is wrong leaves the earlier run's
             job.fit(plan, loaded.observations)
     except KeyboardInterrupt:
-        finished = f"{tally.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
+        finished = f"{statistics.n_fitted + n_done} of {len(loaded.observations)} people are finished in {output}"
         raise KeyboardInterrupt(f"{finished}; the same command goes on from there") from None
-    console.say(f"{tally.n_fitted} people fitted, {len(tally.problems)} inputs failed; results in {output}")
-    return 1 if tally.problems else 0
+    messages.say(
+        f"{statistics.n_fitted} people fitted, {len(statistics.problems)} inputs failed; results in {output}"
+    )
+    return 1 if statistics.problems else 0
 
 
 def _prepare(config: Config) -> torch.device:
@@ -117,10 +115,10 @@ def _calibration(config: Config, photos: Collection[str]) -> Mapping[str, Intrin
     path = config.camera.calibration
     if path is None:
         return {}
-    calibration = needed(read_calibration, Path(path))
+    calibration = required_file(read_calibration, Path(path))
     unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
     if unmatched and config.run.shard_index == 0:
-        console.note(
+        messages.note(
             f"{path}: {len(unmatched)} of {len(calibration)} entries match no photo, such as {unmatched[0]!r}"
         )
     return calibration
@@ -155,14 +153,14 @@ def _tell_oddities(loaded: Loaded, verbose: bool) -> None:
     ]
     if verbose:
         for line in (*left_out, *odd):
-            console.note(line)
+            messages.note(line)
     elif left_out or odd:
-        console.note(f"{len(left_out)} left out, {len(odd)} oddities of the input (--verbose names them)")
+        messages.note(f"{len(left_out)} left out, {len(odd)} oddities of the input (--verbose names them)")
 
 
 def _people_in_table(path: Path) -> set[tuple[str, int, str]]:
     """Keys of everybody whose row is written; a run that was killed may have files without their rows."""
-    rows = needed(read_summary, path) if path.exists() else []
+    rows = required_file(read_summary, path) if path.exists() else []
     return {row.key for row in rows if row.status == "ok"}
 
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console, train_gender, train_lifting
-from smplifyx.cli.needed import needed
+from smplifyx.cli import messages, train_gender, train_lifting
+from smplifyx.cli.messages import required_file
 from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
@@ -58,10 +58,10 @@ def _train_vposer(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
-    from smplifyx.atomic import write_text
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.config import to_yaml
+    from smplifyx.files import write_text
     from smplifyx.priors.vposer_checkpoints import save_vposer
     from smplifyx.training.deviation import with_deviation
     from smplifyx.training.motion_capture import load_motion_capture
@@ -70,11 +70,11 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     from smplifyx.training.vposer_trainer import VPoserTrainer
 
     options, output = config.data, arguments.output
-    seen, held_out = needed(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
+    seen, held_out = required_file(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
     training, validation = seen.split_random(options.validation_share, options.split_by, config.run.seed)
     if not len(training.held) or not len(validation.held):
         raise UsageError(f"--data: too few {options.split_by}s for training and validation")
-    console.note(
+    messages.note(
         f"{len(training.held)} poses to learn, {len(validation.held)} to validate, {len(held_out.held)} held out"
     )
     body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
@@ -91,11 +91,11 @@ def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     lines = report(coder, PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
     write_text(output / "report.txt", "\n".join(lines) + "\n")
     for line in lines:
-        console.say(line)
+        messages.say(line)
 
 
 def _evaluate(arguments: argparse.Namespace, config: VPoserConfig) -> None:
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.priors.vposer import VPoser
     from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
@@ -104,15 +104,15 @@ def _evaluate(arguments: argparse.Namespace, config: VPoserConfig) -> None:
     from smplifyx.training.vposer_report import PoseCoder, report
 
     options = config.data
-    _, held_out = needed(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
+    _, held_out = required_file(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
     if not len(held_out.held):
         raise UsageError("--evaluate: nobody is held out; name subjects with --data.held_out")
     prior = VPoser(load_vposer(shipped_weights() if arguments.evaluate is SHIPPED else arguments.evaluate))
-    console.note(prior.source)
+    messages.note(prior.source)
     body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
     surface = PoseSurface(body, _N_REPORT_POINTS)
     for line in report(PoseCoder.of_prior(prior), surface, held_out, config.run.seed).lines():
-        console.say(line)
+        messages.say(line)
 
 
 def _run_epochs(trainer: VPoserTrainer, output: Path, source: str) -> None:
@@ -131,7 +131,7 @@ def _run_epochs(trainer: VPoserTrainer, output: Path, source: str) -> None:
             save_vposer(output / "vposer.npz", trainer.best_network().folded(source))
             if plot:
                 plot_history(history, output / "curves.png")
-            console.note(
+            messages.note(
                 f"epoch {len(history.validation)}: loss {history.training[-1]:.4f}, validation "
                 f"{history.validation[-1]:.4f} ({history.rotation_deg[-1]:.2f} degrees, "
                 f"{history.surface_mm[-1]:.1f} mm, {history.divergence[-1]:.1f} nats)"

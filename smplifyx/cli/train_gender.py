@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console
-from smplifyx.cli.needed import needed
+from smplifyx.cli import messages
+from smplifyx.cli.messages import required_file
 from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
@@ -65,8 +65,8 @@ def _train_gender(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, config: GenderTraining) -> None:
-    from smplifyx.atomic import write_text
     from smplifyx.config import to_yaml
+    from smplifyx.files import write_text
     from smplifyx.gender import CropRules, NetworkClassifier, load_checkpoint, save_checkpoint
     from smplifyx.training.gender_people import TRAINING_RULES, split_by_source, write_manifest
     from smplifyx.training.gender_trainer import GenderTrainer
@@ -97,9 +97,9 @@ def _people(path: Path) -> list[LabelledPerson]:
     """Everybody of a manifest; whose keypoints are unusable is named and left out."""
     from smplifyx.training.gender_people import read_manifest
 
-    manifest = needed(read_manifest, path)
+    manifest = required_file(read_manifest, path)
     for failure in manifest.failures:
-        console.note(f"left out: {failure}")
+        messages.note(f"left out: {failure}")
     return manifest.people
 
 
@@ -116,7 +116,7 @@ def _load(part: str, people: list[LabelledPerson], side: int, rules: CropRules) 
     if not min(counts):
         raise UsageError(f"--data: too few sources; {part} has {counts[0]} male and {counts[1]} female people")
     refused = "".join(f"; {number} {reason}" for reason, number in loaded.refused.most_common())
-    console.note(f"{part}: {counts[0]} male, {counts[1]} female{refused}")
+    messages.note(f"{part}: {counts[0]} male, {counts[1]} female{refused}")
     return loaded
 
 
@@ -130,8 +130,10 @@ def _foreign(config: GenderTraining, people: list[LabelledPerson]) -> ForeignPic
         return None
     photos = [person.observation.image_path for person in people]
     with tqdm(unit="photo", desc="foreign", disable=None) as bar:
-        found = needed(load_foreign, config.foreign, photos, config.architecture.side, config.run.seed, bar.update)
-    console.note(f"foreign: {len(found.training)} pictures to learn, {len(found.held_out)} held out")
+        found = required_file(
+            load_foreign, config.foreign, photos, config.architecture.side, config.run.seed, bar.update
+        )
+    messages.note(f"foreign: {len(found.training)} pictures to learn, {len(found.held_out)} held out")
     return found
 
 
@@ -150,7 +152,7 @@ def _run_epochs(trainer: GenderTrainer, output: Path) -> None:
             trainer.save(output / "state.pt")
             if plot:
                 plot_history(history, output / "curves.png")
-            console.note(
+            messages.note(
                 f"epoch {len(history.validation)}: loss {history.training[-1]:.4f}, validation "
                 f"{history.validation[-1]:.4f} ({history.accuracy[-1]:.1%} right)"
             )
@@ -165,7 +167,7 @@ def _evaluate(arguments: argparse.Namespace, config: GenderTraining) -> None:
         classifier = OnnxClassifier(path)
     else:
         checkpoint = load_checkpoint(path)
-        console.note(
+        messages.note(
             f"{checkpoint.settings.source}; width {checkpoint.settings.width}, {checkpoint.settings.side} px"
         )
         classifier = NetworkClassifier(checkpoint)
@@ -181,7 +183,7 @@ def _report(
     """Prints the figures; with a folder, writes and draws them too. A configuration may name another rule."""
     from tqdm import tqdm
 
-    from smplifyx.atomic import write_text
+    from smplifyx.files import write_text
     from smplifyx.training.gender_report import plot_reliability, report
 
     rule = classifier.rule
@@ -190,7 +192,7 @@ def _report(
     with tqdm(total=len(people), unit="person", desc="report", disable=None) as bar:
         outcome = report(people, classifier, rule, bar.update)
     for line in outcome.lines():
-        console.say(line)
+        messages.say(line)
     if output is not None:
         write_text(output / "report.txt", "\n".join(outcome.lines()) + "\n")
         if len(outcome.asked) and can_plot("reliability.png"):

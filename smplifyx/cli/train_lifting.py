@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smplifyx.cli import console
-from smplifyx.cli.needed import needed
+from smplifyx.cli import messages
+from smplifyx.cli.messages import required_file
 from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
-    from smplifyx.body.model_data import BodyModelData
+    from smplifyx.body.data import BodyModelData
     from smplifyx.training.lifting_config import LiftingConfig
     from smplifyx.training.lifting_trainer import LiftingTrainer
     from smplifyx.training.motion_capture import MotionCapture
@@ -48,13 +48,13 @@ def _train_lifting(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, config: LiftingConfig) -> None:
-    from smplifyx.atomic import write_text
     from smplifyx.config import to_yaml
+    from smplifyx.files import write_text
     from smplifyx.training.lifting_report import report
     from smplifyx.training.lifting_trainer import LiftingTrainer
 
     training, unseen = _split(arguments.data, config)
-    console.note(f"{len(training.held)} poses to learn, {len(unseen.held)} to validate")
+    messages.note(f"{len(training.held)} poses to learn, {len(unseen.held)} to validate")
     trainer = LiftingTrainer(_body(arguments), training, unseen, config)
     output = arguments.output
     if arguments.resume:
@@ -65,18 +65,18 @@ def _train(arguments: argparse.Namespace, config: LiftingConfig) -> None:
     lines = report(trainer.averaged, trainer.validation)
     write_text(output / "report.txt", "\n".join(lines) + "\n")
     for line in lines:
-        console.say(line)
+        messages.say(line)
 
 
 def _evaluate(arguments: argparse.Namespace, config: LiftingConfig) -> None:
-    from smplifyx.priors.lifting_checkpoint import load_lifting, shipped_lifting
+    from smplifyx.lifting.network import load_lifting, shipped_lifting
     from smplifyx.training.lifting_report import report
     from smplifyx.training.lifting_trainer import unseen_people
 
     network = load_lifting(shipped_lifting() if arguments.evaluate is SHIPPED else arguments.evaluate)
     _, unseen = _split(arguments.data, config)
     for line in report(network, unseen_people(_body(arguments), unseen, config)):
-        console.say(line)
+        messages.say(line)
 
 
 def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapture]:
@@ -84,7 +84,7 @@ def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapt
     from smplifyx.training.motion_capture import load_motion_capture
 
     options = config.data
-    training, unseen = needed(load_motion_capture, path, options.fps).split_subjects(options.held_out)
+    training, unseen = required_file(load_motion_capture, path, options.fps).split_subjects(options.held_out)
     if not len(unseen.held):
         training, unseen = training.split_random(options.validation_share, options.split_by, config.run.seed)
     if not len(training.held) or not len(unseen.held):
@@ -93,7 +93,7 @@ def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapt
 
 
 def _body(arguments: argparse.Namespace) -> BodyModelData:
-    from smplifyx.body.model_files import load_body_model_data
+    from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model
 
     return load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
@@ -103,7 +103,7 @@ def _run_epochs(trainer: LiftingTrainer, output: Path, source: str) -> None:
     """Trains to the end; after every epoch all files are up to date."""
     from tqdm import tqdm
 
-    from smplifyx.priors.lifting_checkpoint import save_lifting
+    from smplifyx.lifting.network import save_lifting
     from smplifyx.training.lifting_report import plot_history
 
     plot, run = can_plot("curves.png"), trainer.config.run
@@ -114,7 +114,7 @@ def _run_epochs(trainer: LiftingTrainer, output: Path, source: str) -> None:
             save_lifting(output / "lifting.npz", trainer.averaged, source)
             if plot:
                 plot_history(history, output / "curves.png")
-            console.note(
+            messages.note(
                 f"epoch {len(history.validation)}: loss {history.training[-1]:.4f}, validation "
                 f"{history.validation[-1]:.4f} ({history.joints_mm[-1]:.1f} mm)"
             )

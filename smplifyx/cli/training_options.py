@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from smplifyx.cli import console
+from smplifyx.cli import messages
 from smplifyx.errors import UsageError
 
 #: Stands for what ships with the package.
@@ -96,7 +96,7 @@ def run_training(
     if arguments.print_config:
         from smplifyx.config import to_yaml
 
-        console.say(to_yaml(config).rstrip("\n"))
+        messages.say(to_yaml(config).rstrip("\n"))
         return 0
     _require_paths(arguments)
     if arguments.threads is not None:
@@ -121,6 +121,6 @@ def can_plot(pictures: str) -> bool:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        console.note(f"no {pictures}: pip install smplifyx[train]")
+        messages.note(f"no {pictures}: pip install smplifyx[train]")
         return False
     return True

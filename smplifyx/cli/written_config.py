@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from smplifyx.atomic import write_text
 from smplifyx.config import Config, ConfigError, load_config, to_yaml
+from smplifyx.files import write_text
 
 #: The sections that decide how a fit comes out; of the others, a setting here and there.
 _DECISIVE = ("body", "gender", "camera", "priors", "objective", "starts", "stages", "optimizer", "collision")

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.collision.search import TrianglePairs, TriangleSearch
-from smplifyx.collision.skinning import SparseSkinning, VertexLists
-from smplifyx.collision.sparse_body import BoneStates, MovementBound
+from smplifyx.collision.skinning import BoneStates, DisplacementBound, SparseSkinning, VertexLists
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Hits:
     corners: Tensor
 
 
-class KeptCandidates:
+class CandidateCache:
     """The candidate pairs of R rows; a row's are searched anew when its body may have moved by the margin.
 
     Args:
@@ -51,7 +50,7 @@ class KeptCandidates:
     def __init__(
         self,
         skinning: SparseSkinning,
-        bound: MovementBound,
+        bound: DisplacementBound,
         search: TriangleSearch,
         n_rows: int,
         margin: float | None,
@@ -114,4 +113,32 @@ class KeptCandidates:
     def _hits(self, slots: Tensor) -> Hits:
         rows, triangles = self._skinning.intersecting(self._pairs, self._n_pairs, self.lists, slots)
         vertices = self._search.faces[triangles]
+        return Hits(rows, vertices, self.lists.posed[slots[rows][:, None, None], vertices])
+
+
+class FixedContactSet(CandidateCache):
+    """The pairs of R rows that intersect where a row is asked for first; they count from then on, apart or not.
+
+    So the energy of a minimisation has no steps, see :mod:`~smplifyx.collision.penalty`.
+
+    Args:
+        skinning: of the full body.
+        bound: on the movement of its vertices.
+        search: of its triangles.
+        n_rows: R.
+    """
+
+    def __init__(
+        self, skinning: SparseSkinning, bound: DisplacementBound, search: TriangleSearch, n_rows: int
+    ) -> None:
+        super().__init__(skinning, bound, search, n_rows, None)
+
+    def _is_stale(self, state: BoneStates, slots: Tensor) -> Tensor:
+        return ~self._is_searched[slots]
+
+    def _hits(self, slots: Tensor) -> Hits:
+        counts = self._n_pairs[slots]
+        held = torch.arange(int(counts.max()), device=slots.device) < counts[:, None]
+        rows, place = held.nonzero(as_tuple=True)
+        vertices = self._search.faces[self._pairs[slots[rows], place].long()]
         return Hits(rows, vertices, self.lists.posed[slots[rows][:, None, None], vertices])

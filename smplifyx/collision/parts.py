@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.model_data import BodyModelData, IntArray
-from smplifyx.body.safe_pickle import load_pickle
+from smplifyx.body.data import BodyModelData, IntArray
+from smplifyx.body.pickles import load_pickle
 from smplifyx.errors import InputError, UsageError
 
 BoolArray = NDArray[np.bool_]

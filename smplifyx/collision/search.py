@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.collision.parts import PairFilter, pair_keys
 from smplifyx.collision.warp_runtime import load_warp, torch_stream
 

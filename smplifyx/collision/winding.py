@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.model_data import IntArray
+from smplifyx.body.data import IntArray
 from smplifyx.collision.warp_runtime import load_warp
 
 

@@ -1,7 +1,7 @@
 """Typed configuration: dataclasses <- YAML <- command line."""
 
 from smplifyx.config.fields import ConfigError, Leaf, setting
-from smplifyx.config.loading import SHIPPED_CONFIGS, Override, all_settings, find_config, load_config
+from smplifyx.config.loading import SHIPPED_CONFIGS, Override, all_settings, find_config, load_config, to_yaml
 from smplifyx.config.schema import (
     BodyConfig,
     CameraConfig,
@@ -17,7 +17,6 @@ from smplifyx.config.schema import (
     Stage,
     StartsConfig,
 )
-from smplifyx.config.writing import to_yaml
 
 __all__ = [
     "SHIPPED_CONFIGS",

@@ -71,7 +71,7 @@ class PriorsConfig:
     vposer_checkpoint: str | None = setting(
         None, "trained VPoser: ours or the official v1 or v2; null: the shipped one"
     )
-    vposer_deviation: float = setting(
+    vposer_residual: float = setting(
         2.0,
         "how far poses may leave what VPoser decodes, in what it misses of poses; (paper) 0: not at all",
         minimum=0,
@@ -96,7 +96,7 @@ class ObjectiveConfig:
         "person", "errors are measured against the person's size, or (paper) the image's height; either is 1000 units"
     )
     rho: float = setting(100.0, "scale of the robust keypoint error, in those units", above=0)
-    joints_to_ignore: tuple[int, ...] = setting((), "canonical keypoints without a say", minimum=0, maximum=134)
+    ignored_keypoints: tuple[int, ...] = setting((), "canonical keypoints without a say", minimum=0, maximum=134)
     upright: float = setting(
         75.0, "holds the trunk upright towards the camera, which one photo hardly shows", minimum=0
     )
@@ -118,14 +118,14 @@ class StartsConfig:
         "so many, evenly spread; auto: the one that the keypoints tell, or up to four",
         minimum=1,
     )
-    keep_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
+    select_after_stage: int = setting(3, "the best start is chosen after this stage, counted from 1", minimum=1)
     depth_flips: int = setting(
         4,
         "so many poses with limbs or trunk mirrored or levelled in depth compete with the best start, one stage long",
         minimum=0,
         maximum=20,
     )
-    exchange_limbs: float | None = setting(
+    undo_swaps: float | None = setting(
         0.7,
         "arms or legs whose left and right the detector exchanged with this probability are put right; null: never",
         above=0,
@@ -195,7 +195,7 @@ class CollisionConfig:
         minimum=0,
     )
     round_cone_height: float = setting(0.01, "cone_height of those rounds", above=0)
-    max_rise: float | None = setting(
+    max_loss_increase: float | None = setting(
         0.5,
         "a body stays as it is where clearing it makes the rest of the objective worse by more than this share; null "
         "(paper): any rise is taken",
@@ -265,11 +265,11 @@ def check(config: Config, source: str = "configuration") -> None:
     """Rejects settings that are fine alone but not together; raises :class:`ConfigError`."""
     if not config.stages:
         raise ConfigError(source, "stages", "expected at least one stage")
-    if config.starts.keep_after_stage > len(config.stages):
+    if config.starts.select_after_stage > len(config.stages):
         problem = (
-            f"expected at most the number of stages ({len(config.stages)}), got {config.starts.keep_after_stage}"
+            f"expected at most the number of stages ({len(config.stages)}), got {config.starts.select_after_stage}"
         )
-        raise ConfigError(source, "starts.keep_after_stage", problem)
+        raise ConfigError(source, "starts.select_after_stage", problem)
     if config.gender.checkpoint is not None and config.gender.onnx is not None:
         raise ConfigError(source, "gender.onnx", "expected gender.checkpoint or gender.onnx, not both")
     _check_part_model(config, source)

@@ -1,18 +1,26 @@
 """Metrics against known truth: EHF, the open benchmark, synthetic people and calibrated views."""
 
-from smplifyx.evaluation.bootstrap import MeanInterval, difference_interval, mean_interval
-from smplifyx.evaluation.calibrated_views import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
+from smplifyx.evaluation.cameras import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
 from smplifyx.evaluation.ehf_layout import Frame, read_benchmark
-from smplifyx.evaluation.metrics import Alignment, fit_similarity, mpjpe, pa_mpjpe, pa_v2v, v2v
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.surface_metrics import SurfaceErrors, surface_errors
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_detector import DetectorNoise
-from smplifyx.evaluation.synthetic_files import write_openpose_json
-from smplifyx.evaluation.synthetic_poses import PosePool, held_out_poses, mild_poses
+from smplifyx.evaluation.metrics import (
+    Alignment,
+    SurfaceErrors,
+    fit_similarity,
+    mpjpe,
+    pa_mpjpe,
+    pa_v2v,
+    surface_errors,
+    v2v,
+)
+from smplifyx.evaluation.runner import score
+from smplifyx.evaluation.statistics import MeanInterval, difference_interval, mean_interval
 from smplifyx.evaluation.triangulation import Triangulation, TriangulationOptions, triangulate
 from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
-from smplifyx.evaluation.views_report import ViewErrors, views_report
+from smplifyx.evaluation.views import ViewErrors, views_report
+from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import PosePool, held_out_poses, mild_poses
 
 __all__ = [
     "Alignment",

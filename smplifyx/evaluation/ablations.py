@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS, N_KEYPOINTS
 from smplifyx.config import Config, ConfigError, Override
 from smplifyx.config.loading import with_override
 from smplifyx.config.schema import check
+from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS
 
 KeypointSet = Literal["body", "all"]
 GenderRule = Literal["true", "neutral"]

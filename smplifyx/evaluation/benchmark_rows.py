@@ -9,13 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.correspondence import SurfaceMap, nearest_surface_map, same_mesh
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.errors import InputError
-from smplifyx.evaluation.benchmark_fits import BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame
-from smplifyx.evaluation.metrics import fit_similarity, pa_mpjpe, pa_v2v, root_aligned_v2v
-from smplifyx.evaluation.scoring import placement
-from smplifyx.evaluation.surface_metrics import SURFACE_METRICS, surface_errors
+from smplifyx.evaluation.metrics import (
+    SURFACE_METRICS,
+    fit_similarity,
+    pa_mpjpe,
+    pa_v2v,
+    root_aligned_v2v,
+    surface_errors,
+)
+from smplifyx.evaluation.runner import BenchmarkFit, Trial, placement
 from smplifyx.evaluation.vertex_sets import VertexSets
 
 FloatArray = NDArray[np.float64]

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from smplifyx.camera import Intrinsics
 from smplifyx.errors import InputError, UsageError, reason
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation, PersonSelection
 from smplifyx.keypoints.folder import Pair
-from smplifyx.keypoints.load import load_pair
+from smplifyx.keypoints.loading import load_pair
 
 FloatArray = NDArray[np.float64]
 
@@ -192,6 +192,6 @@ def write_mesh(path: str | Path, vertices: FloatArray, faces: NDArray[np.integer
     import trimesh
     from trimesh.exchange.ply import export_ply
 
-    from smplifyx.atomic import write_bytes
+    from smplifyx.files import write_bytes
 
     write_bytes(path, export_ply(trimesh.Trimesh(vertices, faces, process=False)))

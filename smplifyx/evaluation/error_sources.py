@@ -1,25 +1,113 @@
-"""Where the error of a fit comes from: how much is left of it when one part of the pose is replaced by the truth."""
+"""Errors of single joints and limbs: along the line of sight, which one photo hardly shows, and across it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
 from smplifyx.errors import InputError, reason
-from smplifyx.evaluation.benchmark_fits import BenchmarkFit
-from smplifyx.evaluation.benchmark_rows import Truths
-from smplifyx.evaluation.metrics import pa_v2v, root_aligned_v2v
+from smplifyx.evaluation.benchmark_rows import Row, Truths
+from smplifyx.evaluation.metrics import MILLIMETRES_PER_METRE, SURFACE_HEADINGS, pa_v2v, root_aligned_v2v
+from smplifyx.evaluation.report_tables import Cell
+from smplifyx.evaluation.runner import BenchmarkFit
+from smplifyx.evaluation.statistics import mean_interval
 from smplifyx.fitting.result import FitResult
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, joint_index
 
 FloatArray = NDArray[np.float64]
+
+_SIDES = ("left", "right")
+_JOINTS = ("shoulder", "elbow", "wrist", "knee", "ankle")
+#: A limb and the joints at its ends.
+LIMBS = {"thigh": ("hip", "knee"), "shin": ("knee", "ankle"), "upper arm": ("shoulder", "elbow"),
+         "forearm": ("elbow", "wrist")}  # fmt: skip
+#: A limb counts as mirrored in depth where both its slopes exceed this sine and have different signs.
+_SLOPE = 0.25
+
+
+def joint_rows(fits: Sequence[BenchmarkFit], truths: Truths) -> list[Row]:
+    """A row a person and joint of arms and legs, millimetres with the pelvis moved onto the true one.
+
+    ``seen`` is 1 where the detector reported the joint; ``depth`` lies along the line of sight and is signed
+    (positive: too far away), ``across`` is perpendicular to it.
+    """
+    rows: list[Row] = []
+    for fit in fits:
+        true = truths.of(fit.frame).joints
+        offset = (fit.joints - fit.joints[0]) - (true - true[0])
+        for name in (f"{side}_{joint}" for joint in _JOINTS for side in _SIDES):
+            joint = joint_index(name)
+            sight = true[joint] / np.linalg.norm(true[joint])
+            depth = float(offset[joint] @ sight)
+            across = float(np.linalg.norm(offset[joint] - depth * sight))
+            seen = fit.result.keypoints_2d[BODY_KEYPOINT_NAMES.index(name), 2] > 0
+            rows.append(
+                {
+                    "person": fit.frame.name,
+                    "joint": name,
+                    "seen": float(seen),
+                    "error": MILLIMETRES_PER_METRE * float(np.linalg.norm(offset[joint])),
+                    "depth": MILLIMETRES_PER_METRE * depth,
+                    "across": MILLIMETRES_PER_METRE * across,
+                }
+            )
+    return rows
+
+
+def joint_table(rows: Sequence[Row]) -> list[dict[str, str | float]]:
+    """Means of :func:`joint_rows` over both sides, apart for joints that were seen and that were not."""
+    table: list[dict[str, str | float]] = []
+    for joint in _JOINTS:
+        for seen in (1.0, 0.0):
+            group = [row for row in rows if str(row["joint"]).endswith(joint) and row["seen"] == seen]
+            line: dict[str, str | float] = {"joint": joint, "seen": "yes" if seen else "no", "number": len(group)}
+            for name in ("error", "depth", "across"):
+                values = np.abs([float(row[name]) for row in group])
+                line[f"{name}, mean"] = float(values.mean()) if len(group) else np.nan
+                line[f"{name}, median"] = float(np.median(values)) if len(group) else np.nan
+            table.append(line)
+    return table
+
+
+def mirrored_limbs(fits: Sequence[BenchmarkFit], truths: Truths) -> list[dict[str, str | float]]:
+    """How many limbs point towards the camera and should point away, or the other way round.
+
+    The angle, in degrees, is between fitted and true direction of the limb.
+    """
+    table: list[dict[str, str | float]] = []
+    for limb, ends in LIMBS.items():
+        angles, mirrored = [], 0
+        for fit in fits:
+            true = truths.of(fit.frame).joints
+            for side in _SIDES:
+                first, second = (joint_index(f"{side}_{end}") for end in ends)
+                a, b = (_unit(joints[second] - joints[first]) for joints in (fit.joints, true))
+                angles.append(np.degrees(np.arccos(np.clip(a @ b, -1.0, 1.0))))
+                mirrored += bool(a[2] * b[2] < 0 and min(abs(a[2]), abs(b[2])) > _SLOPE)
+        table.append(
+            {
+                "limb": limb,
+                "number": len(angles),
+                "mirrored": mirrored,
+                "angle, mean": float(np.mean(angles)),
+                "angle, median": float(np.median(angles)),
+            }
+        )
+    return table
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return vector / np.linalg.norm(vector)
+
 
 _TRUNK = ("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar")
 _LEGS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle", "foot"))
@@ -102,3 +190,52 @@ def _posed(body: BodyModel, result: FitResult, rotations: FloatArray) -> tuple[F
 
     output = body(repeated(result.betas), repeated(result.expression), torch.as_tensor(rotations))
     return output.vertices.numpy(), output.joints.numpy()
+
+
+Table = list[dict[str, Cell]]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was measured on the fits of one configuration.
+
+    Attributes:
+        sources: rows of :func:`smplifyx.evaluation.error_sources.error_sources`; none where the pose is unknown.
+        joints: rows of :func:`smplifyx.evaluation.error_sources.joint_rows`.
+        limbs: the table of :func:`smplifyx.evaluation.error_sources.mirrored_limbs`.
+    """
+
+    sources: Sequence[Row]
+    joints: Sequence[Row]
+    limbs: Sequence[Row]
+
+
+def diagnosis_tables(diagnoses: Mapping[str, Diagnosis]) -> dict[str, tuple[str, Table]]:
+    """Heading and table by file name."""
+    tables: dict[str, tuple[str, Table]] = {}
+    if any(one.sources for one in diagnoses.values()):
+        heading = "What is left of the surface error when a part of the pose is replaced by the truth"
+        tables["error_sources"] = (heading, _source_means(diagnoses))
+    if diagnoses:
+        tables["joints"] = (
+            "Joints along the line of sight and across it, pelvis moved onto the true one",
+            [{"config": label, **line} for label, one in diagnoses.items() for line in joint_table(one.joints)],
+        )
+        tables["limbs"] = (
+            "Limbs: angles to the truth in degrees, and how many are mirrored in depth",
+            [{"config": label, **line} for label, one in diagnoses.items() for line in one.limbs],
+        )
+    return tables
+
+
+def _source_means(diagnoses: Mapping[str, Diagnosis]) -> Table:
+    table: Table = []
+    for part in REPLACED:
+        line: dict[str, Cell] = {"replaced": part}
+        for label, one in diagnoses.items():
+            for metric in ("v2v", "pve"):
+                values = [float(row[metric]) for row in one.sources if row["replaced"] == part]
+                interval, name = mean_interval(values), f"{label}, {SURFACE_HEADINGS[metric]}"
+                line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        table.append(line)
+    return table

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 import smplifyx
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.body.search import find_body_model
-from smplifyx.evaluation.benchmark_fits import BenchmarkFit, FitStore, Progress, Trial, load_model, trial_camera
 from smplifyx.evaluation.benchmark_rows import Row, Truths
-from smplifyx.evaluation.bootstrap import difference_interval, mean_interval
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import pa_mpjpe
+from smplifyx.evaluation.runner import BenchmarkFit, FitStore, Progress, Trial, load_model, trial_camera
+from smplifyx.evaluation.statistics import difference_interval, mean_interval
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, split_hands
 from smplifyx.output import load_result, save_result

@@ -18,9 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import smplifyx
-from smplifyx.atomic import atomic_path, write_bytes, write_text
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.evaluation.ehf_layout import (
     CAMERAS_FILE,
     IMAGE_SUFFIXES,
@@ -31,13 +29,15 @@ from smplifyx.evaluation.ehf_layout import (
     camera_entry,
     write_mesh,
 )
-from smplifyx.evaluation.fits import true_intrinsics
-from smplifyx.evaluation.open_people import open_people
-from smplifyx.evaluation.synthetic import RestBody, SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect, hidden_by_body
-from smplifyx.evaluation.synthetic_files import write_openpose_json
-from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
+from smplifyx.evaluation.runner import true_intrinsics
+from smplifyx.files import atomic_path, write_bytes, write_text
 from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, overlay, person_color
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
+from smplifyx.synthetic.adults import open_people
+from smplifyx.synthetic.detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import RestBody, SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
 FloatArray = NDArray[np.float64]
 

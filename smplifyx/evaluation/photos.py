@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
-from smplifyx.body.skeleton import JOINT_NAMES
 from smplifyx.errors import InputError
 from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
-from smplifyx.evaluation.tables import Cell
+from smplifyx.evaluation.statistics import Cell
 from smplifyx.fitting.result import FitResult
 from smplifyx.output.results import load_result
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES
 
 FloatArray = NDArray[np.float64]
 

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
-from smplifyx.body.skeleton import JOINT_NAMES
-from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.priors import hyperextension
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, JOINT_NAMES
 
 FloatArray = NDArray[np.float64]
 

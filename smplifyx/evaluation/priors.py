@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.config import Config
-from smplifyx.evaluation.fits import fit_people, observation_of
 from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends_of_pose
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.synthetic import SyntheticPerson
-from smplifyx.evaluation.view_scenes import ViewScene, fit_views
+from smplifyx.evaluation.runner import fit_people, observation_of, score
+from smplifyx.evaluation.views import ViewScene, fit_views
 from smplifyx.fitting.result import FitResult
-from smplifyx.keypoints.intrinsics import resolve_intrinsics
+from smplifyx.keypoints.calibration import resolve_intrinsics
+from smplifyx.synthetic.people import SyntheticPerson
 
 FloatArray = NDArray[np.float64]
 

@@ -13,9 +13,14 @@ from scipy.stats import spearmanr
 
 from smplifyx.evaluation.ablations import FULL, TABLE_1, TABLE_2, Variant
 from smplifyx.evaluation.benchmark_rows import Row
-from smplifyx.evaluation.bootstrap import MeanInterval, difference_interval, mean_interval
-from smplifyx.evaluation.ranking import area_under_curve, worst_share
-from smplifyx.evaluation.surface_metrics import SURFACE_HEADINGS
+from smplifyx.evaluation.metrics import SURFACE_HEADINGS
+from smplifyx.evaluation.statistics import (
+    MeanInterval,
+    area_under_curve,
+    difference_interval,
+    mean_interval,
+    worst_share,
+)
 
 Cell = str | float
 FloatArray = NDArray[np.float64]
@@ -117,7 +122,7 @@ def groups_table(
     return table
 
 
-def trust_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+def quality_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
     """How well the fits' own expected errors order them by the true ones, of the full method."""
     table: list[dict[str, Cell]] = []
     for config, camera in evaluation.settings():

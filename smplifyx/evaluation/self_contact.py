@@ -10,21 +10,20 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.camera import Intrinsics
 from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume, point_triangle_distances
 from smplifyx.collision.winding import FastWinding
 from smplifyx.config import CollisionConfig, Config
-from smplifyx.evaluation.fits import FittedPerson, fit_people
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.self_contact_poses import with_flat_hands
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_poses import PosePool
-from smplifyx.evaluation.tables import Cell
+from smplifyx.evaluation.runner import FittedPerson, fit_people, score
+from smplifyx.evaluation.statistics import Cell
 from smplifyx.fitting.self_collision import SelfCollision
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import PosePool
+from smplifyx.synthetic.self_contact import with_flat_hands
 
 FloatArray = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from smplifyx.evaluation.calibrated_views import CalibratedCamera
+from smplifyx.evaluation.cameras import CalibratedCamera
 
 FloatArray = NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body import skeleton
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.safe_pickle import load_pickle
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.pickles import load_pickle
 from smplifyx.errors import InputError, reason
 
 FloatArray = NDArray[np.float64]

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.body.body_model import BodyModel, BodyOutput
 from smplifyx.body.correspondence import SurfaceMap, identity_map, nearest_surface_map, same_mesh
-from smplifyx.body.model_data import BodyModelData, FloatArray
-from smplifyx.body.skeleton import SIDES
+from smplifyx.body.data import BodyModelData, FloatArray
+from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.errors import UsageError
-from smplifyx.fitting.lbfgs import LBFGSOptions, minimize
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.optim.lbfgs import LBFGSOptions, minimize
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import SIDES
 
 CONVERTIBLE = ("smpl", "smplh", "smplx")
 _KNUCKLES = ("index1", "middle1", "pinky1", "ring1")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FitTargets:
     """What the objective compares with.
 
     Attributes:
@@ -20,8 +20,8 @@ class Evidence:
         pixel_scale: [B] factor from pixels to the objective's units, in which a person is about 1000 tall.
         stands: [B] 1 for people who seem to stand, 0 for the others.
         exchanged: [B, 2] whether left and right of arms and legs were exchanged, as the detector seemed to have done.
-        lifted: [B, 21, 3] where the body joints are expected, see :class:`~smplifyx.priors.lifting.LiftedJoints`.
-        lifted_whitening: [B, 21, 3, 3] how surely; zero where nothing is expected.
+        lifted: [B, 21, 3] where the body joints are expected, see :class:`~smplifyx.lifting.network.LiftedJoints`.
+        sqrt_precision: [B, 21, 3, 3] how surely; zero where nothing is expected.
     """
 
     keypoints: Tensor
@@ -29,16 +29,16 @@ class Evidence:
     focal_length: Tensor
     principal_point: Tensor
     pixel_scale: Tensor
-    stands: Tensor
-    exchanged: Tensor
+    upright_stance: Tensor
+    swapped_sides: Tensor
     lifted: Tensor
-    lifted_whitening: Tensor
+    sqrt_precision: Tensor
 
-    def index(self, rows: Tensor) -> Evidence:
+    def index(self, rows: Tensor) -> FitTargets:
         """The evidence of some rows."""
-        return Evidence(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return FitTargets(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def joined(self, other: Evidence) -> Evidence:
+    def joined(self, other: FitTargets) -> FitTargets:
         """These rows followed by others."""
         names = [field.name for field in fields(self)]
-        return Evidence(*(torch.cat([getattr(self, name), getattr(other, name)]) for name in names))
+        return FitTargets(*(torch.cat([getattr(self, name), getattr(other, name)]) for name in names))

@@ -11,33 +11,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
-from smplifyx.body.keypoint_regressor import available_keypoints
-from smplifyx.body.model_data import BodyModelData
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.body.regressor import available_keypoints
+from smplifyx.camera import Intrinsics
 from smplifyx.config import Config
-from smplifyx.fitting.ambiguity import Ambiguity, ambiguity
-from smplifyx.fitting.depth_evidence import DepthEvidence
-from smplifyx.fitting.evidence import Evidence
+from smplifyx.fitting.collect import collect_results
+from smplifyx.fitting.evidence import FitTargets
+from smplifyx.fitting.hypotheses import Ambiguity, ambiguity
 from smplifyx.fitting.initialization import (
     candidate_headings,
     facing_camera,
     initial_translation,
     trunk_orientation,
     trunk_roll,
+    view_orientations,
+    weak_perspective_init,
 )
-from smplifyx.fitting.parameters import BodyParameters, RowFrame, has_body
-from smplifyx.fitting.part_start import place_part, view_orientations
-from smplifyx.fitting.problem import Problem, Rows
+from smplifyx.fitting.parameters import BodyParameters, InitialPose, has_body
+from smplifyx.fitting.problem import FittingSchedule, Hypotheses
 from smplifyx.fitting.result import FitResult
-from smplifyx.fitting.results import collect_results
-from smplifyx.fitting.standing import seems_to_stand
-from smplifyx.geometry import Intrinsics, axis_angle_to_matrix
+from smplifyx.fitting.standing import has_upright_stance
 from smplifyx.keypoints import Observation
+from smplifyx.lifting.lifter import KeypointLifter
+from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
 from smplifyx.priors import make_body_pose_prior
-from smplifyx.priors.lifting import EXCHANGED_LIMBS, N_LIFTED_JOINTS
-from smplifyx.priors.lifting_checkpoint import load_lifting, shipped_lifting
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
@@ -67,20 +68,20 @@ class Fitter:
         priors, prior = config.priors, None
         if has_body(data.skeleton):
             prior = make_body_pose_prior(
-                priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_deviation
+                priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_residual
             )
         parameters = BodyParameters(data, prior, config.body.n_hand_components, self._dtype, self._device)
         self._depth = self._depth_evidence()
-        self._problem = Problem(data, parameters, self._model, config, self._device)
+        self._problem = FittingSchedule(data, parameters, self._model, config, self._device)
 
-    def _depth_evidence(self) -> DepthEvidence | None:
+    def _depth_evidence(self) -> KeypointLifter | None:
         """The reader of depths; None where it is not wanted or the model has no body."""
-        limbs = self._config.starts.exchange_limbs
+        limbs = self._config.starts.undo_swaps
         if not has_body(self._data.skeleton) or (not self._config.objective.lifting and limbs is None):
             return None
         checkpoint = self._config.priors.lifting_checkpoint
         network = load_lifting(shipped_lifting() if checkpoint is None else Path(checkpoint))
-        return DepthEvidence(network.to(self._device), available_keypoints(self._data), limbs)
+        return KeypointLifter(network.to(self._device), available_keypoints(self._data), limbs)
 
     def fit(
         self,
@@ -101,12 +102,12 @@ class Fitter:
         self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence) if whole else rows.evidence)
         doubt = Ambiguity.none(len(observations), rows.loss)
         for number, stage in enumerate(self._config.stages, 1):
-            flipping = whole and starts.depth_flips > 0 and number == starts.keep_after_stage + 1
+            flipping = whole and starts.depth_flips > 0 and number == starts.select_after_stage + 1
             if flipping:
                 rows = self._problem.with_depth_flips(rows, stage, starts.depth_flips)
             # Where flips compete, those that collide are dealt with once the best is chosen: in the next stage.
-            self._problem.run_stage(rows, stage, untangle=not flipping)
-            if flipping or number == starts.keep_after_stage:
+            self._problem.run_stage(rows, stage, resolve_collisions=not flipping)
+            if flipping or number == starts.select_after_stage:
                 best = _best_starts(rows, len(observations))
                 doubt = doubt.worse(ambiguity(self._problem.joints(rows), rows.loss, rows.person, best))
                 rows = rows.select(best)
@@ -131,7 +132,7 @@ class Fitter:
     def _tensor(self, values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values)).to(dtype=self._dtype, device=self._device)
 
-    def _people(self, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]) -> Evidence:
+    def _people(self, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]) -> FitTargets:
         keypoints = self._tensor(np.stack([observation.keypoints for observation in observations]))
         confidence = keypoints[..., 2]
         confidence = torch.where(confidence >= self._config.input.min_confidence, confidence, 0.0)
@@ -139,37 +140,37 @@ class Fitter:
         # An unseen point may hold anything; zero times anything finite is zero.
         points = torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0)
         blank = points.new_zeros(len(points), N_LIFTED_JOINTS, 3)
-        people = Evidence(
+        people = FitTargets(
             keypoints=points,
             confidence=confidence,
             focal_length=self._tensor([camera.focal_length for camera in intrinsics]),
             principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
             pixel_scale=1000.0 / heights,
-            stands=seems_to_stand(points, confidence).to(self._dtype),
-            exchanged=torch.zeros(len(points), len(EXCHANGED_LIMBS), dtype=torch.bool, device=self._device),
+            upright_stance=has_upright_stance(points, confidence).to(self._dtype),
+            swapped_sides=torch.zeros(len(points), len(SWAPPABLE_LIMBS), dtype=torch.bool, device=self._device),
             lifted=blank,
-            lifted_whitening=blank[..., None].expand(-1, -1, -1, 3),
+            sqrt_precision=blank[..., None].expand(-1, -1, -1, 3),
         )
         return people if self._depth is None else self._depth.complete(people)
 
     @torch.no_grad()
-    def _start(self, people: Evidence) -> Rows:
+    def _start(self, people: FitTargets) -> Hypotheses:
         """One row for each person and starting heading."""
         person, orientation = self._orientations(people)
         evidence = people.index(person)
         x = self._middle(len(person))
-        body = self._body_keypoints(x, RowFrame(orientation, torch.zeros_like(orientation[:, 0])))
+        body = self._body_keypoints(x, InitialPose(orientation, torch.zeros_like(orientation[:, 0])))
         translation = initial_translation(
             evidence.keypoints, evidence.confidence, body, evidence.focal_length, evidence.principal_point
         )
-        return self._rows(person, evidence, RowFrame(orientation, translation), x, translation[:, 2])
+        return self._rows(person, evidence, InitialPose(orientation, translation), x, translation[:, 2])
 
-    def _orientations(self, people: Evidence) -> tuple[Tensor, Tensor]:
+    def _orientations(self, people: FitTargets) -> tuple[Tensor, Tensor]:
         """Whom [R] each start is for, and its orientation [R, 3, 3]."""
         if self._config.starts.headings == "auto" and self._config.objective.lifting:
             upright = torch.eye(3, dtype=self._dtype, device=self._device).expand(len(people.lifted), 3, 3)
             joints = self._problem.pose(
-                self._middle(len(upright)), RowFrame(upright, torch.zeros_like(upright[:, 0]))
+                self._middle(len(upright)), InitialPose(upright, torch.zeros_like(upright[:, 0]))
             )
             resting = joints[:, skeleton.BODY_JOINTS] - joints[:, :1]
             return torch.arange(len(upright), device=self._device), trunk_orientation(resting, people.lifted)
@@ -183,7 +184,7 @@ class Fitter:
         return torch.zeros(n, self._problem.parameters.layout.n_parameters, dtype=self._dtype, device=self._device)
 
     @torch.no_grad()
-    def _start_part(self, people: Evidence) -> Rows:
+    def _start_part(self, people: FitTargets) -> Hypotheses:
         """One row for each hand or head, view of it and pose of its fingers, placed as its keypoints are."""
         layout, poses = self._problem.parameters.layout, self._problem.parameters.starting_poses()
         views = view_orientations(self._data.model_type, self._dtype, self._device)
@@ -193,12 +194,12 @@ class Fitter:
         orientation = views.repeat_interleave(len(poses), 0).repeat(n_people, 1, 1)
         x = poses.repeat(n_people * len(views), 1)
         view, nowhere = self._problem.first_view, torch.zeros_like(orientation[:, 0])
-        posed = self._problem.parameters(layout.split(x), RowFrame(orientation, nowhere))
+        posed = self._problem.parameters(layout.split(x), InitialPose(orientation, nowhere))
         output = view.model(posed.betas, posed.expression, posed.rotations)
         root = output.joints[:, 0]
         towards_camera = nowhere - nowhere.new_tensor([0.0, 0.0, 1.0])
         points = view.regressor(output, view.regressor.contour_rows(output, towards_camera))
-        start = place_part(
+        start = weak_perspective_init(
             orientation,
             points - root[:, None],
             evidence.keypoints[:, view.keypoints],
@@ -206,24 +207,24 @@ class Fitter:
             evidence.focal_length,
             evidence.principal_point,
         )
-        return self._rows(person, evidence, RowFrame(start.orientation, start.root - root), x, start.root[:, 2])
+        return self._rows(person, evidence, InitialPose(start.orientation, start.root - root), x, start.root[:, 2])
 
-    def _rows(self, person: Tensor, evidence: Evidence, frame: RowFrame, x: Tensor, depth: Tensor) -> Rows:
+    def _rows(self, person: Tensor, evidence: FitTargets, frame: InitialPose, x: Tensor, depth: Tensor) -> Hypotheses:
         if self._config.objective.scale == "person":
             size = _STATURE * evidence.focal_length.mean(1) / depth
             evidence = replace(evidence, pixel_scale=1000.0 / size)
         n_evaluations = torch.zeros_like(person)
         loss = torch.zeros_like(depth)
         truncated = torch.zeros_like(person, dtype=torch.bool)
-        return Rows(person, evidence, frame, x, loss, n_evaluations, n_evaluations, truncated)
+        return Hypotheses(person, evidence, frame, x, loss, n_evaluations, n_evaluations, truncated)
 
-    def _body_keypoints(self, x: Tensor, frame: RowFrame) -> Tensor:
+    def _body_keypoints(self, x: Tensor, frame: InitialPose) -> Tensor:
         posed = self._problem.parameters(self._problem.parameters.layout.split(x), frame)
         view = self._problem.first_view
         output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
         return view.regressor(output)
 
-    def _camera_evidence(self, evidence: Evidence) -> Evidence:
+    def _camera_evidence(self, evidence: FitTargets) -> FitTargets:
         """The trunk's keypoints alone; all body keypoints for people whose trunk is hardly seen."""
         trunk = torch.zeros_like(evidence.confidence)
         trunk[:, _TRUNK] = 1.0
@@ -234,7 +235,7 @@ class Fitter:
         return replace(evidence, confidence=evidence.confidence * mask)
 
 
-def _best_starts(rows: Rows, n_people: int) -> Tensor:
+def _best_starts(rows: Hypotheses, n_people: int) -> Tensor:
     """The row [P] of lowest loss of each person; a row that failed loses against any that did not."""
     loss = torch.where(torch.isfinite(rows.loss), rows.loss, torch.inf)
     chosen = []

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.keypoint_regressor import KeypointRegressor
-from smplifyx.collision.sparse_body import BoneStates, bone_states
+from smplifyx.body.model import BodyModel
+from smplifyx.body.regressor import KeypointRegressor
+from smplifyx.camera import project
+from smplifyx.collision.skinning import BoneStates, bone_states
 from smplifyx.config import Stage
-from smplifyx.fitting.evidence import Evidence
-from smplifyx.fitting.parameters import BodyParameters, PosedParameters, RowFrame
-from smplifyx.fitting.standing import standing_energy, trunk_tilt_energy
-from smplifyx.geometry import project
-from smplifyx.priors import hinge_energy
-from smplifyx.priors.lifting import lifting_energy
+from smplifyx.fitting.evidence import FitTargets
+from smplifyx.fitting.parameters import BodyParameters, InitialPose, PosedParameters
+from smplifyx.fitting.standing import trunk_tilt_energy, upright_stance_energy
+from smplifyx.lifting.network import lifting_energy
+from smplifyx.priors import joint_limit_energy
 
 
 def geman_mcclure(squared: Tensor, rho: float) -> Tensor:
@@ -86,8 +86,8 @@ class ObjectiveRows:
         contour_rows: [B] rows of the contour table.
     """
 
-    evidence: Evidence
-    frame: RowFrame
+    evidence: FitTargets
+    frame: InitialPose
     base: Tensor
     targets: Tensor
     weights: Tensor
@@ -137,8 +137,8 @@ class StagePeople:
         free: [F] columns of x that move.
     """
 
-    evidence: Evidence
-    frame: RowFrame
+    evidence: FitTargets
+    frame: InitialPose
     base: Tensor
     free: Tensor
 
@@ -170,7 +170,7 @@ class StageObjective:
         self._chosen: tuple[Tensor, ObjectiveRows] | None = None
 
     @torch.no_grad()
-    def _contour_rows(self, base: Tensor, frame: RowFrame) -> Tensor:
+    def _contour_rows(self, base: Tensor, frame: InitialPose) -> Tensor:
         """Rows of the contour table at the start: choosing them anew at each step would make the loss jump."""
         posed = self._parameters(self._parameters.layout.split(base), frame)
         view = self._terms.view
@@ -236,20 +236,20 @@ class StageObjective:
     def _body_prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
         """Of the body's pose; a head has its neck in place of a body, a hand alone has neither."""
         if posed.body_pose is not None:
-            bending = self._terms.factors.bending * stage.body_pose * hinge_energy(posed.body_pose.rotations)
+            bending = self._terms.factors.bending * stage.body_pose * joint_limit_energy(posed.body_pose.rotations)
             return stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"]) + bending
         if "neck_pose" in groups:
             return stage.body_pose**2 * groups["neck_pose"].square().sum(1)
         return torch.zeros_like(groups["betas"][:, 0])
 
-    def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: Evidence) -> Tensor:
+    def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: FitTargets) -> Tensor:
         """What one photo hardly shows: leaning, and depth."""
         factors = self._terms.factors
         loss = torch.zeros_like(evidence.pixel_scale)
         if factors.upright:
             loss = loss + factors.upright**2 * trunk_tilt_energy(joints)
         if factors.standing:
-            loss = loss + factors.standing**2 * evidence.stands * standing_energy(joints)
+            loss = loss + factors.standing**2 * evidence.upright_stance * upright_stance_energy(joints)
         if factors.lifting:
-            loss = loss + factors.lifting**2 * lifting_energy(joints, evidence.lifted, evidence.lifted_whitening)
+            loss = loss + factors.lifting**2 * lifting_energy(joints, evidence.lifted, evidence.sqrt_precision)
         return loss

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.skeleton import BODY_JOINTS, Skeleton
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.body.data import BodyModelData
 from smplifyx.priors import BodyPosePrior, DecodedPose
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import BODY_JOINTS, Skeleton
 
 #: How far each group's parameters move for a like change of the objective: one footing for the optimiser.
 _NATURAL_SCALES = {
@@ -83,7 +83,7 @@ class ParameterLayout:
 
 
 @dataclass(frozen=True)
-class RowFrame:
+class InitialPose:
     """What the relative parameters of each row are relative to.
 
     Attributes:
@@ -94,13 +94,13 @@ class RowFrame:
     orientation: Tensor
     translation: Tensor
 
-    def index(self, rows: Tensor) -> RowFrame:
+    def index(self, rows: Tensor) -> InitialPose:
         """The frames of some rows."""
-        return RowFrame(self.orientation[rows], self.translation[rows])
+        return InitialPose(self.orientation[rows], self.translation[rows])
 
-    def joined(self, other: RowFrame) -> RowFrame:
+    def joined(self, other: InitialPose) -> InitialPose:
         """These rows followed by others."""
-        return RowFrame(
+        return InitialPose(
             torch.cat([self.orientation, other.orientation]), torch.cat([self.translation, other.translation])
         )
 
@@ -194,7 +194,7 @@ class BodyParameters:
         rows[:, self.layout.slices[hand.group]] = bend * bend.new_tensor(_BENDS)[:, None]
         return rows
 
-    def __call__(self, groups: dict[str, Tensor], frame: RowFrame) -> PosedParameters:
+    def __call__(self, groups: dict[str, Tensor], frame: InitialPose) -> PosedParameters:
         """Body-model inputs for the groups of x (see :meth:`ParameterLayout.split`)."""
         body = self.prior.decode(groups["body_pose"]) if self.has_body else None
         angles = self._angles(groups)

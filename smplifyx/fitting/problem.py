@@ -8,27 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.canonical_keypoints import (
-    BODY_KEYPOINTS,
-    CONTOUR_KEYPOINTS,
-    FACE_KEYPOINTS,
-    LEFT_HAND_KEYPOINTS,
-    N_KEYPOINTS,
-    RIGHT_HAND_KEYPOINTS,
-)
-from smplifyx.body.keypoint_regressor import (
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.body.regressor import (
     OPENPOSE_DEFINITIONS,
     SMPLX_DEFINITIONS,
     KeypointRegressor,
     available_keypoints,
 )
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.collision.term import CollisionTerm
+from smplifyx.collision.penalty import CollisionTerm
 from smplifyx.config import Config, Stage
-from smplifyx.fitting.depth_flips import depth_flips
-from smplifyx.fitting.evidence import Evidence
-from smplifyx.fitting.lbfgs import LBFGSOptions, Status, minimize
+from smplifyx.fitting.evidence import FitTargets
+from smplifyx.fitting.hypotheses import depth_flips
 from smplifyx.fitting.objective import (
     KeypointView,
     PriorFactors,
@@ -37,8 +28,17 @@ from smplifyx.fitting.objective import (
     StagePeople,
     StageTerms,
 )
-from smplifyx.fitting.parameters import BodyParameters, RowFrame
+from smplifyx.fitting.parameters import BodyParameters, InitialPose
 from smplifyx.fitting.self_collision import SelfCollision
+from smplifyx.optim.lbfgs import LBFGSOptions, Status, minimize
+from smplifyx.skeleton import (
+    BODY_KEYPOINTS,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+    N_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
 
 _BODY = tuple(range(BODY_KEYPOINTS.stop))
 _HANDS = tuple(range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop))
@@ -50,7 +50,7 @@ _FACE_GROUPS = ("expression", "jaw_pose", "leye_pose", "reye_pose")
 
 
 @dataclass
-class Rows:
+class Hypotheses:
     """The state of a batch.
 
     Attributes:
@@ -59,15 +59,15 @@ class Rows:
         frame: what the relative parameters are relative to.
         x: [R, D] all parameters.
         loss: [R] value of the last stage's objective.
-        status: [R] how the last stage ended, see :class:`~smplifyx.fitting.lbfgs.Status`.
+        status: [R] how the last stage ended, see :class:`~smplifyx.optim.lbfgs.Status`.
         n_evaluations: [R] all stages together.
         truncated: [R] whether a row had more collision candidates than are kept.
         stage_losses: one [R] a stage.
     """
 
     person: Tensor
-    evidence: Evidence
-    frame: RowFrame
+    evidence: FitTargets
+    frame: InitialPose
     x: Tensor
     loss: Tensor
     status: Tensor
@@ -75,9 +75,9 @@ class Rows:
     truncated: Tensor
     stage_losses: list[Tensor] = field(default_factory=list)
 
-    def joined(self, other: Rows) -> Rows:
+    def joined(self, other: Hypotheses) -> Hypotheses:
         """These rows followed by others."""
-        return Rows(
+        return Hypotheses(
             person=torch.cat([self.person, other.person]),
             evidence=self.evidence.joined(other.evidence),
             frame=self.frame.joined(other.frame),
@@ -89,9 +89,9 @@ class Rows:
             stage_losses=[torch.cat(pair) for pair in zip(self.stage_losses, other.stage_losses, strict=True)],
         )
 
-    def select(self, rows: Tensor) -> Rows:
+    def select(self, rows: Tensor) -> Hypotheses:
         """Only the given rows."""
-        return Rows(
+        return Hypotheses(
             person=self.person[rows],
             evidence=self.evidence.index(rows),
             frame=self.frame.index(rows),
@@ -103,13 +103,13 @@ class Rows:
             stage_losses=[losses[rows] for losses in self.stage_losses],
         )
 
-    def overwrite(self, rows: Tensor, other: Rows) -> None:
+    def overwrite(self, rows: Tensor, other: Hypotheses) -> None:
         """Takes what a stage changes from another batch, which holds the given rows."""
         for name in ("x", "loss", "status", "n_evaluations", "truncated"):
             setattr(self, name, getattr(self, name).index_copy(0, rows, getattr(other, name)))
 
 
-class Problem:
+class FittingSchedule:
     """One body model, one prior and one configuration: everything of a fit that does not depend on the people."""
 
     def __init__(
@@ -135,7 +135,7 @@ class Problem:
         #: None where the term is off.
         self.self_collision = SelfCollision(data, model, config.collision) if config.collision.enabled else None
 
-    def run_camera_stage(self, rows: Rows, evidence: Evidence) -> None:
+    def run_camera_stage(self, rows: Hypotheses, evidence: FitTargets) -> None:
         """Moves translation and orientation only, by the squared error of the keypoints in ``evidence``."""
         weights = torch.ones(len(self.first_view.keypoints), dtype=self.dtype, device=self.device)
         free = self._columns(("translation", "global_orient"))
@@ -146,11 +146,11 @@ class Problem:
         self._minimize(objective, rows, free, None)
 
     @torch.no_grad()
-    def joints(self, rows: Rows) -> Tensor:
+    def joints(self, rows: Hypotheses) -> Tensor:
         """Joints [R, J, 3] of the rows in the camera frame, metres."""
         return self.pose(rows.x, rows.frame)
 
-    def pose(self, x: Tensor, frame: RowFrame) -> Tensor:
+    def pose(self, x: Tensor, frame: InitialPose) -> Tensor:
         """Joints [R, J, 3] of parameters [R, D], metres."""
         posed = self.parameters(self.parameters.layout.split(x), frame)
         joints: Tensor = self.first_view.model(
@@ -158,7 +158,7 @@ class Problem:
         ).joints
         return joints
 
-    def run_stage(self, rows: Rows, stage: Stage, untangle: bool = True) -> None:
+    def run_stage(self, rows: Hypotheses, stage: Stage, resolve_collisions: bool = True) -> None:
         """Minimises the stage's objective over all parameters that it sees.
 
         The collision term comes in second: first without it; then with it for the rows that collide where they ended.
@@ -171,11 +171,11 @@ class Problem:
         """
         objective, free = self._stage_objective(rows, stage)
         self._minimize(objective, rows, free, stage)
-        if untangle and stage.collision and self.self_collision is not None:
-            self._untangle(self.self_collision, rows, stage)
+        if resolve_collisions and stage.collision and self.self_collision is not None:
+            self._resolve_collisions(self.self_collision, rows, stage)
         rows.stage_losses.append(rows.loss)
 
-    def _untangle(self, collision: SelfCollision, rows: Rows, stage: Stage) -> None:
+    def _resolve_collisions(self, collision: SelfCollision, rows: Hypotheses, stage: Stage) -> None:
         """Goes on with the collision term in those rows that collide, again and again until none does.
 
         Rounds of held pairs get bodies out of themselves gently; what is left of touches, the last pass clears.
@@ -183,39 +183,39 @@ class Problem:
         """
         before = rows.select(torch.arange(len(rows.x), device=self.device))
         self._clear(collision, rows, stage)
-        limit = self.config.collision.max_rise
+        limit = self.config.collision.max_loss_increase
         if limit is None:
             return
         objective, free = self._stage_objective(rows, stage)
         with torch.no_grad():
             rest = objective.loss(rows.x[:, free], torch.arange(len(rows.x), device=self.device))
-        dear = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
+        rejected = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
         before.n_evaluations = rows.n_evaluations
-        rows.overwrite(dear, before.select(dear))
+        rows.overwrite(rejected, before.select(rejected))
 
-    def _clear(self, collision: SelfCollision, rows: Rows, stage: Stage) -> None:
-        """The minimisations of :meth:`_untangle`."""
+    def _clear(self, collision: SelfCollision, rows: Hypotheses, stage: Stage) -> None:
+        """The minimisations of :meth:`_resolve_collisions`."""
         colliding = torch.arange(len(rows.x), device=self.device)
         for held in [True] * self.config.collision.rounds + [False]:
             colliding = colliding[self._colliding(collision, rows.select(colliding))]
             if not len(colliding):
                 return
-            tangled, term = rows.select(colliding), collision.term(len(colliding), held)
-            objective, free = self._stage_objective(tangled, stage, term)
-            self._minimize(objective, tangled, free, stage)
-            tangled.truncated |= term.candidates.truncated
-            rows.overwrite(colliding, tangled)
+            colliding_rows, term = rows.select(colliding), collision.term(len(colliding), held)
+            objective, free = self._stage_objective(colliding_rows, stage, term)
+            self._minimize(objective, colliding_rows, free, stage)
+            colliding_rows.truncated |= term.candidates.truncated
+            rows.overwrite(colliding, colliding_rows)
 
     @torch.no_grad()
-    def _colliding(self, collision: SelfCollision, rows: Rows) -> Tensor:
+    def _colliding(self, collision: SelfCollision, rows: Hypotheses) -> Tensor:
         """Which of the rows have triangles that intersect."""
         groups = self.parameters.layout.split(rows.x)
         return collision.find(self.parameters(groups, rows.frame)).rows.unique()
 
-    def with_depth_flips(self, rows: Rows, stage: Stage, n_flips: int) -> Rows:
+    def with_depth_flips(self, rows: Hypotheses, stage: Stage, n_flips: int) -> Hypotheses:
         """Adds to each row its most promising depth flips, those of lowest loss in the stage to come.
 
-        The flips of row i are rows of the same person; see :func:`~smplifyx.fitting.depth_flips.depth_flips`.
+        The flips of row i are rows of the same person; see :func:`~smplifyx.fitting.hypotheses.depth_flips`.
         """
         x, origin, matters = depth_flips(self.parameters, self.first_view.model, rows.x, rows.frame)
         flipped = replace(rows.select(origin), x=x)
@@ -228,7 +228,7 @@ class Problem:
         return rows.joined(flipped.select(chosen))
 
     def _stage_objective(
-        self, rows: Rows, stage: Stage, collision: CollisionTerm | None = None
+        self, rows: Hypotheses, stage: Stage, collision: CollisionTerm | None = None
     ) -> tuple[StageObjective, Tensor]:
         """The stage's objective and the columns that it moves."""
         view, groups = self._view_and_groups(stage)
@@ -249,7 +249,7 @@ class Problem:
         weights = self.config.objective
         return PriorFactors(weights.bending, weights.upright, weights.standing, weights.lifting)
 
-    def _minimize(self, objective: StageObjective, rows: Rows, free: Tensor, stage: Stage | None) -> None:
+    def _minimize(self, objective: StageObjective, rows: Hypotheses, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer
         options = LBFGSOptions(
             max_iterations=(stage and stage.max_iterations) or optimizer.max_iterations,
@@ -282,14 +282,14 @@ class Problem:
         weights = torch.ones(N_KEYPOINTS, dtype=self.dtype, device=self.device)
         weights[list(_HANDS)] = stage.hand_keypoints
         weights[list(_FACE)] = stage.face_keypoints
-        weights[list(self.config.objective.joints_to_ignore)] = 0.0
+        weights[list(self.config.objective.ignored_keypoints)] = 0.0
         return weights
 
     def _columns(self, groups: tuple[str, ...] | list[str]) -> Tensor:
         return self.parameters.layout.indices(groups).to(self.device)
 
 
-def failed(rows: Rows) -> np.ndarray:
+def failed(rows: Hypotheses) -> np.ndarray:
     """Which rows [R] have no finite result."""
     finite = torch.isfinite(rows.loss) & torch.isfinite(rows.x).all(1)
     return (~finite | (rows.status == Status.NON_FINITE)).cpu().numpy()

@@ -60,8 +60,8 @@ class FitResult:
         gender_probability: of the likelier gender, from the classifier; NaN where it was not asked.
         gender_reason: why the body is neutral where that was not asked for; else empty.
         expected_error_mm: mean distance of the surface from the truth after alignment that the fit's own signs let
-            expect, see :mod:`~smplifyx.fitting.trust`; NaN if not known.
-        trust_features: those signs, by name.
+            expect, see :mod:`~smplifyx.fitting.quality`; NaN if not known.
+        quality_features: those signs, by name.
         penetration_mm: how deep one part of the body is in another, at the deepest vertex; NaN if not measured.
         colliding_pairs: pairs of triangles that pass through each other; -1 if not counted.
     """
@@ -106,6 +106,6 @@ class FitResult:
     gender_probability: float = math.nan
     gender_reason: str = ""
     expected_error_mm: float = math.nan
-    trust_features: dict[str, float] = field(default_factory=dict)
+    quality_features: dict[str, float] = field(default_factory=dict)
     penetration_mm: float = math.nan
     colliding_pairs: int = -1

@@ -7,17 +7,14 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.collision.candidates import KeptCandidates
-from smplifyx.collision.distance_field import ConeOptions, cone_energy
-from smplifyx.collision.held_pairs import HeldPairs
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.collision.candidates import CandidateCache, FixedContactSet
 from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
+from smplifyx.collision.penalty import CollisionTerm, ConeOptions, cone_energy
 from smplifyx.collision.penetration import Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
-from smplifyx.collision.skinning import SparseSkinning
-from smplifyx.collision.sparse_body import MovementBound
-from smplifyx.collision.term import CollisionTerm
+from smplifyx.collision.skinning import DisplacementBound, SparseSkinning
 from smplifyx.collision.winding import FastWinding
 from smplifyx.config import CollisionConfig
 from smplifyx.fitting.parameters import PosedParameters
@@ -61,8 +58,8 @@ class SelfCollision:
         return SparseSkinning(self._model, self._data.faces, self._device)
 
     @cached_property
-    def _bound(self) -> MovementBound:
-        return MovementBound(self._model)
+    def _bound(self) -> DisplacementBound:
+        return DisplacementBound(self._model)
 
     def term(self, n_rows: int, held: bool = False) -> CollisionTerm:
         """The term for so many rows; with ``held``, of the pairs that collide at its first evaluation."""
@@ -70,9 +67,9 @@ class SelfCollision:
         height = config.round_cone_height if held else config.cone_height
         cones = ConeOptions(height, config.penalize_outside, config.exponent)
         if held:
-            pairs = HeldPairs(self._skinning, self._bound, self.search, n_rows)
+            pairs = FixedContactSet(self._skinning, self._bound, self.search, n_rows)
             return CollisionTerm(self._skinning, pairs, cones, cone_energy)
-        candidates = KeptCandidates(self._skinning, self._bound, self.search, n_rows, config.margin)
+        candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, config.margin)
         return CollisionTerm(self._skinning, candidates, cones)
 
     @torch.no_grad()

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smplifyx.body import skeleton
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+from smplifyx import skeleton
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _SEEN = 0.3
 #: In trunks; a leg shorter than the minimum points towards the camera.
@@ -57,7 +57,7 @@ def trunk_tilt_energy(joints: Tensor) -> Tensor:
     return _tilt_energies(joints, _LOOSE_TRUNK)[:, 0]
 
 
-def standing_energy(joints: Tensor) -> Tensor:
+def upright_stance_energy(joints: Tensor) -> Tensor:
     """Energy [B] of a standing person's trunk and legs that lean towards or away from the camera.
 
     Args:
@@ -74,7 +74,7 @@ def _tilt_energies(joints: Tensor, segments: _Segments) -> Tensor:
     return squared * limit / (squared + limit)
 
 
-def seems_to_stand(keypoints: Tensor, confidence: Tensor) -> Tensor:
+def has_upright_stance(keypoints: Tensor, confidence: Tensor) -> Tensor:
     """Whether [B] nothing in the picture speaks against standing.
 
     That is: every leg that is seen is straight, long for the trunk, and continues it, and both feet are equally far
@@ -97,7 +97,7 @@ def seems_to_stand(keypoints: Tensor, confidence: Tensor) -> Tensor:
     down = trunk / trunk_length[:, None]
     feet = ((point("left_ankle") - point("right_ankle")) * down).sum(1).abs()
     level = feet < _MAX_FEET_DIFFERENCE * _STANDING_LEG_LENGTH * trunk_length
-    stands = level | ~seen("neck", "mid_hip", "left_ankle", "right_ankle")
+    upright_stance = level | ~seen("neck", "mid_hip", "left_ankle", "right_ankle")
     for side in ("left", "right"):
         hip, knee, ankle = (f"{side}_{part}" for part in ("hip", "knee", "ankle"))
         thigh, shin = point(knee) - point(hip), point(ankle) - point(knee)
@@ -112,5 +112,5 @@ def seems_to_stand(keypoints: Tensor, confidence: Tensor) -> Tensor:
             & (length / trunk_length > _MIN_LEG_LENGTH)
             & (alignment > _MIN_ALIGNMENT)
         )
-        stands &= upright | ~seen("neck", "mid_hip", hip, knee)
-    return stands
+        upright_stance &= upright | ~seen("neck", "mid_hip", hip, knee)
+    return upright_stance

@@ -8,18 +8,16 @@ from smplifyx.gender.checkpoint import (
     save_checkpoint,
     shipped_checkpoint,
 )
-from smplifyx.gender.classifier import Answers, GenderClassifier, NetworkClassifier, OnnxClassifier
+from smplifyx.gender.classifier import ClassifierOutput, GenderClassifier, NetworkClassifier, OnnxClassifier
 from smplifyx.gender.crop import CropRules, Region, cut, person_region, read_crops
-from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback, given
-from smplifyx.gender.foreignness import KnownFeatures
-from smplifyx.gender.labels import GenderLabels, read_labels
-from smplifyx.gender.network import CLASSES, GenderNetwork
-from smplifyx.gender.people import Answer, ask_about, decide
+from smplifyx.gender.decision import DecisionRule, GenderDecision, GenderLabels, fallback, given, read_labels
+from smplifyx.gender.network import CLASSES, GenderNetwork, KnownFeatures
+from smplifyx.gender.people import Classification, ask_about, decide
 
 __all__ = [
     "CLASSES",
-    "Answer",
-    "Answers",
+    "Classification",
+    "ClassifierOutput",
     "CropRules",
     "DecisionRule",
     "GenderCheckpoint",

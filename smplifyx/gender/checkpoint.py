@@ -14,10 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from smplifyx.atomic import write_bytes
 from smplifyx.errors import InputError, reason
-from smplifyx.gender.foreignness import KnownFeatures
-from smplifyx.gender.network import FULL_WIDTH, GenderNetwork
+from smplifyx.files import write_bytes
+from smplifyx.gender.network import FULL_WIDTH, GenderNetwork, KnownFeatures
 
 _KEY = "smplifyx_gender"
 _NETWORK, _KNOWN = "network.", "known."

@@ -19,7 +19,7 @@ from smplifyx.gender.network import CLASSES, normalized
 PAPER_SIDE = 224
 
 
-class Answers(NamedTuple):
+class ClassifierOutput(NamedTuple):
     """About crops.
 
     Attributes:
@@ -44,7 +44,7 @@ class GenderClassifier(Protocol):
     def rule(self) -> DecisionRule:
         """When an answer counts."""
 
-    def classify(self, crops: NDArray[np.uint8]) -> Answers:
+    def classify(self, crops: NDArray[np.uint8]) -> ClassifierOutput:
         """Answers for crops `[B, side, side, 3]`, blue first."""
 
 
@@ -73,7 +73,7 @@ class NetworkClassifier:
         return DecisionRule(settings.threshold, settings.foreign_limit, settings.foreign_probability_limit)
 
     @torch.inference_mode()
-    def classify(self, crops: NDArray[np.uint8]) -> Answers:
+    def classify(self, crops: NDArray[np.uint8]) -> ClassifierOutput:
         """Answers for crops `[B, side, side, 3]`, blue first."""
         features = self._network.features(normalized(torch.as_tensor(crops, device=self._device)))
         logits = self._network.logits(features).double().cpu()
@@ -83,7 +83,7 @@ class NetworkClassifier:
             foreignness = self._known.foreignness(features.cpu()).double()
         if self._network.foreign is not None:
             foreign = torch.sigmoid(self._network.foreign_logits(features).double().cpu())
-        return Answers(probabilities.numpy(), foreignness.numpy(), foreign.numpy())
+        return ClassifierOutput(probabilities.numpy(), foreignness.numpy(), foreign.numpy())
 
 
 class OnnxClassifier:
@@ -113,14 +113,14 @@ class OnnxClassifier:
             raise InputError(path, f"OpenCV cannot read it as ONNX: {error.err or reason(error)}") from error
         self.classify(np.zeros((1, self.side, self.side, 3), np.uint8))
 
-    def classify(self, crops: NDArray[np.uint8]) -> Answers:
+    def classify(self, crops: NDArray[np.uint8]) -> ClassifierOutput:
         """Answers for crops `[B, 224, 224, 3]`, blue first."""
         # One by one, as many files are exported for a single picture.
         outputs = np.array([self._outputs(crop) for crop in crops]).reshape(-1, len(CLASSES))
         are_probabilities = (outputs >= 0).all(1) & (np.abs(outputs.sum(1) - 1.0) < 1e-4)
         powers = np.exp(outputs - outputs.max(1, keepdims=True, initial=-np.inf))
         softmax = powers / powers.sum(1, keepdims=True)
-        return Answers(np.where(are_probabilities[:, None], outputs, softmax), *np.zeros((2, len(crops))))
+        return ClassifierOutput(np.where(are_probabilities[:, None], outputs, softmax), *np.zeros((2, len(crops))))
 
     def _outputs(self, crop: NDArray[np.uint8]) -> NDArray[np.float64]:
         try:

@@ -6,6 +6,8 @@ class of ours. Parameters have torchvision's names, so that its weights, and wei
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -109,3 +111,37 @@ def normalized(crops: Tensor) -> Tensor:
     rgb = crops.flip(-1).permute(0, 3, 1, 2).float() / 255.0
     mean, sd = (torch.tensor(values, device=crops.device)[:, None, None] for values in (_MEAN, _SD))
     return ((rgb - mean) / sd).contiguous(memory_format=torch.channels_last)
+
+
+#: Share of a spherical covariance that is mixed in, as features are many and correlated.
+_SHRINKAGE = 0.01
+
+
+@dataclass(frozen=True)
+class KnownFeatures:
+    """What the features of the training pictures look like.
+
+    Attributes:
+        means: `[2, F]` of the classes.
+        whitening: `[F, F]`; features times it have a covariance of one.
+    """
+
+    means: Tensor
+    whitening: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, labels: Tensor) -> KnownFeatures:
+        """From features [N, F] of training pictures and their class numbers [N]."""
+        features = features.double()
+        means = torch.stack([features[labels == label].mean(0) for label in (0, 1)])
+        centred = features - means[labels]
+        covariance = centred.T @ centred / len(features)
+        n = covariance.shape[0]
+        spherical = covariance.diagonal().mean() * torch.eye(n, dtype=covariance.dtype)
+        values, vectors = torch.linalg.eigh((1.0 - _SHRINKAGE) * covariance + _SHRINKAGE * spherical)
+        return cls(means.float(), (vectors / values.sqrt()).float())
+
+    def foreignness(self, features: Tensor) -> Tensor:
+        """Distances [B] of features [B, F]; about 1 for pictures like those of the training."""
+        offsets = (features[:, None] - self.means) @ self.whitening
+        return offsets.norm(dim=-1).amin(1) / self.means.shape[1] ** 0.5

@@ -31,7 +31,7 @@ class _Candidate:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Classification:
     """What the classifier says about a person: one of its :class:`Answers`."""
 
     probabilities: tuple[float, float]
@@ -43,7 +43,7 @@ def ask_about(
     people: Sequence[Observation],
     classifier: GenderClassifier,
     progress: Callable[[int], object] = lambda n: None,
-) -> list[Answer | str]:
+) -> list[Classification | str]:
     """The classifier's answer about each person, or the reason why it could not be asked.
 
     Args:
@@ -51,7 +51,7 @@ def ask_about(
         classifier: is asked about those who are seen well enough.
         progress: called with the number of people just done.
     """
-    answers: dict[int, Answer | str] = {}
+    answers: dict[int, Classification | str] = {}
     candidates = []
     rules = CropRules.for_side(classifier.side)
     for index, one in enumerate(people):
@@ -67,12 +67,12 @@ def ask_about(
         if readable:
             rows = classifier.classify(np.stack([crop for _, crop in readable]))
             for (who, _), (male, female), *foreign in zip(readable, *rows, strict=True):
-                answers[who.index] = Answer((float(male), float(female)), *map(float, foreign))
+                answers[who.index] = Classification((float(male), float(female)), *map(float, foreign))
         progress(len(batch))
     return [answers[index] for index in range(len(people))]
 
 
-def decide(answers: Iterable[Answer | str], rule: DecisionRule) -> list[GenderDecision]:
+def decide(answers: Iterable[Classification | str], rule: DecisionRule) -> list[GenderDecision]:
     """One decision a person; who could not be classified falls back to neutral, with the reason."""
     return [
         fallback(answer)

@@ -2,12 +2,11 @@
 
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.folder import Pair, Pairing, pair_folder
-from smplifyx.keypoints.hands import split_hands
 from smplifyx.keypoints.images import exif_focal_length_px, image_size, read_image
-from smplifyx.keypoints.load import Loaded, Skipped, load_pairs, merge_loaded, unpaired
+from smplifyx.keypoints.loading import Loaded, Skipped, load_pairs, merge_loaded, split_hands, unpaired
 from smplifyx.keypoints.observation import Observation, box_diagonal, keypoint_box
 from smplifyx.keypoints.openpose import OpenPoseFile, PersonKeypoints, read_openpose
-from smplifyx.keypoints.select import Part, PersonSelection, select_people
+from smplifyx.keypoints.people import Part, PersonSelection, select_people
 
 __all__ = [
     "Loaded",

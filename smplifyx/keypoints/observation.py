@@ -19,7 +19,7 @@ class Observation:
         stem: the photo's name without its ending; names the output folders.
         person_index: position in the file's list of people; names the output files.
         keypoints: float32 `[135, 3]`, x and y in pixels of the upright image and a confidence from 0 to 1,
-            in the layout of `smplifyx.body.canonical_keypoints`; an unseen point is (0, 0, 0).
+            in the layout of `smplifyx.skeleton`; an unseen point is (0, 0, 0).
         image_size: width and height of the upright image, in pixels.
         gender_label: ``male``, ``female`` or ``neutral`` where the keypoint file says so.
         exif_focal_length: the focal length in pixels where the photo's EXIF data tell it.

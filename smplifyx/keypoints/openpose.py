@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.canonical_keypoints import (
+from smplifyx.body.data import GENDERS
+from smplifyx.errors import InputError
+from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
+from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
     CONTOUR_KEYPOINTS,
@@ -26,9 +29,6 @@ from smplifyx.body.canonical_keypoints import (
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
-from smplifyx.body.model_data import GENDERS
-from smplifyx.errors import InputError
-from smplifyx.keypoints.bones import BODY_BONE_LENGTHS
 
 COCO_18_NAMES: tuple[str, ...] = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",

@@ -1,19 +1,18 @@
 """What a run leaves behind: parameters, meshes, pictures and a table."""
 
 from smplifyx.output.camera import PhotoCamera
-from smplifyx.output.close_up import close_up
 from smplifyx.output.contact_sheet import SheetEntry, contact_sheet
 from smplifyx.output.layout import OutputLayout
-from smplifyx.output.lighting import person_color
 from smplifyx.output.meshes import save_mesh
-from smplifyx.output.overlay import overlay, save_picture, side_view
-from smplifyx.output.renderer import (
+from smplifyx.output.pictures import close_up, overlay, save_picture, side_view
+from smplifyx.output.render import (
     BodyMesh,
     BodyRenderer,
     Renderer,
     RenderUnavailable,
     SoftwareRenderer,
     open_renderer,
+    person_color,
 )
 from smplifyx.output.results import ResultSource, load_result, load_source, save_result, save_smplifyx_pickle
 from smplifyx.output.summary import SummaryRow, read_summary, update_summary

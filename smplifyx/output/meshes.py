@@ -1,4 +1,4 @@
-"""Mesh files: .obj, .ply and .glb."""
+"""Smooth normals."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smplifyx.atomic import write_bytes
+from smplifyx.files import write_bytes
 from smplifyx.output.camera import PhotoCamera
-from smplifyx.output.normals import vertex_normals
 
 if TYPE_CHECKING:
     import trimesh  # takes a second to import, and an .obj does not need it
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals `[V, 3]`: the sum of the adjoining triangles' normals, weighted by their areas.
+
+    A vertex without triangles gets the zero vector.
+    """
+    corners = vertices[faces].astype(np.float64)
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    index = np.asarray(faces).ravel()
+    repeated = np.repeat(weighted, 3, axis=0)
+    normals = np.stack([np.bincount(index, repeated[:, axis], len(vertices)) for axis in range(3)], axis=1)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+
 
 #: Turn by 180 degrees about x: from the camera frame (y down, z forward) to y up, z towards the viewer.
 TURN_ABOUT_X = np.array([1.0, -1.0, -1.0])

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smplifyx.atomic import write_text
 from smplifyx.errors import InputError, reason
+from smplifyx.files import write_text
 from smplifyx.fitting.result import FitResult
 
 try:

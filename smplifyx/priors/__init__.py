@@ -1,7 +1,6 @@
 """What is known about people before looking: pose and joint limits."""
 
-from smplifyx.priors.body_pose import BodyPosePrior, DecodedPose
 from smplifyx.priors.factory import make_body_pose_prior
-from smplifyx.priors.joint_limits import hinge_energy, hyperextension
+from smplifyx.priors.pose_space import BodyPosePrior, DecodedPose, hyperextension, joint_limit_energy
 
-__all__ = ["BodyPosePrior", "DecodedPose", "hinge_energy", "hyperextension", "make_body_pose_prior"]
+__all__ = ["BodyPosePrior", "DecodedPose", "hyperextension", "joint_limit_energy", "make_body_pose_prior"]

@@ -1,4 +1,4 @@
-"""Body-pose priors by the names that the configuration accepts."""
+"""Which motion capture the priors that ship with the package have never seen."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from smplifyx.errors import UsageError
-from smplifyx.priors.body_pose import N_BODY_POSE, BodyPosePrior, load_gaussian
-from smplifyx.priors.deviating_vposer import DeviatingVPoser
 from smplifyx.priors.mixture import MixturePrior, load_mixture, shipped_mixture
-from smplifyx.priors.vposer import VPoser
+from smplifyx.priors.pose_space import N_BODY_POSE, BodyPosePrior, load_gaussian
+from smplifyx.priors.vposer import ResidualVPoser, VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+
+#: CMU subjects kept out of all training: everyday actions, walking styles, running, basketball, dance; a fifth of
+#: the frames. Evaluations draw their poses from these people.
+HELD_OUT_SUBJECTS: tuple[str, ...] = ("06", "07", "13", "16", "49", "91")
+
 
 #: Names that the configuration accepts.
 BODY_POSE_PRIORS = ("vposer", "gmm", "gaussian", "l2", "none")
@@ -34,7 +38,7 @@ def make_body_pose_prior(
         path: file of the first three, or VPoser's folder; the one that ships with the package when absent.
         dtype, device: of the arithmetic.
         deviation: how far poses may leave what VPoser decodes, see
-            :class:`~smplifyx.priors.deviating_vposer.DeviatingVPoser`; 0, or weights that do not know: not at all.
+            :class:`~smplifyx.priors.vposer.ResidualVPoser`; 0, or weights that do not know: not at all.
 
     Raises:
         UsageError: the name is unknown.
@@ -43,7 +47,7 @@ def make_body_pose_prior(
     if name == "vposer":
         weights = load_vposer(path or shipped_weights())
         if deviation and weights.deviation is not None:
-            return DeviatingVPoser(weights, deviation, dtype, device)
+            return ResidualVPoser(weights, deviation, dtype, device)
         return VPoser(weights, dtype, device)
     if name == "gmm":
         return MixturePrior(load_mixture(path or shipped_mixture()), *_gaussian_space(None, dtype, device))

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smplifyx.body.safe_pickle import load_pickle
+from smplifyx.body.pickles import load_pickle
 from smplifyx.errors import InputError, reason
-from smplifyx.priors.body_pose import N_BODY_POSE, BodyPosePrior
+from smplifyx.priors.pose_space import N_BODY_POSE, BodyPosePrior
 
 FloatArray = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smplifyx.body import skeleton
-from smplifyx.geometry import six_numbers_to_matrix
-from smplifyx.priors.body_pose import BodyPosePrior, DecodedPose
+from smplifyx import skeleton
+from smplifyx.priors.pose_space import BodyPosePrior, DecodedPose
+from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_6d_to_matrix
 
 FloatArray = NDArray[np.float64]
 
@@ -83,7 +83,7 @@ class VPoser(BodyPosePrior):
 
     def decode(self, z: Tensor) -> DecodedPose:
         """Body pose of the codes z [B, Z]."""
-        return DecodedPose(six_numbers_to_matrix(self._decoder(z).unflatten(1, (N_BODY_JOINTS, 3, 2))))
+        return DecodedPose(rotation_6d_to_matrix(self._decoder(z).unflatten(1, (N_BODY_JOINTS, 3, 2))))
 
     def encode(self, axis_angle: Tensor) -> Tensor:
         """Codes [B, Z] of body poses [B, 63] (radians): the mean of the posterior, an approximate inverse."""
@@ -115,3 +115,58 @@ class _Chain(nn.Module):
                 x = functional.leaky_relu(x, self._negative_slope)
             x = functional.linear(x, getattr(self, f"_weight_{number}"), getattr(self, f"_bias_{number}"))
         return x
+
+
+class ResidualVPoser(VPoser):
+    """Body poses as x = [z, d]: what the code z [B, Z] decodes to, joints turned further by the deviation d [B, 63].
+
+    The decoder reaches most poses only roughly, and gets nearer by dear codes alone. What is left of poses after
+    encoding and decoding is taken as normal, with the covariance that the weights carry; d is in units of it, so that
+    the energy is |z|^2 + |d|^2.
+
+    Args:
+        weights: the network; its ``deviation`` must not be None.
+        scale: factor of the deviations' standard deviations, more than 0.
+        dtype, device: of the arithmetic.
+    """
+
+    _deviation_basis: Tensor
+    _inverse_deviation_basis: Tensor
+
+    def __init__(
+        self,
+        weights: VPoserWeights,
+        scale: float,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(weights, dtype, device)
+        if weights.deviation is None:
+            raise ValueError("these weights do not say how far poses deviate")
+        basis = scale * torch.linalg.cholesky(torch.as_tensor(weights.deviation).double())
+        self.register_buffer("_deviation_basis", basis.T.to(device=device, dtype=dtype), persistent=False)
+        inverse = torch.linalg.inv(basis).T.to(device=device, dtype=dtype)
+        self.register_buffer("_inverse_deviation_basis", inverse, persistent=False)
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of x."""
+        return self.n_embedding + N_BODY_POSE
+
+    def decode(self, x: Tensor) -> DecodedPose:
+        """Body pose of x [B, Z + 63]."""
+        decoded = super().decode(x[:, : self.n_embedding]).rotations
+        turns = x[:, self.n_embedding :] @ self._deviation_basis
+        return DecodedPose(decoded @ axis_angle_to_matrix(turns.unflatten(1, (-1, 3))))
+
+    def encode(self, axis_angle: Tensor) -> Tensor:
+        """The x [B, Z + 63] of body poses [B, 63] (radians), exact: the encoder's code and what it misses."""
+        code = super().encode(axis_angle)
+        turns = missed_turns(super().decode(code).rotations, axis_angle)
+        return torch.cat([code, turns @ self._inverse_deviation_basis], 1)
+
+
+def missed_turns(decoded: Tensor, axis_angle: Tensor) -> Tensor:
+    """Axis-angle [B, 63] from decoded rotations [B, 21, 3, 3] to the poses [B, 63] that they should be (radians)."""
+    wanted = axis_angle_to_matrix(axis_angle.unflatten(1, (-1, 3)))
+    return matrix_to_axis_angle(decoded.mT @ wanted).flatten(1)

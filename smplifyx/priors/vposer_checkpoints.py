@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from smplifyx.atomic import atomic_path
 from smplifyx.errors import InputError, reason
+from smplifyx.files import atomic_path
 from smplifyx.priors.vposer import N_BODY_POSE, SIX_NUMBERS, FloatArray, Layer, VPoserWeights
 
 _V1_PREFIX = "bodyprior_"

@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smplifyx.priors.deviating_vposer import missed_turns
-from smplifyx.priors.vposer import VPoser, VPoserWeights
+from smplifyx.priors.vposer import VPoser, VPoserWeights, missed_turns
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.vposer_config import VPoserConfig
 from smplifyx.training.vposer_trainer import PoseSampler

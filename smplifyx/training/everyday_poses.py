@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.training.motion_capture import N_BODY_JOINTS
 
 FloatArray = NDArray[np.float64]

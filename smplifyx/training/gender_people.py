@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.atomic import write_text
 from smplifyx.errors import InputError
+from smplifyx.files import write_text
 from smplifyx.gender import CLASSES, CropRules, Region, cut, person_region, read_crops
-from smplifyx.gender.labels import person_number, read_table
+from smplifyx.gender.decision import person_number, read_table
 from smplifyx.keypoints import Observation, OpenPoseFile, image_size, read_image, read_openpose
 
 _COLUMNS = ("image", "keypoint_file", "person", "label")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.atomic import atomic_path
-from smplifyx.gender import CLASSES, Answer, DecisionRule, GenderClassifier, GenderDecision, ask_about, decide
+from smplifyx.files import atomic_path
+from smplifyx.gender import CLASSES, Classification, DecisionRule, GenderClassifier, GenderDecision, ask_about, decide
 from smplifyx.gender.decision import PAPER_THRESHOLD
 from smplifyx.training.gender_calibration import (
     FloatArray,
@@ -132,7 +132,7 @@ def report(
     """
     rule = rule or classifier.rule
     answers = ask_about([person.observation for person in people], classifier, progress)
-    asked = [(place, answer) for place, answer in enumerate(answers) if isinstance(answer, Answer)]
+    asked = [(place, answer) for place, answer in enumerate(answers) if isinstance(answer, Classification)]
     return GenderReport(
         rule,
         decide(answers, rule),

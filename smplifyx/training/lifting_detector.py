@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, CANONICAL_KEYPOINT_NAMES
-from smplifyx.priors.lifting import EXCHANGED_LIMBS, LIFTED_KEYPOINTS, lifting_features
+from smplifyx.lifting.network import LIFTED_KEYPOINTS, SWAPPABLE_LIMBS, lifting_features
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, CANONICAL_KEYPOINT_NAMES
 from smplifyx.training.lifting_config import LiftingDetectorSettings
 from smplifyx.training.lifting_people import LiftingPeople
 
@@ -40,7 +40,7 @@ class Detections:
 
     points: Tensor
     confidence: Tensor
-    exchanged: Tensor
+    swapped_sides: Tensor
 
 
 def detect(points: Tensor, settings: LiftingDetectorSettings) -> Detections:
@@ -56,9 +56,9 @@ def detect(points: Tensor, settings: LiftingDetectorSettings) -> Detections:
     offsets = torch.randn(points.shape) / chi * (3.0 / 5.0) ** 0.5
     noisy = points + (scale * _jitter(settings) * (1.0 + hidden))[..., None] * offsets
     confidence = _confidence(offsets, hidden, settings)
-    noisy, exchanged = _exchange(noisy, settings)
+    noisy, swapped_sides = _exchange(noisy, settings)
     missed = _missed(noisy, hidden, settings)
-    return Detections(noisy, torch.where(missed, 0.0, confidence), exchanged)
+    return Detections(noisy, torch.where(missed, 0.0, confidence), swapped_sides)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Sighting:
 
     features: Tensor
     joints: Tensor
-    exchanged: Tensor
+    swapped_sides: Tensor
 
 
 def sight(people: LiftingPeople, settings: LiftingDetectorSettings) -> Sighting:
@@ -75,7 +75,7 @@ def sight(people: LiftingPeople, settings: LiftingDetectorSettings) -> Sighting:
     detections = detect(people.points, settings)
     focal_error = torch.exp(settings.focal_spread * torch.randn(len(people.points)))
     features = lifting_features(detections.points, detections.confidence, focal_error)
-    return Sighting(features, people.joints, detections.exchanged)
+    return Sighting(features, people.joints, detections.swapped_sides)
 
 
 def _members(*endings: str) -> Tensor:
@@ -121,11 +121,11 @@ def _confidence(offsets: Tensor, hidden: Tensor, settings: LiftingDetectorSettin
 def _exchange(points: Tensor, settings: LiftingDetectorSettings) -> tuple[Tensor, Tensor]:
     """Points with left and right of some people's arms or legs exchanged, and whose [B, 2]."""
     happens = _chance(settings.exchange_rate, len(points))
-    which = torch.randint(len(EXCHANGED_LIMBS), (len(points),))
-    exchanged = torch.stack([happens & (which == limb) for limb in range(len(EXCHANGED_LIMBS))], 1)
-    for limb, name in enumerate(EXCHANGED_LIMBS):
-        points = torch.where(exchanged[:, limb, None, None], points[:, _other_side(_PARTS[name])], points)
-    return points, exchanged.float()
+    which = torch.randint(len(SWAPPABLE_LIMBS), (len(points),))
+    swapped_sides = torch.stack([happens & (which == limb) for limb in range(len(SWAPPABLE_LIMBS))], 1)
+    for limb, name in enumerate(SWAPPABLE_LIMBS):
+        points = torch.where(swapped_sides[:, limb, None, None], points[:, _other_side(_PARTS[name])], points)
+    return points, swapped_sides.float()
 
 
 def _other_side(parts: tuple[str, ...]) -> list[int]:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.keypoint_regressor import KeypointRegressor
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.geometry import axis_angle_to_matrix
-from smplifyx.priors.lifting import LIFTED_KEYPOINTS
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.body.regressor import KeypointRegressor
+from smplifyx.lifting.network import LIFTED_KEYPOINTS
+from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.training.lifting_config import LiftingPeopleSettings
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.vposer_config import VPoserData

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smplifyx.atomic import atomic_path
-from smplifyx.body import skeleton
-from smplifyx.priors.lifting import EXCHANGED_LIMBS, LiftingNetwork, answer_from_both_sides
+from smplifyx import skeleton
+from smplifyx.files import atomic_path
+from smplifyx.lifting.network import SWAPPABLE_LIMBS, LiftingNetwork, predict_with_flip
 from smplifyx.training.lifting_detector import Sighting
 from smplifyx.training.lifting_trainer import LiftingHistory
 
@@ -21,7 +21,7 @@ _JOINTS = ("knee", "ankle", "shoulder", "elbow", "wrist")
 @torch.no_grad()
 def report(network: LiftingNetwork, people: Sighting) -> list[str]:
     """Lines about a network's errors on people, their joints taken from the pelvis."""
-    answer = answer_from_both_sides(network, people.features)
+    answer = predict_with_flip(network, people.features)
     offsets = answer.joints - people.joints
     standard = (offsets * torch.exp(-answer.log_sd)).square().mean((0, 1)).sqrt()
     lines = [
@@ -31,9 +31,9 @@ def report(network: LiftingNetwork, people: Sighting) -> list[str]:
         *(f"depth, {name + 's':10}{_depth(offsets, name):.1f} mm" for name in _JOINTS),
         "error / told sd  " + ", ".join(f"{axis} {value:.2f}" for axis, value in zip("xyz", standard, strict=True)),
     ]
-    told = answer.exchanged.sigmoid() > _SURE
-    for limb, name in enumerate(EXCHANGED_LIMBS):
-        were = people.exchanged[:, limb] > 0
+    told = answer.swapped_sides.sigmoid() > _SURE
+    for limb, name in enumerate(SWAPPABLE_LIMBS):
+        were = people.swapped_sides[:, limb] > 0
         found, false = int((told[:, limb] & were).sum()), int((told[:, limb] & ~were).sum())
         lines.append(
             f"exchanged {name:7}{found} of {int(were.sum())} found, {false} of {int((~were).sum())} wrongly told"

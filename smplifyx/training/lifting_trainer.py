@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.priors.lifting import EXCHANGED_LIMBS, LiftingNetwork, NetworkAnswer
+from smplifyx.body.data import BodyModelData
+from smplifyx.lifting.network import SWAPPABLE_LIMBS, LiftingNetwork, NetworkAnswer
 from smplifyx.training.lifting_config import LiftingConfig
 from smplifyx.training.lifting_detector import Sighting, sight
 from smplifyx.training.lifting_people import LiftingPeople, PoseSource, make_people
@@ -118,7 +118,7 @@ class LiftingTrainer:
         standard = (answer.joints - batch.joints) * torch.exp(-answer.log_sd)
         weight = torch.exp(answer.log_sd.detach())
         likelihood = (weight / weight.mean() * (0.5 * standard.square() + answer.log_sd)).mean()
-        exchange = functional.binary_cross_entropy_with_logits(answer.exchanged, batch.exchanged)
+        exchange = functional.binary_cross_entropy_with_logits(answer.swapped_sides, batch.swapped_sides)
         return likelihood + self.config.run.exchange_weight * exchange
 
     @torch.no_grad()
@@ -131,11 +131,11 @@ class LiftingTrainer:
     def _validate(self, training: float) -> None:
         batch, history = self.validation, self.history
         answer = self.averaged(batch.features)
-        wrong = (answer.exchanged.sigmoid() > _SURE) != (batch.exchanged > 0)
+        wrong = (answer.swapped_sides.sigmoid() > _SURE) != (batch.swapped_sides > 0)
         history.training.append(training)
         history.validation.append(self._loss(answer, batch).item())
         history.joints_mm.append(1000.0 * (answer.joints - batch.joints).norm(dim=2).mean().item())
-        history.exchange_error.append(wrong.float().mean().item() * len(EXCHANGED_LIMBS))
+        history.exchange_error.append(wrong.float().mean().item() * len(SWAPPABLE_LIMBS))
 
     @property
     def _state(self) -> RunState:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.errors import InputError, reason
 
 FloatArray = NDArray[np.float64]

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smplifyx.atomic import atomic_path
 from smplifyx.errors import InputError, reason
+from smplifyx.files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
 from smplifyx.body.kinematics import KinematicTree
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.model import BodyModel
 
 _N_JOINTS = skeleton.BODY_JOINTS.stop
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smplifyx.geometry import six_numbers_to_matrix
 from smplifyx.priors.vposer import N_BODY_POSE, SIX_NUMBERS, VPoserWeights
 from smplifyx.priors.vposer_checkpoints import fold_v1
+from smplifyx.rotations import rotation_6d_to_matrix
 
 NEGATIVE_SLOPE = 0.2
 _DROPOUT = 0.1
@@ -69,7 +69,7 @@ class VPoserNetwork(nn.Module):
         """Rotations [B, 21, 3, 3] of codes [B, Z]."""
         hidden = functional.dropout(self._activate(self.bodyprior_dec_fc1(z)), _DROPOUT, self.training)
         hidden = self._activate(self.bodyprior_dec_fc2(hidden))
-        return six_numbers_to_matrix(self.bodyprior_dec_out(hidden).unflatten(1, (-1, 3, 2)))
+        return rotation_6d_to_matrix(self.bodyprior_dec_out(hidden).unflatten(1, (-1, 3, 2)))
 
     @staticmethod
     def _activate(x: Tensor) -> Tensor:

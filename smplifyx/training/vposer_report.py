@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from smplifyx.atomic import atomic_path
+from smplifyx.files import atomic_path
 from smplifyx.priors.vposer import VPoser
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.surface import PoseSurface

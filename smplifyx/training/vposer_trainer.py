@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.body.data import BodyModelData
+from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.training.everyday_poses import everyday_poses
 from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose, standing_pose
 from smplifyx.training.run_state import RunState

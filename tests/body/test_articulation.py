@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from smplifyx.body import skeleton
-from smplifyx.body.articulation import articulate
-from smplifyx.body.kinematics import KinematicTree
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx import skeleton
+from smplifyx.body.kinematics import KinematicTree, articulate
+from smplifyx.rotations import axis_angle_to_matrix
 
 _TREES = {
     "smplx": skeleton.PARENTS,

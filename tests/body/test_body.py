@@ -8,7 +8,7 @@ import torch
 import smplifyx.body
 from smplifyx.body import Body, HandOptions, load_body_model
 from smplifyx.errors import UsageError
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.rotations import axis_angle_to_matrix
 from tests.random_body import random_body_model
 
 

@@ -10,8 +10,8 @@ import smplx.lbs
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
+from smplifyx import skeleton
+from smplifyx.body.model import BodyModel
 from tests.random_body import random_body_model
 
 

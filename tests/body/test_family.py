@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from smplifyx.body import Body, HandOptions, load_body_model_data
-from smplifyx.body.body_model import BodyOutput
-from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES
-from smplifyx.body.keypoint_regressor import SMPLX_DEFINITIONS, KeypointRegressor
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyOutput
+from smplifyx.body.regressor import SMPLX_DEFINITIONS, KeypointRegressor
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from tests.licensed_files import LicensedLike, licensed_like, write_npz, write_plain_pickle, write_python2
 
 smplx = pytest.importorskip("smplx", reason="the smplx package is the second witness")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel, BodyOutput
-from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES, N_KEYPOINTS
-from smplifyx.body.keypoint_regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx import skeleton
+from smplifyx.body.model import BodyModel, BodyOutput
+from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, N_KEYPOINTS
 from tests.random_body import random_body_model
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from smplifyx.body.safe_pickle import NotStored, load_pickle
+from smplifyx.body.pickles import NotStored, load_pickle
 from smplifyx.errors import InputError
 from tests.python2_pickles import Chumpy, ChumpySelect, dump_python2
 

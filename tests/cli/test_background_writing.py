@@ -15,9 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.cli.background import background
-from smplifyx.cli.batch_writer import BatchWriter, Tally
-from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.cli.result_writer import BatchWriter, PersonWriter, RunStatistics, background
 from smplifyx.config import load_config
 from smplifyx.keypoints import Observation, read_image
 from smplifyx.output import OutputLayout, SummaryRow, load_result, read_summary
@@ -89,7 +87,7 @@ def test_another_error_of_the_block_leaves_the_jobs_to_be_done():
 def without_summary(monkeypatch):
     """The batches' rows of the table, instead of the table."""
     tables: list[list[SummaryRow]] = []
-    monkeypatch.setattr("smplifyx.cli.batch_writer.update_summary", lambda path, rows: tables.append(list(rows)))
+    monkeypatch.setattr("smplifyx.cli.result_writer.update_summary", lambda path, rows: tables.append(list(rows)))
     return tables
 
 
@@ -122,7 +120,7 @@ def _batch(*people: int) -> tuple[list[Observation], list[SimpleNamespace], Simp
 
 def _batch_writer(writer: _Writer, worker: object) -> BatchWriter:
     overlays = SimpleNamespace(finished=lambda people: [])
-    return BatchWriter(writer, overlays, Tally(), SimpleNamespace(update=lambda: None), worker)
+    return BatchWriter(writer, overlays, RunStatistics(), SimpleNamespace(update=lambda: None), worker)
 
 
 def test_a_failing_writer_names_the_person_and_the_others_go_on(without_summary, capsys):
@@ -132,8 +130,8 @@ def test_a_failing_writer_names_the_person_and_the_others_go_on(without_summary,
         worker.submit(batches.write, *_batch(0, 1, 2))
         worker.submit(batches.write, *_batch(3))
     assert writer.written == [(0, 0), (2, 0), (3, 1)]
-    assert batches.tally.n_fitted == 3
-    assert batches.tally.problems == ["photo, person 1: [Errno 28] No space left on device"]
+    assert batches.statistics.n_fitted == 3
+    assert batches.statistics.problems == ["photo, person 1: [Errno 28] No space left on device"]
     assert "failed: photo, person 1" in capsys.readouterr().err
     assert [[(row.person, row.status) for row in rows] for rows in without_summary] == [
         [(0, "ok"), (1, "failed"), (2, "ok")],
@@ -152,7 +150,7 @@ def test_a_batch_that_is_stopped_has_rows_for_what_is_written_alone(without_summ
     writer = _Writer(without_summary, OSError())
     batches = _batch_writer(writer, SimpleNamespace(stopping=False))
     bar = SimpleNamespace(update=lambda: setattr(batches.worker, "stopping", True))
-    BatchWriter(writer, batches.overlays, batches.tally, bar, batches.worker).write(*_batch(0, 2, 3))
+    BatchWriter(writer, batches.overlays, batches.statistics, bar, batches.worker).write(*_batch(0, 2, 3))
     assert writer.written == [(0, 0)]
     assert [row.person for row in without_summary[0]] == [0]
 

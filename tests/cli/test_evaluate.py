@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from smplifyx.body.model_files import load_body_model_data, write_plain
+from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.cli.main import main
 from smplifyx.evaluation.ehf_layout import read_benchmark

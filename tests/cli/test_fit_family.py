@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.body.skeleton import skeleton_of
 from smplifyx.cli.demo import DEMO_INPUTS
 from smplifyx.cli.main import main
 from smplifyx.config import SHIPPED_CONFIGS, Config, load_config
 from smplifyx.output import load_result, read_summary
 from smplifyx.output.results import array_shapes
+from smplifyx.skeleton import skeleton_of
 
 QUICK = ("--optimizer.max_iterations", "2", "--threads", "1", "--device", "cpu", "--gender", "neutral")
 _OF_BODY = ("betas", "_pose", "_pca", "expression")

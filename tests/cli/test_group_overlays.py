@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.cli.group_overlays import GroupOverlays
-from smplifyx.cli.person_writer import PersonWriter
+from smplifyx.cli.result_writer import GroupOverlays, PersonWriter
 from smplifyx.config import load_config
 from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation

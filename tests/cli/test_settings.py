@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from smplifyx.cli.settings import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config, split_dotted
+from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config, split_dotted
 from smplifyx.config import Override, all_settings
 from smplifyx.errors import UsageError
 

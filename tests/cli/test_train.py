@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from smplifyx.cli.main import main
-from smplifyx.priors.body_pose import load_gaussian
-from smplifyx.priors.lifting_checkpoint import load_lifting
+from smplifyx.lifting.network import load_lifting
+from smplifyx.priors.pose_space import load_gaussian
 from smplifyx.priors.vposer_checkpoints import load_vposer
 
 _SMALL = [

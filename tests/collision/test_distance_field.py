@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smplifyx.collision.distance_field import ConeOptions, penalty
-from smplifyx.collision.intersection import intersection_length
+from smplifyx.collision.penalty import ConeOptions, intersection_length, penalty
 
 OPTIONS = [
     ConeOptions(),

@@ -10,15 +10,15 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.intersection import intersection_length
 from smplifyx.collision.parts import BodyParts, PairFilter, body_parts, pair_filter
+from smplifyx.collision.penalty import intersection_length
 from smplifyx.collision.search import TriangleSearch, rest_pairs
 from smplifyx.errors import UsageError
-from smplifyx.evaluation.synthetic_poses import mild_poses
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.synthetic.poses import mild_poses
 from tests.collision.pairs import intersecting_pairs
 
 _N = 150

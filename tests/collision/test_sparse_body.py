@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.skinning import SparseSkinning, VertexEntries, VertexLists
-from smplifyx.collision.sparse_body import BoneStates, MovementBound, bone_states
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.collision.skinning import (
+    BoneStates,
+    DisplacementBound,
+    SparseSkinning,
+    VertexEntries,
+    VertexLists,
+    bone_states,
+)
+from smplifyx.rotations import axis_angle_to_matrix
 from tests.random_body import random_body_model
 
 _BODIES = ("open", "dense", "low rank")
@@ -88,7 +94,7 @@ def test_no_vertex_moves_by_more_than_the_bound(body, step):
     (old, old_vertices), (new, new_vertices) = _posed(model, before), _posed(model, after)
     moved = new_vertices @ new.rotations[:, 0] - old_vertices @ old.rotations[:, 0]
     most = moved.norm(dim=2).amax(1)
-    bound = MovementBound(model)(old, new)
+    bound = DisplacementBound(model)(old, new)
     assert (bound >= most - 1e-12).all()
     assert (bound < 30 * most).all()
 
@@ -99,4 +105,4 @@ def test_turning_and_shifting_the_body_as_a_whole_is_no_movement(body):
     after = [tensor.clone() for tensor in before]
     after[2][:, 0] = axis_angle_to_matrix(torch.randn(4, 3, dtype=torch.float64, generator=torch.manual_seed(2)))
     after[3] += 5.0
-    assert (MovementBound(model)(_posed(model, before)[0], _posed(model, after)[0]) < 1e-9).all()
+    assert (DisplacementBound(model)(_posed(model, before)[0], _posed(model, after)[0]) < 1e-9).all()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.candidates import KeptCandidates
-from smplifyx.collision.distance_field import ConeOptions, cone_energy, penalty
-from smplifyx.collision.held_pairs import HeldPairs
+from smplifyx.collision.candidates import CandidateCache, FixedContactSet
 from smplifyx.collision.parts import body_parts, pair_filter
+from smplifyx.collision.penalty import CollisionTerm, ConeOptions, cone_energy, penalty
 from smplifyx.collision.search import TriangleSearch
-from smplifyx.collision.skinning import SparseSkinning
-from smplifyx.collision.sparse_body import BoneStates, MovementBound, bone_states
-from smplifyx.collision.term import CollisionTerm
-from smplifyx.evaluation.synthetic_poses import mild_poses
-from smplifyx.geometry import axis_angle_to_matrix
+from smplifyx.collision.skinning import BoneStates, DisplacementBound, SparseSkinning, bone_states
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.synthetic.poses import mild_poses
 
 _CONES = ConeOptions(height=0.01)
 
@@ -32,13 +29,13 @@ class _Body:
         self.filter = pair_filter(body_parts(self.data), self.data.faces, [(1, 2), (9, 16), (9, 17)])
         self.search = self.searching(32768)
         self.skinning = SparseSkinning(self.model, self.data.faces, torch.device("cpu"))
-        self.bound = MovementBound(self.model)
+        self.bound = DisplacementBound(self.model)
 
     def searching(self, max_pairs: int) -> TriangleSearch:
         return TriangleSearch(self.data.v_template, self.data.faces, self.filter, max_pairs)
 
-    def candidates(self, n_rows: int, margin: float, search: TriangleSearch | None = None) -> KeptCandidates:
-        return KeptCandidates(self.skinning, self.bound, search or self.search, n_rows, margin)
+    def candidates(self, n_rows: int, margin: float, search: TriangleSearch | None = None) -> CandidateCache:
+        return CandidateCache(self.skinning, self.bound, search or self.search, n_rows, margin)
 
     def pose(self, axis_angle: torch.Tensor, betas: torch.Tensor) -> tuple[BoneStates, torch.Tensor]:
         rotations = axis_angle_to_matrix(axis_angle)
@@ -129,7 +126,7 @@ def test_bodies_without_collisions_have_no_energy_and_no_gradient(body):
 def test_held_pairs_stay_the_same_while_the_body_moves(body, poses):
     betas = torch.zeros(4, 10)
     rows = torch.tensor([2, 0, 3, 1])
-    held = HeldPairs(body.skinning, body.bound, body.search, 4)
+    held = FixedContactSet(body.skinning, body.bound, body.search, 4)
     term = CollisionTerm(body.skinning, held, _CONES, cone_energy)
     state, vertices = body.pose(poses, betas)
     pairs = body.search(vertices)
@@ -148,6 +145,6 @@ def test_held_pairs_stay_the_same_while_the_body_moves(body, poses):
 
 def test_held_pairs_of_bodies_that_do_not_collide(body):
     state, _ = body.pose(torch.zeros(2, 55, 3), torch.zeros(2, 10))
-    held = HeldPairs(body.skinning, body.bound, body.search, 2)
+    held = FixedContactSet(body.skinning, body.bound, body.search, 2)
     energy = CollisionTerm(body.skinning, held, _CONES, cone_energy)(state, torch.arange(2))
     assert energy.shape == (2,) and not energy.any()

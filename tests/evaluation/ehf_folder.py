@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smplifyx.body.model_data import BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.evaluation.ehf_layout import ehf_camera, write_mesh
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_detector import DetectorNoise
-from smplifyx.evaluation.synthetic_files import write_openpose_json
+from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 _SIZE = (1600, 1200)
 

@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation import benchmark_fits
+from smplifyx.evaluation import runner as benchmark_fits
 from smplifyx.evaluation.ablations import FULL, TABLE_2
-from smplifyx.evaluation.benchmark_fits import BenchmarkFitter, FitStore, Trial
 from smplifyx.evaluation.benchmark_rows import Truths, rows_of
 from smplifyx.evaluation.ehf_layout import read_benchmark
 from smplifyx.evaluation.error_sources import error_sources, fitted_rotations
+from smplifyx.evaluation.runner import BenchmarkFitter, FitStore, Trial
 from smplifyx.evaluation.vertex_sets import vertex_sets
 from smplifyx.fitting.fitter import Fitter
 from tests.evaluation.ehf_folder import write_ehf

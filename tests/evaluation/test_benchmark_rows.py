@@ -5,16 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
+from smplifyx.camera import Intrinsics
 from smplifyx.config import load_config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.ablations import FULL
-from smplifyx.evaluation.benchmark_fits import BenchmarkFit, Trial
 from smplifyx.evaluation.benchmark_rows import Truths, result_row, rows_of, surface_between
 from smplifyx.evaluation.ehf_layout import Frame, FrameCamera, write_mesh
+from smplifyx.evaluation.runner import BenchmarkFit, Trial
 from smplifyx.evaluation.vertex_sets import vertex_sets
-from smplifyx.geometry import Intrinsics
 
 TRIAL = Trial("a", FULL, load_config(), "true")
 

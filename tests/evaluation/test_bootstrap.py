@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smplifyx.evaluation.bootstrap import difference_interval, mean_interval
+from smplifyx.evaluation.statistics import difference_interval, mean_interval
 
 
 def test_interval_agrees_with_scipy():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.evaluation.calibrated_views import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
+from smplifyx.evaluation.cameras import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
 from smplifyx.evaluation.triangulation import (
     TriangulationOptions,
     associate_people,

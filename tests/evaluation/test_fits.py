@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation.fits import fit_and_score, fit_people, observation_of, true_intrinsics
-from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.view_scenes import balancing_scenes, fit_views, seated_scene, view_rows
+from smplifyx.evaluation.runner import fit_and_score, fit_people, observation_of, true_intrinsics
+from smplifyx.evaluation.views import balancing_scenes, fit_views, seated_scene, view_rows
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.random_body import random_body_model
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"

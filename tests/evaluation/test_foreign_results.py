@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.safe_pickle import load_pickle
+from smplifyx.body.model import BodyModel
+from smplifyx.body.pickles import load_pickle
 from smplifyx.errors import InputError
-from smplifyx.evaluation.foreign_results import ResultReader, find_results
+from smplifyx.evaluation.external_results import ResultReader, find_results
 from smplifyx.fitting.result import FitResult
-from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.output import save_mesh
 from smplifyx.output.results import save_result, save_smplifyx_pickle
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+from smplifyx.rotations import axis_angle_to_matrix
 from tests.random_body import random_body_model
 
 

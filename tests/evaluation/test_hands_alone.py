@@ -4,15 +4,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation.ablations import HANDS_ALONE
-from smplifyx.evaluation.benchmark_fits import BenchmarkFit, FitStore, Trial
 from smplifyx.evaluation.benchmark_rows import FrameTruth
 from smplifyx.evaluation.ehf_layout import Frame, ehf_camera, read_benchmark
 from smplifyx.evaluation.hands_alone import HandFitter, hand_rows, hand_table
 from smplifyx.evaluation.metrics import pa_mpjpe
+from smplifyx.evaluation.runner import BenchmarkFit, FitStore, Trial
 from smplifyx.fitting.fitter import Fitter
 from tests.evaluation.ehf_folder import write_ehf
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from smplifyx.body.skeleton import joint_index
-from smplifyx.evaluation.benchmark_fits import BenchmarkFit
 from smplifyx.evaluation.benchmark_rows import FrameTruth
 from smplifyx.evaluation.ehf_layout import Frame, ehf_camera
-from smplifyx.evaluation.limb_errors import joint_rows, joint_table, mirrored_limbs
+from smplifyx.evaluation.error_sources import joint_rows, joint_table, mirrored_limbs
+from smplifyx.evaluation.runner import BenchmarkFit
+from smplifyx.skeleton import joint_index
 
 FRAME = Frame("01", Path("a"), Path("b"), Path("c"), ehf_camera(), "male")
 KNEE, WRIST, ELBOW = joint_index("left_knee"), joint_index("right_wrist"), joint_index("right_elbow")

@@ -4,11 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.evaluation import open_people
-from smplifyx.evaluation.benchmark_fits import load_true_joints
 from smplifyx.evaluation.ehf_layout import TRUTH_FILE, read_benchmark
 from smplifyx.evaluation.error_sources import load_true_rotations
 from smplifyx.evaluation.open_benchmark import (
@@ -19,9 +16,12 @@ from smplifyx.evaluation.open_benchmark import (
     noise_folder,
     write_benchmark,
 )
-from smplifyx.evaluation.synthetic import RestBody, SyntheticOptions, synthetic_people
+from smplifyx.evaluation.runner import load_true_joints
 from smplifyx.keypoints.openpose import read_openpose
 from smplifyx.output import SoftwareRenderer
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
+from smplifyx.synthetic import adults as open_people
+from smplifyx.synthetic.people import RestBody, SyntheticOptions, synthetic_people
 
 OPTIONS = OpenBenchmark(n_people=3, seed=4, shapes="components", noise_levels=(0.0, 2.0))
 
@@ -93,10 +93,10 @@ def test_exchanged_sides_are_marked(data):
     person = benchmark_people(OPTIONS, data)[0]
     names = [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle")]
     legs = [BODY_KEYPOINT_NAMES.index(name) for name in names]
-    exchanged = person.keypoints_2d.copy()
-    exchanged[legs] = exchanged[legs[3:] + legs[:3]]
+    swapped_sides = person.keypoints_2d.copy()
+    swapped_sides[legs] = swapped_sides[legs[3:] + legs[:3]]
     assert "sides exchanged" not in _tags(person)
-    assert "sides exchanged" in _tags(replace(person, keypoints_2d=exchanged))
+    assert "sides exchanged" in _tags(replace(person, keypoints_2d=swapped_sides))
 
 
 def test_photo_shows_the_person(tmp_path, data):

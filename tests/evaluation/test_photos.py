@@ -7,16 +7,15 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, N_KEYPOINTS
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.body.skeleton import JOINT_NAMES, N_JOINTS, joint_index
 from smplifyx.errors import InputError
 from smplifyx.evaluation.photos import judge, judge_folder, keypoint_rows, summary_rows, worst_rows
 from smplifyx.fitting.result import FitResult
-from smplifyx.geometry import axis_angle_to_matrix
 from smplifyx.output import OutputLayout, save_result
+from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, JOINT_NAMES, N_JOINTS, N_KEYPOINTS, joint_index
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "evaluate_photos.py"
 UPSIDE_DOWN = (np.pi, 0.0, 0.0)  # body frame to a camera that sees the person's front

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation.fits import fit_and_score
 from smplifyx.evaluation.posture import hinge_bends
 from smplifyx.evaluation.priors import PriorFigures, evaluate_people, evaluate_views, prior_table
-from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.view_scenes import fit_views, seated_scene, view_rows
+from smplifyx.evaluation.runner import fit_and_score
+from smplifyx.evaluation.views import fit_views, seated_scene, view_rows
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.random_body import random_body_model
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.evaluation.ranking import area_under_curve, worst_share
+from smplifyx.evaluation.statistics import area_under_curve, worst_share
 
 
 def test_the_area_is_the_share_of_pairs_in_the_right_order():

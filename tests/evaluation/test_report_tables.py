@@ -4,7 +4,8 @@ import io
 import numpy as np
 import pytest
 
-from smplifyx.evaluation.noise_plot import plot_noise
+from smplifyx.evaluation.metrics import SURFACE_METRICS
+from smplifyx.evaluation.report import plot_noise
 from smplifyx.evaluation.report_tables import (
     Evaluation,
     csv_text,
@@ -13,11 +14,10 @@ from smplifyx.evaluation.report_tables import (
     markdown,
     metrics_table,
     noise_table,
+    quality_table,
     table_1,
     table_2,
-    trust_table,
 )
-from smplifyx.evaluation.surface_metrics import SURFACE_METRICS
 
 DETAILS = (
     "lean_deg",
@@ -117,10 +117,10 @@ def test_noise_levels_in_order(tmp_path):
 
 def test_the_order_of_expected_errors_is_judged_by_the_true_ones():
     rows = [row("full", str(k), 50.0 + k, expected_error_mm=40.0 + k) for k in range(20)]
-    (line,) = trust_table(Evaluation(rows, ["a"], ["true"], {}))
+    (line,) = quality_table(Evaluation(rows, ["a"], ["true"], {}))
     assert line["area under the curve, worst tenth"] == 1.0
     assert line["rank correlation"] == pytest.approx(1.0)
     assert line["expected, mean of the worst tenth"] == 58.5
     backwards = [{**one, "expected_error_mm": -one["expected_error_mm"]} for one in rows]
-    assert trust_table(Evaluation(backwards, ["a"], ["true"], {}))[0]["area under the curve, worst tenth"] == 0.0
-    assert not trust_table(Evaluation(rows[:5], ["a"], ["true"], {}))
+    assert quality_table(Evaluation(backwards, ["a"], ["true"], {}))[0]["area under the curve, worst tenth"] == 0.0
+    assert not quality_table(Evaluation(rows[:5], ["a"], ["true"], {}))

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body import skeleton
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.self_contact import ContactJudge, touching_people
-from smplifyx.evaluation.self_contact_poses import PLACES, POSES, ContactPoser, with_flat_hands
+from smplifyx.synthetic.self_contact import PLACES, POSES, ContactPoser, with_flat_hands
 
 
 @pytest.fixture(scope="module")

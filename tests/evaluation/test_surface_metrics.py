@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
-from smplifyx.evaluation.surface_metrics import surface_errors
+from smplifyx.evaluation.metrics import surface_errors
 from smplifyx.evaluation.vertex_sets import VertexSets
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS
+from smplifyx.body.model import BodyModel
 from smplifyx.errors import InputError
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect, hidden_by_body
-from smplifyx.evaluation.synthetic_files import write_openpose_json
-from smplifyx.evaluation.synthetic_poses import held_out_poses, mild_poses
+from smplifyx.evaluation.runner import score
 from smplifyx.keypoints.openpose import read_openpose
-from smplifyx.priors.provenance import HELD_OUT_SUBJECTS
+from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS
+from smplifyx.synthetic.detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
+from smplifyx.synthetic.poses import held_out_poses, mild_poses
 from tests.random_body import random_body_model
 
 MOCAP = Path(__file__).parents[2].parent / "shared" / "mocap" / "cmu_body_pose.npz"

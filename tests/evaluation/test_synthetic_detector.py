@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from smplifyx.body.canonical_keypoints import (
+from smplifyx.skeleton import (
     BODY_KEYPOINTS,
     LEFT_HAND_KEYPOINTS,
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
-from smplifyx.evaluation.synthetic_detector import DetectorNoise, Sight, detect
+from smplifyx.synthetic.detector import DetectorNoise, Sight, detect
 
 EXACT = DetectorNoise().scaled(0.0)
 

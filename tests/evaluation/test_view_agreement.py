@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from smplifyx.evaluation.calibrated_views import CalibratedCamera
-from smplifyx.evaluation.fits import FittedPerson
-from smplifyx.evaluation.view_agreement import view_agreement
-from smplifyx.evaluation.view_scenes import FittedView
+from smplifyx.evaluation.cameras import CalibratedCamera
+from smplifyx.evaluation.runner import FittedPerson
+from smplifyx.evaluation.views import FittedView, view_agreement
 
 POINTS = np.random.default_rng(0).normal(size=(80, 3))
 HEADINGS = {"a": 0.0, "b": 90.0, "c": 215.0}

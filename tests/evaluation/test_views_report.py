@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
-from smplifyx.evaluation.tables import format_table, summarise
-from smplifyx.evaluation.views_report import compare_view, views_report
+from smplifyx.evaluation.statistics import format_table, summarise
+from smplifyx.evaluation.views import compare_view, views_report
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from tests.evaluation.test_calibrated_views import ring_of_cameras
 
 UPPER = [i for i, n in enumerate(BODY_KEYPOINT_NAMES) if not n.endswith(("hip", "knee", "ankle", "toe", "heel"))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from smplifyx.fitting.ambiguity import Ambiguity, ambiguity
+from smplifyx.fitting.hypotheses import Ambiguity, ambiguity
 
 
 def _joints(*offsets: float) -> torch.Tensor:

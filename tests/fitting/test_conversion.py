@@ -10,10 +10,10 @@ import torch
 from scipy.sparse import coo_array
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
 from smplifyx.body.correspondence import identity_map, nearest_surface_map, same_mesh
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import UsageError
 from smplifyx.fitting.conversion import Converter, ModelParameters, convert

@@ -10,22 +10,21 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
+from smplifyx.camera import Intrinsics
 from smplifyx.config import Config
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_detector import DetectorNoise
-from smplifyx.evaluation.synthetic_poses import PosePool
-from smplifyx.fitting.depth_evidence import put_right
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation
-from smplifyx.priors.lifting import lift, lifting_energy
-from smplifyx.priors.lifting_checkpoint import load_lifting, shipped_lifting
+from smplifyx.lifting.lifter import undo_swap
+from smplifyx.lifting.network import lift, lifting_energy, load_lifting, shipped_lifting
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
+from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import PosePool
 
 _DATA = load_body_model_data(find_body_model("smplx", "neutral"))
 
@@ -62,15 +61,15 @@ def quick(**objective: float) -> Config:
 
 def test_only_the_exchanged_limbs_change_sides() -> None:
     keypoints = np.random.default_rng(0).random((135, 3), np.float32)
-    arms = put_right(keypoints, torch.tensor([True, False]))
-    legs = put_right(keypoints, torch.tensor([False, True]))
+    arms = undo_swap(keypoints, torch.tensor([True, False]))
+    legs = undo_swap(keypoints, torch.tensor([False, True]))
     for name in ("elbow", "hand_index3"):
         assert (arms[index(f"left_{name}")] == keypoints[index(f"right_{name}")]).all()
         assert (legs[index(f"left_{name}")] == keypoints[index(f"left_{name}")]).all()
     assert (legs[index("right_heel")] == keypoints[index("left_heel")]).all()
     assert (arms[index("right_heel")] == keypoints[index("right_heel")]).all()
     assert (arms[67:] == keypoints[67:]).all() and (arms[index("left_eye")] == keypoints[index("left_eye")]).all()
-    assert (put_right(arms, torch.tensor([True, False])) == keypoints).all()
+    assert (undo_swap(arms, torch.tensor([True, False])) == keypoints).all()
 
 
 @pytest.mark.parametrize("limbs", ["arms", "legs"])
@@ -78,7 +77,7 @@ def test_exchanged_limbs_are_found_and_put_right(limbs: str) -> None:
     seen = people(8, noise=DetectorNoise(swap_rate=0.0))
     right = [one.keypoints_2d for one in seen]
     flags = torch.tensor([limbs == "arms", limbs == "legs"])
-    results = fit(quick(), seen, [put_right(np.float32(points), flags) for points in right])
+    results = fit(quick(), seen, [undo_swap(np.float32(points), flags) for points in right])
     found = [f"exchanged_{limbs}" in result.flags for result in results]
     assert sum(found) >= 5
     for result, points, was_found in zip(results, right, found, strict=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smplifyx.body import skeleton
-from smplifyx.body.body_model import BodyModel
-from smplifyx.fitting.depth_flips import _FLIPS, _LEVELLED, depth_flips
+from smplifyx import skeleton
+from smplifyx.body.model import BodyModel
+from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, depth_flips
 from smplifyx.fitting.initialization import facing_camera
-from smplifyx.fitting.parameters import BodyParameters, RowFrame
+from smplifyx.fitting.parameters import BodyParameters, InitialPose
 from smplifyx.priors import make_body_pose_prior
 from tests.random_body import random_body_model
 
@@ -24,7 +24,7 @@ def flipped() -> dict[str, torch.Tensor]:
     data = random_body_model()
     parameters = BodyParameters(data, make_body_pose_prior("gaussian", dtype=_DTYPE), 12, _DTYPE, "cpu")
     model = BodyModel.from_data(data, _DTYPE)
-    frame = RowFrame(
+    frame = InitialPose(
         facing_camera(torch.zeros(_N_ROWS, dtype=_DTYPE), torch.linspace(0, 2, _N_ROWS, dtype=_DTYPE)),
         torch.tensor([[0.0, 0.0, 1e5]] * _N_ROWS, dtype=_DTYPE),
     )

@@ -11,18 +11,18 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body import Body
-from smplifyx.body.canonical_keypoints import N_KEYPOINTS
-from smplifyx.body.keypoint_regressor import available_keypoints
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.regressor import available_keypoints
 from smplifyx.body.search import find_body_model
+from smplifyx.camera import Intrinsics
 from smplifyx.config import Config, load_config
 from smplifyx.evaluation.metrics import pa_v2v
 from smplifyx.fitting import FitResult, Fitter
-from smplifyx.geometry import Intrinsics
 from smplifyx.keypoints import Observation
 from smplifyx.output import load_result, save_result
 from smplifyx.output.results import array_shapes
+from smplifyx.skeleton import N_KEYPOINTS
 
 _FOCAL, _SIZE = 1000.0, 800
 _CAMERA = Intrinsics((_FOCAL, _FOCAL), (_SIZE / 2, _SIZE / 2), "true")

@@ -9,17 +9,16 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
-from smplifyx.evaluation.fits import observation_of, true_intrinsics
-from smplifyx.evaluation.scoring import score
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
-from smplifyx.evaluation.synthetic_detector import DetectorNoise
+from smplifyx.evaluation.runner import observation_of, score, true_intrinsics
 from smplifyx.fitting import FitResult, Fitter
 from smplifyx.keypoints import Observation
+from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +158,7 @@ def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
     config = replace(
         config,
         camera=replace(config.camera, optimize_translation=free),
-        starts=replace(config.starts, depth_flips=0, headings=1, keep_after_stage=1),
+        starts=replace(config.starts, depth_flips=0, headings=1, select_after_stage=1),
     )
     observations = [observation_of(person) for person in people]
     one_stage, all_stages = (

@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.config import StartsConfig
 from smplifyx.fitting.initialization import (
     candidate_headings,
@@ -18,6 +17,7 @@ from smplifyx.fitting.initialization import (
     trunk_orientation,
     trunk_roll,
 )
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _NAMES = BODY_KEYPOINT_NAMES
 

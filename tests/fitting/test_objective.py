@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.body_model import BodyModel
+from smplifyx.body.model import BodyModel
 from smplifyx.config import Config, Stage
-from smplifyx.fitting.evidence import Evidence
+from smplifyx.fitting.evidence import FitTargets
 from smplifyx.fitting.initialization import facing_camera
 from smplifyx.fitting.objective import (
     PriorFactors,
@@ -18,23 +18,23 @@ from smplifyx.fitting.objective import (
     StageTerms,
     geman_mcclure,
 )
-from smplifyx.fitting.parameters import BodyParameters, RowFrame
-from smplifyx.fitting.problem import Problem
+from smplifyx.fitting.parameters import BodyParameters, InitialPose
+from smplifyx.fitting.problem import FittingSchedule
 from smplifyx.priors import make_body_pose_prior
 from tests.random_body import random_body_model
 
 _DTYPE = torch.float64
 
 
-def _problem() -> Problem:
+def _problem() -> FittingSchedule:
     data = random_body_model()
     prior = make_body_pose_prior("gaussian", dtype=_DTYPE)
     parameters = BodyParameters(data, prior, 12, _DTYPE, "cpu")
-    return Problem(data, parameters, BodyModel.from_data(data, _DTYPE), Config(), torch.device("cpu"))
+    return FittingSchedule(data, parameters, BodyModel.from_data(data, _DTYPE), Config(), torch.device("cpu"))
 
 
 def _objective(
-    problem: Problem,
+    problem: FittingSchedule,
     n_rows: int = 3,
     stage: Stage | None = None,
     posture: float = 75.0,
@@ -47,16 +47,16 @@ def _objective(
         return torch.rand(*shape, generator=generator, dtype=_DTYPE)
 
     angles = random(2, n_rows)
-    evidence = Evidence(
+    evidence = FitTargets(
         keypoints=1000 * random(n_rows, 135, 2),
         confidence=random(n_rows, 135),
         focal_length=1000 + random(n_rows, 2),
         principal_point=500 + random(n_rows, 2),
         pixel_scale=0.5 + random(n_rows),
-        stands=torch.ones(n_rows, dtype=_DTYPE),
-        exchanged=torch.zeros(n_rows, 2, dtype=torch.bool),
+        upright_stance=torch.ones(n_rows, dtype=_DTYPE),
+        swapped_sides=torch.zeros(n_rows, 2, dtype=torch.bool),
         lifted=random(n_rows, 21, 3),
-        lifted_whitening=random(n_rows, 21, 3, 3),
+        sqrt_precision=random(n_rows, 21, 3, 3),
     )
     for name, value in evidence_changes.items():
         getattr(evidence, name).copy_(value)
@@ -71,7 +71,7 @@ def _objective(
     )
     people = StagePeople(
         evidence,
-        RowFrame(facing_camera(angles[0], angles[1]), torch.tensor([[0.1, 0.2, 4.0]] * n_rows, dtype=_DTYPE)),
+        InitialPose(facing_camera(angles[0], angles[1]), torch.tensor([[0.1, 0.2, 4.0]] * n_rows, dtype=_DTYPE)),
         0.1 * random(n_rows, layout.n_parameters),
         torch.arange(layout.n_parameters),
     )

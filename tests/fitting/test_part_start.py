@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.fitting.part_start import place_part, view_orientations
+from smplifyx.fitting.initialization import view_orientations, weak_perspective_init
 
 _CPU = torch.device("cpu")
 
@@ -37,6 +37,6 @@ def test_a_turned_moved_part_is_placed_exactly():
     confidence[:, 5] = 0.0
     observed[:, 5] = 0.0
     identity = torch.eye(3, dtype=torch.float64).expand(2, 3, 3)
-    start = place_part(identity, flat, observed, confidence, focal, centre)
+    start = weak_perspective_init(identity, flat, observed, confidence, focal, centre)
     np.testing.assert_allclose(start.orientation, roll, atol=1e-9)
     np.testing.assert_allclose(start.root, root, atol=1e-9)

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
-from smplifyx.evaluation.fits import observation_of, true_intrinsics
-from smplifyx.evaluation.synthetic import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.runner import observation_of, true_intrinsics
 from smplifyx.fitting import FitResult, Fitter
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,10 @@ def test_the_term_pulls_bodies_out_of_themselves(data, people, measured_only):
 
 
 def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(data, people, measured_only):
-    tangled = [person for person, fit in zip(people, measured_only, strict=True) if fit.colliding_pairs]
+    colliding_rows = [person for person, fit in zip(people, measured_only, strict=True) if fit.colliding_pairs]
     config = _config()
-    strict = _fit(data, replace(config, collision=replace(config.collision, max_rise=1e-9)), tangled)
-    free = _fit(data, replace(config, collision=replace(config.collision, max_rise=None)), tangled)
+    strict = _fit(data, replace(config, collision=replace(config.collision, max_loss_increase=1e-9)), colliding_rows)
+    free = _fit(data, replace(config, collision=replace(config.collision, max_loss_increase=None)), colliding_rows)
     kept = [pair for pair in zip(strict, free, strict=True) if pair[0].colliding_pairs > pair[1].colliding_pairs]
     assert kept and np.mean([one.loss < other.loss for one, other in kept]) > 0.5
     # Two stages decide one after the other, so that a body may end in another valley; but never in a much higher one.

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from smplifyx.body import skeleton
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
-from smplifyx.fitting.standing import seems_to_stand, standing_energy, trunk_tilt_energy
+from smplifyx import skeleton
+from smplifyx.fitting.standing import has_upright_stance, trunk_tilt_energy, upright_stance_energy
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _STANDING = {
     "neck": (0, 0), "mid_hip": (0, 100),
@@ -24,7 +24,7 @@ def _stands(size: float = 1.0, unseen: tuple[str, ...] = (), **moved: tuple[floa
         index = BODY_KEYPOINT_NAMES.index(name)
         keypoints[0, index] = size * torch.tensor(place, dtype=torch.float32)
         confidence[0, index] = 0.0 if name in unseen else 0.9
-    return bool(seems_to_stand(keypoints, confidence)[0])
+    return bool(has_upright_stance(keypoints, confidence)[0])
 
 
 @pytest.mark.parametrize("size", [0.1, 1.0, 20.0])
@@ -66,9 +66,9 @@ def _leaning_trunk(degrees: float) -> torch.Tensor:
 
 
 def test_the_energy_is_the_squared_sine_near_upright_and_lets_go_far_off():
-    for energy, factor in ((trunk_tilt_energy, 1.0), (standing_energy, 2.5)):
+    for energy, factor in ((trunk_tilt_energy, 1.0), (upright_stance_energy, 2.5)):
         assert energy(_leaning_trunk(0.0)).item() == pytest.approx(0.0, abs=1e-9)
         small = math.sin(math.radians(1.0)) ** 2
         assert energy(_leaning_trunk(1.0)).item() == pytest.approx(factor * small, rel=0.05)
-    far = (standing_energy(_leaning_trunk(80.0)) - standing_energy(_leaning_trunk(60.0))).item()
+    far = (upright_stance_energy(_leaning_trunk(80.0)) - upright_stance_energy(_leaning_trunk(60.0))).item()
     assert 0.0 < far < 1e-3

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, N_KEYPOINTS
 from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, KnownFeatures
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, N_KEYPOINTS
 
 
 def standing(x: float, y: float, height: float) -> np.ndarray:

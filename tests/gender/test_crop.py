@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 from smplifyx.gender.crop import CropRules, Region, cut, person_region
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 from tests.gender.conftest import standing
 
 SIZE = (1000, 800)

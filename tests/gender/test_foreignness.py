@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
 
-from smplifyx.gender import foreignness
-from smplifyx.gender.foreignness import KnownFeatures
+from smplifyx.gender import network as foreignness
+from smplifyx.gender.network import KnownFeatures
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.gender.labels import read_labels
+from smplifyx.gender.decision import read_labels
 
 
 def write(tmp_path, text):

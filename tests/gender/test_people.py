@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.gender import Answers, DecisionRule, ask_about, decide
+from smplifyx.gender import ClassifierOutput, DecisionRule, ask_about, decide
 from smplifyx.keypoints import Observation
 from tests.gender.conftest import standing
 
@@ -26,7 +26,7 @@ class ByColour:
         self.batches.append(len(crops))
         middle = crops[:, 24:40, 24:40].mean((1, 2))
         female = middle[:, 2] / (middle[:, 0] + middle[:, 2])
-        return Answers(np.stack([1 - female, female], 1), middle[:, 1] / 100.0, 1.0 - middle.max(1) / 255.0)
+        return ClassifierOutput(np.stack([1 - female, female], 1), middle[:, 1] / 100.0, 1.0 - middle.max(1) / 255.0)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import roma
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, six_numbers_to_matrix
+from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_6d_to_matrix
 
 _ANGLES = (0.0, 1e-20, 1e-9, 1e-5, 1e-3, 0.2235, 0.2237, 1.0, math.pi - 1e-4, math.pi - 1e-9, 3.2, 6.0, 20.0)
 _DTYPES = [(torch.float64, 1e-14), (torch.float32, 1e-6)]
@@ -72,4 +72,4 @@ def test_gradient_of_the_way_back_is_finite_and_right():
 
 def test_two_columns_equal_romas_gram_schmidt():
     columns = torch.randn(20, 3, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    torch.testing.assert_close(six_numbers_to_matrix(columns), roma.special_gramschmidt(columns), rtol=0, atol=1e-13)
+    torch.testing.assert_close(rotation_6d_to_matrix(columns), roma.special_gramschmidt(columns), rtol=0, atol=1e-13)

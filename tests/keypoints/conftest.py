@@ -28,7 +28,7 @@ def standing_person(x: float = 100.0, y: float = 20.0, height: float = 200.0) ->
     sides |= {"knee": (0.06, 0.72), "ankle": (0.06, 0.95), "eye": (0.02, 0.05), "ear": (0.04, 0.06)}
     sides |= {"big_toe": (0.08, 0.99), "small_toe": (0.1, 0.98), "heel": (0.06, 0.98)}
     middle = {"nose": (0.0, 0.07), "neck": (0.0, 0.18), "mid_hip": (0.0, 0.48)}
-    from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
+    from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
     points = []
     for name in BODY_KEYPOINT_NAMES:

@@ -11,7 +11,7 @@ import pytest
 from smplifyx.config import CameraConfig
 from smplifyx.errors import InputError
 from smplifyx.keypoints import Observation
-from smplifyx.keypoints.intrinsics import read_calibration, resolve_intrinsics
+from smplifyx.keypoints.calibration import read_calibration, resolve_intrinsics
 
 _ENTRY = {"focal_length": [1400.5, 1e3], "principal_point": [640, 360]}
 

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from smplifyx.errors import UsageError
 from smplifyx.keypoints import PersonSelection, keypoint_box
 from smplifyx.keypoints.folder import pair_folder
-from smplifyx.keypoints.load import load_pairs, merge_loaded
+from smplifyx.keypoints.loading import load_pairs, merge_loaded
 
 from .conftest import load_folder, standing_person
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.body.canonical_keypoints import (
+from smplifyx.errors import InputError
+from smplifyx.keypoints.openpose import read_openpose
+from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     CONTOUR_KEYPOINTS,
     FACE_KEYPOINTS,
     LEFT_HAND_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
-from smplifyx.errors import InputError
-from smplifyx.keypoints.openpose import read_openpose
 
 from .conftest import standing_person
 

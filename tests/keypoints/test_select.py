@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES, LEFT_HAND_KEYPOINTS
 from smplifyx.keypoints.folder import pair_folder
 from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
-from smplifyx.keypoints.select import PersonSelection, select_people
+from smplifyx.keypoints.people import PersonSelection, select_people
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, LEFT_HAND_KEYPOINTS
 
 from .conftest import standing_person
 

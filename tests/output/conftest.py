@@ -26,7 +26,7 @@ def result() -> FitResult:
         projected_keypoints_2d=array(135, 2), loss=12.5, stage_losses=array(5), n_evaluations=321, converged=True,
         flags=("few_keypoints", "leans, forward"), seconds=1.25, reprojection_error_px=4.5, n_keypoints=80,
         status="ok", gender_source="classified", gender_probability=0.9375, gender_reason="",
-        expected_error_mm=62.5, trust_features={"gap": 0.25, "size": 4.5},
+        expected_error_mm=62.5, quality_features={"gap": 0.25, "size": 4.5},
         penetration_mm=3.5, colliding_pairs=17,
     )  # fmt: skip
 

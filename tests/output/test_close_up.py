@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smplifyx.output import PhotoCamera
-from smplifyx.output.close_up import close_up
+from smplifyx.output.pictures import close_up
 
 _CAMERA = PhotoCamera((500.0, 520.0), (160.0, 110.0), (320, 240))
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import InputError
 from smplifyx.fitting.conversion import convert
 from smplifyx.fitting.result import FitResult
 from smplifyx.output import load_result, load_source, save_result
-from smplifyx.output.converted import read_parameters, save_converted
+from smplifyx.output.results import read_parameters, save_converted
 
 
 def load(name: str) -> BodyModelData:

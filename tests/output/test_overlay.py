@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from smplifyx.output import BodyMesh, PhotoCamera, SoftwareRenderer, overlay, save_picture, side_view
-from smplifyx.output.overlay import composite
+from smplifyx.output.pictures import composite
 
 RENDERER = SoftwareRenderer()
 PELVIS = np.array([0.2, 0.1, 4.0])

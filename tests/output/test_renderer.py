@@ -136,7 +136,7 @@ import os, sys
 sys.modules["pyglet"] = None
 import numpy as np
 had = hasattr(np, "infty")
-from smplifyx.output._pyrender import load_pyrender
+from smplifyx.output.render import load_pyrender
 assert "pyrender" not in sys.modules
 pyrender = load_pyrender()
 assert hasattr(np, "infty") == had and "pyrender.viewer" not in sys.modules

@@ -18,7 +18,7 @@ CONTRACT_KEYS = {
     "image_size", "joints", "keypoints_2d", "projected_keypoints_2d", "loss", "stage_losses", "n_evaluations",
     "converged", "flags", "image_path", "keypoint_path", "version",
     "gender_source", "gender_probability", "gender_reason",
-    "expected_error_mm", "trust_features", "trust_feature_names", "penetration_mm", "colliding_pairs",
+    "expected_error_mm", "quality_features", "quality_feature_names", "penetration_mm", "colliding_pairs",
 }  # fmt: skip
 
 

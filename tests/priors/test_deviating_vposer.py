@@ -11,8 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.errors import InputError
 from smplifyx.priors import make_body_pose_prior
-from smplifyx.priors.deviating_vposer import DeviatingVPoser
-from smplifyx.priors.vposer import VPoser
+from smplifyx.priors.vposer import ResidualVPoser, VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, save_vposer, shipped_weights
 
 
@@ -23,7 +22,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def prior(weights):
-    return DeviatingVPoser(weights, 2.0, torch.float64)
+    return ResidualVPoser(weights, 2.0, torch.float64)
 
 
 def _poses(count: int) -> torch.Tensor:
@@ -73,7 +72,7 @@ def test_the_factory_frees_it_only_where_the_weights_know_how_far(tmp_path, weig
     save_vposer(tmp_path / "unknown.npz", replace(weights, deviation=None))
     assert make_body_pose_prior("vposer", tmp_path / "unknown.npz", deviation=1.0).n_parameters == 32
     with pytest.raises(ValueError, match="deviate"):
-        DeviatingVPoser(replace(weights, deviation=None), 1.0)
+        ResidualVPoser(replace(weights, deviation=None), 1.0)
 
 
 def test_a_damaged_covariance_is_refused(tmp_path, weights):

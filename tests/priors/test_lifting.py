@@ -9,15 +9,22 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.canonical_keypoints import CANONICAL_KEYPOINT_NAMES
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.body.skeleton import JOINT_NAMES
 from smplifyx.errors import InputError
-from smplifyx.evaluation.synthetic import SyntheticOptions, synthetic_people
-from smplifyx.evaluation.synthetic_poses import mild_poses
-from smplifyx.priors.lifting import LIFTED_KEYPOINTS, LiftingNetwork, lift, lifting_energy, lifting_features
-from smplifyx.priors.lifting_checkpoint import load_lifting, save_lifting, shipped_lifting
+from smplifyx.lifting.network import (
+    LIFTED_KEYPOINTS,
+    LiftingNetwork,
+    lift,
+    lifting_energy,
+    lifting_features,
+    load_lifting,
+    save_lifting,
+    shipped_lifting,
+)
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, JOINT_NAMES
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
+from smplifyx.synthetic.poses import mild_poses
 
 N = len(LIFTED_KEYPOINTS)
 _NAMES = list(CANONICAL_KEYPOINT_NAMES)
@@ -101,7 +108,7 @@ def test_a_mirrored_person_has_mirrored_joints(network: LiftingNetwork) -> None:
     left, right = (JOINT_NAMES.index(f"{side}_wrist") - 1 for side in ("left", "right"))
     flip = torch.tensor([-1.0, 1.0, 1.0])
     torch.testing.assert_close(one.joints[:, left] * flip, other.joints[:, right], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(one.exchanged, other.exchanged, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(one.swapped_sides, other.swapped_sides, rtol=1e-3, atol=1e-4)
 
 
 def test_nobody_seen_gives_a_finite_answer(network: LiftingNetwork) -> None:

@@ -8,10 +8,10 @@ import torch
 from scipy.spatial.transform import Rotation
 from scipy.stats import multivariate_normal
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.errors import InputError, UsageError
-from smplifyx.priors import hinge_energy, hyperextension, make_body_pose_prior
-from smplifyx.priors.body_pose import load_gaussian
+from smplifyx.priors import hyperextension, joint_limit_energy, make_body_pose_prior
+from smplifyx.priors.pose_space import load_gaussian
 
 
 def _angle(pose: torch.Tensor, joint: str) -> torch.Tensor:
@@ -78,8 +78,8 @@ def test_hinges_punish_only_the_unnatural_side(joint, axis, natural):
     pose = torch.zeros(2, 63, dtype=torch.float64)
     column = 3 * (skeleton.joint_index(joint) - 1) + axis
     pose[0, column], pose[1, column] = natural * 1.0, -natural * 1.0
-    rest = hinge_energy(_rotations(torch.zeros(1, 63, dtype=torch.float64))).item()
-    bent, broken = hinge_energy(_rotations(pose)).tolist()
+    rest = joint_limit_energy(_rotations(torch.zeros(1, 63, dtype=torch.float64))).item()
+    bent, broken = joint_limit_energy(_rotations(pose)).tolist()
     assert rest == pytest.approx(4.0)
     assert bent == pytest.approx(3.0 + np.exp(-2.0))
     assert broken == pytest.approx(3.0 + np.exp(2.0))

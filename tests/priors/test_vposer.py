@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.priors import hyperextension, make_body_pose_prior
-from smplifyx.priors.joint_limits import hinge_energy
+from smplifyx.priors.pose_space import joint_limit_energy
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,9 @@ def test_gradients_agree_with_finite_differences_and_reach_only_the_code(prior):
     def energy(z: torch.Tensor) -> torch.Tensor:
         rotations = prior.decode(z).rotations
         return (
-            hinge_energy(rotations) + (rotations * torch.arange(9.0).reshape(3, 3)).sum((1, 2, 3)) + prior.energy(z)
+            joint_limit_energy(rotations)
+            + (rotations * torch.arange(9.0).reshape(3, 3)).sum((1, 2, 3))
+            + prior.energy(z)
         )
 
     assert torch.autograd.gradcheck(energy, codes)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINT_NAMES
 from smplifyx.cli.demo import DEMO_INPUTS
 from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 _REMAKE = "the open body has changed: run scripts/make_demo_inputs.py"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.evaluation.synthetic_poses import mild_poses
 from smplifyx.gender import NetworkClassifier, ask_about, load_checkpoint, shipped_checkpoint
 from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
+from smplifyx.synthetic.poses import mild_poses
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

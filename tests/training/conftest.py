@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smplifyx.priors.body_pose import load_gaussian
+from smplifyx.priors.pose_space import load_gaussian
 from smplifyx.training.motion_capture import MotionCapture
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smplifyx.body.canonical_keypoints import BODY_KEYPOINTS
+from smplifyx.skeleton import BODY_KEYPOINTS
 from tests.gender.conftest import standing
 
 

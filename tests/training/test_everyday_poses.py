@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.kinematics import KinematicTree
-from smplifyx.body.model_files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.training.everyday_poses import everyday_poses
 from smplifyx.training.vposer_trainer import pose_batch
@@ -18,7 +18,7 @@ def _joints(poses: np.ndarray) -> dict[str, np.ndarray]:
     batch = pose_batch(poses).rotations
     rotations = batch.new_zeros(len(poses), 55, 3, 3) + batch.new_tensor(np.eye(3))
     rotations[:, skeleton.BODY_JOINTS] = batch
-    from smplifyx.body.body_model import BodyModel
+    from smplifyx.body.model import BodyModel
 
     model = BodyModel.from_data(data)
     none = batch.new_zeros(len(poses), model.n_betas), batch.new_zeros(len(poses), model.n_expressions)

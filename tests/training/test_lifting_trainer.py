@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
-from smplifyx.priors.lifting import LIFTED_KEYPOINTS
+from smplifyx.lifting.network import LIFTED_KEYPOINTS
 from smplifyx.training.lifting_config import (
     LiftingConfig,
     LiftingDetectorSettings,
@@ -57,7 +57,7 @@ def test_an_exact_detector_changes_nothing_but_confidences(people):
     detections = detect(people.points, _EXACT)
     torch.testing.assert_close(detections.points, people.points)
     assert (detections.confidence > 0).float().mean() > 0.97  # a few are always missed
-    assert detections.exchanged.sum() == 0
+    assert detections.swapped_sides.sum() == 0
 
 
 def test_the_detector_errs_as_much_as_it_is_told(people):
@@ -75,8 +75,8 @@ def test_the_detector_errs_as_much_as_it_is_told(people):
 def test_exchanged_limbs_come_with_their_hands(people):
     torch.manual_seed(0)
     detections = detect(people.points, replace(_EXACT, exchange_rate=1.0))
-    assert (detections.exchanged.sum(1) == 1).all() and 0.4 < detections.exchanged[:, 0].mean() < 0.6
-    arms = detections.exchanged[:, 0] > 0
+    assert (detections.swapped_sides.sum(1) == 1).all() and 0.4 < detections.swapped_sides[:, 0].mean() < 0.6
+    arms = detections.swapped_sides[:, 0] > 0
     left, right = LIFTED_KEYPOINTS.index(7), LIFTED_KEYPOINTS.index(4)
     hand = slice(25, 28), slice(28, 31)
     torch.testing.assert_close(detections.points[arms][:, left], people.points[arms][:, right])

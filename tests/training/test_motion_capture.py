@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body import skeleton
+from smplifyx import skeleton
 from smplifyx.errors import InputError
 from smplifyx.training.motion_capture import (
     MotionCapture,

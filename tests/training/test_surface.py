@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.training.surface import PoseSurface
 from smplifyx.training.vposer_trainer import pose_batch

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import energy_distance
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.priors.vposer import VPoser
 from smplifyx.training.surface import PoseSurface

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
 from smplifyx.priors.vposer import VPoser

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.body.open_body.face_contour import face_contour
 from smplifyx.body.open_body.skinning_weights import mirror_vertices
 from smplifyx.body.open_body.source import SourceMesh
-from smplifyx.body.skeleton import EXTRA_POINT_NAMES
+from smplifyx.skeleton import EXTRA_POINT_NAMES
 
 #: MakeHuman's vertex of each extra point of the right side, and of the nose. The eye's is the corner of the
 #: pupil that lies nearest to the middle of the opening between the lids.

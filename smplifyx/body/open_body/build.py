@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.body.model_data import GENDERS, BodyModelData, FloatArray, IntArray
-from smplifyx.body.model_files import OPEN_BODY_NAME, write_compact
+from smplifyx.body.data import GENDERS, BodyModelData, FloatArray, IntArray
+from smplifyx.body.files import OPEN_BODY_NAME, write_compact
 from smplifyx.body.open_body.attachments import SurfaceAttachments, surface_attachments
 from smplifyx.body.open_body.correctives import PoseCorrectives, fit_pose_correctives
 from smplifyx.body.open_body.expression import fit_expression_space
@@ -22,7 +22,7 @@ from smplifyx.body.open_body.shape_space import fit_shape_space, sample_adults
 from smplifyx.body.open_body.skinning_weights import mirror_vertices, skinning_weights
 from smplifyx.body.open_body.source import SourceModel, load_source_model
 from smplifyx.body.open_body.tpose import TPose, tpose_rotations
-from smplifyx.body.skeleton import PARENTS
+from smplifyx.skeleton import PARENTS
 
 _N_PEOPLE = 500
 _N_REGRESSION_PEOPLE = 200

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.body.open_body.pose_targets import SkinnedMesh, TargetSkinning, random_poses
-from smplifyx.body.skeleton import JAW_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT, mirrored_joint
+from smplifyx.skeleton import JAW_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT, mirrored_joint
 
 _N_POSES = 320
 _SEED = 55
@@ -42,7 +42,7 @@ _MIRROR_FEATURE = np.outer(_MIRROR, _MIRROR).ravel()
 
 @dataclass(frozen=True)
 class PoseCorrectives:
-    """Pose blend shapes in low-rank form, as in :class:`~smplifyx.body.model_data.BodyModelData`.
+    """Pose blend shapes in low-rank form, as in :class:`~smplifyx.body.data.BodyModelData`.
 
     Attributes:
         posedirs: [V, 3, R] metres.

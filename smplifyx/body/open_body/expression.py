@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.body.open_body.attachments import SurfaceAttachments
 from smplifyx.body.open_body.source import SourceModel
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.body.open_body.source import BODY_VERTICES, SourceMesh
-from smplifyx.body.skeleton import N_CONTOUR_LANDMARKS
+from smplifyx.skeleton import N_CONTOUR_LANDMARKS
 
 #: MakeHuman's vertices along the right jaw line: from the front of the ear, down the jaw, to the middle of the chin.
 _JAW_LINE = (5754, 5735, 5750, 5097, 866, 911, 895, 894, 893, 892, 3697, 891, 922, 916, 914, 918, 5291, 732)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.data import FloatArray
 
 #: The end joint of a finger bends about two thirds as far as its middle joint.
 END_JOINT_COUPLING = 2 / 3

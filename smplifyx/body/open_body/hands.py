@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.data import FloatArray
 from smplifyx.body.open_body.hand_shapes import sample_hand_angles
 
 #: Direction of index, middle, pinky and ring in the T-pose, degrees from +x towards +z.

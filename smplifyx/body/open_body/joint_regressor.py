@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.sparse.csgraph import shortest_path
 
-from smplifyx.body.model_data import FloatArray, IntArray
-from smplifyx.body.skeleton import PARENTS
+from smplifyx.body.data import FloatArray, IntArray
+from smplifyx.skeleton import PARENTS
 
 #: Bones between a joint and the segments whose vertices may take part.
 _REACH = 3

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.data import FloatArray
 from smplifyx.body.open_body.skinning_weights import merged_weights
 from smplifyx.body.open_body.source import SourceModel
-from smplifyx.body.skeleton import JOINT_NAMES, PARENTS, joint_index, mirrored_joint
+from smplifyx.skeleton import JOINT_NAMES, PARENTS, joint_index, mirrored_joint
 
 #: Share of each anchor: a bone's head, or the ring of skin about a joint. A name without side is on the midline; in
 #: the others ``*`` stands for the joint's own side and ``/`` for the other one.

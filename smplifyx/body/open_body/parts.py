@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 
 #: Triangles closer than this in the rest pose count as touching (metres).
 TOUCHING_DISTANCE = 2e-3

@@ -15,10 +15,10 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.body.open_body.hand_shapes import LOWER_LIMITS, UPPER_LIMITS
 from smplifyx.body.open_body.hands import hand_pose_from_angles, mirror_hand_pose
-from smplifyx.body.skeleton import (
+from smplifyx.skeleton import (
     JOINT_NAMES,
     LEFT_HAND_JOINTS,
     N_JOINTS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.data import FloatArray
 from smplifyx.body.open_body.source import SourceModel
 
 N_SHAPE_COMPONENTS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.body.open_body.source import (
     LEFT_EYE_VERTICES,
     RIGHT_EYE_VERTICES,
@@ -13,7 +13,7 @@ from smplifyx.body.open_body.source import (
     SourceMesh,
     SourceModel,
 )
-from smplifyx.body.skeleton import (
+from smplifyx.skeleton import (
     JAW_JOINT,
     JOINT_NAMES,
     LEFT_EYE_JOINT,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.model_data import FloatArray, IntArray
+from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.errors import UsageError
 
 #: First and one past the last original vertex number of the parts of the mesh that are drawn.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
-from smplifyx.body.skeleton import JOINT_NAMES, PARENTS
+from smplifyx.body.data import FloatArray
+from smplifyx.skeleton import JOINT_NAMES, PARENTS
 
 Vector = tuple[float, float, float]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.compact_files import LAYOUTS, write_compact, write_layout
-from smplifyx.body.model_data import GENDERS, BodyModelData, IntArray
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import GENDERS, BodyModelData, IntArray
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.open_body.skinning_weights import mirror_vertices
 from smplifyx.body.open_body.source import (
     LEFT_EYE_VERTICES,

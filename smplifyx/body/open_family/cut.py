@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from smplifyx.body.model_data import IntArray
+from smplifyx.body.data import IntArray
 
 #: Neighbours of a vertex inside a regular grid of quads.
 _REGULAR = 4

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from smplifyx.body.model_data import BodyModelData, FloatArray
-from smplifyx.body.skeleton import JOINT_NAMES, skeleton_of
+from smplifyx.body.data import BodyModelData, FloatArray
+from smplifyx.skeleton import JOINT_NAMES, skeleton_of
 
 #: The fingers that SMPL's joint ``left_hand`` turns about the middle of their knuckles.
 _FINGERS = ("index", "middle", "pinky", "ring")

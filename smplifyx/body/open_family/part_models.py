@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.body.model_data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.open_body.build import People
 from smplifyx.body.open_body.joint_regressor import RegressionTargets
 from smplifyx.body.open_body.shape_space import fit_shape_space
 from smplifyx.body.open_family.cut import MeshCut
 from smplifyx.body.open_family.part_regressor import BodyPart, fit_part_regressor
-from smplifyx.body.skeleton import LEFT_HAND_JOINTS, joint_index, skeleton_of
+from smplifyx.skeleton import LEFT_HAND_JOINTS, joint_index, skeleton_of
 
 _N_REGRESSION_PEOPLE = 150
 #: How much the sizes of adults' hands and heads differ, men and women together: standard deviation over mean. The

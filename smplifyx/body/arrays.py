@@ -1,0 +1,183 @@
+"""Arrays by name out of a file of any format, checked: errors name file, key, and the shape that was expected."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.body.pickles import NotStored, load_object_array, load_pickle
+from smplifyx.errors import InputError, reason
+from smplifyx.files import atomic_path
+
+Shape = tuple[int | None, ...]
+#: A sparse matrix larger than this (in elements) is refused: no body model has one.
+_MAX_DENSE = 10**8
+
+
+class ArrayReader(ABC):
+    """A file that holds arrays by name.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> ArrayReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of the file."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> Sequence[str]:
+        """Names of what the file holds."""
+
+    @abstractmethod
+    def _read(self, key: str, expected: str) -> NDArray[Any]:
+        """One array of any type; ``expected`` goes into the error."""
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys
+
+    def error(self, key: str, problem: str) -> InputError:
+        """An error about one key of this file."""
+        return InputError(self.path, problem, key)
+
+    def array(self, key: str, shape: Shape) -> NDArray[Any]:
+        """One numeric array of the given shape; None stands for any length.
+
+        Raises:
+            InputError: the key is missing, damaged, not numeric, not finite, or of another shape.
+        """
+        expected = f"expected shape {tuple('any' if n is None else n for n in shape)}"
+        array = self._get(key, expected)
+        if array.dtype.kind not in "fiub":
+            raise self.error(key, f"found type {array.dtype}, expected numbers")
+        fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=False))
+        if not fits:
+            raise self.error(key, f"found shape {array.shape}, {expected}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise self.error(key, "holds values that are not finite")
+        return array
+
+    def text(self, key: str) -> str:
+        """One string.
+
+        Raises:
+            InputError: the key is missing or not a string.
+        """
+        array = self._get(key, "expected a string")
+        if array.ndim or array.dtype.kind != "U":
+            raise self.error(key, f"found type {array.dtype} of shape {array.shape}, expected a string")
+        return str(array)
+
+    def _get(self, key: str, expected: str) -> NDArray[Any]:
+        if key not in self:
+            raise self.error(key, f"the key is missing; {expected}")
+        return self._read(key, expected)
+
+
+class PickleReader(ArrayReader):
+    """A pickled dictionary of arrays, as licensed ``.pkl`` and ``.npy`` files hold it; see :mod:`.safe_pickle`.
+
+    Raises:
+        InputError: the file is missing, damaged, holds something else, or would need code to be run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        content = load_object_array(self.path) if self.path.suffix == ".npy" else load_pickle(self.path)
+        if not isinstance(content, dict):
+            raise InputError(self.path, f"holds a {type(content).__name__}; a dictionary of arrays was expected")
+        self._content = content
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names of what the file holds."""
+        return tuple(self._content)
+
+    def _read(self, key: str, expected: str) -> NDArray[Any]:
+        value = self._content[key]
+        if isinstance(value, NotStored):
+            raise self.error(key, f"found a {value.kind}, which would have to be computed; {expected}")
+        if hasattr(value, "toarray"):
+            if np.prod(value.shape, dtype=float) > _MAX_DENSE:
+                raise self.error(key, f"found a sparse matrix of shape {value.shape}, {expected}")
+            return value.toarray()
+        try:
+            array = np.asarray(value)
+            # Lists of arrays, in older files, can come as arrays of objects.
+            return np.asarray(array.tolist()) if array.dtype.kind == "O" and array.ndim else array
+        except ValueError:
+            raise self.error(key, f"found arrays of different shapes, {expected}") from None
+
+
+#: What numpy and zipfile raise for files that are cut short, overwritten, or hold pickled objects.
+_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+#: Dates inside the zip archive, so that the same arrays give the same bytes.
+_FIXED_DATE = (2020, 1, 1, 0, 0, 0)
+
+
+class NpzReader(ArrayReader):
+    """An open ``.npz`` file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: the file is missing or not an ``.npz``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        try:
+            self._file = np.load(self.path, allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(self.path, "the file does not exist") from None
+        except _DAMAGE as error:
+            raise InputError(self.path, f"not a readable .npz file, perhaps truncated ({reason(error)})") from None
+        if not isinstance(self._file, np.lib.npyio.NpzFile):
+            raise InputError(self.path, "holds a single array; an .npz archive was expected")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names of what the file holds."""
+        return self._file.files
+
+    def _read(self, key: str, expected: str) -> NDArray[Any]:
+        try:
+            return np.asarray(self._file[key])
+        except _DAMAGE as error:
+            raise self.error(key, f"cannot be read ({reason(error)}); {expected}") from None
+
+
+def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed ``.npz`` whose bytes depend on the arrays alone, all or nothing; makes missing folders."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{key}.npy", _FIXED_DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, buffer.getvalue())

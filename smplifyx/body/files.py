@@ -1,0 +1,68 @@
+"""Reads body-model files: the licensed layouts, ``.npz`` and ``.pkl``, and the compact store of the open bodies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from smplifyx.body.compact_files import FORMAT_KEY, read_compact, write_compact
+from smplifyx.body.companion_files import open_arrays
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.plain_files import Components, read_plain, write_plain
+from smplifyx.errors import InputError, reason
+
+__all__ = ["OPEN_BODY_NAME", "load_body_model_data", "write_compact", "write_plain"]
+
+#: The name of the body that is free.
+OPEN_BODY_NAME = "open-body 1"
+
+
+def load_body_model_data(
+    path: str | Path,
+    gender: str | None = None,
+    *,
+    n_betas: int | None = 10,
+    n_expressions: int | None = 10,
+    kid_template: str | Path | None = None,
+) -> BodyModelData:
+    """Load a body model of any of the five kinds: a licensed file, an exported one, or a compact open one.
+
+    Which kind it is follows from its number of joints. SMPL-H without hand poses takes them from ``MANO_LEFT.pkl``
+    and ``MANO_RIGHT.pkl`` beside it or in a folder ``mano`` next to its own; FLAME takes its landmarks from
+    ``flame_static_embedding.pkl`` and ``flame_dynamic_embedding.npy`` beside it. Pickles are read without running
+    anything from them.
+
+    Args:
+        path: the file.
+        gender: of the body; read from the file, its name or its folder if not given.
+        n_betas: how many of the first shape components to keep; None for all.
+        n_expressions: how many of the first expression components to keep; None for all.
+        kid_template: ``.npy`` [V, 3] of an infant. Its difference to the mean body becomes one more shape component,
+            the last: 0 is an adult, 1 the infant (AGORA, Patel et al. 2021).
+
+    Raises:
+        InputError: a file is missing, damaged, or an array has another shape than the model's.
+    """
+    with open_arrays(path) as file:
+        if FORMAT_KEY in file:
+            data = read_compact(file, n_betas, n_expressions)
+        else:
+            data = read_plain(file, gender, Components(n_betas, n_expressions))
+    return data if kid_template is None else _with_kid_component(data, Path(kid_template))
+
+
+def _with_kid_component(data: BodyModelData, path: Path) -> BodyModelData:
+    try:
+        template = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(path, "the file does not exist") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(path, f"not a readable .npy file ({reason(error)})") from None
+    if not isinstance(template, np.ndarray) or template.shape != data.v_template.shape:
+        found = getattr(template, "shape", "an archive")
+        raise InputError(path, f"found shape {found}, expected {data.v_template.shape}")
+    # The infant stands elsewhere than the mean body; it is moved to the origin, as its users do.
+    difference = (template - template.mean(axis=0) - data.v_template)[..., None]
+    return replace(data, shapedirs=np.concatenate([data.shapedirs, difference.astype(data.shapedirs.dtype)], axis=2))

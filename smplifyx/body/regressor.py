@@ -1,0 +1,219 @@
+"""From a posed body to the canonical keypoints: which joints and surface points a 2D detector means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel, BodyOutput
+from smplifyx.skeleton import (
+    BODY_KEYPOINTS,
+    CANONICAL_KEYPOINT_NAMES,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
+
+_MAX_YAW_DEGREES = 39
+
+#: A keypoint as a weighted sum of joints and named surface points; the weights sum to one.
+PointCombination = Mapping[str, float]
+
+
+def _openpose_side(side: str, other: str) -> dict[str, PointCombination]:
+    """Where OpenPose puts the points of one side: the mean residual on photos of some thirty upright people."""
+    return {
+        f"{side}_shoulder": {f"{side}_shoulder": 0.97, f"{other}_shoulder": 0.03},
+        f"{side}_hip": {f"{side}_hip": 1.04, f"{other}_hip": -0.04},
+        f"{side}_knee": {f"{side}_knee": 1.02, f"{side}_hip": -0.02},
+        f"{side}_ankle": {f"{side}_ankle": 1.05, f"{side}_knee": -0.05},
+        f"{side}_heel": {f"{side}_heel": 0.8, f"{side}_ankle": 0.2},
+    }
+
+
+#: What OpenPose calls neck lies between the shoulders, what it calls mid-hip between the hips; its hips are wider
+#: apart than the joints' centres, its shoulders closer together, its ankles lower.
+OPENPOSE_DEFINITIONS: Mapping[str, PointCombination] = {
+    "neck": {"left_shoulder": 0.5, "right_shoulder": 0.5},
+    "mid_hip": {"left_hip": 0.5, "right_hip": 0.5},
+    **_openpose_side("left", "right"),
+    **_openpose_side("right", "left"),
+}
+
+#: The joints themselves, as SMPLify-X compares them.
+SMPLX_DEFINITIONS: Mapping[str, PointCombination] = {
+    "neck": {"neck": 1.0},
+    "mid_hip": {"pelvis": 1.0},
+}
+
+
+class KeypointRegressor(nn.Module):
+    """Chosen canonical keypoints from joints and a few vertices of a body.
+
+    :attr:`vertices` names the vertices it reads; :meth:`restrict` gives the body model that computes just those.
+    :attr:`face_joint` is the joint that turns the face.
+
+    Args:
+        data: the body model's arrays.
+        keypoints: canonical indices to return, ascending; by default all that the model has.
+        definitions: joint combinations for the keypoints that are not joints of the model.
+
+    Raises:
+        ValueError: keypoints out of order, or that the model does not have.
+    """
+
+    vertices: Tensor
+    _static: Tensor
+    _contour_vertices: Tensor
+    _contour_weights: Tensor
+
+    def __init__(
+        self,
+        data: BodyModelData,
+        keypoints: Sequence[int] | None = None,
+        definitions: Mapping[str, PointCombination] = OPENPOSE_DEFINITIONS,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        available = available_keypoints(data)
+        self.keypoints = available if keypoints is None else tuple(keypoints)
+        if list(self.keypoints) != sorted(set(self.keypoints)):
+            raise ValueError("keypoints must be ascending and unique")
+        if not set(self.keypoints) <= set(available):
+            lacking = [CANONICAL_KEYPOINT_NAMES[k] for k in self.keypoints if k not in available]
+            raise ValueError(f"{data.name} ({data.model_type}) does not have the keypoints {', '.join(lacking)}")
+        static = [k for k in self.keypoints if k < CONTOUR_KEYPOINTS.start]
+        contour = [k - CONTOUR_KEYPOINTS.start for k in self.keypoints if k >= CONTOUR_KEYPOINTS.start]
+
+        full = _static_matrix(data, definitions, static)
+        used = np.unique(np.nonzero(full)[1])
+        static_vertices = used[used >= data.n_joints] - data.n_joints
+        contour_faces, contour_weights = _contour(data, contour)
+        contour_corners = np.asarray(data.faces)[contour_faces]  # [79, n, 3]
+        vertices = np.concatenate([static_vertices, np.setdiff1d(contour_corners, static_vertices)]).astype(np.int64)
+        place = np.zeros(data.n_vertices, dtype=np.int64)
+        place[vertices] = np.arange(len(vertices))
+
+        self._n_static_vertices = len(static_vertices)
+        columns = np.concatenate([np.arange(data.n_joints), data.n_joints + static_vertices])
+        self._register("vertices", vertices, torch.int64, device)
+        self._register("_static", full[:, columns], dtype, device)
+        self._register("_contour_vertices", place[contour_corners], torch.int64, device)
+        self._register("_contour_weights", contour_weights, dtype, device)
+        face_joint = data.skeleton.face_joint
+        self.face_joint = 0 if face_joint is None else data.skeleton.joint_index(face_joint)
+
+    def _register(self, name: str, array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> None:
+        self.register_buffer(name, torch.as_tensor(array).to(device=device, dtype=dtype), persistent=False)
+
+    def restrict(self, model: BodyModel) -> BodyModel:
+        """The body model that computes only what this regressor reads."""
+        return model.restrict(self.vertices)
+
+    def forward(self, output: BodyOutput, contour_rows: Tensor | None = None) -> Tensor:
+        """Keypoints [B, N, 3] in the frame of ``output``, which comes from the restricted model.
+
+        Args:
+            output: joints and the restricted vertices.
+            contour_rows: [B] rows of the contour table; computed from the pose when absent (see
+                :meth:`contour_rows`). Fixing them over some steps keeps an objective smooth.
+        """
+        # With the batch last, one product serves all people, and gathering runs along the batch: much faster.
+        joints, vertices = output.joints.permute(1, 2, 0), output.vertices.permute(1, 2, 0)
+        points = torch.cat([joints, vertices[: self._n_static_vertices]])
+        keypoints = (self._static @ points.flatten(1)).unflatten(1, points.shape[1:])
+        if self._contour_vertices.shape[1]:
+            rows = self.contour_rows(output) if contour_rows is None else contour_rows
+            corners = self._contour_vertices.index_select(0, rows).permute(1, 2, 0)  # [n, 3, B]
+            weights = self._contour_weights.index_select(0, rows).permute(1, 2, 0)
+            gathered = torch.gather(vertices, 0, corners.flatten(0, 1)[:, None].expand(-1, 3, -1))
+            contour = (gathered.unflatten(0, corners.shape[:2]) * weights[:, :, None]).sum(1)
+            keypoints = torch.cat([keypoints, contour])
+        return keypoints.permute(2, 0, 1)
+
+    @torch.no_grad()
+    def contour_rows(self, output: BodyOutput, to_camera: Tensor | None = None) -> Tensor:
+        """Rows [B] of the contour table for heads seen by a camera.
+
+        The yaw is that of the line from head to camera in the head's own frame, so it does not depend on the body's
+        heading, on the neck chain's convention, or on which way the frame's y axis points.
+
+        Args:
+            output: the posed body.
+            to_camera: [B, 3] direction from head to camera; by default the camera is at the origin.
+        """
+        if to_camera is None:
+            to_camera = -output.joints[:, self.face_joint]
+        rotations = output.joint_rotations[:, self.face_joint]
+        direction = (rotations.transpose(1, 2) @ to_camera[..., None])[..., 0]
+        right_turn = torch.atan2(direction[:, 0], direction[:, 2]) * (180.0 / math.pi)
+        # A row that is not finite reads the frontal contour: it has failed, but must not stop its neighbours.
+        degrees = right_turn.nan_to_num().round().clamp(-_MAX_YAW_DEGREES, _MAX_YAW_DEGREES).long()
+        return torch.where(degrees >= 0, degrees, _MAX_YAW_DEGREES - degrees)
+
+
+def available_keypoints(data: BodyModelData) -> tuple[int, ...]:
+    """Canonical indices, ascending, of the keypoints that a model has.
+
+    Body keypoints go with a body, the 21 of a hand with a hand whose fingers can be posed, those of the face with
+    landmarks on the mesh.
+    """
+    skeleton = data.skeleton
+    parts = (
+        (BODY_KEYPOINTS, "body_pose" in skeleton.pose_groups),
+        (LEFT_HAND_KEYPOINTS, "left" in skeleton.hand_sides),
+        (RIGHT_HAND_KEYPOINTS, "right" in skeleton.hand_sides),
+        (FACE_KEYPOINTS, data.landmark_faces is not None),
+        (CONTOUR_KEYPOINTS, data.contour_faces is not None),
+    )
+    return tuple(k for part, has in parts if has for k in range(part.start, part.stop))
+
+
+def _static_matrix(
+    data: BodyModelData, definitions: Mapping[str, PointCombination], keypoints: Sequence[int]
+) -> np.ndarray:
+    """[N, J + V] weights of joints and vertices for keypoints that are not of the contour."""
+    matrix = np.zeros((len(keypoints), data.n_joints + data.n_vertices), dtype=np.float64)
+    for row, keypoint in zip(matrix, keypoints, strict=True):
+        if keypoint in range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop):
+            _set_landmark(row, data, keypoint - FACE_KEYPOINTS.start)
+        else:
+            _set_point(row, data, _point_name(CANONICAL_KEYPOINT_NAMES[keypoint]), definitions)
+    return matrix
+
+
+def _point_name(keypoint: str) -> str:
+    """The joint or surface point of a keypoint; OpenPose's fourth point of a finger is its tip, a surface point."""
+    return keypoint.replace("_hand_", "_").removesuffix("4")
+
+
+def _set_landmark(row: np.ndarray, data: BodyModelData, landmark: int) -> None:
+    assert data.landmark_faces is not None
+    assert data.landmark_barycentric is not None
+    corners = np.asarray(data.faces)[data.landmark_faces[landmark]]
+    np.add.at(row, data.n_joints + corners, data.landmark_barycentric[landmark])
+
+
+def _set_point(row: np.ndarray, data: BodyModelData, name: str, definitions: Mapping[str, PointCombination]) -> None:
+    for point, weight in definitions.get(name, {name: 1.0}).items():
+        row[_column(data, point)] = weight
+
+
+def _column(data: BodyModelData, point: str) -> int:
+    if point in data.extra_point_names:
+        return data.n_joints + int(data.extra_point_vertices[data.extra_point_names.index(point)])
+    return data.skeleton.joint_index(point)
+
+
+def _contour(data: BodyModelData, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles [79, n] and weights [79, n, 3] of some points of the contour."""
+    if data.contour_faces is None or data.contour_barycentric is None:
+        return np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0, 3))
+    return np.asarray(data.contour_faces)[:, columns], np.asarray(data.contour_barycentric)[:, columns]

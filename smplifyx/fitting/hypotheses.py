@@ -1,0 +1,194 @@
+"""How much a fit's starts disagree: other poses that meet the keypoints about as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smplifyx import skeleton
+from smplifyx.body.model import BodyModel
+from smplifyx.fitting.parameters import BodyParameters, InitialPose
+from smplifyx.rotations import matrix_to_axis_angle
+
+#: A start whose loss is higher by this share of the best counts 1 / e of it.
+_LOSS_SHARE = 0.2
+#: Mean distance between the joints of two poses from which they count as different (metres).
+_DIFFERENT = 0.06
+#: Where no start differs.
+_NO_RIVAL = 1.0
+_BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
+
+
+@dataclass(frozen=True)
+class Ambiguity:
+    """What the starts of P people say about each other.
+
+    Attributes:
+        spread: [P] mean distance of the starts' joints from the best start's, each weighed by its loss (metres).
+        gap: [P] how much higher the loss of the best different pose is, as a share of the lowest; at most 1.
+    """
+
+    spread: Tensor
+    gap: Tensor
+
+    @classmethod
+    def none(cls, n_people: int, like: Tensor) -> Ambiguity:
+        """Of people with one start."""
+        return cls(like.new_zeros(n_people), like.new_full((n_people,), _NO_RIVAL))
+
+    def worse(self, other: Ambiguity) -> Ambiguity:
+        """The larger of two ambiguities, person by person."""
+        return Ambiguity(torch.maximum(self.spread, other.spread), torch.minimum(self.gap, other.gap))
+
+
+@torch.no_grad()
+def ambiguity(joints: Tensor, loss: Tensor, person: Tensor, best: Tensor) -> Ambiguity:
+    """How far the starts of each person are apart.
+
+    Args:
+        joints: [R, J, 3] of all starts, camera frame.
+        loss: [R] their losses; those that are not finite do not count.
+        person: [R] whose start each is.
+        best: [P] the row of each person's best start.
+    """
+    body = joints[:, _BODY]
+    centred = body - body.mean(1, keepdim=True)
+    reference = best[person]
+    distance = (centred - centred[reference]).norm(dim=2).mean(1)
+    lowest = loss[reference]
+    rise = ((loss - lowest) / lowest.clamp(min=1e-9)).clamp(min=0.0)
+    counts = torch.isfinite(rise) & torch.isfinite(distance)
+    weight = torch.where(counts, torch.exp(-rise / _LOSS_SHARE), 0.0)
+    distance = torch.where(counts, distance, 0.0)
+    zeros = loss.new_zeros(len(best))
+    total = zeros.index_add(0, person, weight).clamp(min=1e-9)
+    spread = zeros.index_add(0, person, weight * distance) / total
+    rival = torch.where(counts & (distance > _DIFFERENT), rise, _NO_RIVAL).clamp(max=_NO_RIVAL)
+    gap = loss.new_full((len(best),), _NO_RIVAL).scatter_reduce(0, person, rival, "amin")
+    return Ambiguity(spread, gap)
+
+
+_joint = skeleton.joint_index
+_LEFT_LEG, _RIGHT_LEG = ("left_hip", "left_knee"), ("right_hip", "right_knee")
+_LEFT_ARM, _RIGHT_ARM = ("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow")
+_LEGS = _LEFT_LEG + _RIGHT_LEG
+
+#: Joints whose bones are flipped together; a bone is named by the joint at its upper end.
+_FLIPS: tuple[tuple[str, ...], ...] = (
+    *((bone,) for bone in _LEGS + _LEFT_ARM + _RIGHT_ARM),
+    _LEFT_LEG,
+    _RIGHT_LEG,
+    _LEFT_ARM,
+    _RIGHT_ARM,
+    ("left_hip", "right_hip"),
+    _LEGS,
+    ("pelvis",),
+    ("pelvis", "left_hip", "right_hip"),
+    ("pelvis", *_LEGS),
+    ("pelvis", *_LEGS, *_LEFT_ARM, *_RIGHT_ARM),
+)
+#: Joints whose bones are laid into the image plane together: the person who neither leans nor bends in depth.
+_LEVELLED: tuple[tuple[str, ...], ...] = (("pelvis",), ("pelvis", *_LEGS))
+_BONE_ENDS = {
+    "pelvis": "neck",
+    **{f"{side}_{upper}": f"{side}_{lower}" for side in ("left", "right")
+       for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))},
+}  # fmt: skip
+#: Joints that keep their direction in space when a bone above them flips; the others follow.
+_KEEP_DIRECTION = {_joint(name) for name in (*_BONE_ENDS, "neck") if name != "pelvis"}
+_N_BODY = skeleton.BODY_JOINTS.stop
+#: A bone closer to the image plane than this (sine) has no other side worth trying.
+_FLAT = 0.15
+
+
+@torch.no_grad()
+def depth_flips(
+    parameters: BodyParameters, model: BodyModel, x: Tensor, frame: InitialPose
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All flips of each row, and its levelled versions.
+
+    Args:
+        parameters: from x to body-model inputs.
+        model: any restriction of the body; only joints are read.
+        x: [B, D] parameters.
+        frame: what they are relative to.
+
+    Returns:
+        Parameters [H, D] of the flipped bodies, the row [H] of ``x`` each comes from, and whether [H] the flip
+        changes anything.
+    """
+    posed = parameters(parameters.layout.split(x), frame)
+    output = model(posed.betas, posed.expression, posed.rotations, posed.translation)
+    local = posed.rotations[:, :_N_BODY]
+    turned = output.joint_rotations[:, :_N_BODY]
+    levels = {name: _level(output.joints, _joint(name), _joint(end)) for name, end in _BONE_ENDS.items()}
+    # Turning a bone by as much again mirrors it.
+    mirrors = {name: level @ level for name, level in levels.items()}
+    sines = {name: _view_sine(output.joints, _joint(name), _joint(end)).abs() for name, end in _BONE_ENDS.items()}
+    flipped, matters = [], []
+    for names, turns in [(names, mirrors) for names in _FLIPS] + [(names, levels) for names in _LEVELLED]:
+        rotations = _compose(local, turned, {_joint(name): turns[name] for name in names})
+        flipped.append(_with_rotations(parameters, x, frame, rotations))
+        matters.append(torch.stack([sines[name] for name in names]).max(0).values > _FLAT)
+    origin = torch.arange(len(x), device=x.device).repeat(len(flipped))
+    return torch.cat(flipped), origin, torch.cat(matters)
+
+
+def _view_direction(joints: Tensor, joint: int) -> Tensor:
+    return joints[:, joint] / joints[:, joint].norm(dim=1, keepdim=True)
+
+
+def _view_sine(joints: Tensor, start: int, end: int) -> Tensor:
+    """Component [B] of a bone's direction along the view ray through its upper end."""
+    bone = joints[:, end] - joints[:, start]
+    return (bone * _view_direction(joints, start)).sum(1) / bone.norm(dim=1)
+
+
+def _level(joints: Tensor, start: int, end: int) -> Tensor:
+    """Smallest rotations [B, 3, 3] that lay a bone into the plane across the view ray."""
+    bone = joints[:, end] - joints[:, start]
+    bone = bone / bone.norm(dim=1, keepdim=True)
+    view = _view_direction(joints, start)
+    across = bone - (bone * view).sum(1, keepdim=True) * view
+    return _between(bone, across / across.norm(dim=1, keepdim=True).clamp_min(1e-6))
+
+
+def _between(start: Tensor, end: Tensor) -> Tensor:
+    """Rotations [B, 3, 3] that take unit vectors to others less than 180 degrees away (Rodrigues)."""
+    axis = torch.linalg.cross(start, end)
+    cosine = (start * end).sum(1)[:, None, None]
+    zero = torch.zeros_like(axis[:, 0])
+    cross = torch.stack(
+        [zero, -axis[:, 2], axis[:, 1], axis[:, 2], zero, -axis[:, 0], -axis[:, 1], axis[:, 0], zero], 1
+    ).unflatten(1, (3, 3))
+    identity = torch.eye(3, dtype=start.dtype, device=start.device)
+    return identity + cross + cross @ cross / (1.0 + cosine)
+
+
+def _compose(local: Tensor, turned: Tensor, turns: dict[int, Tensor]) -> Tensor:
+    """Local rotations [B, 22, 3, 3] after some joints' world rotations were turned."""
+    world: list[Tensor] = []
+    rotations = []
+    for joint in range(_N_BODY):
+        parent = skeleton.PARENTS[joint]
+        if joint in turns:
+            new = turns[joint] @ turned[:, joint]
+        elif joint in _KEEP_DIRECTION or parent < 0:
+            new = turned[:, joint]
+        else:
+            new = world[parent] @ local[:, joint]
+        world.append(new)
+        rotations.append(new if parent < 0 else world[parent].transpose(1, 2) @ new)
+    return torch.stack(rotations, 1)
+
+
+def _with_rotations(parameters: BodyParameters, x: Tensor, frame: InitialPose, rotations: Tensor) -> Tensor:
+    """x with the orientation and body pose of the given local rotations [B, 22, 3, 3]."""
+    slices = parameters.layout.slices
+    changed = x.clone()
+    turn = rotations[:, 0] @ frame.orientation.transpose(1, 2)
+    changed[:, slices["global_orient"]] = matrix_to_axis_angle(turn)
+    changed[:, slices["body_pose"]] = parameters.prior.encode(matrix_to_axis_angle(rotations[:, 1:]).flatten(1))
+    return changed

@@ -1,0 +1,170 @@
+"""From two folders to observations: pairs the files, reads them, chooses the people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from smplifyx.errors import InputError
+from smplifyx.keypoints.folder import KEYPOINT_SUFFIX, Pair, Pairing
+from smplifyx.keypoints.images import exif_focal_length_px, image_size
+from smplifyx.keypoints.observation import Observation
+from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
+from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_people
+from smplifyx.skeleton import LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
+
+#: A point further outside the image than this fraction of its longer side counts as unseen.
+OUTSIDE_MARGIN = 0.1
+#: Points of less confidence are noise, of which nobody wants to hear.
+WORTH_A_WARNING = 0.1
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that is rightly left out: a file without people, a person too small, a fragment."""
+
+    path: Path
+    person_index: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read.
+
+    Attributes:
+        observations: one per person, in the order of the images, largest person first.
+        failures: an error for each image, keypoint file or person that is unusable.
+        skipped: what was left out on purpose.
+    """
+
+    observations: tuple[Observation, ...] = ()
+    failures: tuple[InputError, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def load_pairs(pairs: Sequence[Pair], selection: PersonSelection | None = None) -> Loaded:
+    """Read the people of some pairs, for example one shard of a folder; order and errors as in the input."""
+    chosen = selection or PersonSelection()
+    with ThreadPoolExecutor() as pool:
+        return merge_loaded(pool.map(lambda pair: load_pair(pair, chosen), pairs))
+
+
+def load_pair(pair: Pair, selection: PersonSelection) -> Loaded:
+    """Read the people of one photo; an unusable file comes back as a failure."""
+    try:
+        size = image_size(pair.image)
+        focal_length = exif_focal_length_px(pair.image)
+        file = read_openpose(pair.keypoints)
+        people = [_within_image(person, size) for person in file.people]
+        _refuse_other_image(pair, file.people, people, size)
+    except InputError as error:
+        return Loaded(failures=(error,))
+    chosen, left_out = select_people(people, selection)
+    skipped = [Skipped(pair.keypoints, index, reason) for index, reason in left_out]
+    if not file.people and not file.failures:
+        skipped.append(Skipped(pair.keypoints, None, "no people in the file"))
+    observations = tuple(
+        Observation(
+            image_path=pair.image,
+            keypoint_path=pair.keypoints,
+            stem=pair.stem,
+            person_index=person.index,
+            keypoints=person.keypoints,
+            image_size=size,
+            gender_label=person.gender_label,
+            exif_focal_length=focal_length,
+            warnings=person.warnings,
+        )
+        for person in chosen
+    )
+    return Loaded(observations, file.failures, tuple(skipped))
+
+
+def unpaired(pairing: Pairing, keypoints: Path) -> Loaded:
+    """The files that no pair uses: a photo without keypoints is a failure, spare keypoints are skipped."""
+    failures = [
+        InputError(path, f"has no keypoint file; expected {keypoints / (path.stem + KEYPOINT_SUFFIX)}.json")
+        for path in pairing.images_without_keypoints
+    ]
+    failures += [
+        InputError(path, f"has the same name as {used.name}, which is used; expected one file per name")
+        for path, used in pairing.ambiguous
+    ]
+    skipped = [Skipped(path, None, "no image of this name") for path in pairing.keypoints_without_image]
+    return Loaded(failures=tuple(failures), skipped=tuple(skipped))
+
+
+def merge_loaded(parts: Iterable[Loaded]) -> Loaded:
+    """Put several results into one, in their order."""
+    parts = list(parts)
+    return Loaded(
+        tuple(observation for part in parts for observation in part.observations),
+        tuple(failure for part in parts for failure in part.failures),
+        tuple(skipped for part in parts for skipped in part.skipped),
+    )
+
+
+def _within_image(person: PersonKeypoints, size: tuple[int, int]) -> PersonKeypoints:
+    """Keep points a little outside, as detectors place them for people cut off by the frame; drop those far out."""
+    outside = _distance_outside(person, size) > OUTSIDE_MARGIN * max(size)
+    if not outside.any():
+        return person
+    keypoints = person.keypoints.copy()
+    keypoints[outside] = 0
+    if person.keypoints[outside, 2].max() < WORTH_A_WARNING:
+        return replace(person, keypoints=keypoints)
+    note = f"{outside.sum()} keypoints lie far outside the image and count as unseen"
+    return replace(person, keypoints=keypoints, warnings=(*person.warnings, note))
+
+
+def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndarray:
+    """How many pixels each visible point lies outside the image: `[135]`, 0 for those inside or unseen."""
+    xy = person.keypoints[:, :2]
+    beyond = np.maximum(np.maximum(-xy, xy - np.array(size)), 0).max(axis=1)
+    return np.where(person.keypoints[:, 2] > 0, beyond, 0)
+
+
+def _refuse_other_image(
+    pair: Pair, before: Sequence[PersonKeypoints], after: Sequence[PersonKeypoints], size: tuple[int, int]
+) -> None:
+    # Weighted by confidence: detectors invent hands of confidence 0.02 beyond the frame.
+    total = sum(float(person.keypoints[:, 2].sum()) for person in before)
+    kept = sum(float(person.keypoints[:, 2].sum()) for person in after)
+    if kept < 0.7 * total:
+        problem = (
+            f"{1 - kept / total:.0%} of the keypoints lie far outside {pair.image.name}, which is {size[0]} x "
+            f"{size[1]} pixels when upright; expected keypoints of the image in this size and orientation"
+        )
+        raise InputError(pair.keypoints, problem, "people")
+
+
+_HANDS = {"left": LEFT_HAND_KEYPOINTS, "right": RIGHT_HAND_KEYPOINTS}
+
+
+def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
+    """The same input with each person's hands in the person's place, and those that cannot be fitted left out.
+
+    Args:
+        loaded: whole people.
+        selection: of the part ``hands``: what a hand needs.
+    """
+    hands, skipped = [], []
+    for one in loaded.observations:
+        for side in _HANDS:
+            reason = piece_lacks(one.keypoints, f"{side} hand", selection)
+            if reason is None:
+                hands.append(_hand(one, side))
+            else:
+                skipped.append(Skipped(one.keypoint_path, one.person_index, reason))
+    return replace(loaded, observations=tuple(hands), skipped=(*loaded.skipped, *skipped))
+
+
+def _hand(person: Observation, side: str) -> Observation:
+    keypoints = np.zeros_like(person.keypoints)
+    keypoints[_HANDS[side]] = person.keypoints[_HANDS[side]]
+    return replace(person, keypoints=keypoints, side=side)

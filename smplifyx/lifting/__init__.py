@@ -1,0 +1,1 @@
+"""Depth of the body joints from their keypoints, learned from motion capture."""

@@ -1,0 +1,1 @@
+"""Batched L-BFGS with a strong-Wolfe line search: many independent problems at once, one a row."""

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from smplifyx.optim.inverse_hessian import InverseHessian, row_products
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_have_the_same_bits_alone_and_in_a_batch(dtype):
+    generator = torch.Generator().manual_seed(1)
+    matrix = torch.randn(64, 40, 151, generator=generator, dtype=torch.float64).to(dtype)
+    vector = torch.randn(64, 151, generator=generator, dtype=torch.float64).to(dtype)
+    together = row_products(matrix, vector)
+    assert torch.allclose(together, torch.einsum("ahd,ad->ah", matrix, vector), atol=1e-4)
+    for row in range(64):
+        assert torch.equal(row_products(matrix[row : row + 1], vector[row : row + 1])[0], together[row])
+
+
+@pytest.mark.parametrize("diagonal", [None, "given"])
+def test_direction_equals_the_dense_bfgs_update(diagonal):
+    dimension, size = 9, 4
+    generator = torch.Generator().manual_seed(9)
+    root = torch.randn(3, dimension, dimension, dtype=torch.float64, generator=generator)
+    hessian = root @ root.mT + torch.eye(dimension, dtype=torch.float64)
+    scale = torch.rand(3, dimension, dtype=torch.float64, generator=generator) + 0.5 if diagonal else None
+    memory = InverseHessian(torch.zeros(3, dimension, dtype=torch.float64), size, scale)
+    pairs = [[], [], []]
+    for turn in range(11):
+        step = torch.randn(3, dimension, dtype=torch.float64, generator=generator)
+        change = (hessian @ step[..., None])[..., 0]
+        mask = np.array([True, turn % 3 != 1, turn != 10])
+        if turn == 5:  # negative curvature is to be left out
+            change[0] = -change[0]
+        memory.update(mask, step, change)
+        for row in np.flatnonzero(mask):
+            if not (turn == 5 and row == 0):
+                pairs[row].append((step[row], change[row]))
+        if turn == 7:
+            memory.reset(np.array([False, False, True]))
+            pairs[2].clear()
+    gradient = torch.randn(3, dimension, dtype=torch.float64, generator=generator)
+    direction = memory.descent_direction(gradient)
+    for row in range(3):
+        base = torch.diag(scale[row]) if diagonal else torch.eye(dimension, dtype=torch.float64)
+        step, change = pairs[row][-1]
+        inverse = base * (step @ change) / (change @ base @ change)
+        for s, y in pairs[row][-size:]:
+            rho, identity = 1 / (s @ y), torch.eye(dimension, dtype=torch.float64)
+            left = identity - rho * torch.outer(s, y)
+            inverse = left @ inverse @ left.T + rho * torch.outer(s, s)
+        assert torch.allclose(direction[row], -inverse @ gradient[row], rtol=1e-9, atol=1e-9)

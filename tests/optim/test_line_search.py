@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from smplifyx.optim.line_search import StrongWolfeSearch
+
+ARMIJO, CURVATURE = 1e-4, 0.1
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def _barrier(t):
+    with np.errstate(all="ignore"):
+        return t**2 - 3 * t - np.log(1 - t), 2 * t - 3 + 1 / (1 - t)
+
+
+def _kink(t):
+    root = np.sqrt((t - 0.3) ** 2 + 1e-6)
+    return root, (t - 0.3) / root
+
+
+# t -> (phi, phi'), each with phi'(0) < 0; the first two after the test functions of Moré & Thuente (1994).
+FUNCTIONS = {
+    "rational": lambda t: (-t / (t**2 + 2), (t**2 - 2) / (t**2 + 2) ** 2),
+    "quintic": lambda t: (
+        (t + 0.1) ** 5 - 2 * (t + 0.1) ** 4,
+        5 * (t + 0.1) ** 4 - 8 * (t + 0.1) ** 3,
+    ),
+    "ripples": lambda t: ((t - 2) ** 2 + 0.2 * np.sin(15 * t), 2 * (t - 2) + 3 * np.cos(15 * t)),
+    "parabola": lambda t: (0.5 * (t - 1) ** 2, t - 1),
+    "far": lambda t: (0.5 * (t - 1e4) ** 2, t - 1e4),
+    "kink": _kink,
+    "barrier": _barrier,
+}
+FIRST_STEPS = (1e-3, 0.1, 1.0, 10.0, 1e3)
+CASES = [(name, step) for name in FUNCTIONS for step in FIRST_STEPS]
+
+
+def _search(functions, first_steps, max_trials=60, epsilon=EPSILON):
+    """One search a function, all at once: accepted steps (NaN if none), trials, and the last outcome's flags."""
+    n = len(functions)
+    search = StrongWolfeSearch(n, ARMIJO, CURVATURE, max_trials, epsilon)
+    start = np.array([f(0.0) for f in functions])
+    search.start(np.ones(n, dtype=bool), start[:, 0], start[:, 1], np.array(first_steps, dtype=float))
+    accepted, trials, running = np.full(n, np.nan), np.zeros(n, dtype=int), np.ones(n, dtype=bool)
+    unresolved, low_step = np.zeros(n, dtype=bool), np.zeros(n)
+    while running.any():
+        step = search.step.copy()
+        values = np.array([f(t) if on else (0.0, 0.0) for f, t, on in zip(functions, step, running, strict=True)])
+        outcome = search.advance(values[:, 0], values[:, 1])
+        trials += running
+        accepted[running & outcome.accepted] = step[running & outcome.accepted]
+        unresolved |= running & outcome.unresolved
+        low_step[running] = search.low_step[running]
+        running &= ~(outcome.accepted | outcome.stopped)
+    return accepted, trials, unresolved, low_step
+
+
+def test_accepted_steps_satisfy_the_strong_wolfe_conditions():
+    steps, trials, _, _ = _search([FUNCTIONS[name] for name, _ in CASES], [step for _, step in CASES])
+    for (name, first), t in zip(CASES, steps, strict=True):
+        (loss_0, slope_0), (loss, slope) = FUNCTIONS[name](0.0), FUNCTIONS[name](t)
+        assert t > 0, (name, first)
+        assert loss <= loss_0 + ARMIJO * t * slope_0, (name, first)
+        assert abs(slope) <= -CURVATURE * slope_0, (name, first)
+    assert trials.mean() < 7
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_a_search_does_not_see_its_neighbours(case):
+    steps, trials, _, _ = _search([FUNCTIONS[name] for name, _ in CASES], [step for _, step in CASES])
+    name, first = CASES[case]
+    alone, trials_alone, _, _ = _search([FUNCTIONS[name]], [first])
+    assert alone[0] == steps[case] and trials_alone[0] == trials[case]
+
+
+def test_a_parabola_is_solved_by_the_first_interpolation():
+    steps, trials, _, _ = _search([FUNCTIONS["parabola"]], [1.95])
+    assert trials[0] == 2 and steps[0] == pytest.approx(1.0)
+
+
+def test_gives_up_where_no_step_lowers_the_loss():
+    steps, trials, unresolved, low_step = _search([lambda t: (1.0 + abs(t), -1.0)], [1.0], max_trials=20)
+    assert np.isnan(steps[0]) and trials[0] <= 20 and low_step[0] == 0.0 and not unresolved[0]
+
+
+def test_stops_at_once_where_only_rounding_is_left():
+    eps = float(np.finfo(np.float32).eps)
+    steps, trials, unresolved, _ = _search([lambda t: (1.0 + (eps if t else 0.0), -1e-8)], [1.0], epsilon=eps)
+    assert np.isnan(steps[0]) and trials[0] == 1 and unresolved[0]
+
+
+def test_keeps_the_best_step_of_a_function_without_minimum():
+    steps, trials, _, low_step = _search([lambda t: (-t, -1.0)], [1.0], max_trials=8)
+    assert np.isnan(steps[0]) and trials[0] == 8 and low_step[0] > 1e3
+
+
+def test_steps_back_from_values_that_are_not_finite():
+    bad = (np.nan, np.inf, -np.inf)
+
+    def fenced(value):
+        return lambda t: (0.5 * (t - 1) ** 2, t - 1) if t < 1.5 else (value, value)
+
+    steps, _, _, _ = _search([fenced(value) for value in bad], [100.0] * 3)
+    np.testing.assert_allclose(steps, 1.0, atol=CURVATURE)
