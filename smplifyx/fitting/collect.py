@@ -20,8 +20,8 @@ from smplifyx.fitting.problem import FittingSchedule, Hypotheses, failed
 from smplifyx.fitting.quality import QualityFeatures, quality_features, shipped_error_predictor
 from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation
-from smplifyx.lifting.lifter import undo_swap
-from smplifyx.lifting.network import SWAPPABLE_LIMBS, lifting_energy
+from smplifyx.lifting.lifter import lifting_energy, undo_swap
+from smplifyx.lifting.network import SWAPPABLE_LIMBS
 from smplifyx.optim.lbfgs import Status
 from smplifyx.rotations import matrix_to_axis_angle
 from smplifyx.skeleton import N_KEYPOINTS

@@ -151,7 +151,17 @@ class Fitter:
             lifted=blank,
             sqrt_precision=blank[..., None].expand(-1, -1, -1, 3),
         )
-        return people if self._depth is None else self._depth.complete(people)
+        if self._depth is None:
+            return people
+        found = self._depth(points, confidence, people.focal_length, people.principal_point)
+        return replace(
+            people,
+            keypoints=found.keypoints,
+            confidence=found.confidence,
+            swapped_sides=found.swapped_sides,
+            lifted=found.lifted.joints,
+            sqrt_precision=found.lifted.sqrt_precision,
+        )
 
     @torch.no_grad()
     def _start(self, people: FitTargets) -> Hypotheses:

@@ -16,7 +16,7 @@ from smplifyx.config import Stage
 from smplifyx.fitting.evidence import FitTargets
 from smplifyx.fitting.parameters import BodyParameters, InitialPose, PosedParameters
 from smplifyx.fitting.standing import trunk_tilt_energy, upright_stance_energy
-from smplifyx.lifting.network import lifting_energy
+from smplifyx.lifting.lifter import lifting_energy
 from smplifyx.priors import joint_limit_energy
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.lifting.network import SWAPPABLE_LIMBS, LiftingNetwork, NetworkAnswer
+from smplifyx.lifting.network import SWAPPABLE_LIMBS, LiftingNetwork, LiftingOutput
 from smplifyx.training.lifting_config import LiftingConfig
 from smplifyx.training.lifting_detector import Sighting, sight
 from smplifyx.training.lifting_people import LiftingPeople, PoseSource, make_people
@@ -109,7 +109,7 @@ class LiftingTrainer:
                 progress()
         return float(np.mean(losses))
 
-    def _loss(self, answer: NetworkAnswer, batch: Sighting) -> Tensor:
+    def _loss(self, answer: LiftingOutput, batch: Sighting) -> Tensor:
         """Negative log-likelihood of the joints (but for a constant), and the cross-entropy of exchanged limbs.
 
         Coordinates are weighed by their standard deviations (Seitzer et al. 2022, "On the pitfalls of heteroscedastic

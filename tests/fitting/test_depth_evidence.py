@@ -17,8 +17,8 @@ from smplifyx.config import Config
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation
-from smplifyx.lifting.lifter import undo_swap
-from smplifyx.lifting.network import lift, lifting_energy, load_lifting, shipped_lifting
+from smplifyx.lifting.lifter import lift, lifting_energy, undo_swap
+from smplifyx.lifting.network import load_lifting, shipped_lifting
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
@@ -97,7 +97,7 @@ def test_lifted_joints_pull_at_the_body() -> None:
         centre = torch.as_tensor(np.float32([one.principal_point for one in seen]))
         lifted = lift(load_lifting(shipped_lifting()), points[..., :2], points[..., 2], focal, centre)
         joints = torch.as_tensor(np.stack([result.joints for result in results]))
-        return float(lifting_energy(joints, lifted.joints, lifted.whitening).mean())
+        return float(lifting_energy(joints, lifted.joints, lifted.sqrt_precision).mean())
 
     assert distance(strong) < 0.7 * distance(weak)
 

@@ -12,11 +12,10 @@ from scipy.spatial.transform import Rotation
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
+from smplifyx.lifting.lifter import lift, lifting_energy
 from smplifyx.lifting.network import (
     LIFTED_KEYPOINTS,
     LiftingNetwork,
-    lift,
-    lifting_energy,
     lifting_features,
     load_lifting,
     save_lifting,
@@ -74,8 +73,10 @@ def test_a_turned_camera_turns_the_answer(network: LiftingNetwork) -> None:
         expected = turn.apply(middle.joints[0].numpy())
         assert np.abs(aside.joints[0].numpy() - expected).max() < 0.03
         error = torch.rand(21, 3, 1, dtype=torch.float64)
-        standard = (middle.whitening[0] @ error).square().sum()
-        turned = (aside.whitening[0] @ torch.as_tensor(turn.apply(error[..., 0].numpy()))[..., None]).square().sum()
+        standard = (middle.sqrt_precision[0] @ error).square().sum()
+        turned = (
+            (aside.sqrt_precision[0] @ torch.as_tensor(turn.apply(error[..., 0].numpy()))[..., None]).square().sum()
+        )
         assert turned.item() == pytest.approx(standard.item(), rel=0.1)
 
 
@@ -113,8 +114,8 @@ def test_a_mirrored_person_has_mirrored_joints(network: LiftingNetwork) -> None:
 
 def test_nobody_seen_gives_a_finite_answer(network: LiftingNetwork) -> None:
     answer = lifted(network, person(Rotation.identity()), seen(0))
-    assert answer.joints.isfinite().all() and answer.whitening.isfinite().all()
-    few, many = (lifted(network, person(Rotation.identity()), seen(n)).whitening.norm() for n in (2, 25))
+    assert answer.joints.isfinite().all() and answer.sqrt_precision.isfinite().all()
+    few, many = (lifted(network, person(Rotation.identity()), seen(n)).sqrt_precision.norm() for n in (2, 25))
     assert few < many
 
 
@@ -130,7 +131,7 @@ def test_the_shipped_network_knows_depths_and_their_errors(network: LiftingNetwo
     truth = joints[:, 1:] - joints[:, :1]
     flat, error = truth[..., 2].abs().mean(), (answer.joints - truth)[..., 2].abs().mean()
     assert error < 0.6 * flat
-    standard = lifting_energy(joints, answer.joints, answer.whitening).mean() / 63
+    standard = lifting_energy(joints, answer.joints, answer.sqrt_precision).mean() / 63
     assert 0.4 < standard < 2.5
 
 
