@@ -88,6 +88,13 @@ def _add_open(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default="anny",
         help="Anny's full shape space, or the body model's own ten components (default: %(default)s)",
     )
+    parser.add_argument(
+        "--detector",
+        choices=("independent", "correlated"),
+        default="independent",
+        help="errors of each keypoint by itself, or errors as measured on OpenPose's output: limbs err and vanish "
+        "as a whole, joints have offsets (default: %(default)s)",
+    )
     parser.add_argument("--only-make", action="store_true", help="write the benchmark and fit nobody")
     parser.add_argument("--no-noise", action="store_true", help="leave out the fits at several noise levels")
     _add_fitting(parser, ["config", "true"])

@@ -88,6 +88,7 @@ def evaluate_open(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         mocap=None if arguments.mocap is None else str(arguments.mocap),
         shapes=arguments.shapes,
+        detector=arguments.detector,
     )
     if is_made(benchmark, folder):
         messages.note(f"the benchmark is in {folder} already")

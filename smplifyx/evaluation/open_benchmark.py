@@ -34,7 +34,7 @@ from smplifyx.files import atomic_path, write_bytes, write_text
 from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, overlay, person_color
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from smplifyx.synthetic.adults import open_people
-from smplifyx.synthetic.detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.synthetic.detector import DETECTORS, DetectorNoise, Sight, detect, hidden_by_body
 from smplifyx.synthetic.documents import write_openpose_json
 from smplifyx.synthetic.people import RestBody, SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
@@ -42,8 +42,6 @@ from smplifyx.synthetic.poses import held_out_poses, mild_poses
 FloatArray = NDArray[np.float64]
 
 OPTIONS_FILE = "benchmark.json"
-#: What detectors get wrong beyond jitter and misses.
-OPEN_NOISE = DetectorNoise(hand_flip_rate=0.03, doubt_rate=0.05)
 NOISE_LEVELS = (0.0, 0.5, 1.0, 2.0, 4.0)
 _JPEG_QUALITY = 90
 #: Changes when the same options make other files.
@@ -68,6 +66,7 @@ class OpenBenchmark:
         mocap: motion-capture file for the poses; None for mild random ones.
         shapes: ``anny`` for bodies from Anny's full shape space, ``components`` for the model's own components.
         noise_levels: of the extra keypoint files.
+        detector: ``independent`` or ``correlated`` errors, see :data:`smplifyx.synthetic.detector.DETECTORS`.
     """
 
     n_people: int = 100
@@ -75,11 +74,17 @@ class OpenBenchmark:
     mocap: str | None = None
     shapes: str = "anny"
     noise_levels: tuple[float, ...] = NOISE_LEVELS
+    detector: str = "independent"
+
+    @property
+    def noise(self) -> DetectorNoise:
+        """Parameters of the detector."""
+        return DETECTORS[self.detector]
 
     def description(self) -> dict[str, Any]:
         """Everything that the content of the folder depends on, for its own file."""
         mocap = None if self.mocap is None else Path(self.mocap).name
-        return {**asdict(self), "mocap": mocap, "noise_levels": list(self.noise_levels), "noise": asdict(OPEN_NOISE)}
+        return {**asdict(self), "mocap": mocap, "noise_levels": list(self.noise_levels), "noise": asdict(self.noise)}
 
 
 def frame_name(number: int) -> str:
@@ -116,7 +121,7 @@ def benchmark_people(benchmark: OpenBenchmark, data: BodyModelData) -> list[Synt
     bodies: Sequence[RestBody] | None = None
     if benchmark.shapes == "anny":
         bodies = open_people(benchmark.n_people, benchmark.seed)
-    options = SyntheticOptions(seed=benchmark.seed, noise=OPEN_NOISE)
+    options = SyntheticOptions(seed=benchmark.seed, noise=benchmark.noise)
     return list(synthetic_people(data, benchmark.n_people, options, poses, bodies))
 
 
@@ -147,7 +152,9 @@ def write_benchmark(
         cameras[name] = camera_entry(camera, person.gender, _tags(person))
         write_openpose_json([person], folder / f"{name}{KEYPOINT_SUFFIX}")
         for level in benchmark.noise_levels:
-            noisy = _redetected(person, OPEN_NOISE.scaled(level), np.random.default_rng([benchmark.seed, number, 2]))
+            noisy = _redetected(
+                person, benchmark.noise.scaled(level), np.random.default_rng([benchmark.seed, number, 2])
+            )
             write_openpose_json([noisy], folder / noise_folder(level) / f"{name}{KEYPOINT_SUFFIX}")
         write_mesh(folder / f"{name}{MESH_SUFFIX}", person.vertices, data.faces)
         write_bytes(folder / f"{name}{IMAGE_SUFFIXES[0]}", _photo(person, data, renderer, number))

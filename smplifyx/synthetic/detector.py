@@ -1,77 +1,167 @@
-"""What a 2D detector makes of a person whose keypoints are known: jitter, misses, guesses, swaps."""
+"""Simulated 2D keypoint detectors: jitter, misses, guesses, exchanged sides, odd confidences.
+
+One function, :func:`detect_people`, serves the benchmarks (135 keypoints, occlusion from the mesh) and the training
+of the lifting network (31 keypoints, random occlusion). Two parameter sets for benchmarks stand here:
+:data:`INDEPENDENT_ERRORS`, where each keypoint errs by itself, and :data:`CORRELATED_ERRORS`, measured on OpenPose's
+output on real photos, where limbs err and vanish as a whole and joints have offsets.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.skeleton import (
-    BODY_KEYPOINT_NAMES,
-    BODY_KEYPOINTS,
-    CONTOUR_KEYPOINTS,
-    FACE_KEYPOINTS,
-    LEFT_HAND_KEYPOINTS,
-    N_KEYPOINTS,
-    RIGHT_HAND_KEYPOINTS,
-)
+from smplifyx.config.fields import setting
+from smplifyx.lifting.network import SWAPPABLE_LIMBS
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, CANONICAL_KEYPOINT_NAMES, N_KEYPOINTS, SIDES
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_HANDS = (LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS)
 _HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 _FEET = ("big_toe", "small_toe", "heel")
-_LEG_PARTS = ("hip", "knee", "ankle", *_FEET)
-_ARM_PARTS = ("shoulder", "elbow", "wrist")
-#: Whole faces of which more than this share is hidden are not detected.
-_HIDDEN_FACE = 0.6
-_HIDDEN_HAND = 0.7
-#: What is left of the confidence of a good point that the detector doubts.
-_DOUBT = (0.15, 0.5)
+_SWAPPED_PARTS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle", *_FEET)}
+#: Keypoints that something in front of the person hides together, on one side.
+_HIDDEN_TOGETHER = (
+    ("elbow", "wrist"),
+    ("wrist",),
+    ("knee", "ankle", *_FEET),
+    ("ankle", *_FEET),
+    _FEET,
+    ("eye", "ear"),
+)
+#: Parts of limbs that are missed together, with their hand, and the share of ``limb_miss_rate`` of each.
+_MISSED_TOGETHER = (
+    (("wrist", "hand"), 1.0),
+    (("elbow", "wrist", "hand"), 0.5),
+    (("shoulder", "elbow", "wrist", "hand"), 0.4),
+    (("ankle", *_FEET), 0.9),
+    (("knee", "ankle", *_FEET), 0.4),
+)
+#: Share of a limb's common error that each of its keypoints has: none at the trunk, all at the end.
+_LIMB_ERRORS = (
+    {"shoulder": 0.3, "elbow": 0.7, "wrist": 1.0, "hand": 1.0},
+    {"knee": 0.6, "ankle": 0.8, "big_toe": 1.0, "small_toe": 1.0, "heel": 1.0},
+)
+#: Keypoints of the trunk and the head have a common error too.
+_COMMON_ERRORS = (("left_hip", "right_hip", "mid_hip"), _HEAD)
+#: Offset of a detector's keypoint from the model's, in sizes of the person's box: along the bone that ends there
+#: (for the trunk and the head from neck to hips), and away from the same keypoint of the other side.
+OPENPOSE_OFFSETS: Mapping[str, tuple[float, float]] = {
+    "nose": (-0.006, 0.0),
+    "neck": (-0.003, 0.0),
+    "shoulder": (-0.004, -0.003),
+    "elbow": (0.0, 0.003),
+    "wrist": (0.003, 0.0),
+    "hip": (0.0, 0.006),
+    "knee": (0.001, -0.002),
+    "ankle": (0.001, 0.005),
+    "ear": (0.004, 0.004),
+    "big_toe": (-0.006, 0.0),
+    "small_toe": (-0.008, -0.009),
+    "heel": (0.002, 0.0),
+}
+_BONES = {
+    "elbow": "shoulder", "wrist": "elbow", "knee": "hip", "ankle": "knee",
+    "big_toe": "heel", "small_toe": "heel", "heel": "big_toe",
+}  # fmt: skip
+#: A whole face or hand of which more than this share is hidden is not detected.
+_HIDDEN_FACE, _HIDDEN_HAND = 0.6, 0.7
+#: Confidence of guessed and of hand keypoints, as shares of a visible body keypoint's.
+_GUESSED, _HAND = 0.45 / 0.82, 0.65 / 0.82
+#: What is left of the confidence of a good keypoint that the detector is unsure about.
+_UNSURE = (0.15, 0.5)
 #: Edge of a cell of the visibility grid (metres at the body's depth): a little over the mesh's vertex spacing.
 _CELL_SIZE = 0.025
 
 
 @dataclass(frozen=True)
 class DetectorNoise:
-    """Statistics of a detector. Jitter is a standard deviation as a fraction of the person's box.
+    """Parameters of a simulated detector. Sizes are shares of the longer side of the person's box."""
 
-    Attributes:
-        body_jitter, hand_jitter, face_jitter: of visible points; hips jitter more, the head less.
-        occlusion: whether hidden points are guessed or missed at all.
-        body_miss_rate: share of hidden body points that are missed; the others are guessed, twice as far off.
-        hand_miss_rate: share of hands that are missed although they can be seen.
-        swap_rate: share of people whose legs or arms come with left and right exchanged.
-        min_part_px: hands and faces with a smaller box are not detected.
-        hand_flip_rate: share of people whose hands are taken for each other, or one of them for both.
-        doubt_rate: share of good body points whose confidence is low all the same.
-    """
-
-    body_jitter: float = 0.007
-    hand_jitter: float = 0.0025
-    face_jitter: float = 0.0015
-    occlusion: bool = True
-    body_miss_rate: float = 0.35
-    hand_miss_rate: float = 0.15
-    swap_rate: float = 0.02
-    min_part_px: float = 12.0
-    hand_flip_rate: float = 0.0
-    doubt_rate: float = 0.0
+    body_jitter: float = setting(0.007, "sd of visible body keypoints; hips 1.5 times, head half of it", minimum=0)
+    hand_jitter: float = setting(0.0025, "sd of hand keypoints", minimum=0)
+    face_jitter: float = setting(0.0015, "sd of face keypoints", minimum=0)
+    jitter_spread: float = setting(0.0, "sd of the logarithm of a person's jitter", minimum=0)
+    tail: int = setting(5, "degrees of freedom of Student's t; fewer give more gross errors", minimum=3)
+    limb_jitter: float = setting(0.0, "sd of the error that the end of a limb shares with the limb", minimum=0)
+    limb_spread: float = setting(0.0, "sd of the logarithm of one limb's share of it", minimum=0)
+    offset_scale: float = setting(0.0, "times the joint offsets measured on OpenPose's output", minimum=0)
+    offset_sd: float = setting(0.0, "sd of a person's own joint offsets, equal on both sides", minimum=0)
+    occlusion: bool = setting(True, "whether hidden keypoints are missed or guessed")
+    limb_hidden_rate: float = setting(0.0, "chance that each limb, or end of one, is hidden", minimum=0, maximum=1)
+    body_miss_rate: float = setting(
+        0.35, "share of hidden body keypoints that are missed; the others are guessed, twice as far off",
+        minimum=0, maximum=1,
+    )  # fmt: skip
+    head_miss_rate: float = setting(0.95, "the same for keypoints of the head", minimum=0, maximum=1)
+    stray_miss_rate: float = setting(0.0, "share of keypoints missed for no reason", minimum=0, maximum=1)
+    limb_miss_rate: float = setting(
+        0.0, "chance that a wrist is missed; larger parts less often", minimum=0, maximum=1
+    )
+    hand_miss_rate: float = setting(0.15, "share of visible hands that are missed", minimum=0, maximum=1)
+    min_part_px: float = setting(12.0, "hands and faces with a smaller box are not detected, pixels", minimum=0)
+    cut_rate: float = setting(0.0, "share of people who are cut off below", minimum=0, maximum=1)
+    side_cut_rate: float = setting(0.0, "share of people who are cut off at a side", minimum=0, maximum=1)
+    swap_rate: float = setting(0.02, "share of people whose arms or legs have sides exchanged", minimum=0, maximum=1)
+    hand_flip_rate: float = setting(
+        0.0, "share of people whose hands are exchanged, or one reported twice", minimum=0, maximum=1
+    )
+    confidence: float = setting(0.82, "mean confidence of visible body keypoints", minimum=0, maximum=1)
+    confidence_sd: float = setting(0.07, "its standard deviation", minimum=0)
+    confidence_range: tuple[float, float] = setting((1.0, 1.0), "factor of all of a person's confidences", above=0)
+    unsure_rate: float = setting(0.0, "share of good body keypoints with low confidence", minimum=0, maximum=1)
+    certain_rate: float = setting(0.0, "share of people whose confidences are all 1", minimum=0, maximum=1)
 
     def scaled(self, factor: float) -> DetectorNoise:
-        """The same detector with errors so many times as large and frequent; 0 gives exact keypoints."""
-        rates = ("body_miss_rate", "hand_miss_rate", "swap_rate", "hand_flip_rate", "doubt_rate")
-        sizes = ("body_jitter", "hand_jitter", "face_jitter")
-        changes = {name: min(factor * getattr(self, name), 1.0) for name in rates}
-        changes |= {name: factor * getattr(self, name) for name in sizes}
+        """Multiply sizes and frequencies of all errors; 0 gives exact keypoints."""
+        changes = {name: min(factor * getattr(self, name), 1.0) for name in _SCALED_RATES}
+        changes |= {name: factor * getattr(self, name) for name in _SCALED_SIZES}
         return replace(self, occlusion=self.occlusion and factor > 0, **changes)
+
+
+_SCALED_RATES = (
+    "limb_hidden_rate", "body_miss_rate", "stray_miss_rate", "limb_miss_rate", "hand_miss_rate", "cut_rate",
+    "side_cut_rate", "swap_rate", "hand_flip_rate", "unsure_rate",
+)  # fmt: skip
+_SCALED_SIZES = ("body_jitter", "hand_jitter", "face_jitter", "limb_jitter", "offset_scale", "offset_sd")
+
+#: Errors of each keypoint by itself. The noise that the lifting network is trained on started from these constants.
+INDEPENDENT_ERRORS = DetectorNoise(hand_flip_rate=0.03, unsure_rate=0.05)
+#: Errors as measured on OpenPose's output: jitter, correlation and tails against points triangulated from 18
+#: calibrated views, offsets from the residuals of fits to ordinary photos, misses and confidences from 72 people in
+#: these photos. None of its constants is shared with the training of the lifting network.
+CORRELATED_ERRORS = DetectorNoise(
+    body_jitter=0.006,
+    hand_jitter=0.003,
+    face_jitter=0.002,
+    jitter_spread=0.3,
+    tail=3,
+    limb_jitter=0.010,
+    limb_spread=0.7,
+    offset_scale=1.0,
+    body_miss_rate=0.5,
+    head_miss_rate=0.8,
+    stray_miss_rate=0.01,
+    limb_miss_rate=0.05,
+    hand_miss_rate=0.25,
+    swap_rate=0.03,
+    hand_flip_rate=0.03,
+    confidence=0.70,
+    confidence_sd=0.17,
+    unsure_rate=0.05,
+)
+#: The benchmarks' detectors by name.
+DETECTORS: Mapping[str, DetectorNoise] = {"independent": INDEPENDENT_ERRORS, "correlated": CORRELATED_ERRORS}
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What the camera sees of one person.
+    """Image of one person before any detector.
 
     Attributes:
         pixels: [135, 2] exact keypoints.
@@ -84,23 +174,72 @@ class Sight:
     image_size: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Detections:
+    """Output of a detector.
+
+    Attributes:
+        points: [B, K, 2], also for missed keypoints.
+        confidence: [B, K]; 0 for a missed keypoint.
+        swapped_sides: [B, 2] whether arms and legs (``SWAPPABLE_LIMBS``) have left and right exchanged.
+    """
+
+    points: FloatArray
+    confidence: FloatArray
+    swapped_sides: BoolArray
+
+
 def detect(sight: Sight, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
-    """Noisy keypoints [135, 3] (x, y, confidence); a missed one is (0, 0, 0)."""
-    hidden = sight.hidden if noise.occlusion else np.zeros(N_KEYPOINTS, dtype=bool)
-    box = np.ptp(sight.pixels[BODY_KEYPOINTS], axis=0).max()
-    sigma = box * _relative_jitter(noise) * np.where(hidden, 2.0, 1.0)
-    # Student's t: most points are good, some are far off.
-    offsets = rng.standard_t(5, size=(N_KEYPOINTS, 2)) / np.sqrt(5.0 / 3.0)
-    keypoints = np.column_stack([sight.pixels + sigma[:, None] * offsets, _confidence(offsets, hidden, rng)])
-    keypoints = _swap_sides(keypoints, noise, rng)
-    missed = _missed(sight, hidden, noise, rng) | _outside(keypoints, sight.image_size)
-    keypoints[missed] = 0.0
-    if noise.hand_flip_rate > 0:
-        _mix_up_hands(keypoints, noise, rng)
-    if noise.doubt_rate > 0:
-        doubted = rng.random(len(BODY_KEYPOINT_NAMES)) < noise.doubt_rate
-        keypoints[BODY_KEYPOINTS, 2] *= np.where(doubted, rng.uniform(*_DOUBT, len(doubted)), 1.0)
+    """Detect one person: keypoints [135, 3] (x, y, confidence); a missed one is (0, 0, 0)."""
+    size = np.array([sight.image_size], dtype=np.float64)
+    found = detect_people(sight.pixels[None], noise, rng, hidden=sight.hidden[None], image_size=size)
+    keypoints = np.concatenate([found.points[0], found.confidence[0, :, None]], axis=1)
+    keypoints[found.confidence[0] == 0.0] = 0.0
     return keypoints
+
+
+def detect_people(
+    points: FloatArray,
+    noise: DetectorNoise,
+    rng: np.random.Generator,
+    names: tuple[str, ...] = CANONICAL_KEYPOINT_NAMES,
+    hidden: BoolArray | None = None,
+    image_size: FloatArray | None = None,
+) -> Detections:
+    """Detect B people.
+
+    Args:
+        points: [B, K, 2] exact keypoints, in pixels or any other unit.
+        noise: parameters of the detector.
+        rng: source of all randomness.
+        names: the K keypoints; the 25 body keypoints come first.
+        hidden: [B, K] keypoints behind something; none by default.
+        image_size: [B, 2] width and height in the points' unit; None for an image without borders.
+    """
+    layout = _layout(names)
+    hidden = np.zeros(points.shape[:2], dtype=bool) if hidden is None or not noise.occlusion else hidden
+    if noise.limb_hidden_rate > 0:
+        hidden = hidden | _any_of(layout.hidden_together, noise.limb_hidden_rate, len(points), rng)
+    box = np.ptp(points[:, BODY_KEYPOINTS], axis=1).max(axis=1)[:, None]
+    sigma = box * layout.jitter(noise) * np.where(hidden, 2.0, 1.0)
+    if noise.jitter_spread > 0:
+        sigma = sigma * np.exp(noise.jitter_spread * rng.standard_normal((len(points), 1)))
+    # Student's t: most points are good, some are far off.
+    errors = rng.standard_t(noise.tail, size=points.shape) / np.sqrt(noise.tail / (noise.tail - 2.0))
+    moved = points + sigma[..., None] * errors
+    confidence = _confidence(errors, hidden, layout, noise, rng)
+    moved += box[..., None] * (_limb_errors(layout, noise, len(points), rng) + _offsets(points, layout, noise, rng))
+    swapped_sides, order = _swapped(layout, noise, len(points), rng)
+    moved = np.take_along_axis(moved, order[..., None], axis=1)
+    confidence = np.take_along_axis(confidence, order, axis=1)
+    confidence[_missed(points, hidden, layout, noise, rng)] = 0.0
+    if noise.cut_rate > 0 or noise.side_cut_rate > 0:
+        confidence[_cut_off(moved, noise, rng)] = 0.0
+    if image_size is not None:
+        confidence[((moved < 0.0) | (moved >= image_size[:, None])).any(axis=2)] = 0.0
+    if noise.hand_flip_rate > 0:
+        _mix_up_hands(moved, confidence, layout, noise, rng)
+    return Detections(moved, _odd_confidences(confidence, noise, rng), swapped_sides)
 
 
 def hidden_by_body(
@@ -131,7 +270,7 @@ def hidden_by_body(
 
 
 def _depth_inside() -> FloatArray:
-    """How deep [135] below the visible surface a point lies when nothing hides it, with some slack (metres)."""
+    """Depth [135] of visible keypoints below the surface, with some slack (metres)."""
     depth = np.full(N_KEYPOINTS, 0.04)
     for index, name in enumerate(BODY_KEYPOINT_NAMES):
         inner = name not in _HEAD and not name.endswith(_FEET)
@@ -139,71 +278,198 @@ def _depth_inside() -> FloatArray:
     return depth
 
 
-def _relative_jitter(noise: DetectorNoise) -> FloatArray:
-    jitter = np.full(N_KEYPOINTS, noise.face_jitter)
-    for hand in _HANDS:
-        jitter[hand] = noise.hand_jitter
-    for index, name in enumerate(BODY_KEYPOINT_NAMES):
-        factor = 1.5 if name.endswith("hip") else 0.5 if name in _HEAD else 1.0
-        jitter[index] = noise.body_jitter * factor
-    return jitter
+@dataclass(frozen=True)
+class _Layout:
+    """Groups of the K keypoints of a layout; masks are [K], stacks of masks [G, K], positions lists of integers."""
+
+    names: tuple[str, ...]
+    head: BoolArray
+    hips: BoolArray
+    hands: tuple[list[int], list[int]]
+    face: list[int]
+    swapped: Mapping[str, list[int]]
+    hidden_together: FloatArray
+    missed_together: FloatArray
+    missed_share: FloatArray
+    limb_shares: FloatArray
+
+    def jitter(self, noise: DetectorNoise) -> FloatArray:
+        """[K] standard deviations as shares of the box."""
+        jitter = np.full(len(self.names), noise.face_jitter)
+        jitter[[*self.hands[0], *self.hands[1]]] = noise.hand_jitter
+        jitter[BODY_KEYPOINTS] = noise.body_jitter
+        return jitter * np.where(self.hips, 1.5, np.where(self.head, 0.5, 1.0))
 
 
-def _confidence(offsets: FloatArray, hidden: BoolArray, rng: np.random.Generator) -> FloatArray:
+@cache
+def _layout(names: tuple[str, ...]) -> _Layout:
+    def of_side(side: str, parts: Sequence[str]) -> FloatArray:
+        endings = tuple(f"{side}_{part}" for part in parts if part != "hand")
+        hand = f"{side}_hand_" if "hand" in parts else "-"
+        return np.array([float(name in endings or name.startswith(hand)) for name in names])
+
+    def swapped(parts: Sequence[str], with_hands: bool) -> list[int]:
+        moving = [*parts, "hand"] if with_hands else list(parts)
+        order = list(range(len(names)))
+        for side, other in (SIDES, SIDES[::-1]):
+            for index in np.flatnonzero(of_side(side, moving)):
+                order[index] = names.index(names[index].replace(f"{side}_", f"{other}_", 1))
+        return order
+
+    missed = [(of_side(side, parts), share) for parts, share in _MISSED_TOGETHER for side in SIDES]
+    shares = [
+        sum((share * of_side(side, (part,)) for part, share in limb.items()), np.zeros(len(names)))
+        for limb in _LIMB_ERRORS
+        for side in SIDES
+    ]
+    shares += [np.array([float(name in group) for name in names]) for group in _COMMON_ERRORS]
+    head = np.array([name in _HEAD for name in names])
+    hidden = [of_side(side, parts) for parts in _HIDDEN_TOGETHER for side in SIDES] + [np.float64(head)]
+    hands = [np.flatnonzero(of_side(side, ("hand",))).tolist() for side in SIDES]
+    return _Layout(
+        names=names,
+        head=head,
+        hips=np.array([name.endswith("hip") for name in names]),
+        hands=(hands[0], hands[1]),
+        face=[index for index, name in enumerate(names) if name.startswith("face_")],
+        swapped={limb: swapped(parts, limb == "arms") for limb, parts in _SWAPPED_PARTS.items()},
+        hidden_together=np.stack(hidden),
+        missed_together=np.stack([mask for mask, _ in missed]),
+        missed_share=np.array([share for _, share in missed]),
+        limb_shares=np.stack(shares),
+    )
+
+
+def _any_of(groups: FloatArray, rate: float | FloatArray, count: int, rng: np.random.Generator) -> BoolArray:
+    """[B, K] keypoints of randomly chosen groups [G, K]."""
+    happens = np.float64(rng.random((count, len(groups))) < rate)
+    return np.asarray(happens @ groups > 0)
+
+
+def _confidence(
+    errors: FloatArray, hidden: BoolArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator
+) -> FloatArray:
     """Confidence falls with the error, as a heat map's peak does, and is low for guesses."""
-    level = np.full(N_KEYPOINTS, 0.82)
-    for hand in _HANDS:
-        level[hand] = 0.65
-    level = np.where(hidden, 0.45, level) + rng.normal(0.0, 0.07, N_KEYPOINTS)
-    return np.clip(level * np.exp(-0.04 * (offsets**2).sum(axis=1)), 0.05, 0.98)
+    level = np.full(len(layout.names), noise.confidence)
+    level[[*layout.hands[0], *layout.hands[1]]] = noise.confidence * _HAND
+    level = np.where(hidden, noise.confidence * _GUESSED, level) + rng.normal(0.0, noise.confidence_sd, hidden.shape)
+    return np.clip(level * np.exp(-0.04 * (errors**2).sum(axis=2)), 0.05, 0.98)
 
 
-def _swap_sides(keypoints: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
-    happens, of_legs = rng.random() < noise.swap_rate, rng.random() < 0.5
-    if not happens:
-        return keypoints
-    order = np.arange(N_KEYPOINTS)
-    for part in _LEG_PARTS if of_legs else _ARM_PARTS:
-        left, right = (BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right"))
-        order[[left, right]] = right, left
-    if not of_legs:  # the hand detector searches where the wrists are
-        order[LEFT_HAND_KEYPOINTS], order[RIGHT_HAND_KEYPOINTS] = (
-            np.r_[RIGHT_HAND_KEYPOINTS],
-            np.r_[LEFT_HAND_KEYPOINTS],
-        )
-    return keypoints[order]
+def _limb_errors(layout: _Layout, noise: DetectorNoise, count: int, rng: np.random.Generator) -> FloatArray:
+    """Errors [B, K, 2] that the keypoints of a limb, of the hips or of the head share, in sizes of the box."""
+    if noise.limb_jitter == 0.0:
+        return np.zeros((count, len(layout.names), 2))
+    n_groups = len(layout.limb_shares)
+    size = noise.limb_jitter * np.exp(noise.limb_spread * rng.standard_normal((count, n_groups, 1)))
+    common = size * rng.standard_normal((count, n_groups, 2))
+    return np.einsum("gk,bgc->bkc", layout.limb_shares, common)
 
 
-def _mix_up_hands(keypoints: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> None:
-    """Exchanges the hands, or reports one of them as both, in place."""
-    happens, kind = rng.random() < noise.hand_flip_rate, rng.integers(3)
-    if not happens:
-        return
-    left, right = (keypoints[hand].copy() for hand in _HANDS)
-    keypoints[LEFT_HAND_KEYPOINTS] = left if kind == 1 else right
-    keypoints[RIGHT_HAND_KEYPOINTS] = right if kind == 2 else left
+def _offsets(points: FloatArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
+    """Offsets [B, K, 2] of the detector's keypoints from the model's, in sizes of the box."""
+    offsets = np.zeros_like(points)
+    if noise.offset_scale == 0.0 and noise.offset_sd == 0.0:
+        return offsets
+    names = layout.names
+    trunk = points[:, names.index("mid_hip")] - points[:, names.index("neck")]
+    own = {part: noise.offset_sd * rng.standard_normal((2, len(points), 1)) for part in OPENPOSE_OFFSETS}
+    for index, name in enumerate(names[BODY_KEYPOINTS]):
+        side, _, part = name.partition("_")
+        paired = side in SIDES
+        part = part if paired else name
+        if part not in OPENPOSE_OFFSETS:
+            continue
+        along, across = (noise.offset_scale * value for value in OPENPOSE_OFFSETS[part])
+        start = names.index(f"{side}_{_BONES[part]}") if part in _BONES else None
+        bone = trunk if start is None else points[:, index] - points[:, start]
+        offsets[:, index] += (along + own[part][0]) * _unit(bone)
+        if paired:
+            other = names.index(name.replace(side, SIDES[1 - SIDES.index(side)]))
+            offsets[:, index] += (across + own[part][1]) * _unit(points[:, index] - points[:, other])
+    return offsets
 
 
-def _missed(sight: Sight, hidden: BoolArray, noise: DetectorNoise, rng: np.random.Generator) -> BoolArray:
-    missed = np.zeros(N_KEYPOINTS, dtype=bool)
-    body_draws = rng.random(len(BODY_KEYPOINT_NAMES))
-    hand_draws = rng.random(2)
-    for index, name in enumerate(BODY_KEYPOINT_NAMES):
-        rate = 0.95 if name in _HEAD else noise.body_miss_rate
-        missed[index] = hidden[index] and body_draws[index] < rate
-    for hand, draw in zip(_HANDS, hand_draws, strict=True):
-        unseen = hidden[hand].mean() > _HIDDEN_HAND or _too_small(sight.pixels[hand], noise)
-        missed[hand] = draw < noise.hand_miss_rate or unseen
-    face = slice(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)
-    missed[face] = hidden[face].mean() > _HIDDEN_FACE or _too_small(sight.pixels[face], noise)
+def _unit(vectors: FloatArray) -> FloatArray:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+
+
+def _swapped(
+    layout: _Layout, noise: DetectorNoise, count: int, rng: np.random.Generator
+) -> tuple[BoolArray, NDArray[np.int64]]:
+    """Which limbs [B, 2] have their sides exchanged, and the order [B, K] of keypoints that results.
+
+    Hands go with the arms: the hand detector searches where the wrists are.
+    """
+    happens, legs = rng.random(count) < noise.swap_rate, rng.random(count) < 0.5
+    swapped_sides = np.stack([happens & ~legs, happens & legs], axis=1)
+    order = np.tile(np.arange(len(layout.names)), (count, 1))
+    for limb, name in enumerate(SWAPPABLE_LIMBS):
+        order[swapped_sides[:, limb]] = layout.swapped[name]
+    return swapped_sides, order
+
+
+def _missed(
+    points: FloatArray, hidden: BoolArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator
+) -> BoolArray:
+    missed = np.zeros(hidden.shape, dtype=bool)
+    body = rng.random((len(points), len(BODY_KEYPOINT_NAMES)))
+    rate = np.where(layout.head[BODY_KEYPOINTS], noise.head_miss_rate, noise.body_miss_rate)
+    missed[:, BODY_KEYPOINTS] = hidden[:, BODY_KEYPOINTS] & (body < rate)
+    hands = rng.random((len(points), len(layout.hands))) < noise.hand_miss_rate
+    for hand, happens in zip(layout.hands, hands.T, strict=True):
+        missed[:, hand] |= (happens | _undetectable(points[:, hand], hidden[:, hand], _HIDDEN_HAND, noise))[:, None]
+    if layout.face:
+        face = layout.face
+        missed[:, face] |= _undetectable(points[:, face], hidden[:, face], _HIDDEN_FACE, noise)[:, None]
+    if noise.stray_miss_rate > 0:
+        missed |= rng.random(missed.shape) < noise.stray_miss_rate
+    if noise.limb_miss_rate > 0:
+        missed |= _any_of(layout.missed_together, noise.limb_miss_rate * layout.missed_share, len(points), rng)
     return missed
 
 
-def _too_small(pixels: FloatArray, noise: DetectorNoise) -> bool:
-    return bool(np.ptp(pixels, axis=0).max() < noise.min_part_px)
+def _undetectable(points: FloatArray, hidden: BoolArray, hidden_share: float, noise: DetectorNoise) -> BoolArray:
+    """Hands or faces [B] that are too small or hidden."""
+    too_small = np.ptp(points, axis=1).max(axis=1) < noise.min_part_px
+    return np.asarray(too_small | (hidden.mean(axis=1) > hidden_share))
 
 
-def _outside(keypoints: FloatArray, image_size: tuple[int, int]) -> BoolArray:
-    xy = keypoints[:, :2]
-    beyond = np.logical_or(xy < 0.0, xy >= np.array(image_size, dtype=np.float64))
-    return np.asarray(beyond.any(axis=1))
+def _cut_off(points: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> BoolArray:
+    """[B, K] keypoints beyond a border of the image, below or at a side."""
+    x, y = points[..., 0], points[..., 1]
+    count = len(points)
+
+    def beyond(values: FloatArray, rate: float, nearest: float) -> BoolArray:
+        low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
+        edge = low + (high - low) * rng.uniform(nearest, 1.0, (count, 1))
+        return np.asarray((rng.random((count, 1)) < rate) & (values > edge))
+
+    below = beyond(y, noise.cut_rate, 0.45)
+    return below | beyond(np.where(rng.random((count, 1)) < 0.5, x, -x), noise.side_cut_rate, 0.5)
+
+
+def _mix_up_hands(
+    points: FloatArray, confidence: FloatArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator
+) -> None:
+    """Exchange the hands, or report one of them as both, in place."""
+    happens, kinds = rng.random(len(points)) < noise.hand_flip_rate, rng.integers(3, size=len(points))
+    for row in np.flatnonzero(happens):
+        for values in (points[row], confidence[row]):
+            left, right = (values[hand].copy() for hand in layout.hands)
+            values[layout.hands[0]] = left if kinds[row] == 1 else right
+            values[layout.hands[1]] = right if kinds[row] == 2 else left
+
+
+def _odd_confidences(confidence: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
+    """Low confidences of good keypoints, and the differences between detectors."""
+    count = len(confidence)
+    if noise.unsure_rate > 0:
+        unsure = rng.random((count, len(BODY_KEYPOINT_NAMES))) < noise.unsure_rate
+        confidence[:, BODY_KEYPOINTS] *= np.where(unsure, rng.uniform(*_UNSURE, unsure.shape), 1.0)
+    if noise.confidence_range != (1.0, 1.0):
+        confidence = np.minimum(confidence * rng.uniform(*noise.confidence_range, (count, 1)), 1.0)
+    if noise.certain_rate > 0:
+        certain = rng.random((count, 1)) < noise.certain_rate
+        confidence = np.where(certain & (confidence > 0), 1.0, confidence)
+    return confidence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from smplifyx.config.fields import setting
+from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.training.vposer_config import VPoserData
 
 
@@ -26,25 +27,26 @@ class LiftingPeopleSettings:
     tilt_sd_deg: float = setting(7.0, "of the pelvis, about all axes, degrees", minimum=0)
     standing_tilt_sd_deg: float = setting(3.0, "the same of people who stand straight, degrees", minimum=0)
     lying_share: float = setting(0.05, "turned in any way", minimum=0, maximum=1)
+    focal_spread: float = setting(0.35, "error of the focal length; standard deviation of its logarithm", minimum=0)
     distance: tuple[float, float] = setting((1.6, 12.0), "nearest and furthest, metres, log-uniform", above=0)
 
 
-@dataclass(frozen=True)
-class LiftingDetectorSettings:
-    """What the detector does to their keypoints; jitter is in sizes of a person's box."""
-
-    body_jitter: float = setting(0.007, "of ordinary people's body keypoints", minimum=0)
-    hand_jitter: float = setting(0.0025, "of the hands'", minimum=0)
-    jitter_spread: float = setting(0.5, "how much it differs between people; standard deviation of its logarithm")
-    hidden_rate: float = setting(0.1, "chance that each limb, or end of one, is hidden", minimum=0, maximum=1)
-    missed_share: float = setting(0.4, "of hidden keypoints; the others are guessed, twice as far off", minimum=0)
-    no_hand_rate: float = setting(0.35, "chance that a hand is not detected", minimum=0, maximum=1)
-    cut_rate: float = setting(0.25, "of people who are cut off below", minimum=0, maximum=1)
-    side_cut_rate: float = setting(0.06, "of people who are cut off at a side", minimum=0, maximum=1)
-    exchange_rate: float = setting(0.04, "of people whose arms or legs have left and right exchanged", minimum=0)
-    doubt_rate: float = setting(0.05, "of good keypoints whose confidence is low", minimum=0, maximum=1)
-    certain_rate: float = setting(0.25, "of people whose detector gives every keypoint a confidence of 1", minimum=0)
-    focal_spread: float = setting(0.35, "error of the focal length; standard deviation of its logarithm", minimum=0)
+#: The simulated detector of the training; its points are in focal lengths, so that no part is too small.
+TRAINING_DETECTOR = DetectorNoise(
+    jitter_spread=0.5,
+    limb_hidden_rate=0.1,
+    body_miss_rate=0.4,
+    head_miss_rate=0.4,
+    stray_miss_rate=0.02,
+    hand_miss_rate=0.35,
+    min_part_px=0.0,
+    cut_rate=0.25,
+    side_cut_rate=0.06,
+    swap_rate=0.04,
+    confidence_range=(0.7, 1.2),
+    unsure_rate=0.05,
+    certain_rate=0.25,
+)
 
 
 @dataclass(frozen=True)
@@ -70,5 +72,5 @@ class LiftingConfig:
 
     data: VPoserData = field(default_factory=VPoserData)
     people: LiftingPeopleSettings = field(default_factory=LiftingPeopleSettings)
-    detector: LiftingDetectorSettings = field(default_factory=LiftingDetectorSettings)
+    detector: DetectorNoise = field(default_factory=lambda: TRAINING_DETECTOR)
     run: LiftingRun = field(default_factory=LiftingRun)

@@ -15,13 +15,16 @@ from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import KeypointRegressor
-from smplifyx.lifting.network import LIFTED_KEYPOINTS
+from smplifyx.lifting.network import LIFTED_KEYPOINTS, lifting_features
 from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
+from smplifyx.synthetic.detector import DetectorNoise, detect_people
 from smplifyx.training.lifting_config import LiftingPeopleSettings
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.vposer_config import VPoserData
 from smplifyx.training.vposer_trainer import PoseSampler
 
+_NAMES = tuple(CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS)
 _BATCH = 1000
 _N_HAND_COMPONENTS = 12
 #: Nearest that any keypoint comes to the camera, metres.
@@ -45,6 +48,31 @@ class LiftingPeople:
 
     points: Tensor
     joints: Tensor
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Training input and output: ``features`` [B, F], ``joints`` [B, 21, 3] and ``swapped_sides`` [B, 2]."""
+
+    features: Tensor
+    joints: Tensor
+    swapped_sides: Tensor
+
+
+def observe(people: LiftingPeople, noise: DetectorNoise, focal_spread: float, rng: np.random.Generator) -> Sighting:
+    """People as a simulated detector reports them, through a camera with a guessed focal length.
+
+    Args:
+        people: the people.
+        noise: parameters of the detector.
+        focal_spread: error of the focal length, standard deviation of its logarithm.
+        rng: source of all randomness.
+    """
+    found = detect_people(np.float64(people.points.numpy()), noise, rng, _NAMES)
+    points, confidence = (torch.as_tensor(np.float32(values)) for values in (found.points, found.confidence))
+    focal_error = torch.as_tensor(np.float32(np.exp(focal_spread * rng.standard_normal(len(points)))))
+    swapped_sides = torch.as_tensor(np.float32(found.swapped_sides))
+    return Sighting(lifting_features(points, confidence, focal_error), people.joints, swapped_sides)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from smplifyx import skeleton
 from smplifyx.files import atomic_path
 from smplifyx.lifting.network import SWAPPABLE_LIMBS, LiftingNetwork, predict_with_flip
-from smplifyx.training.lifting_detector import Sighting
+from smplifyx.training.lifting_people import Sighting
 from smplifyx.training.lifting_trainer import LiftingHistory
 
 #: Probability from which a fit puts limbs right.

@@ -14,8 +14,7 @@ from torch.nn import functional
 from smplifyx.body.data import BodyModelData
 from smplifyx.lifting.network import SWAPPABLE_LIMBS, LiftingNetwork, LiftingOutput
 from smplifyx.training.lifting_config import LiftingConfig
-from smplifyx.training.lifting_detector import Sighting, sight
-from smplifyx.training.lifting_people import LiftingPeople, PoseSource, make_people
+from smplifyx.training.lifting_people import LiftingPeople, PoseSource, Sighting, make_people, observe
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.run_state import RunState
 
@@ -41,9 +40,7 @@ def unseen_people(body: BodyModelData, poses: MotionCapture, config: LiftingConf
     """The people of a validation; always the same ones."""
     run = config.run
     people = make_people(body, PoseSource.of(poses, config.data, run.seed), config.people, run.n_validation)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        return sight(people, config.detector)
+    return observe(people, config.detector, config.people.focal_spread, np.random.default_rng(run.seed))
 
 
 class LiftingTrainer:
@@ -96,7 +93,7 @@ class LiftingTrainer:
         for _ in range(run.steps_per_epoch):
             rows = torch.as_tensor(self._rng.integers(len(self._people.points), size=run.batch_size))
             people = LiftingPeople(self._people.points[rows], self._people.joints[rows])
-            batch = sight(people, self.config.detector)
+            batch = observe(people, self.config.detector, self.config.people.focal_spread, self._rng)
             loss = self._loss(self.network(batch.features), batch)
             self._optimizer.zero_grad()
             loss.backward()

@@ -6,27 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
-from smplifyx.lifting.network import LIFTED_KEYPOINTS
 from smplifyx.training.lifting_config import (
     LiftingConfig,
-    LiftingDetectorSettings,
     LiftingPeopleSettings,
     LiftingRun,
 )
-from smplifyx.training.lifting_detector import detect
 from smplifyx.training.lifting_people import PoseSource, make_people
 from smplifyx.training.lifting_report import plot_history, report
 from smplifyx.training.lifting_trainer import LiftingTrainer
 from smplifyx.training.vposer_config import VPoserData
 
-_EXACT = LiftingDetectorSettings(
-    body_jitter=0, hand_jitter=0, hidden_rate=0, no_hand_rate=0, cut_rate=0, side_cut_rate=0, exchange_rate=0
-)
 _RUN = LiftingRun(width=64, n_blocks=1, batch_size=64, steps_per_epoch=40, epochs=3, n_validation=300, averaging=0.9)
 _CONFIG = LiftingConfig(people=LiftingPeopleSettings(count=1500), run=_RUN)
 
@@ -51,37 +44,6 @@ def test_people_stand_upright_in_the_middle_of_the_picture(people):
     assert (head[:, 1] < -0.2).float().mean() > 0.95 and head[:, 2].abs().mean() < 0.3
     bones = (people.joints[:, 3] - people.joints[:, 0]).norm(dim=1)  # left knee from left hip
     assert bones.min() > 0.3 and bones.max() < 0.6
-
-
-def test_an_exact_detector_changes_nothing_but_confidences(people):
-    detections = detect(people.points, _EXACT)
-    torch.testing.assert_close(detections.points, people.points)
-    assert (detections.confidence > 0).float().mean() > 0.97  # a few are always missed
-    assert detections.swapped_sides.sum() == 0
-
-
-def test_the_detector_errs_as_much_as_it_is_told(people):
-    torch.manual_seed(0)
-    box = (people.points.amax(1) - people.points.amin(1)).amax(1)
-    jitter = replace(_EXACT, body_jitter=0.01, jitter_spread=0.0)
-    offsets = (detect(people.points, jitter).points - people.points)[:, :25] / box[:, None, None]
-    knees = offsets[:, [10, 13]]
-    assert knees.square().mean().sqrt().item() == pytest.approx(0.01, rel=0.1)
-    assert offsets[:, 0].square().mean().sqrt() < 0.007 < 0.013 < offsets[:, 9].square().mean().sqrt()  # nose, hip
-    cut = detect(people.points, replace(_EXACT, cut_rate=1.0)).confidence
-    assert (cut[:, 11] == 0).float().mean() > 0.8 and (cut[:, 0] == 0).float().mean() < 0.1
-
-
-def test_exchanged_limbs_come_with_their_hands(people):
-    torch.manual_seed(0)
-    detections = detect(people.points, replace(_EXACT, exchange_rate=1.0))
-    assert (detections.swapped_sides.sum(1) == 1).all() and 0.4 < detections.swapped_sides[:, 0].mean() < 0.6
-    arms = detections.swapped_sides[:, 0] > 0
-    left, right = LIFTED_KEYPOINTS.index(7), LIFTED_KEYPOINTS.index(4)
-    hand = slice(25, 28), slice(28, 31)
-    torch.testing.assert_close(detections.points[arms][:, left], people.points[arms][:, right])
-    torch.testing.assert_close(detections.points[arms][:, hand[0]], people.points[arms][:, hand[1]])
-    torch.testing.assert_close(detections.points[~arms][:, left], people.points[~arms][:, left])
 
 
 @pytest.fixture(scope="module")

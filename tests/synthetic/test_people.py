@@ -65,7 +65,9 @@ def test_people_fill_the_image_as_asked(people):
 
 def test_a_person_depends_on_seed_and_number_only(data, people):
     again = list(synthetic_people(data, 3, SyntheticOptions(seed=3)))
-    np.testing.assert_array_equal(again[2].keypoints_2d, people[2].keypoints_2d)
+    # Batches of other sizes may differ in the last bits.
+    np.testing.assert_allclose(again[2].keypoints_2d, people[2].keypoints_2d, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(again[2].vertices, people[2].vertices, rtol=0, atol=1e-9)
     other = next(synthetic_people(data, 1, SyntheticOptions(seed=4)))
     assert not np.allclose(other.betas, people[0].betas)
 
