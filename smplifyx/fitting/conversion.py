@@ -18,7 +18,7 @@ from smplifyx.body.correspondence import SurfaceMap, identity_map, nearest_surfa
 from smplifyx.body.data import BodyModelData, FloatArray
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.errors import UsageError
-from smplifyx.optim.lbfgs import LBFGSOptions, minimize
+from smplifyx.optim.lbfgs import LBFGSOptions, minimize, rowwise
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import SIDES
 
@@ -264,7 +264,7 @@ def _fit(
     for joint in free or ():
         moving[sizes[0] + sizes[1] + 3 * joint :][:3] = 1.0
     diagonal = scales.repeat_interleave(torch.tensor(sizes)).square()
-    return parameters(minimize(objective, flat_start, _OPTIONS, diagonal).x)
+    return parameters(minimize(rowwise(objective), flat_start, _OPTIONS, diagonal).x)
 
 
 def convert(parameters: ModelParameters, source: BodyModelData, target: BodyModelData) -> Conversion:

@@ -47,6 +47,8 @@ class InverseHessian:
         diagonal: positive diagonal of the initial inverse Hessian `[A, D]`, up to a factor; None for the identity.
     """
 
+    _HOST_ARRAYS = ("_r_inverse", "_y_gram", "_step_dot_change", "_gamma", "_next_slot", "is_empty")
+
     def __init__(self, like: Tensor, history_size: int, diagonal: Tensor | None = None) -> None:
         n_rows, dimension = like.shape
         self._size = history_size
@@ -63,11 +65,11 @@ class InverseHessian:
     def keep(self, index: NDArray[np.int64]) -> None:
         """Drop all rows but `index`."""
         device_index = torch.from_numpy(index).to(self._pairs.device)
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(self, name, value[index])
-            elif isinstance(value, Tensor):
-                setattr(self, name, value.index_select(0, device_index))
+        self._pairs = self._pairs.index_select(0, device_index)
+        if self._scale is not None:
+            self._scale = self._scale.index_select(0, device_index)
+        for name in self._HOST_ARRAYS:
+            setattr(self, name, getattr(self, name)[index])
 
     def reset(self, mask: Mask) -> None:
         """Forget the pairs of the rows in `mask`."""

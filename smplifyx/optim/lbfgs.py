@@ -18,8 +18,16 @@ from torch import Tensor
 from smplifyx.optim.inverse_hessian import InverseHessian, Mask, row_products, to_numpy
 from smplifyx.optim.line_search import StrongWolfeSearch
 
-#: (x `[A, D]`, rows `[A]` int64) -> (loss `[A]`, gradient `[A, D]`); `rows`: which rows of the start point x holds.
-Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+#: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
+Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
+#: Rows `[A]` int64 of the start point, ascending -> their evaluation. It is asked for again only when rows have ended,
+#: so it may gather what belongs to these rows.
+Objective = Callable[[Tensor], Evaluation]
+
+
+def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
+    """The objective of a function of x `[A, D]` and rows `[A]` that gathers nothing."""
+    return lambda rows: lambda x: function(x, rows)
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,7 @@ def minimize(
     path, to the bit, whatever its neighbours are, if the objective computes rows independently of each other.
 
     Args:
-        objective: called with the active rows only, in ascending order; see `Objective`.
+        objective: asked for the evaluation of the active rows, each time that some have ended; see `Objective`.
         x0: start points `[B, D]`, float32 or float64, B may be 0.
         options: limits and tolerances.
         initial_inverse_hessian: positive diagonal `[D]` or `[B, D]`, up to a factor a row: the guess from which the
@@ -120,6 +128,9 @@ def minimize(
 class _Run:
     """The active rows of one minimisation; arrays of scalars `[A]` on the host, vectors `[A, D]` on the device."""
 
+    _SCALARS = ("_rows", "_n_iterations", "_n_evaluations", "_idle_steps", "_status", "_loss", "_largest", "_low_largest")
+    _VECTORS = ("_device_rows", "_x", "_direction", "_gradient", "_low_gradient")
+
     def __init__(self, objective: Objective, x0: Tensor, options: LBFGSOptions, diagonal: Tensor | None) -> None:
         n_rows = x0.shape[0]
         counts = torch.zeros(n_rows, dtype=torch.int64, device=x0.device)
@@ -127,6 +138,7 @@ class _Run:
         self._epsilon = torch.finfo(x0.dtype).eps
         self._rows = np.arange(n_rows)
         self._device_rows = torch.arange(n_rows, device=x0.device)
+        self._at = objective(self._device_rows) if n_rows else None
         self._x = x0
         self._n_iterations, self._n_evaluations = np.zeros(n_rows, dtype=np.int64), np.zeros(n_rows, dtype=np.int64)
         self._idle_steps = np.zeros(n_rows, dtype=np.int64)
@@ -149,7 +161,8 @@ class _Run:
 
     def _evaluate(self, x: Tensor) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Gradient `[A, D]`, loss, slope along the direction and largest gradient component, `[A]` each."""
-        loss, gradient = self._objective(x, self._device_rows)
+        assert self._at is not None
+        loss, gradient = self._at(x)
         loss, gradient = loss.detach(), gradient.detach().contiguous()
         if loss.shape != x.shape[:1] or gradient.shape != x.shape:
             raise ValueError(
@@ -273,13 +286,13 @@ class _Run:
 
     def _keep(self, index: NDArray[np.int64]) -> None:
         device_index = torch.from_numpy(index).to(self._x.device)
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(self, name, value[index])
-            elif isinstance(value, Tensor):
-                setattr(self, name, value.index_select(0, device_index))
+        for name in self._SCALARS:
+            setattr(self, name, getattr(self, name)[index])
+        for name in self._VECTORS:
+            setattr(self, name, getattr(self, name).index_select(0, device_index))
         self._memory.keep(index)
         self._search.keep(index)
+        self._at = self._objective(self._device_rows) if self.n_active else None
 
     def _column(self, values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values).to(self._x)[:, None]

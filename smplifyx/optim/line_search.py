@@ -57,6 +57,11 @@ class StrongWolfeSearch:
         epsilon: relative spacing of the objective's floating-point numbers.
     """
 
+    _ARRAYS = (
+        "step", "_loss_0", "_slope_0", "_low_step", "_low_loss", "_low_slope", "_high_step", "_high_loss",
+        "_high_slope", "_promise", "_width", "_older_width", "_trials",
+    )  # fmt: skip
+
     def __init__(self, n_rows: int, armijo: float, curvature: float, max_trials: int, epsilon: float) -> None:
         self._armijo, self._curvature = armijo, curvature
         self._max_trials, self._epsilon = max_trials, epsilon
@@ -80,9 +85,8 @@ class StrongWolfeSearch:
 
     def keep(self, index: NDArray[np.int64]) -> None:
         """Drop all rows but `index`."""
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(self, name, value[index])
+        for name in self._ARRAYS:
+            setattr(self, name, getattr(self, name)[index])
 
     def start(self, mask: Mask, loss: Floats, slope: Floats, step: Floats) -> None:
         """Begin a new search in the rows of `mask`; all arrays `[A]`, `slope` negative there, `step` positive."""

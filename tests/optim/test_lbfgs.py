@@ -5,11 +5,38 @@ import pytest
 import scipy.optimize
 import torch
 
-from smplifyx.optim.lbfgs import LBFGSOptions, Status, minimize
+from smplifyx.optim import lbfgs
+from smplifyx.optim.lbfgs import LBFGSOptions, LBFGSResult, Status, rowwise
 
 OPTIONS = LBFGSOptions(
     max_iterations=4000, max_evaluations=4000, relative_loss_tolerance=1e-12, gradient_tolerance=1e-8
 )
+
+
+def minimize(function, x0, options=None, diagonal=None) -> LBFGSResult:
+    """Minimise a function of x and rows."""
+    return lbfgs.minimize(rowwise(function), x0, options, diagonal)
+
+
+def test_an_evaluation_is_asked_for_once_for_each_set_of_rows():
+    """What belongs to the rows is gathered then, so nothing has to be remembered from call to call."""
+    asked, goals = [], torch.tensor([[0.0], [1e3], [3.0]])
+
+    def objective(rows):
+        asked.append(rows.tolist())
+        chosen, evaluations = goals[rows], []
+
+        def evaluate(x):
+            evaluations.append(len(x))
+            assert set(evaluations) == {len(rows)}
+            return (x - chosen).square().sum(1), 2.0 * (x - chosen)
+
+        return evaluate
+
+    result = lbfgs.minimize(objective, torch.zeros(3, 1))
+    torch.testing.assert_close(result.x, goals)
+    assert asked[0] == [0, 1, 2] and asked[1] == [1, 2] and len(asked) == len({tuple(rows) for rows in asked})
+
 
 
 def _generator(seed):
