@@ -30,7 +30,7 @@ from smplifyx.fitting.objective import (
 )
 from smplifyx.fitting.parameters import BodyParameters, InitialPose
 from smplifyx.fitting.self_collision import SelfCollision
-from smplifyx.optim.lbfgs import LBFGSOptions, Status, minimize
+from smplifyx.optim.lbfgs import LBFGSOptions, Status, minimize, rowwise
 from smplifyx.skeleton import (
     BODY_KEYPOINTS,
     CONTOUR_KEYPOINTS,
@@ -261,7 +261,7 @@ class FittingSchedule:
             gradient_tolerance=optimizer.gradient_tolerance,
         )
         scales = self.parameters.layout.natural_scales().to(rows.x)[free]
-        result = minimize(objective, rows.x[:, free], options, initial_inverse_hessian=scales.square())
+        result = minimize(rowwise(objective), rows.x[:, free], options, initial_inverse_hessian=scales.square())
         rows.x = rows.x.index_copy(1, free, result.x)
         rows.loss = result.loss
         rows.status = result.status

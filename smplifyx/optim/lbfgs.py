@@ -20,8 +20,8 @@ from smplifyx.optim.line_search import StrongWolfeSearch
 
 #: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
 Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
-#: Rows `[A]` int64 of the start point, ascending -> their evaluation. It is asked for again only when rows have ended,
-#: so it may gather what belongs to these rows.
+#: Rows `[A]` int64 of the start point, ascending -> their evaluation. Called again only after rows have ended, so it
+#: may gather the data of these rows.
 Objective = Callable[[Tensor], Evaluation]
 
 
@@ -128,7 +128,16 @@ def minimize(
 class _Run:
     """The active rows of one minimisation; arrays of scalars `[A]` on the host, vectors `[A, D]` on the device."""
 
-    _SCALARS = ("_rows", "_n_iterations", "_n_evaluations", "_idle_steps", "_status", "_loss", "_largest", "_low_largest")
+    _SCALARS = (
+        "_rows",
+        "_n_iterations",
+        "_n_evaluations",
+        "_idle_steps",
+        "_status",
+        "_loss",
+        "_largest",
+        "_low_largest",
+    )
     _VECTORS = ("_device_rows", "_x", "_direction", "_gradient", "_low_gradient")
 
     def __init__(self, objective: Objective, x0: Tensor, options: LBFGSOptions, diagonal: Tensor | None) -> None:

@@ -38,7 +38,6 @@ def test_an_evaluation_is_asked_for_once_for_each_set_of_rows():
     assert asked[0] == [0, 1, 2] and asked[1] == [1, 2] and len(asked) == len({tuple(rows) for rows in asked})
 
 
-
 def _generator(seed):
     return torch.Generator().manual_seed(seed)
 
