@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.priors.mixture import Mixture
 from smplifyx.training.mixture import POSE_FLOOR, fit_gaussian, fit_mixture, log_densities
 from smplifyx.training.motion_capture import MotionCapture, load_motion_capture

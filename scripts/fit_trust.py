@@ -21,7 +21,7 @@ from smplifyx.evaluation.runner import fit_people, observation_of, score
 from smplifyx.evaluation.statistics import area_under_curve, worst_share
 from smplifyx.fitting.quality import ErrorPredictor
 from smplifyx.keypoints.calibration import resolve_intrinsics
-from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from smplifyx.synthetic.poses import PosePool, held_out_poses, subjects_of
 

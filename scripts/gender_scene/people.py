@@ -16,8 +16,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.open_body.build import tpose_people
 from smplifyx.body.open_body.shape_space import fit_shape_space
 from smplifyx.body.open_body.source import load_source_model
-from smplifyx.priors import make_body_pose_prior
-from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.priors import HELD_OUT_SUBJECTS, make_body_pose_prior
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool
 from smplifyx.training.motion_capture import load_motion_capture

@@ -1,4 +1,4 @@
-"""A mixture of Gaussians over body poses (Bogo et al. 2016, section 3.2), by its exact density."""
+"""A mixture of Gaussians over body poses (Bogo et al. 2016, section 3.2), with its exact density."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from smplifyx.body.pickles import load_pickle
 from smplifyx.errors import InputError, reason
-from smplifyx.priors.pose_space import N_BODY_POSE, BodyPosePrior
-
-FloatArray = NDArray[np.float64]
+from smplifyx.priors.pose_space import N_BODY_POSE, BodyPosePrior, FloatArray, is_positive_definite
 
 
 @dataclass(frozen=True)
@@ -36,13 +33,13 @@ class Mixture:
 class MixturePrior(BodyPosePrior):
     """Minus twice the log density of a mixture, zero at its most likely mean.
 
-    The original takes the nearest component alone, which makes the gradient jump between components; the sum over
-    components is as cheap and smooth. The parameters z are those of a linear pose space, which changes how fast the
-    optimiser gets somewhere but not where.
+    The original uses the nearest component only, so its gradient is discontinuous between components; the sum over
+    all components costs the same and is smooth. The parameters z are those of a linear pose space, which changes the
+    speed of the optimiser but not the minimum.
 
     Args:
         mixture: the density.
-        mean: [63] pose of z = 0, from which fits start.
+        mean: [63] pose of z = 0, the initial pose of fits.
         basis: [63, 63] of the linear pose space.
     """
 
@@ -72,18 +69,18 @@ class MixturePrior(BodyPosePrior):
 
 
 def shipped_mixture() -> Path:
-    """The mixture that ships with the package."""
+    """Return the path of the mixture that ships with the package."""
     return Path(str(resources.files("smplifyx") / "data" / "priors" / "body_pose_mixture.npz"))
 
 
 def load_mixture(path: Path) -> Mixture:
-    """Reads a mixture: ``.npz`` with means, covariances and weights, or the original's ``gmm_08.pkl``.
+    """Read a mixture: ``.npz`` with means, covariances and weights, or the original's ``gmm_08.pkl``.
 
     The original describes 23 joints. SMPL-X has the first 21 of them; the others are marginalised, that is, the
     covariances are cropped, never their inverses.
 
     Raises:
-        InputError: the file is damaged, or holds anything but numpy arrays.
+        InputError: the file is damaged, holds anything but numpy arrays, or is not a valid mixture.
     """
     try:
         if path.suffix == ".pkl":
@@ -102,6 +99,9 @@ def load_mixture(path: Path) -> Mixture:
     if means.shape != (count, size) or covariances.shape != (count, size, size) or size < N_BODY_POSE:
         problem = f"expected means [M, >= 63] and covariances to match, found {means.shape} and {covariances.shape}"
         raise InputError(path, problem, "means")
-    kept = slice(N_BODY_POSE)
-    weights = weights.reshape(-1) / weights.sum()
-    return Mixture(means[:, kept], covariances[:, kept, kept], weights)
+    weights, kept = weights.reshape(-1), slice(N_BODY_POSE)
+    if not (weights > 0).all() or not np.isfinite(weights.sum()):
+        raise InputError(path, "expected numbers above 0", "weights")
+    if not np.isfinite(means).all() or not is_positive_definite(covariances):
+        raise InputError(path, "expected finite means and positive definite covariances", "covariances")
+    return Mixture(means[:, kept], covariances[:, kept, kept], weights / weights.sum())

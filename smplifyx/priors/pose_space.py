@@ -1,4 +1,4 @@
-"""Elbows and knees bend one way (Bogo et al. 2016, eq. 4; Pavlakos et al. 2019, section 3.2)."""
+"""Linear pose spaces with a quadratic energy: the base of all body-pose priors, and the Gaussian prior's file."""
 
 from __future__ import annotations
 
@@ -7,55 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smplifyx import skeleton
 from smplifyx.errors import InputError, reason
 from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
-#: (joint, axis, sign): a positive ``sign * angle`` about that axis is unnatural hyperextension.
-_HINGES = (("left_elbow", 1, 1.0), ("right_elbow", 1, -1.0), ("left_knee", 0, -1.0), ("right_knee", 0, -1.0))
-_SIGNS = [sign for *_, sign in _HINGES]
+FloatArray = NDArray[np.float64]
 
-
-def _entries() -> list[int]:
-    """Where the matrix entries [4, hinge] of the twist about each hinge lie in 21 flattened matrices."""
-    entries: list[list[int]] = [[], [], [], []]
-    for name, axis, _ in _HINGES:
-        start = 9 * (skeleton.joint_index(name) - skeleton.BODY_JOINTS.start)
-        i, j = (axis + 1) % 3, (axis + 2) % 3
-        for column, (row, other) in zip(entries, ((j, i), (i, j), (i, i), (j, j)), strict=True):
-            column.append(start + 3 * row + other)
-    return [entry for column in entries for entry in column]
-
-
-_ENTRIES = _entries()
-
-
-def hyperextension(rotations: Tensor) -> Tensor:
-    """How far [B, 4] left and right elbow and knee bend against their joints, radians; negative when they flex.
-
-    The angle is the twist about the hinge: what is left of the rotation after a swing that has no part about it. It
-    is smooth in the matrix unless that swing is half a turn, and equals the axis-angle component of the published
-    formula when the joint turns about its hinge alone.
-
-    Args:
-        rotations: [B, 21, 3, 3] of the body joints.
-    """
-    ji, ij, ii, jj = rotations.flatten(1)[:, _ENTRIES].unflatten(1, (4, len(_HINGES))).unbind(1)
-    return (ji - ij).atan2(ii + jj) * rotations.new_tensor(_SIGNS)
-
-
-def joint_limit_energy(rotations: Tensor) -> Tensor:
-    """Energy [B] that grows exponentially when an elbow or a knee bends against its joint.
-
-    Args:
-        rotations: [B, 21, 3, 3] of the body joints.
-    """
-    return hyperextension(rotations).exp().square().sum(1)
-
-
-N_BODY_POSE = 63
+N_BODY_JOINTS = skeleton.BODY_JOINTS.stop - skeleton.BODY_JOINTS.start
+N_BODY_POSE = 3 * N_BODY_JOINTS
 
 
 class DecodedPose:
@@ -63,7 +25,7 @@ class DecodedPose:
 
     Args:
         rotations: [B, 21, 3, 3].
-        axis_angle: [B, 63] where it is known already; angles may then exceed pi.
+        axis_angle: [B, 63] if it is known already; angles may then exceed pi.
     """
 
     def __init__(self, rotations: Tensor, axis_angle: Tensor | None = None) -> None:
@@ -81,16 +43,16 @@ class DecodedPose:
 class BodyPosePrior(nn.Module):
     """A linear pose space: pose = mean + basis z, with energy scale |z|^2.
 
-    Optimising z instead of the pose puts the prior's own metric into the optimiser, which is worth many iterations.
-    A learned decoder takes this class's place by overriding :meth:`decode`, :meth:`encode` and :meth:`energy`.
+    Optimising z instead of the pose gives the optimiser the metric of the prior, which saves many iterations.
+    Learned decoders subclass this and override :meth:`decode`, :meth:`encode` and :meth:`energy`.
 
     Args:
         mean: [63] axis-angle pose of z = 0.
         basis: [63, 63] invertible.
-        scale: factor of the energy; 0 switches the prior off.
+        scale: factor of the energy; 0 disables the prior.
     """
 
-    #: How many of the first parameters are the code of a learned decoder, which results keep.
+    #: Number of leading parameters that are the code of a learned decoder, which is kept in results.
     n_embedding = 0
 
     mean: Tensor
@@ -123,14 +85,21 @@ class BodyPosePrior(nn.Module):
         return self.scale * (z * z).sum(1)
 
 
-def load_gaussian(path: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [63] and covariance [63, 63] of a body-pose Gaussian, radians, in float64."""
+def load_gaussian(path: Path | None = None) -> tuple[FloatArray, FloatArray]:
+    """Read mean [63] and covariance [63, 63] of a body-pose Gaussian, radians.
+
+    Args:
+        path: ``.npz`` with these arrays; None: the one that ships with the package.
+
+    Raises:
+        InputError: the file is damaged, or the covariance is not positive definite.
+    """
     if path is None:
         path = Path(str(resources.files("smplifyx") / "data" / "priors" / "body_pose_gaussian.npz"))
     try:
         with np.load(path, allow_pickle=False) as file:
             mean, covariance = np.float64(file["mean"]), np.float64(file["covariance"])
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged archive can fail in any way
         raise InputError(
             path, f"not a body-pose Gaussian (arrays mean [63], covariance [63, 63]): {reason(error)}"
         ) from error
@@ -138,4 +107,11 @@ def load_gaussian(path: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             path, f"expected mean [63] and covariance [63, 63], found {mean.shape} and {covariance.shape}", "mean"
         )
+    if not np.isfinite(mean).all() or not is_positive_definite(covariance):
+        raise InputError(path, "expected finite numbers and a positive definite matrix", "covariance")
     return mean, covariance
+
+
+def is_positive_definite(matrices: FloatArray) -> bool:
+    """Whether all matrices [..., N, N] are finite and positive definite."""
+    return bool(np.isfinite(matrices).all()) and bool((np.linalg.eigvalsh(matrices) > 0).all())

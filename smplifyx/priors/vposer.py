@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smplifyx import skeleton
-from smplifyx.priors.pose_space import BodyPosePrior, DecodedPose
+from smplifyx.priors.pose_space import N_BODY_JOINTS, N_BODY_POSE, BodyPosePrior, DecodedPose, FloatArray
 from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_6d_to_matrix
 
-FloatArray = NDArray[np.float64]
-
-N_BODY_JOINTS = skeleton.BODY_JOINTS.stop - skeleton.BODY_JOINTS.start
-N_BODY_POSE = 3 * N_BODY_JOINTS
-#: Numbers that the decoder puts out: two columns of a matrix for each joint.
-SIX_NUMBERS = 6 * N_BODY_JOINTS
+#: Length of the decoder's output: two columns of a matrix per joint.
+N_DECODED = 6 * N_BODY_JOINTS
 
 
 @dataclass(frozen=True)
@@ -33,24 +26,25 @@ class Layer:
 
 @dataclass(frozen=True)
 class VPoserWeights:
-    """What a fit needs of a trained network: two chains of affine maps with leaky rectifiers in between.
+    """The inference form of a trained network: two chains of affine maps with leaky rectifiers in between.
 
-    Normalisation at inference is affine, so it is folded into the layers; dropout is off; the posterior's spread is
-    not needed.
+    Normalisation at inference is affine and is folded into the layers; dropout and the posterior's standard deviation
+    are left out.
 
     Attributes:
         encoder: from axis-angle [63] (radians) to the mean of the code [Z].
         decoder: from the code [Z] to 21 x 3 x 2 numbers, the first two columns of matrices before orthogonalisation.
         negative_slope: of the rectifiers.
-        source: what the weights are and where they come from.
-        deviation: [63, 63] covariance of the turns (radians, by joint) from decoded to true poses; None if unknown.
+        source: a line about the origin of the weights.
+        residual_covariance: [63, 63] of the rotations (radians, per joint) from decoded to true poses; None if
+            unknown.
     """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     negative_slope: float
     source: str = ""
-    deviation: FloatArray | None = None
+    residual_covariance: FloatArray | None = None
 
     @property
     def n_latent(self) -> int:
@@ -59,9 +53,9 @@ class VPoserWeights:
 
 
 class VPoser(BodyPosePrior):
-    """Body poses as codes z [B, Z] whose energy is |z|^2; only z is differentiated, the weights are constant.
+    """Body poses as codes z [B, Z] with energy |z|^2; gradients are computed for z only.
 
-    Decoding goes straight to rotation matrices, so there is no angle at which a gradient blows up.
+    The decoder outputs rotation matrices, so gradients are finite at all angles.
     """
 
     def __init__(
@@ -96,7 +90,7 @@ class VPoser(BodyPosePrior):
 
 
 class _Chain(nn.Module):
-    """Affine maps with leaky rectifiers in between; weights are buffers, so that no gradient is formed for them."""
+    """Affine maps with leaky rectifiers in between; weights are buffers, for which no gradients are computed."""
 
     def __init__(
         self, layers: Sequence[Layer], negative_slope: float, dtype: torch.dtype, device: torch.device | str
@@ -118,20 +112,20 @@ class _Chain(nn.Module):
 
 
 class ResidualVPoser(VPoser):
-    """Body poses as x = [z, d]: what the code z [B, Z] decodes to, joints turned further by the deviation d [B, 63].
+    """Body poses x = [z, r]: the decoded code z [B, Z], with joints rotated further by the residual r [B, 63].
 
-    The decoder reaches most poses only roughly, and gets nearer by dear codes alone. What is left of poses after
-    encoding and decoding is taken as normal, with the covariance that the weights carry; d is in units of it, so that
-    the energy is |z|^2 + |d|^2.
+    The decoder alone reproduces most poses only roughly, or with improbable codes. The rotations from decoded to true
+    poses are modelled as normal with the covariance stored with the weights; r is whitened by it, so that the energy
+    is |z|^2 + |r|^2.
 
     Args:
-        weights: the network; its ``deviation`` must not be None.
-        scale: factor of the deviations' standard deviations, more than 0.
+        weights: the network; its ``residual_covariance`` must not be None.
+        scale: factor of the standard deviations of the residual, above 0.
         dtype, device: of the arithmetic.
     """
 
-    _deviation_basis: Tensor
-    _inverse_deviation_basis: Tensor
+    _residual_basis: Tensor
+    _inverse_residual_basis: Tensor
 
     def __init__(
         self,
@@ -141,12 +135,12 @@ class ResidualVPoser(VPoser):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(weights, dtype, device)
-        if weights.deviation is None:
-            raise ValueError("these weights do not say how far poses deviate")
-        basis = scale * torch.linalg.cholesky(torch.as_tensor(weights.deviation).double())
-        self.register_buffer("_deviation_basis", basis.T.to(device=device, dtype=dtype), persistent=False)
+        if weights.residual_covariance is None:
+            raise ValueError("these weights have no residual covariance")
+        basis = scale * torch.linalg.cholesky(torch.as_tensor(weights.residual_covariance).double())
+        self.register_buffer("_residual_basis", basis.T.to(device=device, dtype=dtype), persistent=False)
         inverse = torch.linalg.inv(basis).T.to(device=device, dtype=dtype)
-        self.register_buffer("_inverse_deviation_basis", inverse, persistent=False)
+        self.register_buffer("_inverse_residual_basis", inverse, persistent=False)
 
     @property
     def n_parameters(self) -> int:
@@ -156,17 +150,17 @@ class ResidualVPoser(VPoser):
     def decode(self, x: Tensor) -> DecodedPose:
         """Body pose of x [B, Z + 63]."""
         decoded = super().decode(x[:, : self.n_embedding]).rotations
-        turns = x[:, self.n_embedding :] @ self._deviation_basis
-        return DecodedPose(decoded @ axis_angle_to_matrix(turns.unflatten(1, (-1, 3))))
+        residual = x[:, self.n_embedding :] @ self._residual_basis
+        return DecodedPose(decoded @ axis_angle_to_matrix(residual.unflatten(1, (-1, 3))))
 
     def encode(self, axis_angle: Tensor) -> Tensor:
-        """The x [B, Z + 63] of body poses [B, 63] (radians), exact: the encoder's code and what it misses."""
+        """Parameters x [B, Z + 63] that decode to body poses [B, 63] (radians) exactly: code and residual."""
         code = super().encode(axis_angle)
-        turns = missed_turns(super().decode(code).rotations, axis_angle)
-        return torch.cat([code, turns @ self._inverse_deviation_basis], 1)
+        residual = residual_rotations(super().decode(code).rotations, axis_angle)
+        return torch.cat([code, residual @ self._inverse_residual_basis], 1)
 
 
-def missed_turns(decoded: Tensor, axis_angle: Tensor) -> Tensor:
-    """Axis-angle [B, 63] from decoded rotations [B, 21, 3, 3] to the poses [B, 63] that they should be (radians)."""
+def residual_rotations(decoded: Tensor, axis_angle: Tensor) -> Tensor:
+    """Rotations [B, 63] (axis-angle) from decoded rotations [B, 21, 3, 3] to true poses [B, 63] (radians)."""
     wanted = axis_angle_to_matrix(axis_angle.unflatten(1, (-1, 3)))
     return matrix_to_axis_angle(decoded.mT @ wanted).flatten(1)

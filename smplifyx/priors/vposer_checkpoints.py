@@ -1,10 +1,10 @@
-"""Reads trained pose networks: our own ``.npz``, and the official VPoser checkpoints v1 and v2. No code is run."""
+"""Readers of trained pose networks: our ``.npz``, and the official VPoser checkpoints v1 and v2. No code is run."""
 
 from __future__ import annotations
 
 import io
 import json
-import zipfile
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
@@ -16,7 +16,8 @@ import torch
 
 from smplifyx.errors import InputError, reason
 from smplifyx.files import atomic_path
-from smplifyx.priors.vposer import N_BODY_POSE, SIX_NUMBERS, FloatArray, Layer, VPoserWeights
+from smplifyx.priors.pose_space import N_BODY_POSE, FloatArray, is_positive_definite
+from smplifyx.priors.vposer import N_DECODED, Layer, VPoserWeights
 
 _V1_PREFIX = "bodyprior_"
 _V1_SLOPE = 0.2
@@ -33,19 +34,19 @@ _SUFFIXES = (".npz", ".pt", ".ckpt")
 
 
 def shipped_weights() -> Path:
-    """The network that ships with the package."""
+    """Return the path of the network that ships with the package."""
     return Path(str(resources.files("smplifyx") / "data" / "priors" / "vposer.npz"))
 
 
 def load_vposer(path: Path) -> VPoserWeights:
-    """Reads a trained network; ``source`` of the result tells which kind it was.
+    """Read a trained network; ``source`` of the result names its kind.
 
     Args:
         path: our ``.npz``; an official checkpoint ``.pt`` (v1) or ``.ckpt`` (v2); or a folder such as
-            ``vposer_v1_0`` or ``V02_05``, in which the newest file of ``snapshots`` is taken.
+            ``vposer_v1_0`` or ``V02_05``, of which the newest file in ``snapshots`` is read.
 
     Raises:
-        InputError: there is no such file, or it is something else; the missing entries are named.
+        InputError: there is no such file, or it is damaged or something else; missing entries are named.
     """
     file = _newest_snapshot(path) if path.is_dir() else path
     if not file.is_file():
@@ -53,24 +54,24 @@ def load_vposer(path: Path) -> VPoserWeights:
     if file.suffix == ".npz":
         return _load_npz(file)
     state = _load_state(file)
+    is_v2 = any(key.startswith((_V2_PREFIX, "encoder_net.")) for key in state)
     try:
-        if any(key.startswith((_V2_PREFIX, "encoder_net.")) for key in state):
-            return replace(fold_v2(state), source=f"VPoser v2, {file.name}")
-        return replace(fold_v1(state), source=f"VPoser v1, {file.name}")
-    except _WrongEntriesError as error:
-        raise InputError(file, f"not a VPoser checkpoint: {error}", "state_dict") from error
+        weights = fold_v2(state) if is_v2 else fold_v1(state)
+    except Exception as error:  # entries can have any shape and type
+        raise InputError(file, f"not a VPoser checkpoint: {reason(error)}", "state_dict") from error
+    return replace(weights, source=f"VPoser v{2 if is_v2 else 1}, {file.name}")
 
 
 def save_vposer(path: Path, weights: VPoserWeights) -> None:
-    """Writes our own format: half-precision arrays and a line of text about their origin, all or nothing."""
+    """Write our own format, half-precision arrays and a line about their origin, atomically."""
     arrays: dict[str, Any] = {
         f"{chain}_{kind}_{number}": np.float16(getattr(layer, kind))
         for chain, layers in (("encoder", weights.encoder), ("decoder", weights.decoder))
         for number, layer in enumerate(layers)
         for kind in ("weight", "bias")
     }
-    if weights.deviation is not None:
-        arrays["deviation"] = np.float32(weights.deviation)
+    if weights.residual_covariance is not None:
+        arrays["residual_covariance"] = np.float32(weights.residual_covariance)
     with atomic_path(path) as temporary:
         np.savez(temporary, negative_slope=weights.negative_slope, source=json.dumps(weights.source), **arrays)
 
@@ -80,7 +81,7 @@ class _WrongEntriesError(Exception):
 
 
 def fold_v1(state: Mapping[str, FloatArray]) -> VPoserWeights:
-    """The first published network: normalise, 512, rectify, normalise, 512, rectify, code; 512, 512, rotations."""
+    """Fold the first published network, with two normalisations and two hidden layers in the encoder."""
     state = {key.removeprefix("module.").removeprefix(_V1_PREFIX): value for key, value in state.items()}
     _require(state, _entry_names(_V1_LINEAR, _V1_NORMS), _V1_PREFIX)
     encoder = (
@@ -93,7 +94,7 @@ def fold_v1(state: Mapping[str, FloatArray]) -> VPoserWeights:
 
 
 def fold_v2(state: Mapping[str, FloatArray]) -> VPoserWeights:
-    """The second published network, whose encoder has one rectifier: the three maps after it become one."""
+    """Fold the second published network, whose encoder has one rectifier: the three maps after it become one."""
     state = {key.removeprefix(_V2_PREFIX): value for key, value in state.items()}
     _require(state, _entry_names(_V2_LINEAR, _V2_NORMS), _V2_PREFIX)
     second = _after_norm(_linear(state, "encoder_net.6"), state, "encoder_net.4")
@@ -117,19 +118,22 @@ def _require(state: Mapping[str, FloatArray], names: Iterable[str], prefix: str)
 
 
 def _linear(state: Mapping[str, FloatArray], name: str) -> Layer:
-    layer = Layer(np.float64(state[f"{name}.weight"]), np.float64(state[f"{name}.bias"]))
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    if np.iscomplexobj(weight) or np.iscomplexobj(bias):
+        raise _WrongEntriesError(f"{name} has complex numbers")
+    layer = Layer(np.float64(weight), np.float64(bias))
     if layer.weight.ndim != 2 or layer.bias.shape != layer.weight.shape[:1]:
         raise _WrongEntriesError(f"{name} has shapes {layer.weight.shape} and {layer.bias.shape}")
     return layer
 
 
 def _after(outer: Layer, inner: Layer) -> Layer:
-    """One map for two in a row."""
+    """Compose two maps."""
     return Layer(outer.weight @ inner.weight, outer.weight @ inner.bias + outer.bias)
 
 
 def _after_norm(layer: Layer, state: Mapping[str, FloatArray], norm: str) -> Layer:
-    """One map for a normalisation by running statistics and the map after it."""
+    """Compose a normalisation by running statistics and the map after it."""
     weight, bias, mean, variance = (
         np.float64(state[f"{norm}.{kind}"]) for kind in ("weight", "bias", "running_mean", "running_var")
     )
@@ -138,15 +142,19 @@ def _after_norm(layer: Layer, state: Mapping[str, FloatArray], norm: str) -> Lay
 
 
 def _checked(weights: VPoserWeights) -> VPoserWeights:
-    """Raises unless the layers fit each other and 21 joints."""
+    """Return the weights; raise an error unless they are finite and the layers fit each other and 21 joints."""
     for name, layers, ends in (
         ("encoder", weights.encoder, (N_BODY_POSE, weights.n_latent)),
-        ("decoder", weights.decoder, (weights.n_latent, SIX_NUMBERS)),
+        ("decoder", weights.decoder, (weights.n_latent, N_DECODED)),
     ):
         sizes = [layers[0].weight.shape[1], *(layer.weight.shape[0] for layer in layers)]
         inner = [layer.weight.shape[1] for layer in layers[1:]]
         if (sizes[0], sizes[-1]) != ends or sizes[1:-1] != inner:
             raise _WrongEntriesError(f"the {name}'s layers have sizes {sizes}; expected {ends[0]} to {ends[1]}")
+        if not all(np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all() for layer in layers):
+            raise _WrongEntriesError(f"the {name}'s layers have entries that are not finite")
+    if not math.isfinite(weights.negative_slope):
+        raise _WrongEntriesError(f"negative_slope is {weights.negative_slope}; expected a finite number")
     return weights
 
 
@@ -174,28 +182,25 @@ def _load_npz(path: Path) -> VPoserWeights:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(path, f"not a trained VPoser: {reason(error)}") from error
-    try:
         _require(arrays, ["negative_slope", "source", "encoder_weight_0", "decoder_weight_0"], "")
         weights = VPoserWeights(
             _chain(arrays, "encoder"),
             _chain(arrays, "decoder"),
             float(arrays["negative_slope"]),
-            json.loads(str(arrays["source"])),
-            _deviation(arrays),
+            str(json.loads(str(arrays["source"]))),
+            _residual_covariance(arrays),
         )
         return _checked(weights)
-    except _WrongEntriesError as error:
-        raise InputError(path, f"not a trained VPoser: {error}") from error
+    except Exception as error:  # a damaged archive can fail in any way, and entries can have any shape and type
+        raise InputError(path, f"not a trained VPoser: {reason(error)}") from error
 
 
-def _deviation(arrays: Mapping[str, FloatArray]) -> FloatArray | None:
-    if "deviation" not in arrays:
+def _residual_covariance(arrays: Mapping[str, FloatArray]) -> FloatArray | None:
+    if "residual_covariance" not in arrays:
         return None
-    covariance = np.float64(arrays["deviation"])
-    if covariance.shape != (N_BODY_POSE, N_BODY_POSE) or not np.linalg.eigvalsh(covariance).min() > 0:
-        raise _WrongEntriesError(f"deviation is no covariance of shape {(N_BODY_POSE, N_BODY_POSE)}")
+    covariance = np.float64(arrays["residual_covariance"])
+    if covariance.shape != (N_BODY_POSE, N_BODY_POSE) or not is_positive_definite(covariance):
+        raise _WrongEntriesError(f"residual_covariance is no covariance of shape {(N_BODY_POSE, N_BODY_POSE)}")
     return covariance
 
 

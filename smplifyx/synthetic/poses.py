@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, reason
-from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.priors.pose_space import load_gaussian
 
 FloatArray = NDArray[np.float64]

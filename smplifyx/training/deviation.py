@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smplifyx.priors.vposer import VPoser, VPoserWeights, missed_turns
+from smplifyx.priors.vposer import VPoser, VPoserWeights, residual_rotations
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.vposer_config import VPoserConfig
 from smplifyx.training.vposer_trainer import PoseSampler
@@ -23,11 +23,11 @@ _N_POSES = 8000
 def with_deviation(weights: VPoserWeights, training: MotionCapture, config: VPoserConfig) -> VPoserWeights:
     """The weights with their deviation, from poses drawn as in training."""
     poses = PoseSampler(training, config.data, config.run.seed).draw(_N_POSES).axis_angle
-    return replace(weights, deviation=deviation_covariance(VPoser(weights), poses))
+    return replace(weights, residual_covariance=deviation_covariance(VPoser(weights), poses))
 
 
 @torch.no_grad()
 def deviation_covariance(prior: VPoser, body_pose: Tensor) -> NDArray[np.float64]:
     """Covariance [63, 63] (radians²) about zero of the turns from decoded to true poses [N, 63]."""
-    turns = missed_turns(prior.decode(prior.encode(body_pose)).rotations, body_pose).double().numpy()
+    turns = residual_rotations(prior.decode(prior.encode(body_pose)).rotations, body_pose).double().numpy()
     return np.asarray(turns.T @ turns / len(turns) + _FLOOR**2 * np.eye(turns.shape[1]))

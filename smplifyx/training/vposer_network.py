@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smplifyx.priors.vposer import N_BODY_POSE, SIX_NUMBERS, VPoserWeights
+from smplifyx.priors.pose_space import N_BODY_POSE
+from smplifyx.priors.vposer import N_DECODED, VPoserWeights
 from smplifyx.priors.vposer_checkpoints import fold_v1
 from smplifyx.rotations import rotation_6d_to_matrix
 
@@ -56,7 +57,7 @@ class VPoserNetwork(nn.Module):
         self.bodyprior_enc_logvar = nn.Linear(n_hidden, n_latent)
         self.bodyprior_dec_fc1 = nn.Linear(n_latent, n_hidden)
         self.bodyprior_dec_fc2 = nn.Linear(n_hidden, n_hidden)
-        self.bodyprior_dec_out = nn.Linear(n_hidden, SIX_NUMBERS)
+        self.bodyprior_dec_out = nn.Linear(n_hidden, N_DECODED)
 
     def encode(self, axis_angle: Tensor) -> Posterior:
         """Posterior of the codes of body poses [B, 63] (radians)."""

@@ -81,6 +81,10 @@ def test_wrong_shapes_and_damaged_files_are_named(tmp_path):
     path.write_bytes(pickle.dumps(_random_mixture(60)))
     with pytest.raises(InputError, match=r"short.pkl.*\(8, 60\)"):
         load_mixture(path)
+    for name, value in (("covars", -np.eye(63)[None].repeat(8, 0)), ("weights", np.zeros(8)), ("means", "text")):
+        path.write_bytes(pickle.dumps(_random_mixture(63) | {name: value}))
+        with pytest.raises(InputError, match=r"short.pkl"):
+            load_mixture(path)
     (tmp_path / "a.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"a.npz"):
         load_mixture(tmp_path / "a.npz")

@@ -66,6 +66,9 @@ def test_unknown_prior_and_damaged_file_are_named(tmp_path):
     np.savez(path, mean=np.zeros(69), covariance=np.eye(69))
     with pytest.raises(InputError, match=r"prior.npz.*\(69,\)"):
         make_body_pose_prior("gaussian", path)
+    np.savez(path, mean=np.zeros(63), covariance=-np.eye(63))
+    with pytest.raises(InputError, match=r"prior.npz: covariance: expected finite numbers and a positive definite"):
+        make_body_pose_prior("gaussian", path)
     path.write_bytes(b"PK")
     with pytest.raises(InputError, match=r"prior.npz"):
         make_body_pose_prior("gaussian", path)

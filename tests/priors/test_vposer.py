@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx import skeleton
 from smplifyx.priors import hyperextension, make_body_pose_prior
-from smplifyx.priors.pose_space import joint_limit_energy
+from smplifyx.priors.joint_limits import joint_limit_energy
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
@@ -14,7 +15,7 @@ from torch import nn
 
 from smplifyx.errors import InputError
 from smplifyx.priors.vposer import VPoser
-from smplifyx.priors.vposer_checkpoints import load_vposer, save_vposer
+from smplifyx.priors.vposer_checkpoints import load_vposer, save_vposer, shipped_weights
 
 _POSES = 0.6 * torch.randn(7, 63, dtype=torch.float64, generator=torch.manual_seed(0))
 _CODES = torch.randn(7, 32, dtype=torch.float64, generator=torch.manual_seed(1))
@@ -159,6 +160,62 @@ def test_damaged_files_are_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=name):
         load_vposer(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"negative_slope": np.array([0.1, 0.2])},
+        {"negative_slope": np.array("steep")},
+        {"negative_slope": np.array(np.nan)},
+        {"source": np.array("{not json")},
+        {"encoder_weight_1": np.array(["text"])},
+        {"encoder_weight_1": np.ones((7, 512), np.float16)},
+        {"decoder_bias_0": np.full(512, np.nan, np.float16)},
+        {"decoder_weight_2": np.ones((126, 512), np.complex64)},
+        {"residual_covariance": np.full((63, 63), np.nan)},
+        {"residual_covariance": np.ones((63, 63, 1))},
+        {"residual_covariance": np.array(["a"])},
+    ],
+)
+def test_wrong_entries_of_our_format_are_input_errors(tmp_path, changes):
+    with np.load(shipped_weights()) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(tmp_path / "wrong.npz", **(arrays | changes))
+    with pytest.raises(InputError, match=r"wrong.npz: not a trained VPoser"):
+        load_vposer(tmp_path / "wrong.npz")
+
+
+def test_damaged_bytes_are_input_errors_or_harmless(tmp_path):
+    whole = bytearray(shipped_weights().read_bytes())
+    rng = np.random.default_rng(0)
+    path = tmp_path / "damaged.npz"
+    for _ in range(30):
+        damaged = bytearray(whole)
+        start = int(rng.integers(len(whole) - 64))
+        damaged[start : start + 64] = rng.bytes(64)
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            load_vposer(path)
+    for size in (10, 300, len(whole) // 2, len(whole) - 30):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError):
+            load_vposer(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bodyprior_enc_fc2.weight": torch.ones(512, 7)},
+        {"bodyprior_enc_bn1.weight": torch.ones(5)},
+        {"bodyprior_enc_bn1.running_var": torch.full((63,), -1.0)},
+        {"bodyprior_dec_out.bias": torch.full((126,), torch.nan)},
+    ],
+)
+def test_wrong_entries_of_a_checkpoint_are_input_errors(tmp_path, changes):
+    torch.save(_v1_layers().state_dict() | changes, tmp_path / "wrong.pt")
+    with pytest.raises(InputError, match=r"wrong.pt: state_dict: not a VPoser checkpoint"):
+        load_vposer(tmp_path / "wrong.pt")
 
 
 def test_missing_file_and_empty_folder(tmp_path):

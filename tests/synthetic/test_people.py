@@ -10,7 +10,7 @@ from smplifyx.body.model import BodyModel
 from smplifyx.errors import InputError
 from smplifyx.evaluation.runner import score
 from smplifyx.keypoints.openpose import read_openpose
-from smplifyx.priors.factory import HELD_OUT_SUBJECTS
+from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS
 from smplifyx.synthetic.detector import DetectorNoise, Sight, detect, hidden_by_body
 from smplifyx.synthetic.documents import write_openpose_json

@@ -1,4 +1,4 @@
-"""VPoser with room around what it decodes."""
+"""VPoser with a residual around the decoded pose."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _poses(count: int) -> torch.Tensor:
     return 0.4 * torch.randn(count, 63, dtype=torch.float64, generator=torch.manual_seed(5))
 
 
-def test_without_deviation_it_is_vposer(prior, weights):
+def test_with_zero_residual_it_is_vposer(prior, weights):
     codes = torch.randn(6, 32, dtype=torch.float64, generator=torch.manual_seed(1))
     x = torch.cat([codes, torch.zeros(6, 63, dtype=torch.float64)], 1)
     plain = VPoser(weights, torch.float64)
@@ -37,7 +37,7 @@ def test_without_deviation_it_is_vposer(prior, weights):
     torch.testing.assert_close(prior.energy(x), plain.energy(codes))
 
 
-def test_any_pose_comes_back_exactly_where_the_code_alone_misses_it(prior, weights):
+def test_encode_and_decode_are_exact_where_the_code_alone_is_not(prior, weights):
     poses = _poses(20)
     truth = Rotation.from_rotvec(poses.reshape(-1, 3).numpy())
 
@@ -49,13 +49,13 @@ def test_any_pose_comes_back_exactly_where_the_code_alone_misses_it(prior, weigh
     assert error(VPoser(weights, torch.float64)) > 10.0
 
 
-def test_a_deviation_of_one_is_as_likely_as_what_the_network_misses(prior, weights):
+def test_unit_residuals_have_the_stored_covariance(prior, weights):
     unit = torch.zeros(4000, 95, dtype=torch.float64)
     unit[:, 32:] = torch.randn(4000, 63, dtype=torch.float64, generator=torch.manual_seed(2))
     turns = prior.decode(unit).rotations[:, :].reshape(4000, 21, 3, 3)
     middle = prior.decode(torch.zeros(1, 95, dtype=torch.float64)).rotations
     found = Rotation.from_matrix((middle.mT @ turns).reshape(-1, 3, 3).numpy()).as_rotvec().reshape(4000, 63)
-    np.testing.assert_allclose(found.std(0) / np.sqrt(np.diag(weights.deviation)), 2.0, rtol=0.08)
+    np.testing.assert_allclose(found.std(0) / np.sqrt(np.diag(weights.residual_covariance)), 2.0, rtol=0.08)
 
 
 def test_gradients_agree_with_finite_differences(prior):
@@ -66,16 +66,16 @@ def test_gradients_agree_with_finite_differences(prior):
     )
 
 
-def test_the_factory_frees_it_only_where_the_weights_know_how_far(tmp_path, weights):
-    assert make_body_pose_prior("vposer", deviation=1.0).n_parameters == 95
+def test_the_residual_needs_weights_with_a_covariance(tmp_path, weights):
+    assert make_body_pose_prior("vposer", residual=1.0).n_parameters == 95
     assert make_body_pose_prior("vposer").n_parameters == 32
-    save_vposer(tmp_path / "unknown.npz", replace(weights, deviation=None))
-    assert make_body_pose_prior("vposer", tmp_path / "unknown.npz", deviation=1.0).n_parameters == 32
-    with pytest.raises(ValueError, match="deviate"):
-        ResidualVPoser(replace(weights, deviation=None), 1.0)
+    save_vposer(tmp_path / "unknown.npz", replace(weights, residual_covariance=None))
+    assert make_body_pose_prior("vposer", tmp_path / "unknown.npz", residual=1.0).n_parameters == 32
+    with pytest.raises(ValueError, match="no residual covariance"):
+        ResidualVPoser(replace(weights, residual_covariance=None), 1.0)
 
 
 def test_a_damaged_covariance_is_refused(tmp_path, weights):
-    save_vposer(tmp_path / "bad.npz", replace(weights, deviation=-np.eye(63)))
-    with pytest.raises(InputError, match=r"bad.npz.*deviation is no covariance"):
+    save_vposer(tmp_path / "bad.npz", replace(weights, residual_covariance=-np.eye(63)))
+    with pytest.raises(InputError, match=r"bad.npz.*residual_covariance is no covariance"):
         load_vposer(tmp_path / "bad.npz")
