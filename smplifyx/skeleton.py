@@ -257,6 +257,12 @@ CANONICAL_KEYPOINT_NAMES: tuple[str, ...] = (
 )
 N_KEYPOINTS = len(CANONICAL_KEYPOINT_NAMES)
 
+
+def keypoint_index(name: str) -> int:
+    """Position of a keypoint in :data:`CANONICAL_KEYPOINT_NAMES`; raises ``ValueError`` for an unknown name."""
+    return CANONICAL_KEYPOINT_NAMES.index(name)
+
+
 BODY_KEYPOINTS = slice(0, 25)
 LEFT_HAND_KEYPOINTS = slice(25, 46)
 RIGHT_HAND_KEYPOINTS = slice(46, 67)

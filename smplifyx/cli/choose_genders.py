@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -34,13 +33,16 @@ from smplifyx.gender import (
 from smplifyx.keypoints import Observation
 
 
-def choose_genders(people: Sequence[Observation], config: Config, device: torch.device) -> list[GenderDecision]:
+def choose_genders(
+    people: Sequence[Observation], config: Config, device: torch.device, verbose: bool = False
+) -> list[GenderDecision]:
     """One decision a person, in their order.
 
     Args:
         people: who is to be fitted.
         config: ``body.gender`` other than auto holds for everybody; MANO's hands have but one.
         device: where the classifier runs.
+        verbose: name each decision.
 
     Raises:
         UsageError: the table of labels or the classifier is unusable.
@@ -49,17 +51,15 @@ def choose_genders(people: Sequence[Observation], config: Config, device: torch.
         return [given("neutral")] * len(people)
     if config.body.gender != "auto":
         return [given(config.body.gender)] * len(people)
-    labels = (
-        GenderLabels({}) if config.gender.labels is None else required_file(read_labels, Path(config.gender.labels))
-    )
+    labels = GenderLabels({}) if config.gender.labels is None else required_file(read_labels, config.gender.labels)
     named = [labels.of(one.stem, one.person_index) or one.gender_label for one in people]
     unnamed = [one for one, label in zip(people, named, strict=True) if label is None]
-    if config.gender.classify:
+    if config.gender.classifier != "none":
         classified = iter(_classified(unnamed, config, device))
     else:
         classified = iter([fallback("no label, and the classifier is off")] * len(unnamed))
     decisions = [next(classified) if label is None else given(label) for label in named]
-    _tell(people, decisions, config.run.verbose)
+    _tell(people, decisions, verbose)
     return decisions
 
 
@@ -76,7 +76,7 @@ def tell_unmatched_labels(config: Config, photos: Collection[str]) -> None:
     path = config.gender.labels
     if path is None or config.body.gender != "auto" or config.body.model == "mano":
         return
-    named = [stem for stem, _ in required_file(read_labels, Path(path)).by_person]
+    named = [stem for stem, _ in required_file(read_labels, path).by_person]
     unmatched = [stem for stem in named if stem not in photos]
     if unmatched:
         messages.note(f"{path}: {len(unmatched)} of {len(named)} labels match no photo, such as {unmatched[0]!r}")
@@ -101,9 +101,11 @@ def _classified(people: Sequence[Observation], config: Config, device: torch.dev
 
 
 def _classifier(config: GenderConfig, device: torch.device) -> GenderClassifier:
-    if config.onnx is not None:
-        return OnnxClassifier(Path(config.onnx))
-    path = shipped_checkpoint() if config.checkpoint is None else Path(config.checkpoint)
+    path = config.classifier
+    if isinstance(path, str):  # auto
+        path = shipped_checkpoint()
+    if path.suffix.lower() == ".onnx":
+        return OnnxClassifier(path)
     return NetworkClassifier(load_checkpoint(path), device)
 
 

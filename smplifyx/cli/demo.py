@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from smplifyx.cli import messages
@@ -29,24 +30,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit the shipped photos; returns the exit status."""
-    config = effective_config(arguments)
+    config, options = effective_config(arguments)
     images, keypoints = DEMO_INPUTS / "images", DEMO_INPUTS / "keypoints"
-    _refuse_other_inputs("input.images", config.input.images, images)
-    _refuse_other_inputs("input.keypoints", config.input.keypoints, keypoints)
+    _refuse_other_inputs("--images", options.images, images)
+    _refuse_other_inputs("--keypoints", options.keypoints, keypoints)
     if not images.is_dir() or not keypoints.is_dir():
         raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}: install the package again")
 
     from smplifyx.cli.run_fit import run_fit
 
-    output = Path(config.output.folder)
-    status = run_fit(config, images, keypoints, output)
-    messages.say(_where_things_are(output, config.output.render))
+    status = run_fit(config, replace(options, images=images, keypoints=keypoints))
+    messages.say(_where_things_are(options.output, config.output.render))
     return status
 
 
-def _refuse_other_inputs(key: str, given: str | None, shipped: Path) -> None:
+def _refuse_other_inputs(key: str, given: Path | None, shipped: Path) -> None:
     """The configuration that a demo wrote names the shipped folders, and may be given to it again."""
-    if given is not None and Path(given).resolve() != shipped.resolve():
+    if given is not None and given.resolve() != shipped.resolve():
         raise UsageError(f"demo: {key} {given}: the demo fits its own photos; `smplifyx fit` takes yours")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from smplifyx.cli import messages
@@ -32,19 +33,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit as asked; returns the exit status."""
-    config = effective_config(arguments)
+    config, options = effective_config(arguments)
     if arguments.print_config:
-        messages.say(to_yaml(config).rstrip("\n"))
+        messages.say(to_yaml(config, options).rstrip("\n"))
         return 0
-    images = _given(config.input.images, "--images", "photos")
-    keypoints = _given(config.input.keypoints, "--keypoints", "keypoint files")
+    options = replace(
+        options,
+        images=_given(options.images, "--images", "photos"),
+        keypoints=_given(options.keypoints, "--keypoints", "keypoint files"),
+    )
 
     from smplifyx.cli.run_fit import run_fit
 
-    return run_fit(config, images, keypoints, Path(config.output.folder))
+    return run_fit(config, options)
 
 
-def _given(path: str | None, option: str, content: str) -> Path:
+def _given(path: Path | None, option: str, content: str) -> Path:
     if path is None:
         raise UsageError(f"{option}: expected a folder of {content}, or one file")
-    return Path(path)
+    return path

@@ -18,7 +18,7 @@ from smplifyx.camera import Intrinsics
 from smplifyx.cli.choose_genders import choose_genders
 from smplifyx.cli.messages import required_file
 from smplifyx.cli.result_writer import BatchWriter, GroupOverlays, PersonWriter, RunStatistics, background
-from smplifyx.config import Config
+from smplifyx.config import Config, RunOptions
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.gender import GenderDecision
@@ -55,6 +55,7 @@ class FitJob:
 
     Attributes:
         config: all settings.
+        run: arguments of the run.
         device: where the fits run.
         writer: writes what they leave behind.
         tally: counts them.
@@ -62,6 +63,7 @@ class FitJob:
     """
 
     config: Config
+    run: RunOptions
     device: torch.device
     writer: PersonWriter
     statistics: RunStatistics
@@ -96,13 +98,13 @@ class FitJob:
             background(self.writer.close) as worker,
         ):
             overlays = GroupOverlays(everybody, plan.todo, self.writer, plan.fitter_of)
-            results = BatchWriter(self.writer, overlays, self.statistics, bar, worker, self.config.run.verbose)
+            results = BatchWriter(self.writer, overlays, self.statistics, bar, worker, self.run.verbose)
             if plan.todo:
                 worker.submit(self.writer.open)
             worker.submit(results.draw_missing)
             for kind, group in plan.groups:
                 fitter = plan.fitter_of(kind)
-                for people in _batches(group, self.config.run.batch_size):
+                for people in _batches(group, self.run.batch_size):
                     batch = [person.observation for person in people]
                     cameras = [resolve_intrinsics(one, self.config.camera, self.calibration) for one in batch]
                     fitted = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
@@ -111,7 +113,7 @@ class FitJob:
     def _by_kind(self, people: Sequence[Observation]) -> list[tuple[str, list[_Person]]]:
         """The people by the gender of their body model, or the hands by their side."""
         groups: dict[str, list[_Person]] = {}
-        for person in map(_Person, people, choose_genders(people, self.config, self.device)):
+        for person in map(_Person, people, choose_genders(people, self.config, self.device, self.run.verbose)):
             groups.setdefault(person.observation.side or person.decision.gender, []).append(person)
         return sorted(groups.items())
 
@@ -124,7 +126,7 @@ class FitJob:
     def _fitter(self, kind: str) -> Fitter:
         gender = "neutral" if kind in SIDES else kind
         data = required_file(load_body_model_data, self._model_file(kind), gender)
-        return required_file(Fitter, data, self.config, self.device)
+        return required_file(Fitter, data, self.config, self.device, self.run.dtype)
 
 
 def _with_decisions(results: Sequence[FitResult], people: Sequence[_Person]) -> list[FitResult]:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from smplifyx.config import Config, Leaf, Override, all_settings, load_config
+from smplifyx.config import Config, Leaf, Override, RunOptions, all_settings, load_run
+from smplifyx.config.fields import leaves as leaves_of
 from smplifyx.config.fields import shown
-from smplifyx.config.loading import find_config, merge, read_yaml
+from smplifyx.config.loading import find_config, read_file
 from smplifyx.errors import UsageError
 
 _DOTTED_OPTION = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
@@ -42,36 +43,35 @@ class Option:
 
 
 INPUT_OPTIONS = (
-    Option("--images", "input.images", "DIR"),
-    Option("--keypoints", "input.keypoints", "DIR"),
+    Option("--images", "run.images", "DIR"),
+    Option("--keypoints", "run.keypoints", "DIR"),
 )
 RUN_OPTIONS = (
-    Option("--output", "output.folder", "DIR"),
+    Option("--output", "run.output", "DIR"),
     Option("--model", "body.model"),
     Option("--models", "body.models_dir", "DIR"),
     Option("--gender", "body.gender"),
     Option("--focal-length", "camera.focal_length", "PIXELS"),
     Option("--calibration", "camera.calibration", "FILE"),
-    Option("--max-persons", "input.max_persons", "N"),
-    Option("--min-keypoints", "input.min_keypoints", "N"),
+    Option("--max-persons", "people.max_persons", "N"),
+    Option("--min-keypoints", "people.min_keypoints", "N"),
     Option("--device", "run.device"),
     Option("--batch-size", "run.batch_size", "N"),
     Option("--threads", "run.threads", "N"),
-    Option("--seed", "run.seed", "N"),
     Option("--num-shards", "run.num_shards", "N"),
     Option("--shard-index", "run.shard_index", "I"),
     Option("--mesh-format", "output.mesh_format"),
-    Option("--no-mesh", "output.save_mesh", value="false", help="write no meshes"),
+    Option("--no-mesh", "output.mesh_format", value="none", help="write no meshes"),
     Option("--no-render", "output.render", value="false", help="draw no pictures"),
     Option("--save-pkl", "output.save_pickle", value="true"),
-    Option("--overwrite", "output.overwrite", value="true"),
+    Option("--overwrite", "run.overwrite", value="true"),
     Option("--verbose", "run.verbose", value="true"),
 )
 
 
 def add_options(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:
     """Give a command ``--config``, short options, and a closing list of all settings in its help."""
-    leaves = {leaf.key: leaf for leaf in all_settings()}
+    leaves = {leaf.key: leaf for leaf in (*all_settings(), *leaves_of(RunOptions(), "run."))}
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -129,8 +129,8 @@ def split_dotted(argv: Sequence[str]) -> tuple[list[str], list[Override]]:
     return others, overrides
 
 
-def effective_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of a command: file, then its short options, then dotted settings.
+def effective_config(arguments: argparse.Namespace) -> tuple[Config, RunOptions]:
+    """The settings and arguments of a run of a command: file, then its short options, then dotted settings.
 
     Without a file, a body model that is asked for comes with the shipped configuration that suits it.
 
@@ -145,16 +145,16 @@ def effective_config(arguments: argparse.Namespace) -> Config:
     overrides = [*short, *arguments.overrides]
     models = [one.text for one in overrides if one.key == "body.model" and one.text in _MODELS_WITH_FILES]
     file = arguments.config or (f"fit_{models[-1]}" if models else None)
-    config = load_config(file, overrides)
+    config, run = load_run(file, overrides)
     if arguments.config is not None:
         _check_fits_the_file(config.body.model, arguments.config)
-    return config
+    return config, run
 
 
 def _check_fits_the_file(model: str, file: str) -> None:
     """The stages for a hand or a head make no whole body, as they lack most of its terms."""
     path = find_config(file)
-    own = merge(Config(), read_yaml(path), str(path)).body.model
+    own = read_file(path)[0].body.model
     if own in _PARTS and model != own:
         raise UsageError(f"--config {file}: has settings for {own}, which do not suit {model}; fit_{model} does")
 

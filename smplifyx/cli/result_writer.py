@@ -175,7 +175,7 @@ class PersonWriter:
         """
         who = (observation.stem, observation.person_index, observation.side)
         camera = _camera(result)
-        if self.wanted.save_mesh:
+        if self.wanted.mesh_format != "none":
             save_mesh(vertices, faces, self.layout.mesh_path(*who), camera, result.camera_translation)
         if self.renderer is not None:
             self._draw(self.renderer, observation, result, vertices, faces, camera)
@@ -205,7 +205,7 @@ class PersonWriter:
             observation.stem,
             observation.person_index,
             observation.side,
-            mesh=self.wanted.save_mesh,
+            mesh=self.wanted.mesh_format != "none",
             overlay=self.wanted.render,
             pickle=self.wanted.save_pickle,
         )

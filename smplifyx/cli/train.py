@@ -30,7 +30,7 @@ _COMMAND = TrainingCommand(
     example="loss.divergence 0.01",
     description="""Train the body-pose network on motion capture.
 
-DIR gets vposer.npz, the trained network, for --priors.vposer_checkpoint; config.yaml; state.pt, from which --resume
+DIR gets vposer.npz, the trained network, for --priors.vposer; config.yaml; state.pt, from which --resume
 goes on; curves.png; and report.txt, the figures on people who were held out.
 
 With --evaluate nothing is trained: the same figures for a network that exists, printed.""",

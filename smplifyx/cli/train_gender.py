@@ -38,7 +38,7 @@ dealt out to training, validation and test.
 With --foreign it also learns, from any photos without labels, which pictures are foreign to it. That is for training
 on pictures of another kind than those it will see, such as rendered ones; people in your own photos need it not.
 
-DIR gets gender.safetensors, the trained classifier, for `fit --gender.checkpoint`; config.yaml; state.pt, from which
+DIR gets gender.safetensors, the trained classifier, for `fit --gender.classifier`; config.yaml; state.pt, from which
 --resume goes on; test.csv, the people who were held out; curves.png, reliability.png, and report.txt, the figures on
 the people who were held out.
 

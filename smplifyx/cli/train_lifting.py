@@ -26,7 +26,7 @@ _COMMAND = TrainingCommand(
     example="run.epochs 20",
     description="""Train the network that tells where joints are in depth by their keypoints.
 
-DIR gets lifting.npz, the trained network, for --priors.lifting_checkpoint; config.yaml; state.pt, from which --resume
+DIR gets lifting.npz, the trained network, for --lifting.checkpoint; config.yaml; state.pt, from which --resume
 goes on; curves.png; and report.txt, the last figures on people who were not learned.
 
 With --evaluate nothing is trained: the same figures for a network that exists, printed.""",

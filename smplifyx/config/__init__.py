@@ -1,19 +1,29 @@
 """Typed configuration: dataclasses <- YAML <- command line."""
 
 from smplifyx.config.fields import ConfigError, Leaf, setting
-from smplifyx.config.loading import SHIPPED_CONFIGS, Override, all_settings, find_config, load_config, to_yaml
+from smplifyx.config.loading import (
+    SHIPPED_CONFIGS,
+    Override,
+    all_settings,
+    find_config,
+    load_config,
+    load_run,
+    to_yaml,
+    with_absolute_paths,
+)
 from smplifyx.config.schema import (
     BodyConfig,
     CameraConfig,
     CollisionConfig,
     Config,
     GenderConfig,
-    InputConfig,
+    LiftingConfig,
     ObjectiveConfig,
     OptimizerConfig,
     OutputConfig,
+    PeopleConfig,
     PriorsConfig,
-    RunConfig,
+    RunOptions,
     Stage,
     StartsConfig,
 )
@@ -26,19 +36,22 @@ __all__ = [
     "Config",
     "ConfigError",
     "GenderConfig",
-    "InputConfig",
     "Leaf",
+    "LiftingConfig",
     "ObjectiveConfig",
     "OptimizerConfig",
     "OutputConfig",
     "Override",
+    "PeopleConfig",
     "PriorsConfig",
-    "RunConfig",
+    "RunOptions",
     "Stage",
     "StartsConfig",
     "all_settings",
     "find_config",
     "load_config",
+    "load_run",
     "setting",
     "to_yaml",
+    "with_absolute_paths",
 ]

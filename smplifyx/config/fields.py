@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
@@ -32,12 +33,19 @@ class ConfigError(UsageError):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting means and which numbers it takes; the bounds hold for each number of a list."""
+    """Help and limits of a setting; bounds and names hold for each entry of a list.
+
+    Attributes:
+        help: one line for ``--help`` and the written YAML.
+        minimum, above, maximum: bounds of numbers.
+        names: the only texts that are allowed; empty for any.
+    """
 
     help: str = ""
     minimum: float | None = None
     above: float | None = None
     maximum: float | None = None
+    names: tuple[str, ...] = ()
 
     def bounds(self) -> str:
         """The bounds in words, with a leading space, or nothing."""
@@ -60,9 +68,9 @@ class Rule:
 
 
 def setting(default: Any, help: str, *, minimum: float | None = None, above: float | None = None,
-            maximum: float | None = None) -> Any:  # fmt: skip
-    """A dataclass field with its default, one line of help, and bounds for its numbers."""
-    return dataclasses.field(default=default, metadata={"rule": Rule(help, minimum, above, maximum)})
+            maximum: float | None = None, names: tuple[str, ...] = ()) -> Any:  # fmt: skip
+    """A dataclass field with its default, one line of help, bounds of numbers and allowed names."""
+    return dataclasses.field(default=default, metadata={"rule": Rule(help, minimum, above, maximum, names)})
 
 
 @dataclass(frozen=True)
@@ -129,14 +137,22 @@ def expected(hint: Any, rule: Rule) -> str:
     if origin is tuple:
         how_many = "a list, each" if arguments[-1] is Ellipsis else f"a list of {len(arguments)}, each"
         return f"{how_many} {expected(arguments[0], rule)}"
-    words = {bool: "true or false", str: "text", type(None): "null"}
+    words = {bool: "true or false", str: _names_in_words(rule), Path: "a path", type(None): "null"}
     if hint in words:
         return words[hint]
     return ("a whole number" if hint is int else "a number") + rule.bounds()
 
 
+def _names_in_words(rule: Rule) -> str:
+    return f"a name such as {rule.names[0]}" if rule.names else "text"
+
+
 class _MismatchError(Exception):
     """A value does not fit its hint (internal: callers turn it into a :class:`ConfigError`)."""
+
+    def __init__(self, advice: str = "") -> None:
+        super().__init__(advice)
+        self.advice = advice
 
 
 def _as_number(value: Any, rule: Rule) -> float:
@@ -168,6 +184,25 @@ def _as_exactly(kind: type) -> Callable[[Any, Rule], Any]:
     return check
 
 
+def _as_text(value: Any, rule: Rule) -> str:
+    if not rule.names:
+        if not isinstance(value, str):
+            raise _MismatchError
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(rule.names):
+        raise _MismatchError(f"number {value} is {rule.names[value]}")
+    if not isinstance(value, str) or value not in rule.names:
+        near = get_close_matches(str(value), rule.names, n=1)
+        raise _MismatchError(f"did you mean {near[0]}?" if near else "")
+    return value
+
+
+def _as_path(value: Any, rule: Rule) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise _MismatchError
+    return Path(value).expanduser()
+
+
 def _as_null(value: Any, rule: Rule) -> None:
     if value is not None and not (isinstance(value, str) and value.lower() == "none"):
         raise _MismatchError
@@ -177,14 +212,15 @@ _SCALARS: dict[Any, Callable[[Any, Rule], Any]] = {
     bool: _as_exactly(bool),
     int: _as_whole_number,
     float: _as_number,
-    str: _as_exactly(str),
+    str: _as_text,
+    Path: _as_path,
     type(None): _as_null,
 }
 
 
 def _as_first_fit(value: Any, hints: tuple[Any, ...], rule: Rule) -> Any:
-    # null first: "none" must not become the text of an optional text
-    for hint in sorted(hints, key=lambda hint: hint is not type(None)):
+    # Null and choices first: "none" must not become the text or path of an optional one.
+    for hint in sorted(hints, key=lambda hint: hint is not type(None) and get_origin(hint) is not Literal):
         try:
             return fit(value, hint, rule)
         except _MismatchError:
@@ -215,12 +251,15 @@ def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
     """A plain value as its hint wants it; raises :class:`ConfigError` with what was expected."""
     try:
         return fit(value, hint, rule)
-    except _MismatchError:
-        raise ConfigError(source, key, f"expected {expected(hint, rule)}, got {shown(value)}") from None
+    except _MismatchError as mismatch:
+        advice = f"; {mismatch.advice}" if mismatch.advice else ""
+        raise ConfigError(source, key, f"expected {expected(hint, rule)}, got {shown(value)}{advice}") from None
 
 
 def shown(value: Any) -> str:
     """A value as a user would write it."""
+    if isinstance(value, Path):
+        value = str(value)
     return yaml.safe_dump(value, default_flow_style=True, width=1e6).replace("...", "").strip()
 
 
@@ -235,7 +274,7 @@ def parse_text(text: str, hint: Any) -> Any:
     alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if any(get_origin(alternative) is tuple for alternative in alternatives) and isinstance(value, (str, int, float)):
         return yaml.safe_load(f"[{text}]")
-    takes_text = any(alternative is str or get_origin(alternative) is Literal for alternative in alternatives)
+    takes_text = any(alternative in (str, Path) or get_origin(alternative) is Literal for alternative in alternatives)
     takes_number = any(alternative in (int, float) for alternative in alternatives)
     if takes_text and not takes_number and value is not None:
         return text

@@ -22,23 +22,42 @@ from smplifyx.config.fields import (
     shown,
     suggestion,
 )
-from smplifyx.config.schema import Config, check
+from smplifyx.config.schema import Config, RunOptions, check, check_run
 from smplifyx.errors import reason
 
 #: Folder of the configuration files that ship with the package.
 SHIPPED_CONFIGS = Path(__file__).parents[1] / "data" / "configs"
 COMMAND_LINE = "command line"
+#: Stands for every entry of a list, as in ``stages.all.collision``.
+_ALL_ENTRIES = "all"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Override:
-    """One setting given by its dotted name, as text: ``camera.focal_length`` and ``1500``."""
+    """One setting by its dotted name, such as ``camera.focal_length`` and ``1500``.
+
+    Attributes:
+        key: dotted name.
+        value: text as on the command line, or a typed value.
+        source: where it comes from, for error messages.
+    """
 
     key: str
-    text: str
+    value: Any
     source: str = COMMAND_LINE
+
+
+#: Settings by dotted name, in their order.
+Overrides = Iterable[Override] | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _File(Config):
+    """What a YAML file may hold: the settings, and under ``run`` the arguments of a run."""
+
+    run: RunOptions = dataclasses.field(default_factory=RunOptions)
 
 
 def all_settings() -> tuple[Leaf, ...]:
@@ -46,11 +65,12 @@ def all_settings() -> tuple[Leaf, ...]:
     return tuple(leaves(Config()))
 
 
-def load_config(file: str | Path | None = None, overrides: Iterable[Override] = ()) -> Config:
-    """The effective configuration: defaults, then the file, then the overrides in their order.
+def load_config(file: str | Path | None = None, overrides: Overrides = ()) -> Config:
+    """Settings: defaults, then the file, then the overrides in their order.
 
     Args:
-        file: a YAML file, or the name of a shipped one (``fit_smplx_paper``, or ``paper`` for short).
+        file: a YAML file, or the name of a shipped one (``fit_smplx_paper``, or ``paper`` for short). The arguments
+            of a run that it may hold are ignored.
         overrides: settings by dotted name.
 
     Raises:
@@ -58,12 +78,42 @@ def load_config(file: str | Path | None = None, overrides: Iterable[Override] = 
     """
     config = Config()
     if file is not None:
-        path = find_config(file)
-        config = merge(config, read_yaml(path), str(path))
-    for override in overrides:
+        config, _ = read_file(find_config(file))
+    for override in _as_overrides(overrides):
         config = with_override(config, override)
     check(config)
     return config
+
+
+def load_run(file: str | Path | None = None, overrides: Overrides = ()) -> tuple[Config, RunOptions]:
+    """Settings and the arguments of a run, as :func:`load_config`; arguments have names such as ``run.images``."""
+    config, run = (Config(), RunOptions()) if file is None else read_file(find_config(file))
+    loaded = _joined(config, run)
+    for override in _as_overrides(overrides):
+        loaded = with_override(loaded, override)
+    config, run = _parted(loaded)
+    check(config)
+    check_run(run)
+    return config, run
+
+
+def _as_overrides(overrides: Overrides) -> Iterable[Override]:
+    if isinstance(overrides, Mapping):
+        return [Override(key, value, "overrides") for key, value in overrides.items()]
+    return overrides
+
+
+def read_file(path: Path) -> tuple[Config, RunOptions]:
+    """Settings and arguments of a YAML file, each alone valid; raises :class:`ConfigError`."""
+    return _parted(merge(_File(), read_yaml(path), str(path)))
+
+
+def _joined(config: Config, run: RunOptions) -> _File:
+    return _File(**{one.name: getattr(config, one.name) for one in dataclasses.fields(config)}, run=run)
+
+
+def _parted(file: _File) -> tuple[Config, RunOptions]:
+    return Config(**{one.name: getattr(file, one.name) for one in dataclasses.fields(Config)}), file.run
 
 
 def find_config(file: str | Path, command: str = "fit") -> Path:
@@ -118,8 +168,39 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def merge(config: Any, values: Any, source: str, prefix: str = "") -> Any:
-    """A configuration dataclass with some of its values replaced by those of a plain mapping."""
+def merge(config: Any, values: Any, source: str) -> Any:
+    """A configuration dataclass with some of its values replaced by those of a mapping of nested or dotted names."""
+    if values is None:
+        return config
+    if not isinstance(values, Mapping):
+        raise ConfigError(source, "", f"expected a mapping of settings, got {shown(values)}")
+    return _merged(config, _nested(values, source, ""), source, "")
+
+
+def _nested(values: Mapping[Any, Any], source: str, prefix: str) -> dict[str, Any]:
+    """The mapping with dotted names as nested mappings; a setting may be given only once."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        first, _, rest = str(name).partition(".")
+        below = {rest: value} if rest else value
+        if isinstance(below, Mapping):
+            below = _nested(below, source, f"{prefix}{first}.")
+        nested[first] = _combined(nested[first], below, source, f"{prefix}{first}") if first in nested else below
+    return nested
+
+
+def _combined(one: Any, other: Any, source: str, key: str) -> Any:
+    if one is None or other is None:  # a heading whose settings are all commented out
+        return one if other is None else other
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        raise ConfigError(source, key, "is given twice")
+    both = dict(one)
+    for name, value in other.items():
+        both[name] = _combined(both[name], value, source, f"{key}.{name}") if name in both else value
+    return both
+
+
+def _merged(config: Any, values: Any, source: str, prefix: str) -> Any:
     if values is None:  # a heading whose settings are all commented out
         return config
     if not isinstance(values, Mapping):
@@ -129,18 +210,37 @@ def merge(config: Any, values: Any, source: str, prefix: str = "") -> Any:
     for name, value in values.items():
         hint = _hint(owner, str(name), source, prefix)
         key = f"{prefix}{name}"
-        item = item_dataclass(hint)
         if dataclasses.is_dataclass(hint):
-            changes[name] = merge(getattr(config, name), value, source, f"{key}.")
-        elif item is not None:
-            if not isinstance(value, list):
-                raise ConfigError(source, key, f"expected a list, got {shown(value)}")
-            changes[name] = tuple(
-                merge(item(), entry, source, f"{key}.{number}.") for number, entry in enumerate(value)
-            )
+            changes[name] = _merged(getattr(config, name), value, source, f"{key}.")
+        elif item_dataclass(hint) is not None:
+            changes[name] = _merged_entries(getattr(config, name), item_dataclass(hint), value, source, key)
         else:
             changes[name] = convert(value, hint, rule_of(owner, name), source, key)
     return dataclasses.replace(config, **changes)
+
+
+def _merged_entries(entries: tuple[Any, ...], item: Any, value: Any, source: str, key: str) -> tuple[Any, ...]:
+    """Entries given as a list replace all; a mapping from numbers, or ``all``, changes some."""
+    if isinstance(value, list):
+        new = [_nested(one, source, f"{key}.") if isinstance(one, Mapping) else one for one in value]
+        return tuple(_merged(item(), one, source, f"{key}.{number}.") for number, one in enumerate(new, 1))
+    if not isinstance(value, Mapping):
+        raise ConfigError(source, key, f"expected a list, or a mapping from numbers, got {shown(value)}")
+    changed = list(entries)
+    for name in sorted(value, key=lambda name: name != _ALL_ENTRIES):  # a single entry overrides what holds for all
+        for number in _entry_numbers(name, len(entries), source, key):
+            changed[number] = _merged(changed[number], value[name], source, f"{key}.{name}.")
+    return tuple(changed)
+
+
+def _entry_numbers(name: str, n_entries: int, source: str, key: str) -> list[int]:
+    """Positions from 0 of an entry named by its number from 1, or of all."""
+    if name == _ALL_ENTRIES:
+        return list(range(n_entries))
+    if not name.isdecimal() or not 1 <= int(name) <= n_entries:
+        problem = f"expected a number from 1 to {n_entries}, or {_ALL_ENTRIES}, got {name}"
+        raise ConfigError(source, f"{key}.{name}", problem)
+    return [int(name) - 1]
 
 
 def with_override(config: T, override: Override) -> T:
@@ -164,17 +264,18 @@ def _replaced(node: Any, names: list[str], override: Override, prefix: str) -> A
         return dataclasses.replace(node, **{name: _replaced_entry(value, rest, override, key)})
     if rest:
         raise ConfigError(override.source, override.key, f"{key} is a single setting and has no {rest[0]}")
-    plain = parse_text(override.text, hint)
+    plain = parse_text(override.value, hint) if isinstance(override.value, str) else override.value
     return dataclasses.replace(node, **{name: convert(plain, hint, rule_of(owner, name), override.source, key)})
 
 
 def _replaced_entry(entries: tuple[Any, ...], names: list[str], override: Override, key: str) -> tuple[Any, ...]:
-    if len(names) < 2 or not names[0].isdecimal() or int(names[0]) >= len(entries):
-        problem = f"expected {key}.NUMBER.SETTING with a number from 0 to {len(entries) - 1}, got {override.key}"
+    if len(names) < 2:
+        problem = f"expected {key}.NUMBER.SETTING or {key}.{_ALL_ENTRIES}.SETTING, got {override.key}"
         raise ConfigError(override.source, key, problem)
-    number = int(names[0])
-    changed = _replaced(entries[number], names[1:], override, f"{key}.{number}.")
-    return (*entries[:number], changed, *entries[number + 1 :])
+    changed = list(entries)
+    for number in _entry_numbers(names[0], len(entries), override.source, key):
+        changed[number] = _replaced(changed[number], names[1:], override, f"{key}.{names[0]}.")
+    return tuple(changed)
 
 
 def _hint(owner: type, name: str, source: str, prefix: str) -> Any:
@@ -185,9 +286,32 @@ def _hint(owner: type, name: str, source: str, prefix: str) -> Any:
     return hints[name]
 
 
-def to_yaml(config: Any) -> str:
-    """Every setting of a configuration, a dataclass of groups of settings, each with its help as a comment."""
-    return "\n".join(_sections(config)) + "\n"
+def to_yaml(config: Any, run: RunOptions | None = None) -> str:
+    """Every setting of a configuration, a dataclass of groups of settings, with its help as a comment.
+
+    Args:
+        config: the settings.
+        run: arguments of a run that are written too, under ``run``.
+    """
+    return "\n".join(_sections(config if run is None else _joined(config, run))) + "\n"
+
+
+def with_absolute_paths(config: T, folder: Path) -> T:
+    """The configuration with every relative path, of whatever setting, made absolute.
+
+    Args:
+        config: a configuration dataclass.
+        folder: what relative paths are relative to.
+    """
+    changes: dict[str, Any] = {}
+    for one in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, one.name)
+        if dataclasses.is_dataclass(value):
+            changes[one.name] = with_absolute_paths(value, folder)
+        elif isinstance(value, Path):
+            changes[one.name] = (folder / value).resolve()
+    changed: T = dataclasses.replace(config, **changes)  # type: ignore[type-var]
+    return changed
 
 
 def _sections(config: Any) -> Iterator[str]:

@@ -73,7 +73,7 @@ TABLE_2 = (
     Variant("neutral", "gender-neutral model", gender="neutral", published={"v2v": 58.0}),
     Variant("gmm", "mixture instead of VPoser", {"priors.body_pose": "gmm"}, published={"v2v": 56.4}),
     Variant("no_collision", "no collision term", {"collision.enabled": "false"}, published={"v2v": 53.5}),
-    Variant("no_lifting", "no depth from keypoints", {"objective.lifting": "0"}),
+    Variant("no_lifting", "no depth from keypoints", {"lifting.enabled": "false"}),
 )  # fmt: skip
 
 #: The paper's comparison with MANO: hands fitted alone, beside the hands of whole bodies, as noise grows.

@@ -15,7 +15,7 @@ from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.benchmark_rows import Row, Truths
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import pa_mpjpe
-from smplifyx.evaluation.runner import BenchmarkFit, FitStore, Progress, Trial, load_model, trial_camera
+from smplifyx.evaluation.runner import BATCH_SIZE, BenchmarkFit, FitStore, Progress, Trial, load_model, trial_camera
 from smplifyx.evaluation.statistics import difference_interval, mean_interval
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, split_hands
@@ -61,7 +61,7 @@ class HandFitter:
         Raises:
             InputError: a file is damaged, or there is no MANO model.
         """
-        selection = PersonSelection(min_keypoints=trial.config.input.min_keypoints, part="hands")
+        selection = PersonSelection(min_keypoints=trial.config.people.min_keypoints, part="hands")
         people = {frame.name: frame.observation(keypoints and keypoints(frame)) for frame in frames}
         found: dict[Hand, FloatArray] = {}
         for side in _JOINTS:
@@ -87,8 +87,7 @@ class HandFitter:
         ]
         missing = [number for number, file in enumerate(files) if not file.is_file()]
         fitter = Fitter(load_model(path, "neutral"), trial.config, self._device)
-        size = trial.config.run.batch_size
-        for batch in (missing[start : start + size] for start in range(0, len(missing), size)):
+        for batch in (missing[k : k + BATCH_SIZE] for k in range(0, len(missing), BATCH_SIZE)):
             results = fitter.fit([todo[k][1] for k in batch], [cameras[k] for k in batch])
             for k, result in zip(batch, results, strict=True):
                 frame, hand = todo[k]

@@ -40,8 +40,20 @@ FloatArray = NDArray[np.float64]
 _PACKAGE = Path(smplifyx.__file__).parent
 #: The parts of the package and of the configuration that decide how a fit comes out.
 _DECISIVE_CODE = ("body", "collision", "config", "fitting", "geometry", "keypoints", "priors", "data")
-_DECISIVE_SETTINGS = ("body", "camera", "priors", "objective", "starts", "stages", "optimizer", "collision")
+_DECISIVE_SETTINGS = (
+    "body",
+    "camera",
+    "priors",
+    "lifting",
+    "objective",
+    "starts",
+    "stages",
+    "optimizer",
+    "collision",
+)
 _DIGEST_LENGTH = 12
+#: Number of people fitted at the same time.
+BATCH_SIZE = 32
 
 #: Called with the number of people fitted since the last call.
 Progress = Callable[[int], None]
@@ -92,8 +104,7 @@ class FitStore:
         decisive = {
             "code": code_digest(),
             "settings": {name: repr(getattr(trial.config, name)) for name in _DECISIVE_SETTINGS},
-            "min_confidence": trial.config.input.min_confidence,
-            "run": [trial.config.run.dtype, trial.config.run.seed],
+            "min_confidence": trial.config.people.min_confidence,
             "body": [str(body.resolve()), body.stat().st_size, body.stat().st_mtime_ns],
             "camera": [camera.focal_length, camera.principal_point],
             "keypoints": hashlib.sha256(observation.keypoints.tobytes()).hexdigest(),
@@ -159,8 +170,8 @@ class BenchmarkFitter:
         todo = [number for number, file in enumerate(files) if not file.is_file()]
         if progress is not None:
             progress(len(frames) - len(todo))
-        for start in range(0, len(todo), config.run.batch_size):
-            batch = todo[start : start + config.run.batch_size]
+        for start in range(0, len(todo), BATCH_SIZE):
+            batch = todo[start : start + BATCH_SIZE]
             results = fitter.fit([observed[k] for k in batch], [cameras[k] for k in batch])
             for k, result in zip(batch, results, strict=True):
                 save_result(result, frames[k].image, observed[k].keypoint_path, smplifyx.__version__, files[k])
@@ -315,13 +326,13 @@ class FittedPerson:
 def fit_people(
     data: BodyModelData, config: Config, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]
 ) -> list[FittedPerson]:
-    """Fits people in batches of ``config.run.batch_size``; the i-th fit belongs to the i-th observation."""
+    """Fits people in batches; the i-th fit belongs to the i-th observation."""
     fitter = Fitter(data, config)
     definitions = OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
     regressor = KeypointRegressor(data, definitions=definitions, dtype=torch.float64)
     fitted = []
-    for start in range(0, len(observations), config.run.batch_size):
-        batch = slice(start, start + config.run.batch_size)
+    for start in range(0, len(observations), BATCH_SIZE):
+        batch = slice(start, start + BATCH_SIZE)
         for result in fitter.fit(observations[batch], intrinsics[batch]):
             vertices = np.float64(fitter.vertices(result)) + np.float64(result.camera_translation)
             joints = np.float64(result.joints)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,11 +56,14 @@ class Fitter:
         data: the body model.
         config: weights, stages, optimiser, camera rules.
         device: where to compute.
+        dtype: precision, ``float32`` or ``float64``.
     """
 
-    def __init__(self, data: BodyModelData, config: Config, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, data: BodyModelData, config: Config, device: torch.device | str = "cpu", dtype: str = "float32"
+    ) -> None:
         self._device = torch.device(device)
-        self._dtype = _DTYPES[config.run.dtype]
+        self._dtype = _DTYPES[dtype]
         self._config = config
         self._data = data
         self._model = BodyModel.from_data(data, self._dtype, self._device)
@@ -76,12 +78,12 @@ class Fitter:
 
     def _depth_evidence(self) -> KeypointLifter | None:
         """The reader of depths; None where it is not wanted or the model has no body."""
-        limbs = self._config.starts.undo_swaps
-        if not has_body(self._data.skeleton) or (not self._config.objective.lifting and limbs is None):
+        lifting = self._config.lifting
+        if not has_body(self._data.skeleton) or not lifting.enabled:
             return None
-        checkpoint = self._config.priors.lifting_checkpoint
-        network = load_lifting(shipped_lifting() if checkpoint is None else Path(checkpoint))
-        return KeypointLifter(network.to(self._device), available_keypoints(self._data), limbs)
+        checkpoint = lifting.checkpoint
+        network = load_lifting(shipped_lifting() if checkpoint is None else checkpoint)
+        return KeypointLifter(network.to(self._device), available_keypoints(self._data), lifting.undo_swaps)
 
     def fit(
         self,
@@ -135,7 +137,7 @@ class Fitter:
     def _people(self, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]) -> FitTargets:
         keypoints = self._tensor(np.stack([observation.keypoints for observation in observations]))
         confidence = keypoints[..., 2]
-        confidence = torch.where(confidence >= self._config.input.min_confidence, confidence, 0.0)
+        confidence = torch.where(confidence >= self._config.people.min_confidence, confidence, 0.0)
         heights = self._tensor([observation.image_size[1] for observation in observations])
         # An unseen point may hold anything; zero times anything finite is zero.
         points = torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0)
@@ -177,7 +179,7 @@ class Fitter:
 
     def _orientations(self, people: FitTargets) -> tuple[Tensor, Tensor]:
         """Whom [R] each start is for, and its orientation [R, 3, 3]."""
-        if self._config.starts.headings == "auto" and self._config.objective.lifting:
+        if self._config.starts.headings == "auto" and self._config.lifting.enabled:
             upright = torch.eye(3, dtype=self._dtype, device=self._device).expand(len(people.lifted), 3, 3)
             joints = self._problem.pose(
                 self._middle(len(upright)), InitialPose(upright, torch.zeros_like(upright[:, 0]))

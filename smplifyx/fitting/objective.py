@@ -61,15 +61,13 @@ class PriorFactors:
     """Weights that all stages share.
 
     Attributes:
-        bending: factor of the joint-limit term, relative to the stage's body-pose weight.
-        upright: weight, before squaring, of the trunk's tilt towards or away from the camera.
-        standing: the same for trunk and legs of people who seem to stand.
+        trunk_tilt: weight, before squaring, of the trunk's tilt towards or away from the camera.
+        upright_stance: the same for trunk and legs of people who seem to stand.
         lifting: weight, before squaring, of body joints away from where their keypoints let them be expected.
     """
 
-    bending: float = 0.0
-    upright: float = 0.0
-    standing: float = 0.0
+    trunk_tilt: float = 0.0
+    upright_stance: float = 0.0
     lifting: float = 0.0
 
 
@@ -201,7 +199,7 @@ class StageObjective:
             loss = loss + self._prior_loss(terms.stage, groups, posed)
             if terms.collision is not None:
                 state = bone_states(model, posed.betas, posed.expression, posed.rotations, output)
-                loss = loss + terms.stage.collision * terms.collision(state, rows)
+                loss = loss + terms.stage.collision**2 * terms.collision(state, rows)
         return loss + self._posture_loss(posed, output.joints, chosen.evidence)
 
     def _choose(self, rows: Tensor) -> ObjectiveRows:
@@ -236,20 +234,20 @@ class StageObjective:
     def _body_prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
         """Of the body's pose; a head has its neck in place of a body, a hand alone has neither."""
         if posed.body_pose is not None:
-            bending = self._terms.factors.bending * stage.body_pose * joint_limit_energy(posed.body_pose.rotations)
-            return stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"]) + bending
+            limits = stage.joint_limits**2 * joint_limit_energy(posed.body_pose.rotations)
+            return stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"]) + limits
         if "neck_pose" in groups:
-            return stage.body_pose**2 * groups["neck_pose"].square().sum(1)
+            return stage.neck_pose**2 * groups["neck_pose"].square().sum(1)
         return torch.zeros_like(groups["betas"][:, 0])
 
     def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: FitTargets) -> Tensor:
         """What one photo hardly shows: leaning, and depth."""
         factors = self._terms.factors
         loss = torch.zeros_like(evidence.pixel_scale)
-        if factors.upright:
-            loss = loss + factors.upright**2 * trunk_tilt_energy(joints)
-        if factors.standing:
-            loss = loss + factors.standing**2 * evidence.upright_stance * upright_stance_energy(joints)
+        if factors.trunk_tilt:
+            loss = loss + factors.trunk_tilt**2 * trunk_tilt_energy(joints)
+        if factors.upright_stance:
+            loss = loss + factors.upright_stance**2 * evidence.upright_stance * upright_stance_energy(joints)
         if factors.lifting:
             loss = loss + factors.lifting**2 * lifting_energy(joints, evidence.lifted, evidence.sqrt_precision)
         return loss

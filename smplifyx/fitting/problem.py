@@ -38,11 +38,15 @@ from smplifyx.skeleton import (
     LEFT_HAND_KEYPOINTS,
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
+    keypoint_index,
 )
 
 _BODY = tuple(range(BODY_KEYPOINTS.stop))
 _HANDS = tuple(range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop))
 _FACE = tuple(range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop))
+
+#: A row has converged when no entry of its gradient is larger.
+_GRADIENT_TOLERANCE = 1e-9
 
 #: Parameter groups that only hand or face keypoints can see; without those they stay where their priors want them.
 _HAND_GROUPS = ("left_hand", "right_hand")
@@ -246,8 +250,8 @@ class FittingSchedule:
         """Weights of what is known about whole bodies."""
         if not self.parameters.has_body:
             return PriorFactors()
-        weights = self.config.objective
-        return PriorFactors(weights.bending, weights.upright, weights.standing, weights.lifting)
+        weights, lifting = self.config.objective, self.config.lifting
+        return PriorFactors(weights.trunk_tilt, weights.upright_stance, lifting.weight if lifting.enabled else 0.0)
 
     def _minimize(self, objective: StageObjective, rows: Hypotheses, free: Tensor, stage: Stage | None) -> None:
         optimizer = self.config.optimizer
@@ -258,7 +262,7 @@ class FittingSchedule:
                 optimizer.tolerance if stage is None or stage.tolerance is None else stage.tolerance
             ),
             patience=optimizer.patience,
-            gradient_tolerance=optimizer.gradient_tolerance,
+            gradient_tolerance=_GRADIENT_TOLERANCE,
         )
         scales = self.parameters.layout.natural_scales().to(rows.x)[free]
         result = minimize(rowwise(objective), rows.x[:, free], options, initial_inverse_hessian=scales.square())
@@ -282,7 +286,7 @@ class FittingSchedule:
         weights = torch.ones(N_KEYPOINTS, dtype=self.dtype, device=self.device)
         weights[list(_HANDS)] = stage.hand_keypoints
         weights[list(_FACE)] = stage.face_keypoints
-        weights[list(self.config.objective.ignored_keypoints)] = 0.0
+        weights[[keypoint_index(name) for name in self.config.objective.ignored_keypoints]] = 0.0
         return weights
 
     def _columns(self, groups: tuple[str, ...] | list[str]) -> Tensor:

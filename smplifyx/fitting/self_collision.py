@@ -21,6 +21,10 @@ from smplifyx.fitting.parameters import PosedParameters
 
 #: Full meshes at the same time; more would fill the memory, not save time.
 _ROWS_AT_ONCE = 16
+#: Distance that a vertex may move before candidates are searched again, metres.
+_MARGIN = 0.002
+#: Largest number of candidate pairs per row; bounds the memory.
+_MAX_PAIRS = 32768
 
 
 class SelfCollision:
@@ -65,11 +69,11 @@ class SelfCollision:
         """The term for so many rows; with ``held``, of the pairs that collide at its first evaluation."""
         config = self._config
         height = config.round_cone_height if held else config.cone_height
-        cones = ConeOptions(height, config.penalize_outside, config.exponent)
+        cones = ConeOptions(height)
         if held:
             pairs = FixedContactSet(self._skinning, self._bound, self.search, n_rows)
             return CollisionTerm(self._skinning, pairs, cones, cone_energy)
-        candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, config.margin)
+        candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, _MARGIN)
         return CollisionTerm(self._skinning, candidates, cones)
 
     @torch.no_grad()
@@ -107,4 +111,4 @@ class SelfCollision:
         return PenetrationMeter(faces, chosen.labels, chosen.related_parts, FastWinding(faces))
 
     def _make_search(self, chosen: PairFilter) -> TriangleSearch:
-        return TriangleSearch(self._data.v_template, self._data.faces, chosen, self._config.max_pairs, self._device)
+        return TriangleSearch(self._data.v_template, self._data.faces, chosen, _MAX_PAIRS, self._device)

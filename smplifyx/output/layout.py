@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-MeshFormat = Literal["obj", "ply", "glb"]
+MeshFormat = Literal["obj", "ply", "glb", "none"]
 
 
 @dataclass(frozen=True)

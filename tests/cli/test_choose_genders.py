@@ -16,8 +16,7 @@ import torch
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.cli.choose_genders import choose_genders, tell_unmatched_labels
 from smplifyx.cli.main import main
-from smplifyx.config import BodyConfig, Config, ConfigError, GenderConfig, load_config
-from smplifyx.config.loading import Override
+from smplifyx.config import BodyConfig, Config, GenderConfig
 from smplifyx.errors import UsageError
 from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, save_checkpoint
 from smplifyx.keypoints import Observation
@@ -37,7 +36,7 @@ def sure(tmp_path_factory):
         network.fc.bias.copy_(torch.tensor([0.0, 2.0]))
     path = tmp_path_factory.mktemp("sure") / "sure.safetensors"
     save_checkpoint(path, GenderCheckpoint(network, GenderSettings(2, 64, threshold=0.8)))
-    return str(path)
+    return path
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def chosen(people, **gender):
 
 
 def test_label_then_classifier_then_neutral(people, sure, capsys):
-    assert chosen(people, checkpoint=sure) == [
+    assert chosen(people, classifier=sure) == [
         ("male", "given"), ("female", "classified"), ("neutral", "fallback"),
     ]  # fmt: skip
     assert "gender: 1 female, 1 neutral (too occluded)\n" in capsys.readouterr().err
@@ -72,7 +71,7 @@ def test_label_then_classifier_then_neutral(people, sure, capsys):
 def test_a_table_goes_before_the_keypoint_file(people, sure, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("image,person,label\nphoto.png,0,female\nphoto.png,2,neutral\n")
-    assert chosen(people, checkpoint=sure, labels=str(table)) == [
+    assert chosen(people, classifier=sure, labels=table) == [
         ("female", "given"), ("female", "classified"), ("neutral", "given"),
     ]  # fmt: skip
 
@@ -80,7 +79,7 @@ def test_a_table_goes_before_the_keypoint_file(people, sure, tmp_path):
 def test_labels_of_no_photo_are_told(tmp_path, capsys):
     table = tmp_path / "labels.csv"
     table.write_text("image,person,label\nphoto.png,0,female\nphotto.png,,male\n")
-    config = Config(gender=GenderConfig(labels=str(table)))
+    config = Config(gender=GenderConfig(labels=table))
     tell_unmatched_labels(config, ["photo"])
     assert capsys.readouterr().err == f"{table}: 1 of 2 labels match no photo, such as 'photto'\n"
     tell_unmatched_labels(config, ["photo", "photto"])
@@ -89,21 +88,21 @@ def test_labels_of_no_photo_are_told(tmp_path, capsys):
 
 
 def test_the_users_word_holds_for_everybody(people, sure):
-    config = Config(body=BodyConfig(gender="male"), gender=GenderConfig(checkpoint=sure))
+    config = Config(body=BodyConfig(gender="male"), gender=GenderConfig(classifier=sure))
     assert {(one.gender, one.source) for one in choose_genders(people, config, CPU)} == {("male", "given")}
 
 
 def test_classifier_and_threshold_can_be_changed(people, sure):
-    assert chosen(people, checkpoint=sure, threshold=0.9)[1] == ("neutral", "classified")
-    assert chosen(people, checkpoint=sure, classify=False)[1] == ("neutral", "fallback")
-    onnx = str(Path(__file__).parents[1] / "gender" / "data" / "mean_colour_logits.onnx")
-    assert chosen(people, onnx=onnx, threshold=0.51)[1][1] == "classified"
+    assert chosen(people, classifier=sure, threshold=0.9)[1] == ("neutral", "classified")
+    assert chosen(people, classifier="none")[1] == ("neutral", "fallback")
+    onnx = Path(__file__).parents[1] / "gender" / "data" / "mean_colour_logits.onnx"
+    assert chosen(people, classifier=onnx, threshold=0.51)[1][1] == "classified"
 
 
 def test_without_a_body_of_that_gender_the_neutral_one_serves(people, sure, tmp_path):
     (tmp_path / "models").mkdir()
     shutil.copy(OPEN_BODY_DIR / "SMPLX_NEUTRAL.npz", tmp_path / "models")
-    config = Config(body=BodyConfig(models_dir=str(tmp_path / "models")), gender=GenderConfig(checkpoint=sure))
+    config = Config(body=BodyConfig(models_dir=tmp_path / "models"), gender=GenderConfig(classifier=sure))
     decision = choose_genders(people[1:2], config, CPU)[0]
     assert (decision.gender, decision.source) == ("neutral", "fallback")
     assert decision.reason == "there is no female body model"
@@ -111,11 +110,9 @@ def test_without_a_body_of_that_gender_the_neutral_one_serves(people, sure, tmp_
 
 def test_unusable_files_are_wrong_calls(people, tmp_path):
     with pytest.raises(UsageError, match=r"none\.csv"):
-        chosen(people, labels=str(tmp_path / "none.csv"))
+        chosen(people, labels=tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"none\.safetensors"):
-        chosen(people, checkpoint=str(tmp_path / "none.safetensors"))
-    with pytest.raises(ConfigError, match="not both"):
-        load_config(None, [Override("gender.checkpoint", "a"), Override("gender.onnx", "b")])
+        chosen(people, classifier=tmp_path / "none.safetensors")
 
 
 def test_fit_groups_people_and_writes_who_decided(people, sure, tmp_path):
@@ -128,7 +125,7 @@ def test_fit_groups_people_and_writes_who_decided(people, sure, tmp_path):
         entry = {"pose_keypoints_2d": one.keypoints[:25].ravel().tolist()}
         entries.append(entry | ({"gender_gt": one.gender_label} if one.gender_label else {}))
     (keypoints / "photo_keypoints.json").write_text(json.dumps({"people": entries}))
-    folders = ("--images", images, "--keypoints", keypoints, "--output", output, "--gender.checkpoint", sure)
+    folders = ("--images", images, "--keypoints", keypoints, "--output", output, "--gender.classifier", str(sure))
     quick = ("--optimizer.max_iterations", "2", "--device", "cpu", "--no-mesh", "--no-render", "--threads", "1")
     assert main(["fit", *map(str, folders), *quick]) == 0
     rows = {row.person: row for row in read_summary(output / "summary.csv")}

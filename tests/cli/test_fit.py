@@ -135,10 +135,10 @@ def test_finished_people_are_left_alone_unless_told_otherwise(folders, capsys):
 
 def test_written_configuration_runs_again(folders, tmp_path):
     folders.add("one", [person()])
-    assert folders.fit("--stages.0.shape", "77") == 0
+    assert folders.fit("--stages.1.shape", "77") == 0
     written = yaml.safe_load((folders.output / "config.yaml").read_text())
     assert written["stages"][0]["shape"] == 77.0
-    assert Path(written["input"]["images"]).is_absolute()
+    assert Path(written["run"]["images"]).is_absolute()
     first = load_result(folders.output / "results" / "one" / "000.npz")
     again = tmp_path / "again"
     assert main(["fit", "--config", str(folders.output / "config.yaml"), "--output", str(again)]) == 0
@@ -150,7 +150,7 @@ def test_written_configuration_runs_again(folders, tmp_path):
 def test_other_settings_of_people_fitted_earlier_are_told(folders, capsys):
     folders.add("one", [person()])
     assert folders.fit() == 0
-    assert folders.fit("--num-shards", "2", "--no-render", "--seed", "3") == 0
+    assert folders.fit("--num-shards", "2", "--no-render") == 0
     assert "other settings" not in capsys.readouterr().err
     assert folders.fit("--objective.rho", "50") == 0
     assert "1 people were fitted with other settings; --overwrite fits them again" in capsys.readouterr().err
@@ -196,10 +196,10 @@ def test_mesh_pictures_and_pickle_on_request(folders):
         ("--config", "/nowhere.yaml"),
         ("--calibration", "/nowhere"),
         ("--output", __file__),
-        ("--priors.vposer_checkpoint", "/nowhere"),
-        ("--priors.vposer_checkpoint", __file__),
-        ("--priors.body_pose", "gmm", "--priors.gmm_file", "/nowhere"),
-        ("--priors.body_pose", "gmm", "--priors.gmm_file", __file__),
+        ("--priors.vposer", "/nowhere"),
+        ("--priors.vposer", __file__),
+        ("--priors.body_pose", "gmm", "--priors.gmm", "/nowhere"),
+        ("--priors.body_pose", "gmm", "--priors.gmm", __file__),
     ],
 )
 def test_what_stops_everybody_is_a_wrong_call(folders, options):
@@ -207,13 +207,13 @@ def test_what_stops_everybody_is_a_wrong_call(folders, options):
     assert folders.fit(*options) == 2
 
 
-@pytest.mark.parametrize("option", ["--models", "--priors.vposer_checkpoint", "--gender.labels"])
+@pytest.mark.parametrize("option", ["--models", "--priors.vposer", "--gender.labels"])
 def test_a_wrong_call_leaves_the_configuration_of_the_earlier_run(folders, option):
     folders.output.mkdir()
-    (folders.output / "config.yaml").write_text("run: {seed: 7}\n")
+    (folders.output / "config.yaml").write_text("run: {threads: 7}\n")
     folders.add("one", [person()])
     assert folders.fit(option, "/nowhere") == 2
-    assert (folders.output / "config.yaml").read_text() == "run: {seed: 7}\n"
+    assert (folders.output / "config.yaml").read_text() == "run: {threads: 7}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

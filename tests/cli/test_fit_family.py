@@ -94,10 +94,10 @@ def test_people_without_what_the_model_sees_are_named(talking, capsys):
 
 
 def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
-    assert _fit(talking, "--model", "smpl", "--stages.4.face_keypoints", "2", *NO_FILES) == 0
+    assert _fit(talking, "--model", "smpl", "--stages.5.face_keypoints", "2", *NO_FILES) == 0
     told = capsys.readouterr().err
     assert told.count("smpl has no hand keypoints: 63 seen on 2 people are not used\n") == 1
-    assert told.count("smpl has no face keypoints: 136 seen on 2 people are not used; stages.4.face_keypoints") == 1
+    assert told.count("smpl has no face keypoints: 136 seen on 2 people are not used; stages.5.face_keypoints") == 1
     assert _fit(talking, "--model", "smplh", "--overwrite", *NO_FILES) == 0
     told = capsys.readouterr().err
     assert "no hand keypoints" not in told and "smplh has no face keypoints: 136 seen on 2 people" in told
@@ -106,7 +106,7 @@ def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--config", "fit_smplx", "--model", "mano"), "stages.0.hand_keypoints: expected more than 0"),
+        (("--config", "fit_smplx", "--model", "mano"), "stages.1.hand_keypoints: expected more than 0"),
         (("--config", "fit_mano", "--model", "smplx"), "fit_mano: has settings for mano, which do not suit smplx"),
         (("--model", "flame", "--collision.enabled", "true"), "collision.enabled: expected false"),
         (("--model", "smal"), "body.model: expected one of smplx, smplh, smpl, mano, flame"),
@@ -121,7 +121,7 @@ def test_combinations_that_make_no_sense(talking, capsys, options, told):
 def test_whole_bodies_are_fitted_with_the_weights_of_smplx(model):
     """After a change of SMPL-X's stages, those of the other two follow."""
     config = load_config(SHIPPED_CONFIGS / f"fit_{model}.yaml")
-    shared = ["body_pose", "shape", "collision"]
+    shared = ["body_pose", "joint_limits", "shape", "collision"]
     shared += ["hand_pose", "hand_keypoints"] if model == "smplh" else []
     for stage, default in zip(config.stages, Config().stages, strict=True):
         assert {name: getattr(stage, name) for name in shared} == {name: getattr(default, name) for name in shared}

@@ -74,10 +74,10 @@ def test_start_is_fast_and_loads_no_heavy_library():
         (["fit", "--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["fit", "--config", "nowhere"], "no shipped configuration of that name (fit_flame, fit_mano"),
         (["train", "vposer", "--config", "nowhere"], "no shipped configuration of that name (train_vposer)"),
-        (["demo", "--input.images", "photos"], "input.images photos: the demo fits its own photos"),
-        (["demo", "--input.keypoints", "k"], "input.keypoints k: the demo fits its own photos"),
-        (["fit", "--run.seed"], "--run.seed: expected a value"),
-        (["models", "list", "--run.seed", "3"], "no option --run.seed"),
+        (["demo", "--run.images", "photos"], "--images photos: the demo fits its own photos"),
+        (["demo", "--run.keypoints", "k"], "--keypoints k: the demo fits its own photos"),
+        (["fit", "--run.threads"], "--run.threads: expected a value"),
+        (["models", "list", "--run.threads", "3"], "no option --run.threads"),
     ],
 )
 def test_wrong_calls_end_with_status_2_and_one_line(argv, expected):

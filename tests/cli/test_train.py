@@ -104,6 +104,6 @@ def _joints_mm(report: str) -> float:
 def test_a_fit_takes_a_trained_network_and_refuses_another_file(amass, tmp_path, capsys):
     junk = tmp_path / "lifting.npz"
     junk.write_bytes(b"junk")
-    call = ["demo", "--output", str(tmp_path / "out"), "--priors.lifting_checkpoint"]
+    call = ["demo", "--output", str(tmp_path / "out"), "--lifting.checkpoint"]
     assert main([*call, str(junk)]) == 2
     assert "not a lifting network" in capsys.readouterr().err

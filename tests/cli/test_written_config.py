@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from smplifyx.cli.written_config import fits_differ, portable, write_config
-from smplifyx.config import Config, Override, load_config
+from smplifyx.config import Config, Override, RunOptions, all_settings, load_run
 
-PATH_SETTINGS = (
-    "camera.calibration", "body.models_dir", "gender.labels", "gender.checkpoint", "priors.vposer_checkpoint",
-    "priors.gmm_file", "collision.part_segmentation",
-)  # fmt: skip
+PATH_SETTINGS = tuple(leaf.key for leaf in all_settings() if leaf.hint is Path or Path in get_args(leaf.hint))
 
 
-def made_portable(*overrides: tuple[str, str]) -> Config:
-    config = load_config(None, [Override(*override) for override in overrides])
-    return portable(config, Path("photos"), Path("keypoints"), Path("out"))
+def made_portable(*overrides: tuple[str, str]) -> tuple[Config, RunOptions]:
+    call = [("run.images", "photos"), ("run.keypoints", "keypoints"), ("run.output", "out"), *overrides]
+    return portable(*load_run(None, [Override(*override) for override in call]))
 
 
 def test_paths_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever setting is a path; the list comes from the schema."""
     monkeypatch.chdir(tmp_path)
-    config = made_portable(*((key, "some/../file") for key in PATH_SETTINGS))
-    for key in (*PATH_SETTINGS, "input.images", "input.keypoints", "output.folder"):
-        section, name = key.split(".")
-        path = Path(getattr(getattr(config, section), name))
+    assert {"lifting.checkpoint", "priors.vposer", "gender.classifier", "body.models_dir"} <= set(PATH_SETTINGS)
+    config, run = made_portable(*((key, "some/../file") for key in PATH_SETTINGS))
+    paths = [getattr(getattr(config, key.split(".")[0]), key.split(".")[1]) for key in PATH_SETTINGS]
+    for path in (*paths, run.images, run.keypoints, run.output):
         assert path.is_absolute() and path.parent == tmp_path.resolve()
 
 
 def test_settings_that_are_not_given_stay_so() -> None:
-    config = made_portable()
+    config, _ = made_portable()
     assert config.camera.calibration is config.body.models_dir is config.priors.file is None
+    assert config.gender.classifier == "auto"
 
 
 @pytest.mark.parametrize(
     ("override", "differs"),
     [
-        (("run.seed", "4"), False),
-        (("output.save_mesh", "false"), False),
+        (("run.batch_size", "4"), False),
+        (("output.mesh_format", "none"), False),
         (("body.gender", "male"), True),
         (("camera.focal_length", "900"), True),
         (("priors.body_pose", "gmm"), True),
@@ -47,13 +47,13 @@ def test_settings_that_are_not_given_stay_so() -> None:
         (("stages.4.shape", "9"), True),
         (("optimizer.max_iterations", "9"), True),
         (("collision.enabled", "false"), True),
-        (("input.min_confidence", "0.3"), True),
+        (("people.min_confidence", "0.3"), True),
         (("run.dtype", "float64"), True),
     ],
 )
 def test_what_makes_fits_differ(tmp_path: Path, override: tuple[str, str], differs: bool) -> None:
     path = tmp_path / "config.yaml"
-    assert not fits_differ(made_portable(), path)
-    write_config(made_portable(), path)
-    assert not fits_differ(made_portable(), path)
-    assert fits_differ(made_portable(override), path) is differs
+    assert not fits_differ(*made_portable(), path)
+    write_config(*made_portable(), path)
+    assert not fits_differ(*made_portable(), path)
+    assert fits_differ(*made_portable(override), path) is differs

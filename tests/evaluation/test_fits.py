@@ -15,7 +15,7 @@ needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="the shared sample 
 
 @pytest.fixture(scope="module")
 def config():
-    return load_config(None, [Override("optimizer.max_iterations", "2"), Override("run.batch_size", "2")])
+    return load_config(None, [Override("optimizer.max_iterations", "2")])
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="the shared sample 
 
 @pytest.fixture(scope="module")
 def config():
-    overrides = [("optimizer.max_iterations", "2"), ("priors.body_pose", "l2"), ("run.batch_size", "2")]
+    overrides = [("optimizer.max_iterations", "2"), ("priors.body_pose", "l2")]
     return load_config(None, [Override(*pair) for pair in overrides])
 
 

@@ -50,11 +50,11 @@ def fit(config: Config, seen: list[SyntheticPerson], keypoints: list[np.ndarray]
     return Fitter(_DATA, config).fit(observations, cameras)
 
 
-def quick(**objective: float) -> Config:
+def quick(**lifting: float) -> Config:
     config = Config()
     return replace(
         config,
-        objective=replace(config.objective, **objective),
+        lifting=replace(config.lifting, **lifting),
         collision=replace(config.collision, enabled=False),
     )
 
@@ -89,7 +89,7 @@ def test_exchanged_limbs_are_found_and_put_right(limbs: str) -> None:
 def test_lifted_joints_pull_at_the_body() -> None:
     seen = people(4)
     keypoints = [one.keypoints_2d for one in seen]
-    weak, strong = (fit(quick(lifting=weight), seen, keypoints) for weight in (1e-3, 40.0))
+    weak, strong = (fit(quick(weight=weight), seen, keypoints) for weight in (1e-3, 40.0))
 
     def distance(results: list[FitResult]) -> float:
         points = torch.as_tensor(np.float32(keypoints))

@@ -117,8 +117,7 @@ def _assert_same_path(one: FitResult, other: FitResult) -> None:
 
 @pytest.fixture(scope="module")
 def precise(data) -> Fitter:
-    config = Config()
-    return Fitter(data, replace(config, run=replace(config.run, dtype="float64")))
+    return Fitter(data, Config(), dtype="float64")
 
 
 @pytest.fixture(scope="module")

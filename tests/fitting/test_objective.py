@@ -65,7 +65,7 @@ def _objective(
         problem.full_view,
         ReprojectionTerm(1.0 + random(135), 100.0),
         stage or Stage(),
-        PriorFactors(bending=3.17, upright=posture, standing=posture, lifting=posture),
+        PriorFactors(trunk_tilt=posture, upright_stance=posture, lifting=posture),
         depth_weight=10.0,
         collision=collision,
     )
