@@ -1,4 +1,4 @@
-"""The SMPL family: model files, skeletons, skinning, keypoint regressor, the open body."""
+"""The SMPL family: model files, skinning and keypoint regressor."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = [
 
 _HOMES = {
     "Body": "body",
-    "BodyModelData": "model_data",
+    "BodyModelData": "data",
     "HandOptions": "body",
     "PosedBody": "body",
     "find_body_model": "search",
     "list_body_models": "search",
     "load_body_model": "body",
-    "load_body_model_data": "model_files",
+    "load_body_model_data": "files",
 }
 
 

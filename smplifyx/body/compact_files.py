@@ -4,21 +4,19 @@ Blend shapes are half-precision numbers times one scale a component, skinning we
 sparse. ``SMPLX_<GENDER>.npz`` holds the template, shape components, regressor and what touches at rest;
 ``shared.npz`` beside it the rest (``shared_smpl.npz`` and so on for the other models). A model with one body alone,
 such as a hand, is one file. SMPL and SMPL-H are made from the SMPL-X file beside theirs when they are read, see
-:mod:`.open_family.layouts`; their files say no more than that.
+:mod:`.reduced_models`; their files only name it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from smplifyx.body.arrays import ArrayReader, NpzReader, save_npz
+from smplifyx.body.arrays import ArrayReader, NpzReader
 from smplifyx.body.data import GENDERS, BodyModelData, FloatArray
-from smplifyx.body.open_family.layouts import layout_from_smplx
+from smplifyx.body.reduced_models import reduced_from_smplx
 from smplifyx.skeleton import (
     MODEL_TYPES,
     N_CONTOUR_LANDMARKS,
@@ -31,119 +29,18 @@ from smplifyx.skeleton import (
 
 COMPACT_FORMAT = 1
 FORMAT_KEY = "compact_format"
-#: In a file that holds a layout of another body: that body's model.
-_LAYOUT_KEY = "made_from"
-LAYOUTS = ("smplh", "smpl")
-#: Stored for each gender; everything else is in the shared file.
-_OWN_FIELDS = ("v_template", "shapedirs", "joint_regressor", "rest_contact_pairs")
-_BLEND_SHAPES = ("shapedirs", "expression_dirs", "posedirs")
+#: Key of a derived model's file; its value is the type of the model that it is derived from.
+SOURCE_KEY = "made_from"
+#: Models derived from SMPL-X when they are read.
+DERIVED_TYPES = ("smplh", "smpl")
 _TEXTS = ("model_type", "gender", "name")
-#: Follow from the kind of model.
-_NOT_ARRAYS = (*_TEXTS, "side", "extra_point_names")
 
 Arrays = dict[str, Any]
 
 
-def _pack_blend_shapes(name: str, shapes: FloatArray) -> Arrays:
-    scale = np.abs(shapes).max(axis=(0, 1)) if shapes.size else np.zeros(shapes.shape[2])
-    scaled = shapes / np.where(scale > 0, scale, 1.0)
-    return {name: scaled.transpose(2, 0, 1).astype(np.float16), f"{name}_scale": scale.astype(np.float32)}
-
-
-def _pack_sparse(name: str, matrix: FloatArray) -> Arrays:
-    """Rows as counts, column numbers and values."""
-    rows, columns = np.nonzero(matrix)
-    return {
-        f"{name}_shape": np.asarray(matrix.shape, np.int32),
-        f"{name}_counts": np.bincount(rows, minlength=len(matrix)).astype(np.uint16),
-        f"{name}_columns": columns.astype(np.uint16),
-        f"{name}_values": matrix[rows, columns].astype(np.float32),
-    }
-
-
-def _pack(data: BodyModelData, names: Sequence[str]) -> Arrays:
-    arrays: Arrays = {}
-    for name in names:
-        value = getattr(data, name)
-        if value is None:
-            continue
-        if name in _BLEND_SHAPES:
-            arrays.update(_pack_blend_shapes(name, value))
-        elif name in ("joint_regressor", "skinning_weights"):
-            # The regressor has few rows and long, the weights many and short: both are stored by vertex.
-            arrays.update(_pack_sparse(name, value.T if name == "joint_regressor" else value))
-        elif np.issubdtype(value.dtype, np.floating):
-            arrays[name] = value.astype(np.float32)
-        else:
-            limits = (np.min_scalar_type(value.min(initial=0)), np.min_scalar_type(value.max(initial=0)))
-            arrays[name] = value.astype(np.result_type(*limits))
-    return arrays
-
-
-def compact_file_name(data: BodyModelData) -> str:
-    """``SMPLX_NEUTRAL.npz``, or ``MANO_LEFT.npz`` for a hand."""
-    return f"{data.model_type.upper()}_{(data.side or data.gender).upper()}.npz"
-
-
-def _shared_file_name(model_type: str) -> str:
+def shared_file_name(model_type: str) -> str:
+    """Name of the file that the genders of a model share."""
     return "shared.npz" if model_type == "smplx" else f"shared_{model_type}.npz"
-
-
-def write_compact(bodies: Sequence[BodyModelData], directory: str | Path) -> list[Path]:
-    """Write bodies that differ only in template, shape components, joint regressor and contacts at rest.
-
-    Args:
-        bodies: one body a gender, all of one model; a single one is written whole.
-        directory: made if missing; files in it are replaced.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: the bodies differ in what is stored once for all, or have other surface points than their model.
-    """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in fields(BodyModelData) if field.name not in _NOT_ARRAYS]
-    own_names = names if len(bodies) == 1 else [name for name in names if name in _OWN_FIELDS]
-    written = []
-    if len(bodies) > 1:
-        shared = _pack_shared(bodies, [name for name in names if name not in _OWN_FIELDS])
-        written.append(directory / _shared_file_name(bodies[0].model_type))
-        save_npz(written[-1], shared)
-    for body in bodies:
-        if body.extra_point_names != body.skeleton.extra_point_names:
-            raise ValueError(f"{body.name} has other surface points than {body.model_type}")
-        texts = {name: np.asarray(getattr(body, name)) for name in _TEXTS}
-        if body.side is not None:
-            texts["side"] = np.asarray(body.side)
-        written.append(directory / compact_file_name(body))
-        save_npz(written[-1], {FORMAT_KEY: np.asarray(COMPACT_FORMAT), **texts, **_pack(body, own_names)})
-    return written
-
-
-def write_layout(body: BodyModelData, model_type: str, directory: str | Path) -> Path:
-    """Write that one of :data:`LAYOUTS` is made from an SMPL-X body in the same folder; returns the file."""
-    if model_type not in LAYOUTS or body.model_type != "smplx":
-        raise ValueError(f"{model_type} is not made from {body.model_type}")
-    path = Path(directory) / f"{model_type.upper()}_{body.gender.upper()}.npz"
-    texts = {"model_type": model_type, "gender": body.gender, "name": body.name, _LAYOUT_KEY: body.model_type}
-    save_npz(path, {FORMAT_KEY: np.asarray(COMPACT_FORMAT), **{k: np.asarray(text) for k, text in texts.items()}})
-    return path
-
-
-def _pack_shared(bodies: Sequence[BodyModelData], names: Sequence[str]) -> Arrays:
-    shared = _pack(bodies[0], names)
-    for body in bodies[1:]:
-        other = _pack(body, names)
-        differing = shared.keys() ^ other.keys()
-        differing |= {key for key in shared.keys() & other.keys() if not np.array_equal(shared[key], other[key])}
-        if differing or body.model_type != bodies[0].model_type:
-            raise ValueError(
-                f"{body.gender} {body.model_type} differs from {bodies[0].gender} {bodies[0].model_type} "
-                f"in {', '.join(sorted(differing))}"
-            )
-    return shared
 
 
 def _unpack_blend_shapes(file: ArrayReader, name: str) -> FloatArray:
@@ -171,29 +68,29 @@ def read_compact(file: ArrayReader, n_betas: int | None, n_expressions: int | No
     if version != COMPACT_FORMAT:
         raise file.error(FORMAT_KEY, f"found version {version}, this program reads version {COMPACT_FORMAT}")
     skeleton = _skeleton(file)
-    if _LAYOUT_KEY in file:
-        return _read_layout(file, skeleton, n_betas)
+    if SOURCE_KEY in file:
+        return _read_derived(file, skeleton, n_betas)
     if "faces" in file:
         return _read(file, file, skeleton, n_betas, n_expressions)
-    with NpzReader(file.path.parent / _shared_file_name(skeleton.model_type)) as shared:
+    with NpzReader(file.path.parent / shared_file_name(skeleton.model_type)) as shared:
         return _read(file, shared, skeleton, n_betas, n_expressions)
 
 
-def _read_layout(file: ArrayReader, skeleton: Skeleton, n_betas: int | None) -> BodyModelData:
+def _read_derived(file: ArrayReader, skeleton: Skeleton, n_betas: int | None) -> BodyModelData:
     model_type, gender = skeleton.model_type, file.text("gender")
-    if model_type not in LAYOUTS or gender not in GENDERS or file.text(_LAYOUT_KEY) != "smplx":
-        raise file.error(_LAYOUT_KEY, f"found a {gender} {model_type} made from {file.text(_LAYOUT_KEY)!r}")
+    if model_type not in DERIVED_TYPES or gender not in GENDERS or file.text(SOURCE_KEY) != "smplx":
+        raise file.error(SOURCE_KEY, f"found a {gender} {model_type} made from {file.text(SOURCE_KEY)!r}")
     path = file.path.parent / f"SMPLX_{gender.upper()}.npz"
     if not path.is_file():
         raise file.error(
-            _LAYOUT_KEY, f"this file is made from {path.name} when it is read, and needs it beside itself"
+            SOURCE_KEY, f"this file is made from {path.name} when it is read, and needs it beside itself"
         )
     with NpzReader(path) as body:
         if FORMAT_KEY not in body:
             raise body.error(
                 FORMAT_KEY, f"the key is missing; {file.path.name} is made from a compact body beside it"
             )
-        return layout_from_smplx(read_compact(body, n_betas, 0), model_type)
+        return reduced_from_smplx(read_compact(body, n_betas, 0), model_type)
 
 
 def _skeleton(file: ArrayReader) -> Skeleton:

@@ -1,8 +1,9 @@
-"""Which point of one body's surface is which vertex of another."""
+"""Correspondence between the surfaces of two bodies, vertex by vertex."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,13 +12,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from smplifyx.body.arrays import NpzReader
 from smplifyx.body.data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.search import OPEN_BODY_DIR
 
 #: So many triangles around a point, nearest by their middles, are measured exactly.
 _N_CANDIDATES = 32
 #: A vertex has no counterpart where the surface is farther away (metres) or faces another way (cosine).
 _LARGEST_GAP = 0.02
 _LEAST_COSINE = 0.5
+#: In the folder of the open bodies; keys: ``mano_left``, ``mano_right``, ``flame``.
+VERTEX_MAP_FILE = "vertex_maps.npz"
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,20 @@ def _vertex_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
     for corner in range(3):
         np.add.at(sums, faces[:, corner], normals)
     return _unit(sums)
+
+
+def body_vertices(model_type: str, side: str | None = None, directory: str | Path = OPEN_BODY_DIR) -> IntArray:
+    """[N] the open body's vertex for each vertex of the open hand or head.
+
+    The open SMPL-X, SMPL+H and SMPL bodies share one mesh; for them the map is the identity and not stored.
+
+    Args:
+        model_type: ``mano`` or ``flame``.
+        side: ``left`` or ``right`` for ``mano``.
+        directory: where the open body was built to.
+
+    Raises:
+        InputError: the file is missing or has no such map.
+    """
+    with NpzReader(Path(directory) / VERTEX_MAP_FILE) as file:
+        return file.array(model_type if side is None else f"{model_type}_{side}", (None,)).astype(np.int64)

@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.body.compact_files import FORMAT_KEY, read_compact, write_compact
+from smplifyx.body.compact_files import FORMAT_KEY, read_compact
 from smplifyx.body.companion_files import open_arrays
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.plain_files import Components, read_plain, write_plain
 from smplifyx.errors import InputError, reason
 
-__all__ = ["OPEN_BODY_NAME", "load_body_model_data", "write_compact", "write_plain"]
-
-#: The name of the body that is free.
-OPEN_BODY_NAME = "open-body 1"
+__all__ = ["load_body_model_data", "write_plain"]
 
 
 def load_body_model_data(

@@ -1,4 +1,4 @@
-"""``smplifyx models``: build, list, look into, convert and export body models."""
+"""``smplifyx models``: list, inspect, convert and export body models."""
 
 from __future__ import annotations
 
@@ -28,14 +28,10 @@ _TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "models", help="build, list, look into, convert and export body models", description="Body-model files.",
+        "models", help="list, inspect, convert and export body models", description="Body-model files.",
         allow_abbrev=False,
     )  # fmt: skip
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
-
-    build = _action(actions, "build", "build the open bodies from their free sources (needs the extra `build`)", None)
-    build.add_argument("--output", metavar="DIR", help="where they go (default: into the package)")
-    build.set_defaults(run=_build)
 
     found = _action(actions, "list", "list the body models that are found; of each kind, the first is used", _SEARCH)
     found.add_argument("--models", metavar="DIR", help="the only folder to search")
@@ -75,25 +71,6 @@ def _action(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-
-
-def _build(arguments: argparse.Namespace) -> int:
-    try:
-        import anny  # noqa: F401
-    except ImportError as error:
-        raise UsageError("building the open bodies needs more packages: pip install smplifyx[build]") from error
-    from smplifyx.body.open_body.build import build_all
-    from smplifyx.body.open_family.build import build_family
-    from smplifyx.body.search import OPEN_BODY_DIR
-
-    def progress(gender: str, step: str) -> None:
-        messages.note(f"{gender}: {step}")
-
-    directory = arguments.output or OPEN_BODY_DIR
-    for build in (build_all, build_family):
-        for path in build(directory, progress):
-            messages.say(str(path))
-    return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """What a run leaves behind: parameters, meshes, pictures and a table."""
 
 from smplifyx.output.camera import PhotoCamera
-from smplifyx.output.contact_sheet import SheetEntry, contact_sheet
+from smplifyx.output.contact_sheet import SheetEntry, SheetOptions, contact_sheet, sheet_entries, write_contact_sheets
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.meshes import save_mesh
 from smplifyx.output.pictures import close_up, overlay, save_picture, side_view
@@ -26,6 +26,7 @@ __all__ = [
     "Renderer",
     "ResultSource",
     "SheetEntry",
+    "SheetOptions",
     "SoftwareRenderer",
     "SummaryRow",
     "close_up",
@@ -40,6 +41,8 @@ __all__ = [
     "save_picture",
     "save_result",
     "save_smplifyx_pickle",
+    "sheet_entries",
     "side_view",
     "update_summary",
+    "write_contact_sheets",
 ]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from smplifyx.errors import InputError
 from smplifyx.keypoints.draw import draw_keypoints
+from smplifyx.keypoints.images import read_image
+from smplifyx.output.layout import OutputLayout
+from smplifyx.output.pictures import save_picture
+from smplifyx.output.results import load_result, load_source
+from smplifyx.output.summary import SummaryRow, read_summary
 
 _GAP, _CAPTION_HEIGHT = 8, 24
 _PAPER, _CELL, _INK = (255, 255, 255), (238, 240, 241), (50, 50, 50)
@@ -57,6 +65,64 @@ def contact_sheet(
     blocks += [blank] * (-len(blocks) % people_across)
     rows = [np.hstack(blocks[start : start + people_across]) for start in range(0, len(blocks), people_across)]
     return np.vstack(rows)
+
+
+@dataclass(frozen=True)
+class SheetOptions:
+    """Layout of contact sheets: people on a sheet and in a row, width and height of a picture in pixels."""
+
+    people: int = 8
+    people_across: int = 2
+    cell: tuple[int, int] = (300, 400)
+
+
+def write_contact_sheets(
+    results_dir: str | Path, output_dir: str | Path, left_out: Callable[[InputError], None], options: SheetOptions
+) -> Iterator[Path]:
+    """Write ``sheet_000.png`` and so on for the people of a results folder; yield each file when it is written.
+
+    Arguments and errors as for :func:`sheet_entries`.
+    """
+    entries = sheet_entries(results_dir, left_out)
+    n_sheets = 0
+    while people := list(islice(entries, options.people)):
+        path = Path(output_dir) / f"sheet_{n_sheets:03d}.png"
+        save_picture(contact_sheet(people, options.people_across, options.cell), path)
+        yield path
+        n_sheets += 1
+
+
+def sheet_entries(results_dir: str | Path, left_out: Callable[[InputError], None]) -> Iterator[SheetEntry]:
+    """Read the people of a results folder, in the order of its summary.
+
+    Args:
+        results_dir: output folder of ``smplifyx fit``.
+        left_out: called with the reason for each person whose result or pictures are missing.
+
+    Raises:
+        InputError: the folder has no readable summary.
+    """
+    layout = OutputLayout(Path(results_dir))
+    for row in read_summary(layout.summary_path):
+        try:
+            entry = _read_entry(layout, row)
+        except InputError as error:
+            left_out(error)
+        else:
+            yield entry
+
+
+def _read_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
+    path = layout.result_path(row.stem, row.person)
+    result, source = load_result(path), load_source(path)
+    figures = f"{row.reprojection_error_px:.1f} px, {row.n_keypoints} keypoints, f {result.focal_length[0]:.0f}"
+    return SheetEntry(
+        photo=read_image(source.image_path),
+        keypoints_2d=result.keypoints_2d,
+        overlay=read_image(layout.overlay_path(row.stem, row.person)),
+        side_view=read_image(layout.side_view_path(row.stem, row.person)),
+        caption=f"{row.stem} / {row.person}: {figures} {' '.join(row.flags)}",
+    )
 
 
 def _block(entry: SheetEntry, cell: tuple[int, int]) -> np.ndarray:

@@ -9,13 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.open_body.build import common_parts
-from smplifyx.body.open_body.hand_shapes import sample_hand_angles
-from smplifyx.body.open_body.hands import hand_pose_from_angles, mirror_hand_pose
-from smplifyx.body.open_body.joints import joint_locations
-from smplifyx.body.open_body.shape_space import sample_adults
-from smplifyx.body.open_body.source import SourceModel, load_source_model
 from smplifyx.collision.warp_runtime import load_warp
+from smplifyx.synthetic.makehuman.adults import common_tpose, people_in_tpose, sample_adults
+from smplifyx.synthetic.makehuman.hand_poses import hand_pose_from_angles, mirror_hand_pose, sample_hand_angles
+from smplifyx.synthetic.makehuman.source import SourceModel, load_source_model
 from smplifyx.synthetic.people import RestBody
 
 FloatArray = NDArray[np.float64]
@@ -45,14 +42,12 @@ def open_people(count: int, seed: int) -> list[RestBody]:
 def _person(model: SourceModel, number: int, seed: int) -> RestBody:
     rng = np.random.default_rng([seed, number, 1])
     gender = ("male", "female")[number % 2]
-    coefficients = sample_adults(model, gender, 1, int(rng.integers(2**31)))
-    vertices, heads, _ = model.people(coefficients)
-    at_rest, joints = common_parts().bake.apply(vertices, joint_locations(model, vertices, heads))
+    adult = people_in_tpose(model, sample_adults(model, gender, 1, int(rng.integers(2**31))))
     left, right = hand_pose_from_angles(sample_hand_angles(2, int(rng.integers(2**31))))
     return RestBody(
         gender=gender,
-        vertices=np.float64(at_rest[0]) + _face(model, rng),
-        joints=np.float64(joints[0]),
+        vertices=np.float64(adult.vertices[0]) + _face(model, rng),
+        joints=np.float64(adult.joints[0]),
         left_hand_pose=left,
         right_hand_pose=np.float64(mirror_hand_pose(right)),
     )
@@ -69,4 +64,4 @@ def _face(model: SourceModel, rng: np.random.Generator) -> FloatArray:
         side = 1.0 + _SIDE_DEVIATION * rng.standard_normal()
         if not name.startswith(_NOT_ACTED):
             displacement += np.clip(strength[stem] * side, 0.0, 1.0) * shape
-    return np.float64(common_parts().bake.apply_to_directions(displacement[None])[0])
+    return np.float64(common_tpose().apply_to_directions(displacement[None])[0])

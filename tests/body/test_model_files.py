@@ -14,12 +14,13 @@ import roma
 import torch
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data, write_compact, write_plain
+from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.errors import InputError
 from smplifyx.skeleton import EXTRA_POINT_NAMES, N_JOINTS, N_SMPLX_VERTICES, PARENTS, SMPLX_EXTRA_POINT_VERTICES
 from tests.random_body import random_body_model
+from tools.bodies.compact_writer import write_compact
 
 GENDERS = ("neutral", "male", "female")
 

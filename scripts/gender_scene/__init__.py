@@ -1,1 +1,0 @@
-"""Rendered people of known gender: bodies, looks, rooms, lights and a photo's faults."""

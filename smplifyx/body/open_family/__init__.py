@@ -1,1 +1,0 @@
-"""The open body's relatives: SMPL, SMPL+H, MANO and FLAME layouts of the same surface."""

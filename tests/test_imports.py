@@ -1,0 +1,47 @@
+"""Imports point one way: the installed package needs nothing of the maintainers' tools or of the tests."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "smplifyx"
+#: Rooms that a room may not import, directly.
+FORBIDDEN = {"body": ("synthetic", "fitting", "training", "evaluation", "output", "cli", "config", "keypoints")}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Names of all modules that a file imports, late imports included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def test_package_imports_nothing_of_tools_and_tests() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 50
+    for path in files:
+        outside = [name for name in imported_modules(path) if name.partition(".")[0] in ("tools", "tests", "scripts")]
+        assert not outside, f"{path.relative_to(PACKAGE)} imports {outside}"
+
+
+@pytest.mark.parametrize(("room", "above"), FORBIDDEN.items())
+def test_room_imports_no_room_above_it(room: str, above: tuple[str, ...]) -> None:
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        upwards = [
+            name for name in imported_modules(path) if name.startswith(tuple(f"smplifyx.{one}" for one in above))
+        ]
+        assert not upwards, f"{path.relative_to(PACKAGE)} imports {upwards}"
+
+
+def test_public_names_of_body_exist() -> None:
+    from smplifyx import body
+
+    for name in body.__all__:
+        assert getattr(body, name) is not None

@@ -1,0 +1,1 @@
+"""Builders of the open bodies that ship with the package."""

@@ -1,0 +1,38 @@
+"""Build the open bodies from their free source (needs the extra ``build``) and write them in the compact format.
+
+python -m tools.build_bodies [--output DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from smplifyx.body.search import OPEN_BODY_DIR
+from smplifyx.errors import UsageError
+from tools.bodies.family import build_family
+from tools.bodies.smplx_body import build_all
+
+
+def main() -> None:
+    """Build SMPL-X for three genders, then SMPL-H, SMPL, MANO and FLAME from them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--output", type=Path, default=OPEN_BODY_DIR, metavar="DIR", help="default: the package")
+    arguments = parser.parse_args()
+
+    def progress(gender: str, step: str) -> None:
+        print(f"{gender}: {step}", file=sys.stderr)
+
+    try:
+        for build in (build_all, build_family):
+            for path in build(arguments.output, progress):
+                print(path)
+    except UsageError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

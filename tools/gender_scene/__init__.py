@@ -1,0 +1,1 @@
+"""Rendered people of known gender: bodies, appearance, rooms, light and degradations of photos."""
