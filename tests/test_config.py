@@ -1,11 +1,13 @@
 """Configuration: defaults <- YAML <- dotted settings, strict about names, types and bounds."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS
 from smplifyx.config import (
     SHIPPED_CONFIGS,
     Config,
@@ -18,6 +20,8 @@ from smplifyx.config import (
     load_run,
     to_yaml,
 )
+from smplifyx.config.loading import read_yaml
+from smplifyx.config.original_names import ORIGINAL_NAMES, original_equivalent
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -211,7 +215,7 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
         ("camera: {focal_length: 3\n", "line"),
         (
             "camera: {depth_weight: 1, depth_weight: 2}",
-            "line 1: not valid YAML: 'depth_weight' stands",
+            "line 1: not valid YAML: 'depth_weight' is given",
         ),
         ("camera: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
@@ -306,3 +310,47 @@ def test_paper_configuration_says_everything_about_the_procedure(section):
 def test_configurations_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().objective.rho = 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rho: 0x_", "rho: 2001-99-99", f"rho: {'9' * 400}", "rho: !!int abc", "rho: !!bool maybe", "rho: " + "[" * 3000],
+)
+def test_values_that_python_cannot_hold_are_configuration_errors(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, f"objective:\n  {text}\n")
+    assert len(str(caught.value)) < len(str(tmp_path)) + 300
+    value = text.removeprefix("rho: ")
+    if not value.startswith("!!"):
+        with pytest.raises(ConfigError, match=r"objective\.rho: expected a number"):
+            load_config(None, [Override("objective.rho", value)])
+
+
+def test_many_keys_are_read_in_linear_time(tmp_path):
+    path = tmp_path / "many.yaml"
+    path.write_text("".join(f"key{number}: 1\n" for number in range(20_000)))
+    assert len(read_yaml(path)) == 20_000
+
+
+def test_keys_of_the_original_get_their_equivalent(tmp_path):
+    text = (
+        "dataset: openpose\ngender: neutral\njoints_to_ign: [1, 9, 12]\nbody: {model: smplx}\nfocal_length: 5000.\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, text)
+    message = str(caught.value)
+    for name in ("dataset", "gender", "joints_to_ign", "focal_length"):
+        assert f"\n  {name}: {ORIGINAL_NAMES[name]}" in message
+    assert "body" not in message.split("\n")[0]
+
+
+def test_equivalents_of_the_original_exist():
+    """Each dotted setting and option that an answer names is one of ours."""
+    keys = {leaf.key for leaf in all_settings()}
+    flags = {option.flag for option in (*INPUT_OPTIONS, *RUN_OPTIONS)}
+    for answer in ORIGINAL_NAMES.values():
+        for name in re.findall(r"--([a-z][\w.-]*)|in YAML ([a-z_.]+)", answer):
+            name = "".join(name)
+            assert name in keys if "." in name else f"--{name}" in flags, answer
+    assert original_equivalent("--data-folder") == original_equivalent("data_folder")
+    assert original_equivalent("camera") is None

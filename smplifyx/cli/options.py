@@ -56,6 +56,7 @@ RUN_OPTIONS = (
     Option("--max-persons", "people.max_persons", "N"),
     Option("--min-keypoints", "people.min_keypoints", "N"),
     Option("--device", "run.device"),
+    Option("--dtype", "run.dtype"),
     Option("--batch-size", "run.batch_size", "N"),
     Option("--threads", "run.threads", "N"),
     Option("--num-shards", "run.num_shards", "N"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -15,6 +15,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from smplifyx.errors import UsageError
+
+#: Longest value in an error message, characters.
+_MAX_SHOWN = 80
 
 
 class ConfigError(UsageError):
@@ -163,9 +166,13 @@ def _as_number(value: Any, rule: Rule) -> float:
             raise _MismatchError from error
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _MismatchError
-    if not math.isfinite(value) or not rule.allows(value):
+    try:
+        number = float(value)
+    except OverflowError as error:  # a whole number of several hundred digits
+        raise _MismatchError from error
+    if not math.isfinite(number) or not rule.allows(number):
         raise _MismatchError
-    return float(value)
+    return number
 
 
 def _as_whole_number(value: Any, rule: Rule) -> int:
@@ -253,7 +260,7 @@ def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
         return fit(value, hint, rule)
     except _MismatchError as mismatch:
         advice = f"; {mismatch.advice}" if mismatch.advice else ""
-        raise ConfigError(source, key, f"expected {expected(hint, rule)}, got {shown(value)}{advice}") from None
+        raise ConfigError(source, key, f"expected {expected(hint, rule)}, got {_abridged(value)}{advice}") from None
 
 
 def shown(value: Any) -> str:
@@ -263,17 +270,51 @@ def shown(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=1e6).replace("...", "").strip()
 
 
+def _abridged(value: Any) -> str:
+    """A wrong value for an error message, cut where it is long."""
+    text = shown(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]} ..."
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML; a key may be given only once, and values that Python cannot hold are YAML errors."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable):  # others are refused by the superclass
+                if key in seen:
+                    problem = f"{key!r} is given a second time"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, OverflowError, TypeError) as error:
+            # Such as 0x_, 2001-99-99, !!int abc and !!bool maybe.
+            problem = f"{node.value!r} is not a valid value of {node.tag.rsplit(':', 1)[-1]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def load_yaml(text: str) -> Any:
+    """The content of a YAML text; raises :class:`yaml.YAMLError`, or RecursionError for absurd nesting."""
+    return yaml.load(text, Loader=_StrictLoader)
+
+
 def parse_text(text: str, hint: Any) -> Any:
     """Reads a value of the command line: YAML, with lists also as ``1, 2, 3``, and text as it stands."""
     if get_origin(hint) is tuple and get_args(hint)[0] is str and not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = load_yaml(text)
+    except (yaml.YAMLError, RecursionError):
         return text
     alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if any(get_origin(alternative) is tuple for alternative in alternatives) and isinstance(value, (str, int, float)):
-        return yaml.safe_load(f"[{text}]")
+        return load_yaml(f"[{text}]")
     takes_text = any(alternative in (str, Path) or get_origin(alternative) is Literal for alternative in alternatives)
     takes_number = any(alternative in (int, float) for alternative in alternatives)
     if takes_text and not takes_number and value is not None:

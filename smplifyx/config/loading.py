@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,11 +17,13 @@ from smplifyx.config.fields import (
     hints_of,
     item_dataclass,
     leaves,
+    load_yaml,
     parse_text,
     rule_of,
     shown,
     suggestion,
 )
+from smplifyx.config.original_names import original_keys
 from smplifyx.config.schema import Config, RunOptions, check, check_run
 from smplifyx.errors import reason
 
@@ -138,34 +140,27 @@ def find_config(file: str | Path, command: str = "fit") -> Path:
     raise ConfigError(str(file), "", f"no such file, and no shipped configuration of that name ({names})")
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML in which a key may stand only once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                where = node.value[number][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands here a second time", where)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file as a plain mapping (empty for an empty file); raises :class:`ConfigError`."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), "", f"cannot be read: {reason(error)}") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(str(path), line, f"not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(str(path), "", f"not valid YAML: {reason(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(str(path), "", f"expected a mapping of settings, got {shown(content)}")
-    return content
+    values = {str(key): value for key, value in content.items()}
+    originals = original_keys(values, frozenset(one.name for one in dataclasses.fields(_File)))
+    if originals:
+        lines = "\n  ".join(originals)
+        raise ConfigError(str(path), "", f"keys of SMPLify-X have other names here:\n  {lines}")
+    return values
 
 
 def merge(config: Any, values: Any, source: str) -> Any:
