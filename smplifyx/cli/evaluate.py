@@ -17,7 +17,7 @@ SMPLX_to_J14.pkl into --vertex-sets; otherwise the parts come from the skinning 
 
 examples:
   smplifyx evaluate ehf --data EHF --models MODELS
-  smplifyx evaluate ehf --data EHF --models MODELS --config fit_smplx --config fit_smplx_paper"""
+  smplifyx evaluate ehf --data EHF --models MODELS --config paper"""
 
 _OPEN = """A benchmark for which nothing needs a licence, made from a seed: people with shapes from Anny's full shape
 space, in motion-captured poses (--mocap FILE) or mild random ones, hands and faces in motion, seen by many cameras,
@@ -27,7 +27,7 @@ with a detector's noise. OUTPUT/benchmark holds it in EHF's layout, so that any 
 examples:
   smplifyx evaluate open
   smplifyx evaluate open --people 20 --only full --no-noise
-  smplifyx evaluate open --mocap cmu_body_pose.npz --config fit_smplx --config fit_smplx_paper"""
+  smplifyx evaluate open --mocap cmu_body_pose.npz --config paper"""
 
 _VIEWS = """Photos of one person by several calibrated cameras: every view is fitted alone and compared with the
 person triangulated from all views, and the views' fits with each other."""
@@ -105,7 +105,7 @@ def _add_views(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = _action(actions, "views", "single views against all calibrated views", _VIEWS)
     parser.add_argument("--balancing", metavar="DIR", type=Path, help="Pose2Sim's balancing trial")
     parser.add_argument("--seated", metavar="DIR", type=Path, help="MvSMPLfitting's seated man")
-    parser.add_argument("--gender", choices=("male", "female", "neutral"), default="neutral")
+    parser.add_argument("--gender", choices=("male", "female", "neutral"), default="neutral", help="of the person")
     _add_fitting(parser, ["config"])
     parser.set_defaults(run=_run_views, options=())
 
@@ -151,13 +151,16 @@ def _add_fitting(parser: argparse.ArgumentParser, cameras: list[str]) -> None:
     parser.add_argument(
         "--cameras",
         nargs="+",
+        metavar="CAMERA",
         choices=("config", "paper", "true"),
         default=cameras,
-        help="what the fit knows of the camera: what the configuration says, the paper's 5000 pixels, or the truth "
+        help="what the fit knows of the camera: config, what the configuration says; paper, 5000 pixels; true "
         f"(default: {' '.join(cameras)})",
     )
     parser.add_argument("--only", metavar="ROW", nargs="+", help="only these rows of the tables, such as full")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one"
+    )
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="default: %(default)s")
 
 

@@ -13,12 +13,13 @@ from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit a body to every person in a folder of photos.
 
-Each photo NAME.jpg or NAME.png needs its keypoints in NAME_keypoints.json. People who have a result already are
-left as they are, so an interrupted run goes on where it stopped; --overwrite fits them again.
+Each photo NAME.jpg or NAME.png needs its keypoints in NAME_keypoints.json. People with existing results are skipped,
+so the same command continues an interrupted run; --overwrite fits them again.
 
 examples:
   smplifyx fit --images photos --keypoints keypoints --output output
-  smplifyx fit --images photos --keypoints keypoints --config fit_smplx_paper --camera.focal_length 1500"""
+  smplifyx fit --images photos --keypoints keypoints --config paper
+  smplifyx fit --images photos --keypoints keypoints --objective.rho 50"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,23 +1,30 @@
-"""Entry point: parses, hands over to the command, turns errors into one line and an exit status."""
+"""Entry point: parses, runs the command, turns errors into a message and an exit status."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 import smplifyx
-from smplifyx.cli import convert_params, demo, evaluate, fit, messages, models, train
-from smplifyx.cli.options import split_dotted
+from smplifyx.cli import convert_results, demo, evaluate, fit, messages, models, train
+from smplifyx.cli.options import HelpFormatter, all_parsers, split_dotted
 from smplifyx.config import all_settings
+from smplifyx.config.original_names import original_equivalent
 from smplifyx.errors import SmplifyxError, UsageError
 
-SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-_EPILOG = """exit status: 0 all people fitted; 1 some inputs failed; 2 the call itself is wrong
-`smplifyx COMMAND --help` says more about a command; SMPLIFYX_TRACEBACK=1 shows where an error came from"""
+_COMMANDS = (fit, demo, models, train, evaluate, convert_results)
+_EPILOG = """exit status:
+  0    all people fitted
+  1    some inputs failed; the others are written
+  2    the call is wrong
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
+
+`smplifyx COMMAND --help` describes a command. SMPLIFYX_TRACEBACK=1 shows the traceback of an error."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,13 +33,14 @@ def build_parser() -> argparse.ArgumentParser:
         prog="smplifyx",
         description=(smplifyx.__doc__ or "").strip(),
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"smplifyx {smplifyx.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for command in (fit, demo, models, train, evaluate, convert_params):
+    for command in _COMMANDS:
         command.add_parser(commands)
+    for one in all_parsers(parser):
+        one.formatter_class = HelpFormatter
     return parser
 
 
@@ -49,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         messages.complain(error, with_traceback)
         return SOME_FAILED
     except KeyboardInterrupt as interrupt:
-        messages.note(f"smplifyx: stopped{f': {interrupt}' if str(interrupt) else ''}")
-        return INTERRUPTED
+        messages.note(f"smplifyx: interrupted{f': {interrupt}' if str(interrupt) else ''}")
+        return TERMINATED if isinstance(interrupt, messages.Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SUCCESS
@@ -61,18 +69,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     others, overrides = split_dotted(argv)
-    arguments, unknown = build_parser().parse_known_args(others)
+    parser = build_parser()
+    _check_command(others, parser)
+    arguments, unknown = parser.parse_known_args(others)
     if unknown:
-        raise UsageError(f"{arguments.command}: unknown argument {unknown[0]}{_suggestion(unknown[0], arguments)}")
+        raise UsageError(f"{arguments.command}: unknown argument {unknown[0]}{_advice(unknown[0], arguments)}")
     if overrides and not hasattr(arguments, "options"):
         raise UsageError(f"{arguments.command} has no option --{overrides[0].key}")
     arguments.overrides = overrides
     return arguments.run(arguments)
 
 
-def _suggestion(unknown: str, arguments: argparse.Namespace) -> str:
+def _check_command(argv: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Name the nearest command for a misspelt one, and ``fit`` where options come without a command.
+
+    Raises:
+        UsageError: the first argument is no command.
+    """
+    names = [one.prog.split()[-1] for one in all_parsers(parser) if len(one.prog.split()) == 2]
+    if not argv or argv[0] in (*names, "-h", "--help", "--version"):
+        return
+    if argv[0].startswith("-"):
+        raise UsageError(f"expected a command before {argv[0]}, as in smplifyx fit {argv[0]}")
+    raise UsageError(f"no command {argv[0]}; {_nearest(argv[0], names)}")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+
+
+def _advice(unknown: str, arguments: argparse.Namespace) -> str:
+    """The equivalent of an option of SMPLify-X, or the nearest of our options."""
+    name = unknown.split("=")[0]
     options = {option.flag: option.flag for option in getattr(arguments, "options", ())}
-    if options:
-        options |= {f"--{leaf.key.rsplit('.', 1)[-1]}": f"--{leaf.key}" for leaf in all_settings()}
-    near = get_close_matches(unknown.split("=")[0], list(options), n=1)
+    if not options:
+        return ""
+    original = original_equivalent(name)
+    if original is not None:
+        return f", an option of SMPLify-X; here: {original}"
+    options |= {f"--{leaf.key.rsplit('.', 1)[-1]}": f"--{leaf.key}" for leaf in all_settings()}
+    near = get_close_matches(name, list(options), n=1)
     return f"; did you mean {options[near[0]]}?" if near else ""

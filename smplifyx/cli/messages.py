@@ -11,6 +11,10 @@ from typing import TypeVar
 from smplifyx.errors import InputError, UsageError
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was told to terminate (SIGTERM); handled as an interrupt, with an exit status of its own."""
+
+
 def say(line: str) -> None:
     """Print a result."""
     print(line, flush=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
+import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
 
-from smplifyx.config import Config, Leaf, Override, RunOptions, all_settings, load_run
+from smplifyx.config import Config, Leaf, Override, RunOptions, all_settings, find_config, load_run
 from smplifyx.config.fields import leaves as leaves_of
-from smplifyx.config.fields import shown
-from smplifyx.config.loading import find_config, read_file
+from smplifyx.config.fields import rule_of, shown
+from smplifyx.config.loading import read_file
 from smplifyx.errors import UsageError
 
 _DOTTED_OPTION = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
@@ -20,16 +22,23 @@ _DOTTED_OPTION = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DO
 _MODELS_WITH_FILES = ("smplh", "smpl", "mano", "flame")
 #: Models of a hand and of a head.
 _PARTS = ("mano", "flame")
-_HELP_WIDTH, _HELP_COLUMN = 110, 42
+#: Columns of the help.
+HELP_WIDTH = 80
+
+_SETTINGS_INTRO = """settings, with their defaults in brackets:
+  On the command line --SECTION.KEY VALUE; in a YAML file the same names, nested
+  or dotted. Stages are numbered from 1: --stages.4.collision 20 sets one weight
+  of one stage, --stages.all.collision 20 of all stages. (paper) marks values of
+  the SMPLify-X paper, which --config paper sets."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """A short option for one setting.
+    """A short option for one setting or argument of a run.
 
     Attributes:
         flag: as typed, for example ``--focal-length``.
-        key: dotted name of the setting.
+        key: dotted name of the setting; arguments of a run have names such as ``run.device``.
         metavar: name of the value in the help; None: the choices of the setting, or ``VALUE``.
         value: the text that the flag stands for; None: the flag takes a value.
         help: a line of help where the setting's own does not fit.
@@ -70,18 +79,42 @@ RUN_OPTIONS = (
 )
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Help of :data:`HELP_WIDTH` columns; paragraphs with indented lines, such as examples, keep their lines."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=HELP_WIDTH)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph
+            if re.search(r"^ ", paragraph, re.MULTILINE)
+            else super(HelpFormatter, self)._fill_text(paragraph, width, indent)
+            for paragraph in text.split("\n\n")
+        )
+
+
+def all_parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """A parser and those of its commands, at every level."""
+    found = [parser]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in dict.fromkeys(action.choices.values()):
+                found += all_parsers(command)
+    return found
+
+
 def add_options(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:
     """Give a command ``--config``, short options, and a closing list of all settings in its help."""
     leaves = {leaf.key: leaf for leaf in (*all_settings(), *leaves_of(RunOptions(), "run."))}
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="YAML file with settings, or a shipped one by name: fit_smplx (the default), fit_smplx_paper, "
-        "fit_smplh, fit_smpl, fit_mano, fit_flame (the default with --model of that name)",
+        help="YAML file with settings, or a shipped one by name: fit_smplx (the default), fit_smplx_paper "
+        "(or paper), fit_smplh, fit_smpl, fit_mano, fit_flame (the default with --model of that name)",
     )
     for option in options:
         _add_option(parser, option, leaves[option.key])
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = settings_help()
     parser.set_defaults(options=tuple(options))
 
@@ -98,7 +131,8 @@ def _add_option(parser: argparse.ArgumentParser, option: Option, leaf: Leaf) -> 
 
 
 def _destination(option: Option) -> str:
-    return option.key.replace(".", "__")
+    # An option with a value of its own may set the same key as another: --no-mesh and --mesh-format.
+    return option.flag.lstrip("-").replace("-", "_")
 
 
 def _choices(hint: Any) -> str | None:
@@ -131,9 +165,9 @@ def split_dotted(argv: Sequence[str]) -> tuple[list[str], list[Override]]:
 
 
 def effective_config(arguments: argparse.Namespace) -> tuple[Config, RunOptions]:
-    """The settings and arguments of a run of a command: file, then its short options, then dotted settings.
+    """Settings and arguments of a run: file, then short options, then dotted settings.
 
-    Without a file, a body model that is asked for comes with the shipped configuration that suits it.
+    Without a file, a body model is fitted with the shipped configuration that suits it.
 
     Raises:
         UsageError: a setting is wrong, or the file is for a hand or a head and another model is asked for.
@@ -144,37 +178,50 @@ def effective_config(arguments: argparse.Namespace) -> tuple[Config, RunOptions]
         if text is not None:
             short.append(Override(option.key, text, option.flag))
     overrides = [*short, *arguments.overrides]
-    models = [one.text for one in overrides if one.key == "body.model" and one.text in _MODELS_WITH_FILES]
+    models = [one.value for one in overrides if one.key == "body.model" and one.value in _MODELS_WITH_FILES]
     file = arguments.config or (f"fit_{models[-1]}" if models else None)
     config, run = load_run(file, overrides)
     if arguments.config is not None:
-        _check_fits_the_file(config.body.model, arguments.config)
+        _check_model_of_file(config.body.model, arguments.config)
     return config, run
 
 
-def _check_fits_the_file(model: str, file: str) -> None:
-    """The stages for a hand or a head make no whole body, as they lack most of its terms."""
-    path = find_config(file)
-    own = read_file(path)[0].body.model
+def _check_model_of_file(model: str, file: str) -> None:
+    """Refuse stages for a hand or a head with another model, as they lack most of its terms."""
+    own = read_file(find_config(file))[0].body.model
     if own in _PARTS and model != own:
-        raise UsageError(f"--config {file}: has settings for {own}, which do not suit {model}; fit_{model} does")
+        raise UsageError(f"--config {file}: has settings for {own}, not for {model}; use fit_{model}")
 
 
 def settings_help() -> str:
-    """A list of all settings with help and default, one paragraph each section."""
-    lines = ["settings (--SECTION.KEY VALUE; the same names make the YAML file):"]
+    """All settings with values, default and help, by section."""
+    lines = [_SETTINGS_INTRO]
     section = None
     for leaf in all_settings():
         name = leaf.key.split(".")[0]
         if name != section:
             section = name
-            lines.append(f"\n  {name}")
-        choices = _choices(leaf.hint)
-        text = f"{leaf.rule.help}{f' {choices}' if choices else ''} [{_default(leaf)}]"
-        first, *rest = textwrap.wrap(text, _HELP_WIDTH - _HELP_COLUMN)
-        lines.append(f"    --{leaf.key}".ljust(_HELP_COLUMN - 1) + f" {first}")
-        lines += [" " * _HELP_COLUMN + line for line in rest]
+            lines += ["", *textwrap.wrap(f"{name}: {rule_of(Config, name).help}", HELP_WIDTH - 2, initial_indent="  ",
+                                         subsequent_indent="    ")]  # fmt: skip
+        call = textwrap.wrap(f"--{leaf.key} {_values(leaf.hint)} [{_default(leaf)}]", HELP_WIDTH - 4,
+                             initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)  # fmt: skip
+        text = textwrap.wrap(leaf.rule.help, HELP_WIDTH - 8, initial_indent=" " * 8, subsequent_indent=" " * 8,
+                             break_on_hyphens=False)  # fmt: skip
+        lines += [*call, *text]
     return "\n".join(lines)
+
+
+def _values(hint: Any) -> str:
+    """The values of a type hint in a few capitals, or its choices."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return "|".join(map(str, arguments))
+    if origin in (Union, types.UnionType):
+        return "|".join(_values(argument) for argument in arguments)
+    if origin is tuple:
+        item = _values(arguments[0])
+        return f"{item},..." if arguments[-1] is Ellipsis else ",".join([item] * len(arguments))
+    return {bool: "true|false", int: "N", float: "X", str: "NAME", Path: "PATH", type(None): "null"}[hint]
 
 
 def _default(leaf: Leaf) -> str:
@@ -186,8 +233,8 @@ def _default(leaf: Leaf) -> str:
 
 
 def _brief(value: Any) -> str:
-    if isinstance(value, tuple) and value:
-        return ",".join(map(_brief, value))
+    if isinstance(value, tuple):
+        return ", ".join(map(_brief, value)) if value and isinstance(value[0], str) else ",".join(map(_brief, value))
     if isinstance(value, float):
         return f"{value:g}"
-    return shown(list(value) if isinstance(value, tuple) else value)
+    return shown(value)

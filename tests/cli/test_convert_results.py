@@ -1,4 +1,4 @@
-"""``smplifyx convert-params`` on files as a fit writes them."""
+"""``smplifyx convert-results`` on files as a fit writes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_converted_file_by_file(run: Path, tmp_path: Path, capsys) -> None:
-    assert main(["convert-params", str(run), "--to", "smplh", "--output", str(tmp_path / "h")]) == SUCCESS
+    assert main(["convert-results", str(run), "--to", "smplh", "--output", str(tmp_path / "h")]) == SUCCESS
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[:3]] == ["reading/000.npz", "reading/001.npz", "walking/000.npz"]
     assert all(0 < float(line.split()[1]) < 2 for line in printed[:3])
@@ -42,7 +42,7 @@ def test_a_run_is_converted_file_by_file(run: Path, tmp_path: Path, capsys) -> N
 
 def test_one_file(run: Path, tmp_path: Path) -> None:
     one = run / "results" / "walking" / "000.npz"
-    assert main(["convert-params", str(one), "--to", "smpl", "--output", str(tmp_path / "s")]) == SUCCESS
+    assert main(["convert-results", str(one), "--to", "smpl", "--output", str(tmp_path / "s")]) == SUCCESS
     with np.load(tmp_path / "s" / "results" / "000.npz") as file:
         assert file["body_pose"].shape == (69,)
 
@@ -50,7 +50,7 @@ def test_one_file(run: Path, tmp_path: Path) -> None:
 def test_a_damaged_file_and_an_unknown_body_do_not_stop_the_others(run: Path, tmp_path: Path, capsys) -> None:
     (run / "results" / "reading" / "000.npz").write_bytes(b"nothing")
     write(run / "results" / "walking" / "000.npz", model_name="SMPLX_MALE")
-    assert main(["convert-params", str(run), "--to", "smplh", "--output", str(tmp_path / "h")]) == SOME_FAILED
+    assert main(["convert-results", str(run), "--to", "smplh", "--output", str(tmp_path / "h")]) == SOME_FAILED
     printed = capsys.readouterr()
     assert "1 converted" in printed.out
     assert "reading/000.npz" in printed.err
@@ -65,8 +65,8 @@ def test_wrong_calls(run: Path, tmp_path: Path, capsys) -> None:
         [str(run), "--to", "smpl", "--output", str(run)],
         [str(run), "--to", "smpl", "--output", __file__],
     ):
-        assert main(["convert-params", *arguments]) == WRONG_CALL
+        assert main(["convert-results", *arguments]) == WRONG_CALL
         assert "smplifyx: error: " in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
-    assert main(["convert-params", str(tmp_path / "empty"), "--to", "smpl", "--output", "x"]) == WRONG_CALL
+    assert main(["convert-results", str(tmp_path / "empty"), "--to", "smpl", "--output", "x"]) == WRONG_CALL
     assert "holds no results" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``smplifyx convert-params``: results of one body model as those of another."""
+"""``smplifyx convert-results``: results of one body model as those of another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = ("smpl", "smplh", "smplx")
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "convert-params", help="turn results of one body model into those of another",
+        "convert-results", help="turn results of one body model into those of another",
         description="Turn results of SMPL, SMPL+H or SMPL-X into those of another one of these.", epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
