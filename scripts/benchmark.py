@@ -27,7 +27,7 @@ import torch
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera
 from smplifyx.config import Config, Override, load_config
 from smplifyx.fitting import problem
 from smplifyx.fitting.fitter import Fitter
@@ -123,37 +123,28 @@ def save_people(people: list[SyntheticPerson], path: Path) -> None:
     )
 
 
-def load_people(path: Path) -> tuple[list[Observation], list[Intrinsics]]:
-    """Observations and true cameras of :func:`save_people`."""
+def load_people(path: Path) -> list[Observation]:
+    """Observations, with the true cameras, of :func:`save_people`."""
     with np.load(path) as file:
         rows = list(zip(*(file[name] for name in file.files), strict=True))
-    observations = [
-        Observation(
-            Path("photo.png"),
-            Path("photo_keypoints.json"),
-            f"person_{k}",
-            0,
-            row[0],
-            (int(row[1][0]), int(row[1][1])),
-        )
-        for k, row in enumerate(rows)
+    return [
+        Observation(keypoints, size, Camera(focal_length, center, "calibration"), stem=f"person_{k}")
+        for k, (keypoints, size, focal_length, center) in enumerate(rows)
     ]
-    cameras = [Intrinsics((float(f), float(f)), (float(c[0]), float(c[1])), "true") for *_, f, c in rows]
-    return observations, cameras
 
 
 def measure_batches(config: Config, batch_size: int, people: Path, device: str) -> dict[str, Any]:
     """Fits all people of a file in batches, after one whose time, that of first calls, does not count."""
-    observations, cameras = load_people(people)
+    observations = load_people(people)
     fitter = Fitter(_body(config), config, device)
-    fitter.fit(observations[:1], cameras[:1])
+    fitter.fit(observations[:1])
     counter = EvaluationCounter()
     problem.minimize = counter.minimize
     started, started_cpu = time.perf_counter(), time.process_time()
     results = []
     for first in range(0, len(observations), batch_size):
         batch = slice(first, first + batch_size)
-        results += fitter.fit(observations[batch], cameras[batch])
+        results += fitter.fit(observations[batch])
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
     n_people = len(observations)
     return {

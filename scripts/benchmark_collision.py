@@ -21,7 +21,7 @@ from smplifyx.body.search import find_body_model
 from smplifyx.collision.candidates import CandidateCache, Hits
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config, Override, load_config
-from smplifyx.evaluation.runner import observation_of, true_intrinsics
+from smplifyx.evaluation.runner import observation_of
 from smplifyx.fitting import FitResult, Fitter, self_collision
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
@@ -144,7 +144,7 @@ def _fit(
         batch = people[first : first + size]
         if clock is not None:
             clock.restart()
-        results += fitter.fit([observation_of(one) for one in batch], [true_intrinsics(one) for one in batch], clock)
+        results += fitter.fit([observation_of(one, with_camera=True) for one in batch], clock)
     return results
 
 

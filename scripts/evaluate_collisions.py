@@ -13,8 +13,9 @@ import torch
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
+from smplifyx.camera import resolve_cameras
 from smplifyx.config import Config, Override, load_config
-from smplifyx.evaluation.runner import observation_of
+from smplifyx.evaluation.runner import observation_of, true_camera
 from smplifyx.evaluation.self_contact import (
     ContactCase,
     ContactFit,
@@ -25,8 +26,6 @@ from smplifyx.evaluation.self_contact import (
 )
 from smplifyx.evaluation.statistics import format_table, summarise
 from smplifyx.keypoints import draw_keypoints, load_pairs, pair_folder, read_image
-from smplifyx.keypoints.calibration import resolve_intrinsics
-from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.pictures import overlay, save_picture, side_view
 from smplifyx.output.render import BodyMesh, BodyRenderer, open_renderer
 from smplifyx.synthetic.self_contact import POSES, contact_poses, with_flat_hands
@@ -95,8 +94,8 @@ def synthetic_cases(
         np.save(file, contact_poses(with_flat_hands(data), judge.pairs, judge.meter, chosen, arguments.seed))
     cases = []
     for pose, person in zip(POSES, touching_people(data, np.load(file)), strict=False):
-        observation = observation_of(person)
-        cases.append(ContactCase(pose.name, observation, resolve_intrinsics(observation, config.camera, {}), person))
+        (observation,) = resolve_cameras([observation_of(person)], config.camera)
+        cases.append(ContactCase(pose.name, observation, person))
     return cases
 
 
@@ -104,8 +103,8 @@ def photo_cases(folder: Path, config: Config) -> list[ContactCase]:
     """The largest person of each photo."""
     loaded = load_pairs(pair_folder(folder / "images", folder / "keypoints").pairs)
     return [
-        ContactCase(observation.stem, observation, resolve_intrinsics(observation, config.camera, {}))
-        for observation in loaded.observations
+        ContactCase(observation.stem, observation)
+        for observation in resolve_cameras(loaded.observations, config.camera)
         if observation.person_index == 0
     ]
 
@@ -119,13 +118,12 @@ def strip(
         background = read_image(case.observation.image_path)
     else:
         background = np.full((height, width, 3), 235, np.uint8)
-    camera = PhotoCamera.of_arrays(*(np.asarray(part) for part in (
-        case.intrinsics.focal_length, case.intrinsics.principal_point, (width, height)
-    )))  # fmt: skip
+    camera = case.observation.camera
+    assert camera is not None
     first = background
     if case.truth is not None:
         first = overlay(
-            background, [BodyMesh(case.truth.vertices, faces)], true_camera(case), renderer, max(width, height)
+            background, [BodyMesh(case.truth.vertices, faces)], true_camera(case.truth), renderer, max(width, height)
         )
     panels = [draw_keypoints(first, case.observation.keypoints)]
     for contact in fits:
@@ -133,13 +131,6 @@ def strip(
         panels.append(overlay(background, [mesh], camera, renderer, longest_side=1024))
         panels.append(side_view(mesh, contact.fit.joints[0], camera, renderer, longest_side=1024))
     return np.concatenate([_scaled(panel) for panel in panels], axis=1)
-
-
-def true_camera(case: ContactCase) -> PhotoCamera:
-    """The camera that a synthetic person was made with."""
-    assert case.truth is not None
-    focal = np.full(2, case.truth.focal_length)
-    return PhotoCamera.of_arrays(focal, case.truth.principal_point, case.truth.image_size)
 
 
 def _scaled(picture: np.ndarray) -> np.ndarray:

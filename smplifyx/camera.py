@@ -1,17 +1,121 @@
-"""The pinhole camera in OpenCV's frame: x right, y down, z forward, pixels."""
+"""The pinhole camera, calibration files, and the rule that decides which camera took a photo.
+
+Camera frame: OpenCV's (x right, y down, z forward); the centre of the top left pixel is (0, 0).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from torch import Tensor
+import numpy as np
+import yaml
+
+from smplifyx.errors import InputError, reason
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from smplifyx.config import CameraConfig
+    from smplifyx.keypoints.observation import Observation
 
 #: Points nearer than this (metres) are projected as if they were this far: keeps the division finite.
 MINIMUM_DEPTH = 0.05
+#: Entry of a calibration file that holds for every photo without one of its own.
+DEFAULT_ENTRY = "default"
+
+CameraSource = Literal["given", "calibration", "exif", "fallback"]
+
+
+@dataclass(frozen=True, init=False)
+class Camera:
+    """A pinhole camera without distortion.
+
+    Attributes:
+        focal_length: (fx, fy), pixels.
+        principal_point: (cx, cy), pixels; None stands for the image centre.
+        source: where the numbers come from: ``given``, ``calibration``, ``exif`` or ``fallback``.
+        image_size: (width, height), pixels; None until the camera is assigned to an image.
+    """
+
+    focal_length: tuple[float, float]
+    principal_point: tuple[float, float] | None = None
+    source: CameraSource = "given"
+    image_size: tuple[int, int] | None = None
+
+    def __init__(
+        self,
+        focal_length: float | Sequence[float] | np.ndarray,
+        principal_point: Sequence[float] | np.ndarray | None = None,
+        source: str = "given",
+        image_size: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
+        """Check the numbers; one focal length holds for both axes.
+
+        Raises:
+            InputError: a number is not finite, a focal length or size is not positive, or the source is unknown.
+        """
+        focal: Any = (focal_length, focal_length) if np.ndim(focal_length) == 0 else focal_length
+        if source not in get_args(CameraSource):
+            expected = ", ".join(get_args(CameraSource))
+            raise InputError(None, f"expected one of {expected}, found {source!r}", "camera.source")
+        size = None if image_size is None else _pair(image_size, "camera.image_size", positive=True)
+        point = None if principal_point is None else _pair(principal_point, "camera.principal_point")
+        object.__setattr__(self, "focal_length", _pair(focal, "camera.focal_length", positive=True))
+        object.__setattr__(self, "principal_point", point)
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "image_size", None if size is None else (int(size[0]), int(size[1])))
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """The principal point (cx, cy), pixels; raises ``ValueError`` while neither it nor the image is known."""
+        if self.principal_point is not None:
+            return self.principal_point
+        if self.image_size is None:
+            raise ValueError("the camera has neither principal_point nor image_size; use Camera.for_image")
+        return self.image_size[0] / 2.0, self.image_size[1] / 2.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The image size (width, height), pixels; raises ``ValueError`` while it is unknown."""
+        if self.image_size is None:
+            raise ValueError("the camera has no image_size; use Camera.for_image")
+        return self.image_size
+
+    def for_image(self, image_size: tuple[int, int]) -> Camera:
+        """Assign the camera to an image of (width, height) pixels; without a principal point the centre is used.
+
+        Raises:
+            InputError: the camera belongs to an image of another size.
+        """
+        if self.image_size is not None and self.image_size != tuple(image_size):
+            problem = f"expected a camera for an image of {tuple(image_size)} pixels, found one for {self.image_size}"
+            raise InputError(None, problem, "camera.image_size")
+        center = (image_size[0] / 2.0, image_size[1] / 2.0) if self.principal_point is None else self.principal_point
+        return Camera(self.focal_length, center, self.source, image_size)
+
+    def resized(self, image_size: tuple[int, int]) -> Camera:
+        """Return the same camera for the image resized to (width, height) pixels."""
+        sx, sy = image_size[0] / self.size[0], image_size[1] / self.size[1]
+        (fx, fy), (cx, cy) = self.focal_length, self.center
+        return Camera((fx * sx, fy * sy), ((cx + 0.5) * sx - 0.5, (cy + 0.5) * sy - 0.5), self.source, image_size)
+
+    def capped(self, longest_side: int) -> Camera:
+        """Return the same camera for the image shrunk until its longer side is at most ``longest_side`` pixels."""
+        width, height = self.size
+        scale = min(1.0, longest_side / max(width, height))
+        return self.resized((max(1, round(width * scale)), max(1, round(height * scale))))
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Project points `[N, 3]` of the camera frame to pixels `[N, 2]`."""
+        return points[:, :2] / points[:, 2:] * np.array(self.focal_length) + np.array(self.center)
 
 
 def project(points: Tensor, focal_length: Tensor, principal_point: Tensor) -> Tensor:
-    """Perspective projection ``f X / Z + c``.
+    """Project batches of points: ``f X / Z + c``.
 
     Args:
         points: [B, N, 3] in the camera frame, metres.
@@ -25,16 +129,105 @@ def project(points: Tensor, focal_length: Tensor, principal_point: Tensor) -> Te
     return points[..., :2] / depth * focal_length[:, None] + principal_point[:, None]
 
 
-@dataclass(frozen=True)
-class Intrinsics:
-    """A pinhole camera without distortion.
+def resolve_cameras(
+    observations: Sequence[Observation], settings: CameraConfig, calibration: Mapping[str, Camera] | None = None
+) -> list[Observation]:
+    """Return the observations with their cameras filled in.
 
-    Attributes:
-        focal_length: (fx, fy), pixels.
-        principal_point: (cx, cy), pixels.
-        source: where the numbers come from, for example ``exif`` or ``fallback``.
+    A camera that is given or calibrated stays. Otherwise the first of these decides: the photo's entry in the
+    calibration, its ``default`` entry, ``settings.focal_length``, the camera that EXIF data gave, and
+    ``settings.fallback_focal_factor`` times the longer image side.
+
+    Args:
+        observations: people of any number of photos.
+        settings: the camera section of the configuration.
+        calibration: cameras by image stem; None to read ``settings.calibration``.
+
+    Raises:
+        InputError: the calibration file cannot be used.
     """
+    if calibration is None:
+        calibration = {} if settings.calibration is None else read_calibration(Path(settings.calibration))
+    cameras = [_resolve(one, settings, calibration) for one in observations]
+    return [
+        one if camera is one.camera else replace(one, camera=camera)
+        for one, camera in zip(observations, cameras, strict=True)
+    ]
 
-    focal_length: tuple[float, float]
-    principal_point: tuple[float, float]
-    source: str
+
+def _resolve(observation: Observation, settings: CameraConfig, calibration: Mapping[str, Camera]) -> Camera:
+    camera = observation.camera
+    if camera is not None and camera.source in ("given", "calibration"):
+        return camera
+    calibrated = calibration.get(observation.stem) or calibration.get(DEFAULT_ENTRY)
+    if calibrated is not None:
+        return calibrated.for_image(observation.image_size)
+    if settings.focal_length is not None:
+        return Camera(settings.focal_length).for_image(observation.image_size)
+    if camera is not None and camera.source == "exif":
+        return camera
+    focal_length = settings.fallback_focal_factor * max(observation.image_size)
+    return Camera(focal_length, source="fallback").for_image(observation.image_size)
+
+
+def read_calibration(path: str | Path) -> dict[str, Camera]:
+    """Read a YAML (or JSON) file of cameras by image stem.
+
+    Each entry maps a stem, or ``default``, to ``focal_length`` (one number or [fx, fy], pixels) and
+    ``principal_point`` ([cx, cy], pixels).
+
+    Raises:
+        InputError: the file cannot be read, or an entry is incomplete.
+    """
+    path = Path(path)
+    try:
+        # Every scalar stays text: YAML would read a stem such as 00057 as an octal number.
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    except FileNotFoundError:
+        raise InputError(path, "the file does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read: {reason(error)}") from error
+    except yaml.YAMLError as error:
+        raise InputError(path, f"not a readable YAML file: {_one_line(error)}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(path, f"expected a mapping from image stem (or {DEFAULT_ENTRY!r}) to a camera")
+    return {stem: _read_entry(path, stem, entry) for stem, entry in content.items()}
+
+
+def _pair(values: Sequence[float] | np.ndarray, field: str, positive: bool = False) -> tuple[float, float]:
+    expected = "two positive numbers" if positive else "two numbers"
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 2 or not all(math.isfinite(one) and (one > 0 or not positive) for one in numbers):
+        raise InputError(None, f"expected {expected} in pixels, found {values!r}", field)
+    return numbers[0], numbers[1]
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    """Say what is wrong, and in which line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem or error.context}, line {error.problem_mark.line + 1}"
+    return str(error).splitlines()[0]
+
+
+def _read_entry(path: Path, stem: str, entry: object) -> Camera:
+    if not isinstance(entry, Mapping):
+        raise InputError(path, "expected focal_length and principal_point", stem)
+    focal = entry.get("focal_length")
+    pair = focal if isinstance(focal, list) else [focal, focal]
+    return Camera(
+        _read_pair(path, f"{stem}.focal_length", pair, positive=True),
+        _read_pair(path, f"{stem}.principal_point", entry.get("principal_point")),
+        "calibration",
+    )
+
+
+def _read_pair(path: Path, field: str, value: object, positive: bool = False) -> tuple[float, float]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise InputError(path, f"expected two numbers in pixels, found {value!r}", field)
+    try:
+        return _pair(value, field, positive)
+    except InputError as error:
+        raise InputError(path, error.problem, field) from None

@@ -14,26 +14,25 @@ class UsageError(SmplifyxError):
 
 
 class InputError(SmplifyxError):
-    """One input file is unusable; other inputs go on.
+    """One input is unusable; other inputs are not affected.
 
     Args:
-        path: the file.
+        path: the file; None for values that no file holds.
         problem: what is wrong and what was expected, in one sentence.
-        field: the part of the file that is wrong, for example ``people[0].pose_keypoints_2d``.
+        field: the part of the input that is wrong, for example ``people[0].pose_keypoints_2d``.
     """
 
-    def __init__(self, path: str | Path, problem: str, field: str | None = None) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | None, problem: str, field: str | None = None) -> None:
+        self.path = None if path is None else Path(path)
         self.problem = problem
         self.field = field
-        where = f"{self.path}: {field}" if field else str(self.path)
-        super().__init__(f"{where}: {problem}")
+        super().__init__(": ".join(str(part) for part in (self.path, field, problem) if part is not None))
 
 
 def reason(error: Exception) -> str:
-    """Why a library could not read a file, in one line.
+    """Describe in one line why a library could not read a file.
 
-    Where it advises to load the file unsafely instead, which could run code from it, other words take the place.
+    Advice to load the file unsafely, which could run code from it, is replaced.
     """
     if isinstance(error, OSError) and error.strerror:  # its own text repeats the path
         return error.strerror

@@ -16,7 +16,8 @@ from smplifyx.body.data import BodyModelData, FloatArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR
-from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, open_renderer
+from smplifyx.camera import Camera
+from smplifyx.output import BodyMesh, BodyRenderer, open_renderer
 from smplifyx.skeleton import SIDES
 from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_angles, mirror_hand_pose
 
@@ -166,7 +167,7 @@ def draw(view: View, renderer: BodyRenderer) -> np.ndarray:
     width, height = view.size
     # Drawn at twice the size and shrunk, for smooth outlines.
     focal = DISTANCE * 2 * height
-    camera = PhotoCamera((focal, focal), (width - 0.5, height - 0.5), (2 * width, 2 * height))
+    camera = Camera(focal, (width - 0.5, height - 0.5), image_size=(2 * width, 2 * height))
     rgba = renderer.render(turned, camera).astype(float)
     picture = rgba[..., 2::-1] + (1 - rgba[..., 3:] / 255) * np.array(PAPER)
     block = np.full((height + CAPTION + GAP, width + GAP, 3), 255, np.uint8)

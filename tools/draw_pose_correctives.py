@@ -17,7 +17,8 @@ from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, open_renderer
+from smplifyx.camera import Camera
+from smplifyx.output import BodyMesh, BodyRenderer, open_renderer
 from smplifyx.skeleton import LEFT_HAND_JOINTS, N_JOINTS, joint_index
 from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_angles
 
@@ -113,7 +114,7 @@ def draw(mesh: BodyMesh, view: View, focus: FloatArray, renderer: BodyRenderer) 
     # Drawn at twice the size and shrunk, for smooth outlines.
     size = 2 * CELL
     focal, center = DISTANCE * size, (size - 1) / 2
-    camera = PhotoCamera((focal, focal), (center, center), (size, size))
+    camera = Camera(focal, (center, center), image_size=(size, size))
     rgba = renderer.render([dataclasses.replace(mesh, vertices=seen)], camera).astype(float)
     picture = rgba[..., 2::-1] + (1 - rgba[..., 3:] / 255) * np.array(PAPER)
     return cv2.resize(picture.clip(0, 255).astype(np.uint8), (CELL, CELL), interpolation=cv2.INTER_AREA)

@@ -14,7 +14,8 @@ from smplifyx import skeleton
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.output import BodyMesh, PhotoCamera, open_renderer
+from smplifyx.camera import Camera
+from smplifyx.output import BodyMesh, open_renderer
 from smplifyx.priors import make_body_pose_prior
 
 SIDE, N_PIXELS = 8, 200
@@ -54,7 +55,7 @@ def main() -> None:
         people = model(*none, rotations).vertices.numpy()
     renderer, _ = open_renderer()
     centre = N_PIXELS / 2
-    camera = PhotoCamera((5.0 * N_PIXELS, 5.0 * N_PIXELS), (centre, centre), (N_PIXELS, N_PIXELS))
+    camera = Camera(5.0 * N_PIXELS, (centre, centre), image_size=(N_PIXELS, N_PIXELS))
     cells = []
     for vertices in people:
         vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2 + np.array([0.0, 0.0, DISTANCE])

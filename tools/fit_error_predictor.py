@@ -20,7 +20,6 @@ from smplifyx.config import Config, load_config
 from smplifyx.evaluation.runner import fit_people, observation_of, score
 from smplifyx.evaluation.statistics import area_under_curve, worst_share
 from smplifyx.fitting.quality import ErrorPredictor
-from smplifyx.keypoints.calibration import resolve_intrinsics
 from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from smplifyx.synthetic.poses import PosePool, held_out_poses, subjects_of
@@ -37,8 +36,7 @@ def fitted(config: Config, poses: PosePool, count: int, seed: int) -> tuple[list
     data = load_body_model_data(find_body_model("smplx", "neutral"))
     people = list(synthetic_people(data, count, SyntheticOptions(seed=seed), poses))
     observations = [observation_of(person) for person in people]
-    cameras = [resolve_intrinsics(one, config.camera, {}) for one in observations]
-    fits = fit_people(data, config, observations, cameras)
+    fits = fit_people(data, config, observations)
     errors = [score(person, fit.vertices, fit.joints)["pa_v2v_mm"] for person, fit in zip(people, fits, strict=True)]
     return [fit.result.quality_features for fit in fits], np.array(errors)
 

@@ -52,7 +52,7 @@ def choose_genders(
     if config.body.gender != "auto":
         return [given(config.body.gender)] * len(people)
     labels = GenderLabels({}) if config.gender.labels is None else required_file(read_labels, config.gender.labels)
-    named = [labels.of(one.stem, one.person_index) or one.gender_label for one in people]
+    named = [labels.of(one.stem, one.person_index) or one.gender for one in people]
     unnamed = [one for one, label in zip(people, named, strict=True) if label is None]
     if config.gender.classifier != "none":
         classified = iter(_classified(unnamed, config, device))

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera, resolve_cameras
 from smplifyx.cli.choose_genders import choose_genders
 from smplifyx.cli.messages import required_file
 from smplifyx.cli.result_writer import BatchWriter, GroupOverlays, PersonWriter, RunStatistics, background
@@ -23,7 +23,6 @@ from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import Observation
-from smplifyx.keypoints.calibration import resolve_intrinsics
 from smplifyx.skeleton import SIDES
 
 
@@ -67,7 +66,7 @@ class FitJob:
     device: torch.device
     writer: PersonWriter
     statistics: RunStatistics
-    calibration: Mapping[str, Intrinsics]
+    calibration: Mapping[str, Camera]
 
     def plan(self, todo: Sequence[Observation]) -> FitPlan:
         """Choose bodies and load all that the fits need, before anything is written.
@@ -106,8 +105,8 @@ class FitJob:
                 fitter = plan.fitter_of(kind)
                 for people in _batches(group, self.run.batch_size):
                     batch = [person.observation for person in people]
-                    cameras = [resolve_intrinsics(one, self.config.camera, self.calibration) for one in batch]
-                    fitted = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
+                    batch = resolve_cameras(batch, self.config.camera, self.calibration)
+                    fitted = fitter.fit(batch, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
                     worker.submit(results.write, batch, _with_decisions(fitted, people), fitter)
 
     def _by_kind(self, people: Sequence[Observation]) -> list[tuple[str, list[_Person]]]:

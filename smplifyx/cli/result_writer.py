@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import smplifyx
+from smplifyx.camera import Camera
 from smplifyx.cli import messages
 from smplifyx.config import OutputConfig
 from smplifyx.errors import InputError
@@ -26,7 +27,6 @@ from smplifyx.output import (
     BodyMesh,
     BodyRenderer,
     OutputLayout,
-    PhotoCamera,
     Renderer,
     SummaryRow,
     close_up,
@@ -122,7 +122,7 @@ class LazyRenderer:
                 messages.note(remark)
         return self._opened
 
-    def render(self, meshes: Sequence[BodyMesh], camera: PhotoCamera) -> np.ndarray:
+    def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, as :meth:`smplifyx.output.BodyRenderer.render`."""
         return self.open().render(meshes, camera)
 
@@ -183,8 +183,8 @@ class PersonWriter:
             save_smplifyx_pickle(result, self.layout.pickle_path(*who))
         save_result(
             result,
-            observation.image_path,
-            observation.keypoint_path,
+            observation.image_path or "",
+            observation.keypoint_path or "",
             smplifyx.__version__,
             self.layout.result_path(*who),
         )
@@ -230,7 +230,7 @@ class PersonWriter:
             BodyMesh(fitter.vertices(result) + result.camera_translation, fitter.faces, person_color(person))
             for person, result, fitter in bodies
         ]
-        photo = self.read_photo(observation.image_path)
+        photo = self.read_photo(observation.image_file)
         picture = overlay(photo, meshes, _camera(bodies[0][1]), self.renderer, self.wanted.max_render_size)
         save_picture(picture, self.layout.group_overlay_path(observation.stem))
 
@@ -241,14 +241,14 @@ class PersonWriter:
         result: FitResult,
         vertices: np.ndarray,
         faces: np.ndarray,
-        camera: PhotoCamera,
+        camera: Camera,
     ) -> None:
         who, longest_side = (
             (observation.stem, observation.person_index, observation.side),
             self.wanted.max_render_size,
         )
         mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(observation.person_index))
-        photo = self.read_photo(observation.image_path)
+        photo = self.read_photo(observation.image_file)
         save_picture(overlay(photo, [mesh], camera, renderer, longest_side), self.layout.overlay_path(*who))
         if result.model_type in _PARTS:
             photo, camera = close_up(photo, camera, mesh.vertices, longest_side)
@@ -258,8 +258,8 @@ class PersonWriter:
             save_picture(picture, self.layout.side_view_path(*who))
 
 
-def _camera(result: FitResult) -> PhotoCamera:
-    return PhotoCamera.of_arrays(result.focal_length, result.principal_point, result.image_size)
+def _camera(result: FitResult) -> Camera:
+    return Camera(result.focal_length, result.principal_point, image_size=result.image_size)
 
 
 #: The fitter for people of a gender, or for hands of a side.

@@ -12,7 +12,7 @@ from types import FrameType
 import numpy as np
 import torch
 
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import DEFAULT_ENTRY, Camera, read_calibration
 from smplifyx.cli import messages
 from smplifyx.cli.choose_genders import tell_unmatched_labels
 from smplifyx.cli.fit_people import FitJob
@@ -33,12 +33,9 @@ from smplifyx.keypoints import (
     split_hands,
     unpaired,
 )
-from smplifyx.keypoints.calibration import read_calibration
 from smplifyx.output import OutputLayout, read_summary
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
 
-#: Entry of a calibration file that holds for every photo without one of its own.
-_FOR_ALL = "default"
 #: What a model that is no whole body fits of a person.
 _PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 
@@ -115,13 +112,13 @@ def _prepare(run: RunOptions) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def _calibration(config: Config, run: RunOptions, photos: Collection[str]) -> Mapping[str, Intrinsics]:
+def _calibration(config: Config, run: RunOptions, photos: Collection[str]) -> Mapping[str, Camera]:
     """The measured cameras; the first shard tells which of them are no photo's."""
     path = config.camera.calibration
     if path is None:
         return {}
     calibration = required_file(read_calibration, path)
-    unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
+    unmatched = [stem for stem in calibration if stem not in photos and stem != DEFAULT_ENTRY]
     if unmatched and run.shard_index == 0:
         messages.note(
             f"{path}: {len(unmatched)} of {len(calibration)} entries match no photo, such as {unmatched[0]!r}"

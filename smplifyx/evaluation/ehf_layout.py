@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera
 from smplifyx.errors import InputError, UsageError, reason
 from smplifyx.keypoints import Observation, PersonSelection
 from smplifyx.keypoints.folder import Pair
@@ -35,7 +35,7 @@ _GENDERS = ("male", "female", "neutral")
 class FrameCamera:
     """The camera that took a frame: ``X_camera = rotation @ X_mesh + translation``, OpenCV axes, metres."""
 
-    intrinsics: Intrinsics
+    intrinsics: Camera
     rotation: FloatArray
     translation: FloatArray
 
@@ -90,7 +90,7 @@ class Frame:
 def ehf_camera() -> FrameCamera:
     """The calibrated camera of all frames of EHF."""
     rotation = Rotation.from_rotvec([-2.98747896, 0.01172457, -0.05704687]).as_matrix()
-    intrinsics = Intrinsics((1498.22426237, 1498.22426237), (790.263706, 578.90334), "true")
+    intrinsics = Camera(1498.22426237, (790.263706, 578.90334), "calibration")
     return FrameCamera(intrinsics, rotation, np.array([-0.03609917, 0.43416458, 2.37101226]))
 
 
@@ -155,9 +155,7 @@ def _camera(path: Path, name: str, entry: Mapping[str, Any]) -> FrameCamera:
             raise InputError(path, f"expected numbers {list(shape)}", f"{name}.{field}")
         return array
 
-    fx, fy = (float(value) for value in numbers("focal_length", (2,)))
-    cx, cy = (float(value) for value in numbers("principal_point", (2,)))
-    intrinsics = Intrinsics((fx, fy), (cx, cy), "true")
+    intrinsics = Camera(numbers("focal_length", (2,)), numbers("principal_point", (2,)), "calibration")
     return FrameCamera(intrinsics, numbers("rotation", (3, 3)), numbers("translation", (3,)))
 
 
@@ -165,7 +163,7 @@ def camera_entry(camera: FrameCamera, gender: str, tags: tuple[str, ...] = ()) -
     """A frame's entry in ``cameras.json``."""
     return {
         "focal_length": list(camera.intrinsics.focal_length),
-        "principal_point": list(camera.intrinsics.principal_point),
+        "principal_point": list(camera.intrinsics.center),
         "rotation": np.asarray(camera.rotation).tolist(),
         "translation": np.asarray(camera.translation).tolist(),
         "gender": gender,

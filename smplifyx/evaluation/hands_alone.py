@@ -15,7 +15,15 @@ from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.benchmark_rows import Row, Truths
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import pa_mpjpe
-from smplifyx.evaluation.runner import BATCH_SIZE, BenchmarkFit, FitStore, Progress, Trial, load_model, trial_camera
+from smplifyx.evaluation.runner import (
+    BATCH_SIZE,
+    BenchmarkFit,
+    FitStore,
+    Progress,
+    Trial,
+    load_model,
+    with_trial_camera,
+)
 from smplifyx.evaluation.statistics import difference_interval, mean_interval
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, split_hands
@@ -80,18 +88,15 @@ class HandFitter:
         self, trial: Trial, side: str, todo: Sequence[tuple[Frame, Observation]]
     ) -> list[tuple[Frame, FloatArray]]:
         path = find_body_model("mano", "neutral", trial.config.body.models_dir, side=side)
-        cameras = [trial_camera(frame, hand, trial) for frame, hand in todo]
-        files = [
-            self._store.path(trial, frame, hand, camera, path)
-            for (frame, hand), camera in zip(todo, cameras, strict=True)
-        ]
+        observed = [with_trial_camera(frame, hand, trial) for frame, hand in todo]
+        files = [self._store.path(trial, frame, hand, path) for (frame, _), hand in zip(todo, observed, strict=True)]
         missing = [number for number, file in enumerate(files) if not file.is_file()]
         fitter = Fitter(load_model(path, "neutral"), trial.config, self._device)
         for batch in (missing[k : k + BATCH_SIZE] for k in range(0, len(missing), BATCH_SIZE)):
-            results = fitter.fit([todo[k][1] for k in batch], [cameras[k] for k in batch])
+            results = fitter.fit([observed[k] for k in batch])
             for k, result in zip(batch, results, strict=True):
                 frame, hand = todo[k]
-                save_result(result, frame.image, hand.keypoint_path, smplifyx.__version__, files[k])
+                save_result(result, frame.image, hand.keypoint_path or "", smplifyx.__version__, files[k])
         return [(frame, np.float64(load_result(file).joints)) for (frame, _), file in zip(todo, files, strict=True)]
 
 

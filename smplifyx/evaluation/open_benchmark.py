@@ -29,9 +29,9 @@ from smplifyx.evaluation.ehf_layout import (
     camera_entry,
     write_mesh,
 )
-from smplifyx.evaluation.runner import true_intrinsics
+from smplifyx.evaluation.runner import true_camera
 from smplifyx.files import atomic_path, write_bytes, write_text
-from smplifyx.output import BodyMesh, BodyRenderer, PhotoCamera, overlay, person_color
+from smplifyx.output import BodyMesh, BodyRenderer, overlay, person_color
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from smplifyx.synthetic.adults import open_people
 from smplifyx.synthetic.detector import DETECTORS, DetectorNoise, Sight, detect, hidden_by_body
@@ -148,7 +148,7 @@ def write_benchmark(
     cameras = {}
     for number, person in enumerate(people):
         name = frame_name(number)
-        camera = FrameCamera(true_intrinsics(person), np.eye(3), np.zeros(3))
+        camera = FrameCamera(true_camera(person), np.eye(3), np.zeros(3))
         cameras[name] = camera_entry(camera, person.gender, _tags(person))
         write_openpose_json([person], folder / f"{name}{KEYPOINT_SUFFIX}")
         for level in benchmark.noise_levels:
@@ -209,8 +209,7 @@ def _photo(person: SyntheticPerson, data: BodyModelData, renderer: BodyRenderer,
     """The person before a plain wall, as JPEG."""
     width, height = person.image_size
     wall = np.linspace(*_BACKGROUND, height)[:, None, None].repeat(width, 1).repeat(3, 2).astype(np.uint8)
-    cx, cy = (float(value) for value in person.principal_point)
-    camera = PhotoCamera((person.focal_length, person.focal_length), (cx, cy), person.image_size)
+    camera = true_camera(person)
     mesh = BodyMesh(person.vertices, np.asarray(data.faces), person_color(number))
     picture = overlay(wall, [mesh], camera, renderer, longest_side=max(width, height))
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

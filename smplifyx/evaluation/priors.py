@@ -14,7 +14,6 @@ from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.runner import fit_people, observation_of, score
 from smplifyx.evaluation.views import ViewScene, fit_views
 from smplifyx.fitting.result import FitResult
-from smplifyx.keypoints.calibration import resolve_intrinsics
 from smplifyx.synthetic.people import SyntheticPerson
 
 FloatArray = NDArray[np.float64]
@@ -44,8 +43,7 @@ class PriorFigures:
 def evaluate_people(data: BodyModelData, config: Config, people: Sequence[SyntheticPerson]) -> PriorFigures:
     """Fits synthetic people, whose focal length is not told, with the prior that the configuration names."""
     observations = [observation_of(person) for person in people]
-    cameras = [resolve_intrinsics(observation, config.camera, {}) for observation in observations]
-    fits = fit_people(data, config, observations, cameras)
+    fits = fit_people(data, config, observations)
     scores = [score(person, fit.vertices, fit.joints) for person, fit in zip(people, fits, strict=True)]
     return PriorFigures(
         np.array([figures["pa_v2v_mm"] for figures in scores]),

@@ -21,7 +21,7 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyOutput
 from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
 from smplifyx.body.search import find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera, resolve_cameras
 from smplifyx.config import Config
 from smplifyx.errors import InputError, reason
 from smplifyx.evaluation.ablations import PAPER_FOCAL_LENGTH, CameraRule, Variant
@@ -31,7 +31,6 @@ from smplifyx.evaluation.posture import posture_errors, posture_of_joints
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation
-from smplifyx.keypoints.calibration import resolve_intrinsics
 from smplifyx.output import load_result, save_result
 from smplifyx.synthetic.people import SyntheticPerson
 
@@ -99,14 +98,14 @@ class FitStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def path(self, trial: Trial, frame: Frame, observation: Observation, camera: Intrinsics, body: Path) -> Path:
+    def path(self, trial: Trial, frame: Frame, observation: Observation, body: Path) -> Path:
         """Where the fit of one frame belongs."""
         decisive = {
             "code": code_digest(),
             "settings": {name: repr(getattr(trial.config, name)) for name in _DECISIVE_SETTINGS},
             "min_confidence": trial.config.people.min_confidence,
             "body": [str(body.resolve()), body.stat().st_size, body.stat().st_mtime_ns],
-            "camera": [camera.focal_length, camera.principal_point],
+            "camera": repr(observation.camera),
             "keypoints": hashlib.sha256(observation.keypoints.tobytes()).hexdigest(),
         }
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:_DIGEST_LENGTH]
@@ -161,20 +160,16 @@ class BenchmarkFitter:
         config = trial.config
         path = find_body_model(config.body.model, gender, config.body.models_dir)
         fitter = Fitter(load_model(path, gender), config, self._device)
-        observed = [_observation(frame, trial.variant, keypoints) for frame in frames]
-        cameras = [trial_camera(frame, one, trial) for frame, one in zip(frames, observed, strict=True)]
-        files = [
-            self._store.path(trial, frame, one, camera, path)
-            for frame, one, camera in zip(frames, observed, cameras, strict=True)
-        ]
+        observed = [_observation(frame, trial, keypoints) for frame in frames]
+        files = [self._store.path(trial, frame, one, path) for frame, one in zip(frames, observed, strict=True)]
         todo = [number for number, file in enumerate(files) if not file.is_file()]
         if progress is not None:
             progress(len(frames) - len(todo))
         for start in range(0, len(todo), BATCH_SIZE):
             batch = todo[start : start + BATCH_SIZE]
-            results = fitter.fit([observed[k] for k in batch], [cameras[k] for k in batch])
+            results = fitter.fit([observed[k] for k in batch])
             for k, result in zip(batch, results, strict=True):
-                save_result(result, frames[k].image, observed[k].keypoint_path, smplifyx.__version__, files[k])
+                save_result(result, frames[k].image, observed[k].keypoint_path or "", smplifyx.__version__, files[k])
             if progress is not None:
                 progress(len(batch))
         return [_placed(frame, load_result(file), fitter) for frame, file in zip(frames, files, strict=True)]
@@ -202,20 +197,20 @@ def _gender(frame: Frame, trial: Trial) -> str:
     return frame.gender if trial.variant.gender == "true" else "neutral"
 
 
-def _observation(frame: Frame, variant: Variant, keypoints: Callable[[Frame], Path] | None) -> Observation:
+def _observation(frame: Frame, trial: Trial, keypoints: Callable[[Frame], Path] | None) -> Observation:
     observation = frame.observation(None if keypoints is None else keypoints(frame))
-    selected = variant.select(observation.keypoints).astype(np.float32)
-    return replace(observation, keypoints=selected)
+    selected = trial.variant.select(observation.keypoints).astype(np.float32)
+    return with_trial_camera(frame, replace(observation, keypoints=selected), trial)
 
 
-def trial_camera(frame: Frame, observation: Observation, trial: Trial) -> Intrinsics:
-    """What a trial knows of the camera of one frame."""
+def with_trial_camera(frame: Frame, observation: Observation, trial: Trial) -> Observation:
+    """Return the observation with the camera that the trial assumes for the frame."""
     if trial.camera == "true":
-        return frame.camera.intrinsics
+        return replace(observation, camera=frame.camera.intrinsics)
     config = trial.config.camera
     if trial.camera == "paper":
         config = replace(config, focal_length=PAPER_FOCAL_LENGTH)
-    return resolve_intrinsics(observation, config, {})
+    return resolve_cameras([observation], config)[0]
 
 
 def _placed(frame: Frame, result: FitResult, fitter: Fitter) -> BenchmarkFit:
@@ -323,9 +318,7 @@ class FittedPerson:
     keypoints: FloatArray
 
 
-def fit_people(
-    data: BodyModelData, config: Config, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]
-) -> list[FittedPerson]:
+def fit_people(data: BodyModelData, config: Config, observations: Sequence[Observation]) -> list[FittedPerson]:
     """Fits people in batches; the i-th fit belongs to the i-th observation."""
     fitter = Fitter(data, config)
     definitions = OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
@@ -333,7 +326,7 @@ def fit_people(
     fitted = []
     for start in range(0, len(observations), BATCH_SIZE):
         batch = slice(start, start + BATCH_SIZE)
-        for result in fitter.fit(observations[batch], intrinsics[batch]):
+        for result in fitter.fit(observations[batch]):
             vertices = np.float64(fitter.vertices(result)) + np.float64(result.camera_translation)
             joints = np.float64(result.joints)
             fitted.append(FittedPerson(result, vertices, joints, _keypoints(regressor, vertices, joints)))
@@ -347,22 +340,19 @@ def _keypoints(regressor: KeypointRegressor, vertices: FloatArray, joints: Float
     return np.asarray(regressor(output, torch.zeros(1, dtype=torch.int64))[0].numpy())
 
 
-def observation_of(person: SyntheticPerson) -> Observation:
-    """What the fitter may know about a synthetic person; its paths name no real files."""
+def observation_of(person: SyntheticPerson, with_camera: bool = False) -> Observation:
+    """Return the observation of a synthetic person, with the true camera or without one."""
     return Observation(
-        image_path=Path(f"{person.name}.png"),
-        keypoint_path=Path(f"{person.name}_keypoints.json"),
-        stem=person.name,
-        person_index=0,
         keypoints=person.keypoints_2d.astype(np.float32),
         image_size=person.image_size,
+        camera=true_camera(person) if with_camera else None,
+        stem=person.name,
     )
 
 
-def true_intrinsics(person: SyntheticPerson) -> Intrinsics:
-    """The camera that the person was made with."""
-    cx, cy = (float(value) for value in person.principal_point)
-    return Intrinsics((person.focal_length, person.focal_length), (cx, cy), "true")
+def true_camera(person: SyntheticPerson) -> Camera:
+    """Return the camera that the person was made with."""
+    return Camera(person.focal_length, person.principal_point, "calibration", person.image_size)
 
 
 def fit_and_score(
@@ -376,12 +366,7 @@ def fit_and_score(
         people: the truth.
         true_camera: tell the fitter the focal length; otherwise it falls back to the configured one.
     """
-    observations = [observation_of(person) for person in people]
-    cameras = [
-        true_intrinsics(person) if true_camera else resolve_intrinsics(observation, config.camera, {})
-        for person, observation in zip(people, observations, strict=True)
-    ]
-    fits = fit_people(data, config, observations, cameras)
+    fits = fit_people(data, config, [observation_of(person, true_camera) for person in people])
     return [_row(person, fit) for person, fit in zip(people, fits, strict=True)]
 
 

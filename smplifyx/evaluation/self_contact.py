@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.camera import Intrinsics
 from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume, point_triangle_distances
 from smplifyx.collision.winding import FastWinding
 from smplifyx.config import CollisionConfig, Config
@@ -117,13 +116,12 @@ class ContactCase:
 
     Attributes:
         name: of the pose or the photo.
-        observation, intrinsics: what the fitter gets.
+        observation: the input of the fitter.
         truth: the synthetic person, or None for a photo.
     """
 
     name: str
     observation: Observation
-    intrinsics: Intrinsics
     truth: SyntheticPerson | None = None
 
 
@@ -139,8 +137,7 @@ def fit_cases(
     data: BodyModelData, config: Config, cases: Sequence[ContactCase], judge: ContactJudge
 ) -> list[ContactFit]:
     """Fits all the cases; the i-th fit belongs to the i-th case."""
-    observations, cameras = [case.observation for case in cases], [case.intrinsics for case in cases]
-    fits = fit_people(data, config, observations, cameras)
+    fits = fit_people(data, config, [case.observation for case in cases])
     return [ContactFit(fit, judge.measure(fit.vertices)) for fit in fits]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera
 from smplifyx.config import Config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.cameras import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
@@ -27,7 +27,6 @@ from smplifyx.evaluation.triangulation import (
     triangulate,
 )
 from smplifyx.keypoints import Observation, image_size, read_openpose
-from smplifyx.keypoints.calibration import resolve_intrinsics
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, N_KEYPOINTS
 
 FloatArray = NDArray[np.float64]
@@ -243,11 +242,7 @@ def fit_views(
         if scene.keypoints[view, BODY_KEYPOINTS, 2].any()
     ]
     observations = [_observation(scene, view, true_camera) for scene, view in places]
-    intrinsics = [
-        _calibrated(scene.cameras[view]) if true_camera else resolve_intrinsics(observation, config.camera, {})
-        for (scene, view), observation in zip(places, observations, strict=True)
-    ]
-    fits = fit_people(data, config, observations, intrinsics)
+    fits = fit_people(data, config, observations)
     return [
         FittedView(scene, fit, _errors(scene.cameras[view], fit, scene.truth))
         for (scene, view), fit in zip(places, fits, strict=True)
@@ -313,21 +308,20 @@ def _keypoint_file(folder: Path, stem: str) -> Path:
     return folder / "keypoints" / f"{stem}_keypoints.json"
 
 
-def _observation(scene: ViewScene, view: int, undistorted: bool) -> Observation:
+def _observation(scene: ViewScene, view: int, true_camera: bool) -> Observation:
     keypoints = scene.keypoints[view].copy()
-    if undistorted:
+    if true_camera:
         seen = keypoints[:, 2] > 0
         keypoints[seen, :2] = scene.cameras[view].undistort(keypoints[seen, :2])
     return Observation(
-        image_path=scene.images[view],
-        keypoint_path=scene.keypoint_files[view],
-        stem=scene.images[view].stem,
-        person_index=0,
         keypoints=keypoints.astype(np.float32),
         image_size=image_size(scene.images[view]),
+        camera=_calibrated(scene.cameras[view]) if true_camera else None,
+        image_path=scene.images[view],
+        keypoint_path=scene.keypoint_files[view],
     )
 
 
-def _calibrated(camera: CalibratedCamera) -> Intrinsics:
+def _calibrated(camera: CalibratedCamera) -> Camera:
     k = camera.intrinsics
-    return Intrinsics((float(k[0, 0]), float(k[1, 1])), (float(k[0, 2]), float(k[1, 2])), "calibration")
+    return Camera((k[0, 0], k[1, 1]), k[:2, 2], "calibration")

@@ -14,7 +14,7 @@ from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import available_keypoints
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import resolve_cameras
 from smplifyx.config import Config
 from smplifyx.fitting.collect import collect_results
 from smplifyx.fitting.evidence import FitTargets
@@ -88,7 +88,6 @@ class Fitter:
     def fit(
         self,
         observations: Sequence[Observation],
-        intrinsics: Sequence[Intrinsics],
         progress: Progress | None = None,
     ) -> list[FitResult]:
         """Fits all the people as one batch; the i-th result belongs to the i-th observation.
@@ -98,7 +97,8 @@ class Fitter:
         if not observations:
             return []
         started = time.perf_counter()
-        people = self._people(observations, intrinsics)
+        observations = resolve_cameras(observations, self._config.camera)
+        people = self._people(observations)
         starts, whole = self._config.starts, has_body(self._data.skeleton)
         rows = self._start(people) if whole else self._start_part(people)
         self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence) if whole else rows.evidence)
@@ -134,7 +134,8 @@ class Fitter:
     def _tensor(self, values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values)).to(dtype=self._dtype, device=self._device)
 
-    def _people(self, observations: Sequence[Observation], intrinsics: Sequence[Intrinsics]) -> FitTargets:
+    def _people(self, observations: Sequence[Observation]) -> FitTargets:
+        cameras = [one.camera for one in observations if one.camera is not None]
         keypoints = self._tensor(np.stack([observation.keypoints for observation in observations]))
         confidence = keypoints[..., 2]
         confidence = torch.where(confidence >= self._config.people.min_confidence, confidence, 0.0)
@@ -145,8 +146,8 @@ class Fitter:
         people = FitTargets(
             keypoints=points,
             confidence=confidence,
-            focal_length=self._tensor([camera.focal_length for camera in intrinsics]),
-            principal_point=self._tensor([camera.principal_point for camera in intrinsics]),
+            focal_length=self._tensor([camera.focal_length for camera in cameras]),
+            principal_point=self._tensor([camera.center for camera in cameras]),
             pixel_scale=1000.0 / heights,
             upright_stance=has_upright_stance(points, confidence).to(self._dtype),
             swapped_sides=torch.zeros(len(points), len(SWAPPABLE_LIMBS), dtype=torch.bool, device=self._device),

@@ -102,7 +102,7 @@ def _crops_of_photo(
 ) -> list[tuple[_Candidate, NDArray[np.uint8] | InputError]]:
     first = candidates[0].observation
     try:
-        crops = read_crops(first.image_path, first.image_size, [one.region for one in candidates], side)
+        crops = read_crops(first.image_file, first.image_size, [one.region for one in candidates], side)
     except InputError as error:
         return [(one, error) for one in candidates]
     return list(zip(candidates, crops, strict=True))

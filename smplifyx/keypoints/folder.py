@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smplifyx.errors import UsageError
+from smplifyx.keypoints.observation import KEYPOINT_SUFFIX
 
 #: Endings, in lower case, of the files that count as photos.
 IMAGE_ENDINGS = frozenset(
@@ -30,7 +31,6 @@ IMAGE_ENDINGS = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".ras", ".sr", ".hdr", ".pic", ".heic", ".heif"),
     )
 )
-KEYPOINT_SUFFIX = "_keypoints"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from smplifyx.camera import Camera
 from smplifyx.errors import InputError
-from smplifyx.keypoints.folder import KEYPOINT_SUFFIX, Pair, Pairing
+from smplifyx.keypoints.folder import Pair, Pairing
 from smplifyx.keypoints.images import exif_focal_length_px, image_size
-from smplifyx.keypoints.observation import Observation
+from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation
 from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
 from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_people
 from smplifyx.skeleton import LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
@@ -70,14 +71,14 @@ def load_pair(pair: Pair, selection: PersonSelection) -> Loaded:
         skipped.append(Skipped(pair.keypoints, None, "no people in the file"))
     observations = tuple(
         Observation(
-            image_path=pair.image,
-            keypoint_path=pair.keypoints,
-            stem=pair.stem,
-            person_index=person.index,
             keypoints=person.keypoints,
             image_size=size,
-            gender_label=person.gender_label,
-            exif_focal_length=focal_length,
+            camera=None if focal_length is None else Camera(focal_length, source="exif"),
+            image_path=pair.image,
+            keypoint_path=pair.keypoints,
+            person_index=person.index,
+            gender=person.gender,
+            stem=pair.stem,
             warnings=person.warnings,
         )
         for person in chosen
@@ -160,7 +161,7 @@ def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
             if reason is None:
                 hands.append(_hand(one, side))
             else:
-                skipped.append(Skipped(one.keypoint_path, one.person_index, reason))
+                skipped.append(Skipped(one.keypoint_path or one.image_file, one.person_index, reason))
     return replace(loaded, observations=tuple(hands), skipped=(*loaded.skipped, *skipped))
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from smplifyx.body.data import GENDERS
 from smplifyx.errors import InputError
 from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
+from smplifyx.keypoints.observation import arrange_keypoints
 from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
@@ -57,13 +58,13 @@ class PersonKeypoints:
     Attributes:
         index: position in the list.
         keypoints: float32 `[135, 3]`, canonical layout; an unseen point is (0, 0, 0).
-        gender_label: from ``gender_gt``, else ``gender_pd``, where the file has one.
+        gender: from ``gender_gt``, else ``gender_pd``, where the file has one.
         warnings: what was odd but usable.
     """
 
     index: int
     keypoints: NDArray[np.float32]
-    gender_label: str | None = None
+    gender: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -136,7 +137,7 @@ def _read_person(path: Path, index: int, entry: object) -> PersonKeypoints:
     keypoints = np.zeros((N_KEYPOINTS, 3), np.float32)
     if parts["body"] is not None:
         layout = BODY_LAYOUTS[len(parts["body"])]
-        keypoints[BODY_KEYPOINTS] = body_25_from(parts["body"], layout)
+        keypoints[BODY_KEYPOINTS] = arrange_keypoints(parts["body"], layout)[BODY_KEYPOINTS]
         if layout == BODY_KEYPOINT_NAMES:
             _refuse_body_25b(path, f"{field}.pose_keypoints_2d", parts["body"])
     if parts["left"] is not None:
@@ -194,34 +195,9 @@ def _to_floats(path: Path, field: str, values: list[Any]) -> NDArray[np.float32]
     return np.array([np.nan if v is None or not abs(v) <= limit else v for v in values], np.float32)
 
 
-def body_25_from(points: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
-    """Bring the body points of another layout into the order of BODY_25.
-
-    Where the layout lacks the neck or the middle of the hips, they are the midpoints of the shoulders and of the
-    hips if both are seen, with the lower of the two confidences.
-
-    Args:
-        points: `[N, 3]`.
-        names: the N names; those that BODY_25 does not know are dropped.
-
-    Returns:
-        `[25, 3]`; points that the layout lacks are unseen.
-    """
-    body = np.zeros((len(BODY_KEYPOINT_NAMES), 3), np.float32)
-    for name, point in zip(names, points, strict=True):
-        if name in BODY_KEYPOINT_NAMES:
-            body[BODY_KEYPOINT_NAMES.index(name)] = point
-    for middle, sides in (("neck", "shoulder"), ("mid_hip", "hip")):
-        if middle not in names:
-            pair = body[[BODY_KEYPOINT_NAMES.index(f"{side}_{sides}") for side in ("left", "right")]]
-            if pair[:, 2].min() > 0:
-                body[BODY_KEYPOINT_NAMES.index(middle)] = (*pair[:, :2].mean(axis=0), pair[:, 2].min())
-    return body
-
-
 def _refuse_body_25b(path: Path, field: str, points: NDArray[np.float32]) -> None:
     as_default = _bone_lengths(points)
-    as_25b = _bone_lengths(body_25_from(points, BODY_25B_NAMES))
+    as_25b = _bone_lengths(arrange_keypoints(points, BODY_25B_NAMES))
     # On photos the right order gives bones at most 0.6 times as long as the wrong one; fewer bones do not tell, as
     # those of people who are cut off and badly detected may have any length.
     if min(len(as_default), len(as_25b)) >= 7 and np.mean(as_default) > 1.3 * np.mean(as_25b):

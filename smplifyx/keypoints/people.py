@@ -199,7 +199,7 @@ def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
     return replace(
         person,
         keypoints=keypoints,
-        gender_label=person.gender_label or part.gender_label,
+        gender=person.gender or part.gender,
         warnings=(*person.warnings, *part.warnings, note),
     )
 

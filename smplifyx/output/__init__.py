@@ -1,6 +1,5 @@
 """What a run leaves behind: parameters, meshes, pictures and a table."""
 
-from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.contact_sheet import SheetEntry, SheetOptions, contact_sheet, sheet_entries, write_contact_sheets
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.meshes import save_mesh
@@ -21,7 +20,6 @@ __all__ = [
     "BodyMesh",
     "BodyRenderer",
     "OutputLayout",
-    "PhotoCamera",
     "RenderUnavailable",
     "Renderer",
     "ResultSource",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smplifyx.camera import Camera
 from smplifyx.files import write_bytes
-from smplifyx.output.camera import PhotoCamera
 
 if TYPE_CHECKING:
     import trimesh  # takes a second to import, and an .obj does not need it
@@ -36,7 +36,7 @@ def save_mesh(
     vertices: np.ndarray,
     faces: np.ndarray,
     path: str | Path,
-    camera: PhotoCamera | None = None,
+    camera: Camera | None = None,
     camera_translation: np.ndarray | None = None,
 ) -> None:
     """Write a body with smooth normals, turned by 180 degrees about x, all or nothing. Vertices keep their order.
@@ -88,7 +88,7 @@ def _trimesh(vertices: np.ndarray, faces: np.ndarray) -> trimesh.Trimesh:
     return trimesh.Trimesh(vertices, faces, process=False)
 
 
-def _glb(mesh: trimesh.Trimesh, camera: PhotoCamera | None, camera_translation: np.ndarray | None) -> bytes:
+def _glb(mesh: trimesh.Trimesh, camera: Camera | None, camera_translation: np.ndarray | None) -> bytes:
     import trimesh
     from trimesh.exchange.gltf import export_glb
 
@@ -98,7 +98,7 @@ def _glb(mesh: trimesh.Trimesh, camera: PhotoCamera | None, camera_translation: 
         return export_glb(scene, include_normals=True)
     gltf_camera = _gltf_camera(camera)
     # trimesh makes the camera's node; its own intrinsics give the ratio of angles where glTF wants that of sides
-    scene.camera = trimesh.scene.Camera(name="photo_camera", resolution=camera.image_size, fov=(60.0, 60.0))
+    scene.camera = trimesh.scene.Camera(name="photo_camera", resolution=camera.size, fov=(60.0, 60.0))
     pose = np.eye(4)
     pose[:3, 3] = -np.asarray(camera_translation, np.float64) * TURN_ABOUT_X
     scene.camera_transform = pose
@@ -109,8 +109,8 @@ def _glb(mesh: trimesh.Trimesh, camera: PhotoCamera | None, camera_translation: 
     return export_glb(scene, include_normals=True, tree_postprocessor=set_camera)
 
 
-def _gltf_camera(camera: PhotoCamera) -> dict[str, Any]:
-    (fx, fy), (width, height) = camera.focal_length, camera.image_size
+def _gltf_camera(camera: Camera) -> dict[str, Any]:
+    (fx, fy), (width, height) = camera.focal_length, camera.size
     return {
         "name": "photo_camera",
         "type": "perspective",
@@ -122,7 +122,7 @@ def _gltf_camera(camera: PhotoCamera) -> dict[str, Any]:
         },
         "extras": {
             "focal_length": list(camera.focal_length),
-            "principal_point": list(camera.principal_point),
-            "image_size": list(camera.image_size),
+            "principal_point": list(camera.center),
+            "image_size": list(camera.size),
         },
     }

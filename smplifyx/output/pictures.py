@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from smplifyx.camera import Camera
 from smplifyx.files import write_bytes
-from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.render import BodyMesh, BodyRenderer
 
 #: Pictures of larger photos are shrunk to this longest side, pixels.
@@ -29,7 +29,7 @@ _PHOTO_EDGE = (120, 150, 210)
 def overlay(
     image_bgr: np.ndarray,
     meshes: Sequence[BodyMesh],
-    camera: PhotoCamera,
+    camera: Camera,
     renderer: BodyRenderer,
     longest_side: int = LONGEST_SIDE,
 ) -> np.ndarray:
@@ -48,12 +48,12 @@ def overlay(
         ValueError: the photo has another size than the camera says.
     """
     height, width = image_bgr.shape[:2]
-    if (width, height) != tuple(camera.image_size):
-        raise ValueError(f"the photo has {width} x {height} pixels, its camera {camera.image_size}")
+    if (width, height) != tuple(camera.size):
+        raise ValueError(f"the photo has {width} x {height} pixels, its camera {camera.size}")
     shown = camera.capped(longest_side)
     background = image_bgr
-    if shown.image_size != camera.image_size:
-        background = cv2.resize(image_bgr, shown.image_size, interpolation=cv2.INTER_AREA)
+    if shown.size != camera.size:
+        background = cv2.resize(image_bgr, shown.size, interpolation=cv2.INTER_AREA)
     return composite(background, renderer.render(meshes, shown))
 
 
@@ -72,10 +72,10 @@ class _SideCanvas:
     origin: tuple[float, float]
     size: tuple[int, int]
 
-    def camera(self) -> PhotoCamera:
+    def camera(self) -> Camera:
         """Far away on the pelvis's level, at the scale of the canvas."""
         focal_length = self.scale * _SIDE_DISTANCE
-        return PhotoCamera((focal_length, focal_length), self.origin, self.size)
+        return Camera(focal_length, self.origin, image_size=self.size)
 
     def column(self, metres: float) -> int:
         """Pixel column of a point so far behind the pelvis."""
@@ -89,7 +89,7 @@ class _SideCanvas:
 def side_view(
     mesh: BodyMesh,
     pelvis: np.ndarray,
-    camera: PhotoCamera,
+    camera: Camera,
     renderer: BodyRenderer,
     longest_side: int = LONGEST_SIDE,
 ) -> np.ndarray:
@@ -125,7 +125,7 @@ def side_view(
     faint = picture.copy()
     _draw_upright(faint, canvas, float(y.max()))
     picture = np.asarray(cv2.addWeighted(picture, 0.3, faint, 0.7, 0.0), np.uint8)
-    photo_end = (shown.image_size[1] - 0.5 - shown.principal_point[1]) * pelvis[2] / shown.focal_length[1] - pelvis[1]
+    photo_end = (shown.size[1] - 0.5 - shown.center[1]) * pelvis[2] / shown.focal_length[1] - pelvis[1]
     if photo_end < y.max():
         _draw_photo_end(picture, canvas.row(float(photo_end)))
     _draw_camera_arrow(picture)
@@ -202,8 +202,8 @@ _MARGIN = 0.4
 
 
 def close_up(
-    image_bgr: np.ndarray, camera: PhotoCamera, vertices: np.ndarray, longest_side: int = _LONGEST_SIDE
-) -> tuple[np.ndarray, PhotoCamera]:
+    image_bgr: np.ndarray, camera: Camera, vertices: np.ndarray, longest_side: int = _LONGEST_SIDE
+) -> tuple[np.ndarray, Camera]:
     """The photo around a mesh, as large as ``longest_side`` allows, and the camera that took just that.
 
     Args:
@@ -215,7 +215,7 @@ def close_up(
     Returns:
         BGR uint8 `[h, w, 3]` and its intrinsics. A mesh outside the photo gives the whole photo.
     """
-    size = np.array(camera.image_size)
+    size = np.array(camera.size)
     points = camera.project(vertices)
     low, high = points.min(axis=0), points.max(axis=0)
     margin = _MARGIN * float((high - low).max())
@@ -226,10 +226,10 @@ def close_up(
     if (high < 0).any() or (low > size - 1).any():
         first, end = np.zeros(2, int), size
     width, height = (int(length) for length in end - first)
-    (cx, cy), (left, top) = camera.principal_point, (int(number) for number in first)
-    cropped = PhotoCamera(camera.focal_length, (cx - left, cy - top), (width, height))
+    (cx, cy), (left, top) = camera.center, (int(number) for number in first)
+    cropped = Camera(camera.focal_length, (cx - left, cy - top), camera.source, (width, height))
     scale = min(longest_side, _LONGEST_SIDE) / max(width, height)
     shown = cropped.resized((max(1, round(scale * width)), max(1, round(scale * height))))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     part = image_bgr[top : top + height, left : left + width]
-    return np.asarray(cv2.resize(part, shown.image_size, interpolation=method)), shown
+    return np.asarray(cv2.resize(part, shown.size, interpolation=method)), shown

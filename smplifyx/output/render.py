@@ -12,9 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from smplifyx.camera import Camera
 from smplifyx.errors import SmplifyxError
-from smplifyx.output import render as _pyrender
-from smplifyx.output.camera import PhotoCamera
 from smplifyx.output.meshes import TURN_ABOUT_X, vertex_normals
 
 
@@ -106,9 +105,7 @@ _SUPERSAMPLING = 2
 _CHUNK = 2_000_000
 
 
-def rasterize(
-    meshes: Sequence[tuple[np.ndarray, np.ndarray, Color]], camera: PhotoCamera, nearest: float
-) -> np.ndarray:
+def rasterize(meshes: Sequence[tuple[np.ndarray, np.ndarray, Color]], camera: Camera, nearest: float) -> np.ndarray:
     """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha.
 
     Triangles that reach nearer than ``nearest`` metres to the camera are left out.
@@ -118,7 +115,7 @@ def rasterize(
         camera: intrinsics and size of the picture.
         nearest: metres.
     """
-    width, height = (side * _SUPERSAMPLING for side in camera.image_size)
+    width, height = (side * _SUPERSAMPLING for side in camera.size)
     fine = camera.resized((width, height))
     inverse_depth = np.zeros(height * width)
     rgba = np.zeros((height * width, 4), np.float32)
@@ -204,7 +201,7 @@ class BodyMesh:
 class BodyRenderer(Protocol):
     """What draws bodies."""
 
-    def render(self, meshes: Sequence[BodyMesh], camera: PhotoCamera) -> np.ndarray:
+    def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha, of all bodies as ``camera`` sees them."""
         ...
 
@@ -220,7 +217,7 @@ class Renderer:
 
     def __init__(self) -> None:
         try:
-            self._offscreen = _pyrender.offscreen_renderer()
+            self._offscreen = offscreen_renderer()
         # drivers and their bindings fail in every way there is, AssertionError and AttributeError included
         except Exception as error:
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -229,15 +226,15 @@ class Renderer:
                 "apt-get install libegl1 libgl1 libgl1-mesa-dri; with an NVIDIA driver libegl1 alone is enough."
             ) from error
 
-    def render(self, meshes: Sequence[BodyMesh], camera: PhotoCamera) -> np.ndarray:
+    def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha: composite ``background * (1 - a) + rgb``."""
-        width, height = camera.image_size
+        width, height = camera.size
         visible = [
             mesh for mesh in meshes if np.isfinite(mesh.vertices).all() and mesh.vertices[:, 2].max() > _NEAREST
         ]
         if not visible:
             return np.zeros((height, width, 4), np.uint8)
-        pyrender = _pyrender.load_pyrender()
+        pyrender = load_pyrender()
         scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0), ambient_light=(AMBIENT,) * 3)
         for mesh in visible:
             scene.add(_clay(pyrender, mesh))
@@ -249,14 +246,14 @@ class Renderer:
         try:
             rgba, _ = self._offscreen.render(scene, flags=pyrender.RenderFlags.RGBA)
         finally:
-            _pyrender.release_context(self._offscreen)
+            release_context(self._offscreen)
         return rgba
 
 
 class SoftwareRenderer:
     """Draws in NumPy: slower and plainer than :class:`Renderer`, and needs nothing."""
 
-    def render(self, meshes: Sequence[BodyMesh], camera: PhotoCamera) -> np.ndarray:
+    def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha."""
         visible = [mesh for mesh in meshes if np.isfinite(mesh.vertices).all()]
         return rasterize([(mesh.vertices, mesh.faces, mesh.color) for mesh in visible], camera, _NEAREST)
@@ -284,11 +281,11 @@ def _clay(pyrender: Any, mesh: BodyMesh) -> Any:
     return pyrender.Mesh([primitive])
 
 
-def _gl_camera(pyrender: Any, camera: PhotoCamera, depths: np.ndarray) -> Any:
+def _gl_camera(pyrender: Any, camera: Camera, depths: np.ndarray) -> Any:
     near = max(0.95 * float(depths.min()), _NEAREST)
     far = 1.05 * float(depths.max()) + _NEAREST
     # OpenGL counts from the corner of the first pixel, OpenCV from its centre
-    (fx, fy), (cx, cy) = camera.focal_length, camera.principal_point
+    (fx, fy), (cx, cy) = camera.focal_length, camera.center
     return pyrender.IntrinsicsCamera(fx, fy, cx + 0.5, cy + 0.5, znear=near, zfar=far)
 
 

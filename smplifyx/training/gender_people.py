@@ -83,7 +83,7 @@ def read_manifest(path: Path) -> Manifest:
         if refused:
             failures.append(refused[0])
             continue
-        one = Observation(image, keypoints, image.stem, number, found[0].keypoints, size_of(image))
+        one = Observation(found[0].keypoints, size_of(image), None, image, keypoints, number)
         people.append(LabelledPerson(one, CLASSES.index(row["label"]), source))
     if not people:
         raise InputError(path, "has no people")
@@ -105,7 +105,7 @@ def write_manifest(path: Path, people: Sequence[LabelledPerson]) -> None:
     writer.writerow((*_COLUMNS, "source"))
     for person in people:
         one = person.observation
-        paths = (one.image_path.resolve(), one.keypoint_path.resolve())
+        paths = (one.image_file.resolve(), one.keypoint_path and one.keypoint_path.resolve())
         writer.writerow((*paths, one.person_index, CLASSES[person.label], person.source))
     write_text(path, stream.getvalue())
 
@@ -215,8 +215,8 @@ def _of_photo(people: Sequence[LabelledPerson], side: int, rules: CropRules) -> 
     if not regions:
         return [one for one in found if isinstance(one, str)]
     # Cut out once as fits do it, to the pixel: the measure of foreignness notices the least difference.
-    plain = iter(read_crops(first.image_path, first.image_size, regions, side))
-    image = read_image(first.image_path)
+    plain = iter(read_crops(first.image_file, first.image_size, regions, side))
+    image = read_image(first.image_file)
     return [one if isinstance(one, str) else cut_out(next(plain), image, one) for one in found]
 
 

@@ -109,7 +109,7 @@ class _Writer:
 def _batch(*people: int) -> tuple[list[Observation], list[SimpleNamespace], SimpleNamespace]:
     keypoints = np.zeros((135, 3), np.float32)
     photo = Path("photo.png")
-    observations = [Observation(photo, photo, "photo", person, keypoints, (40, 30)) for person in people]
+    observations = [Observation(keypoints, (40, 30), None, photo, person_index=person) for person in people]
     result = SimpleNamespace(
         status="ok", gender="neutral", loss=1.0, reprojection_error_px=1.0, n_keypoints=9, seconds=1.0, flags=(),
         gender_source="given", gender_probability=1.0, gender_reason="", expected_error_mm=50.0, penetration_mm=0.0,

@@ -44,13 +44,13 @@ def people(tmp_path):
     """Somebody labelled male, somebody without a label, and somebody hardly seen."""
     path = tmp_path / "photo.png"
     cv2.imwrite(str(path), np.full((SIZE[1], SIZE[0], 3), 120, np.uint8))
-    first = Observation(path, path, "photo", 0, standing(250, 100, 500), SIZE, "male")
+    first = Observation(standing(250, 100, 500), SIZE, None, path, path, gender="male")
     hidden = standing(250, 100, 500)
     hidden[9:] = 0
     return [
         first,
-        replace(first, person_index=1, gender_label=None),
-        replace(first, person_index=2, gender_label=None, keypoints=hidden),
+        replace(first, person_index=1, gender=None),
+        replace(first, person_index=2, gender=None, keypoints=hidden),
     ]
 
 
@@ -123,7 +123,7 @@ def test_fit_groups_people_and_writes_who_decided(people, sure, tmp_path):
     entries = []
     for one in people:
         entry = {"pose_keypoints_2d": one.keypoints[:25].ravel().tolist()}
-        entries.append(entry | ({"gender_gt": one.gender_label} if one.gender_label else {}))
+        entries.append(entry | ({"gender_gt": one.gender} if one.gender else {}))
     (keypoints / "photo_keypoints.json").write_text(json.dumps({"people": entries}))
     folders = ("--images", images, "--keypoints", keypoints, "--output", output, "--gender.classifier", str(sure))
     quick = ("--optimizer.max_iterations", "2", "--device", "cpu", "--no-mesh", "--no-render", "--threads", "1")

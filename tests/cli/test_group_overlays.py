@@ -67,7 +67,7 @@ def writer(tmp_path) -> PersonWriter:
 
 
 def _person(photo: Path, number: int, stem: str = "pair") -> Observation:
-    return Observation(photo, photo, stem, number, np.zeros((135, 3), np.float32), (40, 30))
+    return Observation(np.zeros((135, 3)), (40, 30), image_path=photo, person_index=number, stem=stem)
 
 
 def _fitted(writer: PersonWriter, one: Observation, gender: str = "neutral") -> None:

@@ -95,8 +95,8 @@ def test_cameras(frames, trial):
     observation = frames[0].observation()
     cases = {"true": 1498.22, "paper": 5000.0, "config": 1.2 * 1600}
     for camera, focal_length in cases.items():
-        found = benchmark_fits.trial_camera(frames[0], observation, replace(trial, camera=camera))
-        assert found.focal_length[0] == pytest.approx(focal_length, rel=1e-5)
+        found = benchmark_fits.with_trial_camera(frames[0], observation, replace(trial, camera=camera))
+        assert found.camera.focal_length[0] == pytest.approx(focal_length, rel=1e-5)
 
 
 def test_rows_and_error_sources(fits, data, trial):

@@ -7,7 +7,7 @@ import pytest
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera
 from smplifyx.config import load_config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.ablations import FULL
@@ -34,7 +34,7 @@ def frame(tmp_path, data):
     """The template, four metres before a camera."""
     write_mesh(tmp_path / "01_align.ply", data.v_template, data.faces)
     turned = np.diag([1.0, -1.0, -1.0])
-    camera = FrameCamera(Intrinsics((1000.0, 1000.0), (500.0, 500.0), "true"), turned, np.array([0.0, 0.0, 4.0]))
+    camera = FrameCamera(Camera(1000.0, (500.0, 500.0)), turned, np.array([0.0, 0.0, 4.0]))
     return Frame("01", Path("a"), Path("b"), tmp_path / "01_align.ply", camera, "male", ("seen from behind",))
 
 

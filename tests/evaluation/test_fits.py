@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation.runner import fit_and_score, fit_people, observation_of, true_intrinsics
+from smplifyx.evaluation.runner import fit_and_score, fit_people, observation_of
 from smplifyx.evaluation.views import balancing_scenes, fit_views, seated_scene, view_rows
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.random_body import random_body_model
@@ -25,8 +25,8 @@ def data():
 
 def test_keypoints_project_where_the_fitter_says(data, config):
     people = list(synthetic_people(data, 3, SyntheticOptions(seed=1, truncated_share=0.0)))
-    observations = [observation_of(person) for person in people]
-    fits = fit_people(data, config, observations, [true_intrinsics(person) for person in people])
+    observations = [observation_of(person, with_camera=True) for person in people]
+    fits = fit_people(data, config, observations)
     assert len(fits) == 3
     for person, fit in zip(people, fits, strict=True):
         before_lens = fit.keypoints[:118, 2] > 0.2

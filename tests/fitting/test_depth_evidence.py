@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera
 from smplifyx.config import Config
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.result import FitResult
@@ -43,11 +42,10 @@ def people(count: int, **options: object) -> list[SyntheticPerson]:
 
 def fit(config: Config, seen: list[SyntheticPerson], keypoints: list[np.ndarray]) -> list[FitResult]:
     observations = [
-        Observation(Path("a.png"), Path("a.json"), one.name, 0, np.float32(points), one.image_size)
+        Observation(points, one.image_size, Camera(one.focal_length, one.principal_point), stem=one.name)
         for one, points in zip(seen, keypoints, strict=True)
     ]
-    cameras = [Intrinsics((one.focal_length,) * 2, tuple(one.principal_point), "test") for one in seen]
-    return Fitter(_DATA, config).fit(observations, cameras)
+    return Fitter(_DATA, config).fit(observations)
 
 
 def quick(**lifting: float) -> Config:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.regressor import available_keypoints
 from smplifyx.body.search import find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import Camera
 from smplifyx.config import Config, load_config
 from smplifyx.evaluation.metrics import pa_v2v
 from smplifyx.fitting import FitResult, Fitter
@@ -25,7 +24,7 @@ from smplifyx.output.results import array_shapes
 from smplifyx.skeleton import N_KEYPOINTS
 
 _FOCAL, _SIZE = 1000.0, 800
-_CAMERA = Intrinsics((_FOCAL, _FOCAL), (_SIZE / 2, _SIZE / 2), "true")
+_CAMERA = Camera(_FOCAL, (_SIZE / 2, _SIZE / 2))
 _N_PEOPLE = 4
 
 
@@ -85,13 +84,12 @@ def _truth(data: BodyModelData) -> Truth:
 
 
 def _observations(truth: Truth) -> list[Observation]:
-    paths = (Path("photo.png"), Path("photo_keypoints.json"))
-    return [Observation(*paths, "photo", k, points, (_SIZE, _SIZE)) for k, points in enumerate(truth.keypoints)]
+    return [Observation(points, (_SIZE, _SIZE), _CAMERA, person_index=k) for k, points in enumerate(truth.keypoints)]
 
 
 def _fit(data: BodyModelData, config: Config, truth: Truth) -> tuple[Fitter, list[FitResult]]:
     fitter = Fitter(data, config)
-    return fitter, fitter.fit(_observations(truth), [_CAMERA] * _N_PEOPLE)
+    return fitter, fitter.fit(_observations(truth))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
-from smplifyx.evaluation.runner import observation_of, score, true_intrinsics
+from smplifyx.evaluation.runner import observation_of, score
 from smplifyx.fitting import FitResult, Fitter
-from smplifyx.keypoints import Observation
 from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
@@ -39,11 +38,7 @@ def fitter(data) -> Fitter:
 
 @pytest.fixture(scope="module")
 def results(fitter, people) -> list[FitResult]:
-    return _fit(fitter, [observation_of(person) for person in people], people)
-
-
-def _fit(fitter: Fitter, observations: list[Observation], people: list[SyntheticPerson]) -> list[FitResult]:
-    return fitter.fit(observations, [true_intrinsics(person) for person in people])
+    return fitter.fit([observation_of(person, with_camera=True) for person in people])
 
 
 def test_known_people_are_recovered(fitter, people, results):
@@ -93,7 +88,7 @@ def test_the_stored_hand_components_give_the_stored_hand_pose(data, results):
 def test_fewer_hand_components_are_stored_as_twelve(data, people):
     config = Config()
     config = replace(config, body=replace(config.body, n_hand_components=6), stages=config.stages[-1:])
-    (result,) = _fit(Fitter(data, config), [observation_of(people[0])], people[:1])
+    (result,) = Fitter(data, config).fit([observation_of(people[0], with_camera=True)])
     for side in ("left", "right"):
         components = getattr(result, f"{side}_hand_pca")
         assert components.shape == (12,) and components[:6].any() and not components[6:].any()
@@ -103,7 +98,7 @@ def test_fewer_hand_components_are_stored_as_twelve(data, people):
 
 
 def test_the_same_input_gives_the_same_result(fitter, people, results):
-    again = _fit(fitter, [observation_of(person) for person in people], people)
+    again = fitter.fit([observation_of(person, with_camera=True) for person in people])
     for one, other in zip(results, again, strict=True):
         np.testing.assert_array_equal(one.body_pose, other.body_pose)
         assert one.loss == other.loss
@@ -122,15 +117,13 @@ def precise(data) -> Fitter:
 
 @pytest.fixture(scope="module")
 def undisturbed(precise, people) -> list[FitResult]:
-    return _fit(precise, [observation_of(person) for person in people[:3]], people[:3])
+    return precise.fit([observation_of(person, with_camera=True) for person in people[:3]])
 
 
 def test_a_person_of_nan_fails_alone(precise, people, undisturbed):
-    observations = [observation_of(person) for person in people[:3]]
-    broken = observations[1].keypoints.copy()
-    broken[:10, 0] = np.nan
-    observations[1] = replace(observations[1], keypoints=broken)
-    fitted = _fit(precise, observations, people[:3])
+    observations = [observation_of(person, with_camera=True) for person in people[:3]]
+    observations[1].keypoints[:10, 0] = np.nan  # an observation made with NaN is refused
+    fitted = precise.fit(observations)
     assert fitted[1].status == "failed"
     assert "not_finite" in fitted[1].flags
     for index in (0, 2):
@@ -139,16 +132,16 @@ def test_a_person_of_nan_fails_alone(precise, people, undisturbed):
 
 
 def test_a_person_without_any_keypoint_does_not_stop_the_others(precise, people, undisturbed):
-    observations = [observation_of(person) for person in people[:3]]
+    observations = [observation_of(person, with_camera=True) for person in people[:3]]
     observations[0] = replace(observations[0], keypoints=np.zeros((135, 3), dtype=np.float32))
-    fitted = _fit(precise, observations, people[:3])
+    fitted = precise.fit(observations)
     assert "few_keypoints" in fitted[0].flags
     for index in (1, 2):
         _assert_same_path(fitted[index], undisturbed[index])
 
 
 def test_no_people_no_results(fitter):
-    assert fitter.fit([], []) == []
+    assert fitter.fit([]) == []
 
 
 @pytest.mark.parametrize("free", [False, True])
@@ -159,9 +152,9 @@ def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
         camera=replace(config.camera, optimize_translation=free),
         starts=replace(config.starts, depth_flips=0, headings=1, select_after_stage=1),
     )
-    observations = [observation_of(person) for person in people]
+    observations = [observation_of(person, with_camera=True) for person in people]
     one_stage, all_stages = (
-        _fit(Fitter(data, replace(config, stages=stages)), observations, people)
+        Fitter(data, replace(config, stages=stages)).fit(observations)
         for stages in (config.stages[:1], config.stages)
     )
     for early, late in zip(one_stage, all_stages, strict=True):

@@ -13,7 +13,7 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
-from smplifyx.evaluation.runner import observation_of, true_intrinsics
+from smplifyx.evaluation.runner import observation_of
 from smplifyx.fitting import FitResult, Fitter
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
@@ -42,8 +42,7 @@ def _config(enabled: bool = True, weight: float | None = None) -> Config:
 
 
 def _fit(data: BodyModelData, config: Config, people: list[SyntheticPerson]) -> list[FitResult]:
-    observations, cameras = [observation_of(one) for one in people], [true_intrinsics(one) for one in people]
-    return Fitter(data, config).fit(observations, cameras)
+    return Fitter(data, config).fit([observation_of(one, with_camera=True) for one in people])
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +94,9 @@ def test_a_missing_library_is_named(data, people, monkeypatch):
 
 
 def test_a_person_of_nan_fails_alone(data, people):
-    observations = [observation_of(one) for one in people[:3]]
-    broken = observations[1].keypoints.copy()
-    broken[:10, 0] = np.nan
-    observations[1] = replace(observations[1], keypoints=broken)
-    results = Fitter(data, _config()).fit(observations, [true_intrinsics(one) for one in people[:3]])
+    observations = [observation_of(one, with_camera=True) for one in people[:3]]
+    observations[1].keypoints[:10, 0] = np.nan  # an observation made with NaN is refused
+    results = Fitter(data, _config()).fit(observations)
     assert [one.status for one in results] == ["ok", "failed", "ok"]
     assert results[1].colliding_pairs == -1 and np.isnan(results[1].penetration_mm)
     assert all(results[k].colliding_pairs >= 0 for k in (0, 2))

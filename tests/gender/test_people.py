@@ -39,7 +39,7 @@ def photo(tmp_path):
         path = tmp_path / name
         cv2.imwrite(str(path), image)
         return [
-            Observation(path, path, path.stem, number, standing(300 + 600 * number, 150, 600), SIZE)
+            Observation(standing(300 + 600 * number, 150, 600), SIZE, image_path=path, person_index=number)
             for number in range(len(colours))
         ]
 

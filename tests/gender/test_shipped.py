@@ -68,7 +68,7 @@ def labelled_people():
             number = int(row["person"])
             person = next((one for one in file.people if one.index == number), None)
             if person is not None:
-                people.append(Observation(image, keypoints, row["stem"], number, person.keypoints, image_size(image)))
+                people.append(Observation(person.keypoints, image_size(image), None, image, keypoints, number))
                 labels.append(row["label"])
     return people, labels
 

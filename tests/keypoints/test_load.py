@@ -101,7 +101,8 @@ def test_size_and_focal_length_of_a_turned_photo(tmp_path: Path, write_people: W
     write_people(standing_person(), name="A_keypoints.json")
     (observation,) = load_folder(tmp_path / "images", tmp_path / "keypoints").observations
     assert observation.image_size == (300, 400)
-    assert observation.exif_focal_length == pytest.approx(26 * 500 / 43.267, rel=1e-3)
+    assert observation.camera.source == "exif"
+    assert observation.camera.focal_length[0] == pytest.approx(26 * 500 / 43.267, rel=1e-3)
 
 
 def test_missing_folder_is_an_error_of_the_call(tmp_path: Path) -> None:

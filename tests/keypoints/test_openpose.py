@@ -46,7 +46,7 @@ def test_every_list_lands_in_its_place(write_people: Writer) -> None:
     np.testing.assert_array_equal(read.keypoints[RIGHT_HAND_KEYPOINTS, 0], 2000 + np.arange(21))
     np.testing.assert_array_equal(read.keypoints[FACE_KEYPOINTS, 0], 3000 + np.arange(17, 68))
     np.testing.assert_array_equal(read.keypoints[CONTOUR_KEYPOINTS, 0], 3000 + np.arange(17))
-    assert read.gender_label == "female" and read.warnings == ()
+    assert read.gender == "female" and read.warnings == ()
 
 
 def test_face_of_68_points_equals_that_of_70(write_people: Writer) -> None:
@@ -190,7 +190,7 @@ def test_gender_labels(write_people: Writer) -> None:
         body | {"gender_pd": 3},
     ]
     read = read_openpose(write_people(*people)).people
-    assert [person.gender_label for person in read] == ["male", "neutral", "female", None]
+    assert [person.gender for person in read] == ["male", "neutral", "female", None]
     assert ["unknown" in " ".join(person.warnings) for person in read] == [False, False, True, False]
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from smplifyx.output import PhotoCamera
+from smplifyx.camera import Camera
 from smplifyx.output.pictures import close_up
 
-_CAMERA = PhotoCamera((500.0, 520.0), (160.0, 110.0), (320, 240))
+_CAMERA = Camera((500.0, 520.0), (160.0, 110.0), image_size=(320, 240))
 
 
 def _photo() -> np.ndarray:

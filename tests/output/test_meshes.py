@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from smplifyx.output import PhotoCamera, save_mesh
+from smplifyx.camera import Camera
+from smplifyx.output import save_mesh
 
 TRANSLATION = np.array([0.3, -0.2, 4.0])
 
@@ -54,7 +55,7 @@ def _glb_json(path: Path) -> dict:
 def test_glb_camera_reproduces_the_photo(body: tuple, tmp_path: Path) -> None:
     vertices, faces = body
     width, height = 640, 480
-    camera = PhotoCamera((700.0, 650.0), (319.5, 239.5), (width, height))
+    camera = Camera((700.0, 650.0), (319.5, 239.5), image_size=(width, height))
     save_mesh(vertices, faces, tmp_path / "m.glb", camera, TRANSLATION)
     tree = _glb_json(tmp_path / "m.glb")
     (node,) = [node for node in tree["nodes"] if "camera" in node]
@@ -76,7 +77,7 @@ def test_glb_camera_reproduces_the_photo(body: tuple, tmp_path: Path) -> None:
 
 
 def test_glb_camera_survives_a_reader(body: tuple, tmp_path: Path) -> None:
-    camera = PhotoCamera((700.0, 700.0), (319.5, 239.5), (640, 480))
+    camera = Camera((700.0, 700.0), (319.5, 239.5), image_size=(640, 480))
     save_mesh(*body, tmp_path / "m.glb", camera, TRANSLATION)
     scene = trimesh.load(tmp_path / "m.glb")
     np.testing.assert_allclose(scene.camera_transform[:3, 3], [-0.3, -0.2, 4.0], atol=1e-6)

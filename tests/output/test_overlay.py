@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from smplifyx.output import BodyMesh, PhotoCamera, SoftwareRenderer, overlay, save_picture, side_view
+from smplifyx.camera import Camera
+from smplifyx.output import BodyMesh, SoftwareRenderer, overlay, save_picture, side_view
 from smplifyx.output.pictures import composite
 
 RENDERER = SoftwareRenderer()
 PELVIS = np.array([0.2, 0.1, 4.0])
-CAMERA = PhotoCamera((500.0, 500.0), (159.5, 119.5), (320, 240))
+CAMERA = Camera((500.0, 500.0), (159.5, 119.5), image_size=(320, 240))
 
 
 def _box(extents: tuple[float, float, float], centre: np.ndarray) -> BodyMesh:
@@ -42,7 +43,7 @@ def test_overlay_changes_only_the_bodys_pixels() -> None:
 
 def test_large_photos_are_shrunk_with_their_camera() -> None:
     photo = np.zeros((3000, 2000, 3), np.uint8)
-    camera = PhotoCamera((3000.0, 3000.0), (999.5, 1499.5), (2000, 3000))
+    camera = Camera((3000.0, 3000.0), (999.5, 1499.5), image_size=(2000, 3000))
     picture = overlay(photo, [_box((0.1, 0.1, 0.1), np.array([0.5, -0.5, 3.0]))], camera, RENDERER, longest_side=600)
     assert picture.shape == (600, 400, 3)
     rows, columns = np.nonzero(picture.any(axis=2))

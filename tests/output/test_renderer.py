@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import trimesh
 
+from smplifyx.camera import Camera
 from smplifyx.output import (
     BodyMesh,
     BodyRenderer,
-    PhotoCamera,
     Renderer,
     RenderUnavailable,
     SoftwareRenderer,
-    _pyrender,
     open_renderer,
+    render,
 )
 
-CAMERA = PhotoCamera((900.0, 850.0), (300.0, 260.0), (640, 480))
+CAMERA = Camera((900.0, 850.0), (300.0, 260.0), image_size=(640, 480))
 
 
 @pytest.fixture(params=["opengl", "software"])
@@ -34,7 +34,7 @@ def _sphere(centre: tuple[float, float, float], radius: float, color: tuple = (0
     return BodyMesh(mesh.vertices + centre, mesh.faces, color)
 
 
-def _project(points: np.ndarray, camera: PhotoCamera) -> np.ndarray:
+def _project(points: np.ndarray, camera: Camera) -> np.ndarray:
     (fx, fy), (cx, cy) = camera.focal_length, camera.principal_point
     intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
     return cv2.projectPoints(np.asarray(points, float), np.zeros(3), np.zeros(3), intrinsics, None)[0][:, 0]
@@ -80,7 +80,7 @@ def test_edges_are_soft_and_premultiplied(renderer: BodyRenderer) -> None:
 @pytest.mark.parametrize("depth", [0.4, 3.0, 400.0])
 def test_any_depth_is_within_the_clipping_planes(renderer: BodyRenderer, depth: float) -> None:
     focal = 300.0 * depth
-    camera = PhotoCamera((focal, focal), (100.0, 80.0), (200, 160))
+    camera = Camera((focal, focal), (100.0, 80.0), image_size=(200, 160))
     alpha = renderer.render([_sphere((0, 0, depth), 0.1)], camera)[..., 3]
     radius = focal * 0.1 / np.sqrt(depth**2 - 0.01)
     assert (alpha > 127).sum() == pytest.approx(np.pi * radius**2, rel=0.03)
@@ -104,7 +104,7 @@ def test_one_context_serves_every_size(gl_renderer: Renderer) -> None:
     again = Renderer()
     assert again._offscreen is gl_renderer._offscreen
     for size in ((64, 48), (500, 900), (333, 77), (64, 48)):
-        camera = PhotoCamera((size[1], size[1]), (size[0] / 2, size[1] / 2), size)
+        camera = Camera((size[1], size[1]), (size[0] / 2, size[1] / 2), image_size=size)
         rgba = again.render([_sphere((0, 0, 3), 0.5)], camera)
         assert rgba.shape == (size[1], size[0], 4)
         assert rgba[size[1] // 2, size[0] // 2, 3] == 255
@@ -114,7 +114,7 @@ def test_without_opengl_the_user_learns_what_to_install(monkeypatch: pytest.Monk
     def fail() -> None:
         raise ImportError("Unable to load EGL library")
 
-    monkeypatch.setattr(_pyrender, "offscreen_renderer", fail)
+    monkeypatch.setattr(render, "offscreen_renderer", fail)
     with pytest.raises(RenderUnavailable, match=r"Unable to load EGL library.*apt-get install libegl1"):
         Renderer()
     renderer, note = open_renderer()
@@ -161,7 +161,7 @@ print(os.environ["PYOPENGL_PLATFORM"])
 
 
 def test_threads_may_take_turns(gl_renderer: Renderer) -> None:
-    mesh, camera = _sphere((0.0, 0.0, 3.0), 0.5), PhotoCamera((200.0, 200.0), (80.0, 60.0), (160, 120))
+    mesh, camera = _sphere((0.0, 0.0, 3.0), 0.5), Camera((200.0, 200.0), (80.0, 60.0), image_size=(160, 120))
     here = gl_renderer.render([mesh], camera)
     elsewhere: list[np.ndarray] = []
     thread = threading.Thread(target=lambda: elsewhere.append(gl_renderer.render([mesh], camera)))

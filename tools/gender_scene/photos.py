@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import scipy.sparse
 
-from smplifyx.output.camera import PhotoCamera
+from smplifyx.camera import Camera
 from smplifyx.skeleton import JOINT_NAMES
 from smplifyx.synthetic.people import SyntheticPerson
 from tools.demo_scene.clothes import BodyMarks, neighbour_average
@@ -94,7 +94,7 @@ class Studio:
         figure = Figure(person.vertices, subject.data, BodyMarks.of(subject.data), self.neighbours)
         surfaces = dressed_surfaces(figure, appearance, rng)
         size = tuple(round(_FINER * side) for side in person.image_size)
-        camera = PhotoCamera.of_arrays((person.focal_length,) * 2, person.principal_point - 0.5, person.image_size)
+        camera = Camera(person.focal_length, person.principal_point - 0.5, image_size=person.image_size)
         return figure, surfaces, rasterize_surfaces(surfaces, camera.resized((size[0], size[1])))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smplifyx.output.camera import PhotoCamera
+from smplifyx.camera import Camera
 from smplifyx.output.meshes import vertex_normals
 from smplifyx.output.render import fill_triangles
 
@@ -59,7 +59,7 @@ class Pixels:
         return picture.reshape(height, width, *values.shape[1:])
 
 
-def rasterize_surfaces(surfaces: Sequence[Surface], camera: PhotoCamera, nearest: float = 0.15) -> Pixels:
+def rasterize_surfaces(surfaces: Sequence[Surface], camera: Camera, nearest: float = 0.15) -> Pixels:
     """What each pixel shows; triangles nearer than ``nearest`` metres are left out."""
     normals = np.concatenate([vertex_normals(one.vertices, one.faces) for one in surfaces])
     vertices = np.concatenate([one.vertices for one in surfaces])
@@ -73,7 +73,7 @@ def rasterize_surfaces(surfaces: Sequence[Surface], camera: PhotoCamera, nearest
     face, material = np.concatenate(faces), np.concatenate(materials)
     kept = (vertices[face, 2] > nearest).all(axis=1)
     face, material = face[kept], material[kept]
-    width, height = camera.image_size
+    width, height = camera.size
     # the renderer's colours carry the triangle's number and two weights
     codes = np.zeros((len(face), 3, 3))
     codes[:, :, 0] = np.arange(len(face))[:, None]
@@ -81,7 +81,7 @@ def rasterize_surfaces(surfaces: Sequence[Surface], camera: PhotoCamera, nearest
     inverse_depth, drawn = np.zeros(height * width), np.zeros((height * width, 4))
     with np.errstate(divide="ignore", invalid="ignore"):
         pixels = camera.project(vertices)
-    fill_triangles(pixels[face], 1.0 / vertices[face, 2], codes, camera.image_size, (inverse_depth, drawn), _CHUNK)
+    fill_triangles(pixels[face], 1.0 / vertices[face, 2], codes, camera.size, (inverse_depth, drawn), _CHUNK)
     index = np.flatnonzero(drawn[:, 3] > 0)
     number = np.rint(drawn[index, 0]).astype(np.int64)
     weights = np.column_stack([1.0 - drawn[index, 1] - drawn[index, 2], drawn[index, 1:3]])
@@ -94,4 +94,4 @@ def rasterize_surfaces(surfaces: Sequence[Surface], camera: PhotoCamera, nearest
     facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
     away = np.einsum("nc,nc->n", facing, points) > 0.15 * points[:, 2]
     facing[away] *= -1.0
-    return Pixels(camera.image_size, index, material[number], mixed(places), facing, points)
+    return Pixels(camera.size, index, material[number], mixed(places), facing, points)
