@@ -1,4 +1,4 @@
-"""Arrays by name out of a file of any format, checked: errors name file, key, and the shape that was expected."""
+"""Reads named arrays from files of any format, with errors that name file, key and expected shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_DENSE = 10**8
 
 
 class ArrayReader(ABC):
-    """A file that holds arrays by name.
+    """An open file of named arrays.
 
     Args:
         path: the file.
@@ -41,27 +41,27 @@ class ArrayReader(ABC):
     ) -> None:
         self.close()
 
-    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
-        """Let go of the file."""
+    def close(self) -> None:  # noqa: B027 - most formats hold no open file
+        """Close the file."""
 
     @property
     @abstractmethod
     def keys(self) -> Sequence[str]:
-        """Names of what the file holds."""
+        """Names of the arrays in the file."""
 
     @abstractmethod
     def _read(self, key: str, expected: str) -> NDArray[Any]:
-        """One array of any type; ``expected`` goes into the error."""
+        """Read one array of any type; ``expected`` is part of the error message."""
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys
 
     def error(self, key: str, problem: str) -> InputError:
-        """An error about one key of this file."""
+        """Make an error about one key of this file."""
         return InputError(self.path, problem, key)
 
     def array(self, key: str, shape: Shape) -> NDArray[Any]:
-        """One numeric array of the given shape; None stands for any length.
+        """Read one numeric array of the given shape; None means any length.
 
         Raises:
             InputError: the key is missing, damaged, not numeric, not finite, or of another shape.
@@ -78,7 +78,7 @@ class ArrayReader(ABC):
         return array
 
     def text(self, key: str) -> str:
-        """One string.
+        """Read one string.
 
         Raises:
             InputError: the key is missing or not a string.
@@ -95,7 +95,7 @@ class ArrayReader(ABC):
 
 
 class PickleReader(ArrayReader):
-    """A pickled dictionary of arrays, as licensed ``.pkl`` and ``.npy`` files hold it; see :mod:`.safe_pickle`.
+    """A pickled dictionary of arrays, as licensed ``.pkl`` and ``.npy`` files hold it; see :mod:`.pickles`.
 
     Raises:
         InputError: the file is missing, damaged, holds something else, or would need code to be run.
@@ -110,20 +110,20 @@ class PickleReader(ArrayReader):
 
     @property
     def keys(self) -> Sequence[str]:
-        """Names of what the file holds."""
+        """Names of the arrays in the file."""
         return tuple(self._content)
 
     def _read(self, key: str, expected: str) -> NDArray[Any]:
         value = self._content[key]
         if isinstance(value, NotStored):
-            raise self.error(key, f"found a {value.kind}, which would have to be computed; {expected}")
+            raise self.error(key, f"found a {value.kind}, which only its own program can compute; {expected}")
         if hasattr(value, "toarray"):
             if np.prod(value.shape, dtype=float) > _MAX_DENSE:
                 raise self.error(key, f"found a sparse matrix of shape {value.shape}, {expected}")
             return value.toarray()
         try:
             array = np.asarray(value)
-            # Lists of arrays, in older files, can come as arrays of objects.
+            # Older files hold lists of arrays as arrays of objects.
             return np.asarray(array.tolist()) if array.dtype.kind == "O" and array.ndim else array
         except ValueError:
             raise self.error(key, f"found arrays of different shapes, {expected}") from None
@@ -157,12 +157,12 @@ class NpzReader(ArrayReader):
             raise InputError(self.path, "holds a single array; an .npz archive was expected")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     @property
     def keys(self) -> Sequence[str]:
-        """Names of what the file holds."""
+        """Names of the arrays in the file."""
         return self._file.files
 
     def _read(self, key: str, expected: str) -> NDArray[Any]:
@@ -170,6 +170,16 @@ class NpzReader(ArrayReader):
             return np.asarray(self._file[key])
         except _DAMAGE as error:
             raise self.error(key, f"cannot be read ({reason(error)}); {expected}") from None
+
+
+def open_arrays(path: str | Path) -> ArrayReader:
+    """Open a file of arrays: ``.pkl`` and ``.npy`` as a pickle of arrays, all others as ``.npz``.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of its kind.
+    """
+    path = Path(path)
+    return PickleReader(path) if path.suffix.lower() in (".pkl", ".npy") else NpzReader(path)
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""A body model to play with: named poses in, vertices, joints and keypoints out."""
+"""A body model with named pose parameters: vertices, joints and keypoints from shape, expression and pose."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 @dataclass(frozen=True)
 class HandOptions:
-    """What numbers pose a hand.
+    """Parameters of a hand pose.
 
     Attributes:
-        n_components: how many coefficients of principal components; None for 45 axis-angle numbers.
-        flat_mean: whether a zero pose is the flat hand instead of the mean one. None means what the results of a fit
-            mean: axis-angle poses are complete, coefficients are relative to the mean hand.
+        n_components: number of principal components; None for 45 axis-angle values.
+        flat_mean: whether a zero pose is the flat hand instead of the mean hand. None follows the results of a fit:
+            axis-angle poses are complete, coefficients are relative to the mean hand.
     """
 
     n_components: int | None = None
@@ -34,14 +34,14 @@ class HandOptions:
 
     @property
     def adds_mean(self) -> bool:
-        """Whether the mean hand is added to a pose."""
+        """True if the mean hand is added to a pose."""
         return self.n_components is not None if self.flat_mean is None else not self.flat_mean
 
 
 class PosedBody(NamedTuple):
     """``vertices`` [B, V, 3], ``joints`` [B, J, 3] and ``keypoints`` [B, K, 3] in metres.
 
-    ``joint_rotations`` [B, J, 3, 3] are those of the joints in the world.
+    ``joint_rotations`` [B, J, 3, 3] are the world rotations of the joints.
     """
 
     vertices: Tensor
@@ -51,12 +51,12 @@ class PosedBody(NamedTuple):
 
 
 class Body(nn.Module):
-    """A model of the SMPL family with its pose by parts, as the ``smplx`` package names them.
+    """A model of the SMPL family whose pose parts have the names that the ``smplx`` package uses.
 
     Args:
         data: the arrays of the model; see :func:`~smplifyx.body.files.load_body_model_data`.
-        hands: what numbers pose a hand.
-        definitions: which point of the body a keypoint is, by default as OpenPose sees it.
+        hands: parameters of a hand pose.
+        definitions: the point of the body that each keypoint means, by default as OpenPose defines it.
         dtype, device: of all tensors.
     """
 
@@ -97,7 +97,7 @@ class Body(nn.Module):
 
     @property
     def pose_sizes(self) -> dict[str, int]:
-        """How many numbers each part of the pose takes: ``global_orient`` 3, ``body_pose`` 63 and so on."""
+        """Number of values of each pose part: ``global_orient`` 3, ``body_pose`` 63 and so on."""
         sizes = {name: 3 * (part.stop - part.start) for name, part in self.data.skeleton.pose_groups.items()}
         if self.hands.n_components is not None:
             sizes.update({name: self.hands.n_components for name in sizes if name.endswith("hand_pose")})
@@ -112,13 +112,13 @@ class Body(nn.Module):
         camera: Tensor | None = None,
         **pose: Tensor,
     ) -> PosedBody:
-        """Poses a batch of bodies. What is not given is zero, and what has one row is for all.
+        """Pose a batch of bodies. Missing inputs are zero; an input with one row applies to all bodies.
 
         Args:
             betas: [B, S] or fewer shape coefficients, standard deviations.
             expression: [B, E] or fewer expression coefficients, standard deviations.
             transl: [B, 3] metres, added after posing.
-            camera: [3] or [B, 3] where the face is seen from, which decides its contour; by default from far in
+            camera: [3] or [B, 3] position of the camera, which decides the contour of the face; by default far in
                 front of an untransformed body (+z).
             pose: the parts named in :attr:`pose_sizes`, each [B, size] (axis-angle, radians) or rotation matrices
                 [B, n, 3, 3].
@@ -129,7 +129,7 @@ class Body(nn.Module):
         unknown = sorted(set(pose) - set(self.pose_sizes))
         if unknown:
             known = ", ".join(self.pose_sizes)
-            raise ValueError(f"{self.data.model_type} has no {', '.join(unknown)}; its pose is made of {known}")
+            raise ValueError(f"{self.data.model_type} has no {', '.join(unknown)}; its pose parts are {known}")
         given = [value for value in (betas, expression, transl, *pose.values()) if value is not None]
         batch = max((len(value) for value in given), default=1)
         output = self.model(
@@ -196,15 +196,15 @@ def load_body_model(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Body:
-    """Find a body model, the user's licensed one or else the open one that ships with the package, and load it.
+    """Find a body model, the user's licensed one or else the shipped open one, and load it.
 
     Args:
         model_type: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``.
-        gender: ``neutral``, ``male`` or ``female``; MANO has but one.
+        gender: ``neutral``, ``male`` or ``female``; MANO has only neutral.
         side: ``left`` or ``right`` for MANO.
         models_dir: the only folder to search, otherwise those of :func:`~smplifyx.body.search.search_dirs`.
-        n_betas, n_expressions: how many of the first components to keep.
-        hands: what numbers pose a hand.
+        n_betas, n_expressions: number of leading components to keep.
+        hands: parameters of a hand pose.
         dtype, device: of all tensors.
 
     Raises:

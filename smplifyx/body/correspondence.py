@@ -16,7 +16,7 @@ from smplifyx.body.arrays import NpzReader
 from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.search import OPEN_BODY_DIR
 
-#: So many triangles around a point, nearest by their middles, are measured exactly.
+#: Number of triangles, nearest by their centres, whose distance to a point is computed exactly.
 _N_CANDIDATES = 32
 #: A vertex has no counterpart where the surface is farther away (metres) or faces another way (cosine).
 _LARGEST_GAP = 0.02
@@ -27,12 +27,12 @@ VERTEX_MAP_FILE = "vertex_maps.npz"
 
 @dataclass(frozen=True)
 class SurfaceMap:
-    """A point of a source surface for each of N target vertices.
+    """For each of N target vertices, a point of a source surface.
 
     Attributes:
         corners: [N, 3] vertices of the source.
         weights: [N, 3] their shares; rows sum to one.
-        matched: [N] whether the vertex has a counterpart; the points of the others mean nothing.
+        matched: [N] whether the vertex has a counterpart; points of other vertices are undefined.
     """
 
     corners: IntArray
@@ -40,19 +40,19 @@ class SurfaceMap:
     matched: NDArray[np.bool_]
 
     def points(self, vertices: Tensor) -> Tensor:
-        """Points [B, N, 3] on source bodies with vertices [B, V, 3]."""
+        """Interpolate points [B, N, 3] on source bodies with vertices [B, V, 3]."""
         weights = torch.as_tensor(self.weights).to(vertices)
         corners = torch.as_tensor(self.corners, device=vertices.device)
         return torch.einsum("bnkc,nk->bnc", vertices[:, corners], weights)
 
 
 def same_mesh(first: BodyModelData, second: BodyModelData) -> bool:
-    """Whether vertex k of one is vertex k of the other: the same triangles over as many vertices."""
+    """Return whether the two models share one mesh: the same triangles and number of vertices."""
     return first.n_vertices == second.n_vertices and np.array_equal(first.faces, second.faces)
 
 
 def identity_map(n_vertices: int) -> SurfaceMap:
-    """Each vertex is its own counterpart."""
+    """Map each vertex to itself."""
     corners = np.repeat(np.arange(n_vertices)[:, None], 3, axis=1)
     weights = np.tile([1.0, 0.0, 0.0], (n_vertices, 1))
     return SurfaceMap(corners, weights, np.ones(n_vertices, bool))
@@ -61,7 +61,7 @@ def identity_map(n_vertices: int) -> SurfaceMap:
 def nearest_surface_map(
     target_vertices: FloatArray, target_faces: IntArray, source_vertices: FloatArray, source_faces: IntArray
 ) -> SurfaceMap:
-    """The nearest point of a source surface for each vertex of a target that lies close to it, both at rest.
+    """Map each vertex of a target to the nearest point of a source surface, both at rest.
 
     Args:
         target_vertices: [N, 3] metres.
@@ -104,14 +104,14 @@ def _vertex_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
 
 
 def body_vertices(model_type: str, side: str | None = None, directory: str | Path = OPEN_BODY_DIR) -> IntArray:
-    """[N] the open body's vertex for each vertex of the open hand or head.
+    """Return the open body's vertex [N] for each vertex of the open hand or head.
 
     The open SMPL-X, SMPL+H and SMPL bodies share one mesh; for them the map is the identity and not stored.
 
     Args:
         model_type: ``mano`` or ``flame``.
         side: ``left`` or ``right`` for ``mano``.
-        directory: where the open body was built to.
+        directory: folder of the open bodies.
 
     Raises:
         InputError: the file is missing or has no such map.

@@ -1,4 +1,4 @@
-"""What a body-model file holds, as plain arrays: no file format and no tensor library in sight."""
+"""The arrays of a body model, independent of file format and tensor library."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class HandPoses(NamedTuple):
 class BodyModelData:
     """The arrays of one model of the SMPL family (V vertices, F triangles, J joints).
 
-    What a model does not have is None: hands for SMPL and FLAME, the other hand for MANO, the face for SMPL, SMPL-H
-    and MANO. A model without expressions has ``expression_dirs`` of no component.
+    Parts that a model lacks are None: hands of SMPL and FLAME, the other hand of MANO, the face of SMPL, SMPL-H and
+    MANO. A model without expressions has ``expression_dirs`` with zero components.
 
     Attributes:
         model_type: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``.
         gender: ``neutral``, ``male`` or ``female``.
-        name: which body this is, for reports, for example ``open-body 1`` or the file's name.
+        name: name of the body in reports, for example ``open-body 1`` or the file's name.
         v_template: [V, 3] mean shape in T-pose, metres, y up, face towards +z, left at +x.
         faces: [F, 3] vertex numbers.
         shapedirs: [V, 3, S] metres per standard deviation of the S shape components.
         expression_dirs: [V, 3, E] metres per standard deviation of the E expression components.
         posedirs: [V, 3, R] pose blend shapes. R is 9 (J - 1) unless ``pose_projection`` is given.
         pose_projection: [R, 9 (J - 1)] maps the flattened ``rotation - identity`` of joints 1..J-1 to the R
-            coefficients of ``posedirs``: a low-rank store of the dense blend shapes; None for the identity.
+            coefficients of ``posedirs``, a low-rank form of the dense blend shapes; None means the identity.
         joint_regressor: [J, V] joints from the shaped rest mesh.
         skinning_weights: [V, J] rows sum to one.
         parents: [J] parent joint, -1 for the root.
@@ -93,11 +93,11 @@ class BodyModelData:
 
     @property
     def skeleton(self) -> Skeleton:
-        """Joint names, pose groups and the like of this kind of model."""
+        """Joint names, pose groups and keypoints of this model type."""
         return skeleton_of(self.model_type, self.side)
 
     def hand(self, side: str) -> HandPoses:
-        """The pose space of the ``left`` or the ``right`` hand.
+        """Return the pose space of the ``left`` or the ``right`` hand.
 
         Raises:
             ValueError: the model has no such hand.
@@ -107,5 +107,5 @@ class BodyModelData:
             "right": (self.right_hand_components, self.right_hand_mean),
         }[side]
         if components is None or mean is None:
-            raise ValueError(f"{self.name} ({self.model_type}) has no poses of a {side} hand")
+            raise ValueError(f"{self.name} ({self.model_type}) has no {side} hand poses")
         return HandPoses(components, mean)

@@ -1,4 +1,4 @@
-"""Reads body-model files: the licensed layouts, ``.npz`` and ``.pkl``, and the compact store of the open bodies."""
+"""Loads body-model files: licensed layouts (``.npz``, ``.pkl``) and the compact format of the open bodies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.body.compact_files import FORMAT_KEY, read_compact
-from smplifyx.body.companion_files import open_arrays
+from smplifyx.body.arrays import open_arrays
+from smplifyx.body.compact_reader import FORMAT_KEY, read_compact
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.plain_files import Components, read_plain, write_plain
+from smplifyx.body.plain_reader import Components, read_plain
+from smplifyx.body.plain_writer import write_plain
 from smplifyx.errors import InputError, reason
 
 __all__ = ["load_body_model_data", "write_plain"]
@@ -24,23 +25,23 @@ def load_body_model_data(
     n_expressions: int | None = 10,
     kid_template: str | Path | None = None,
 ) -> BodyModelData:
-    """Load a body model of any of the five kinds: a licensed file, an exported one, or a compact open one.
+    """Load a body model of any of the five types from a licensed, exported or compact file.
 
-    Which kind it is follows from its number of joints. SMPL-H without hand poses takes them from ``MANO_LEFT.pkl``
-    and ``MANO_RIGHT.pkl`` beside it or in a folder ``mano`` next to its own; FLAME takes its landmarks from
-    ``flame_static_embedding.pkl`` and ``flame_dynamic_embedding.npy`` beside it. Pickles are read without running
-    anything from them.
+    The number of joints decides the type. SMPL-H without hand poses takes them from ``MANO_LEFT.pkl`` and
+    ``MANO_RIGHT.pkl`` in the same folder or in a sibling folder ``mano``; FLAME takes its landmarks from
+    ``flame_static_embedding.pkl`` and ``flame_dynamic_embedding.npy`` in the same folder. No code from a pickle is
+    run.
 
     Args:
         path: the file.
-        gender: of the body; read from the file, its name or its folder if not given.
-        n_betas: how many of the first shape components to keep; None for all.
-        n_expressions: how many of the first expression components to keep; None for all.
-        kid_template: ``.npy`` [V, 3] of an infant. Its difference to the mean body becomes one more shape component,
-            the last: 0 is an adult, 1 the infant (AGORA, Patel et al. 2021).
+        gender: of the body; by default read from the file, its name or its folder.
+        n_betas: number of leading shape components to keep; None for all.
+        n_expressions: number of leading expression components to keep; None for all.
+        kid_template: ``.npy`` [V, 3] of an infant. Its difference to the mean body is appended as the last shape
+            component: 0 is an adult, 1 the infant (AGORA, Patel et al. 2021).
 
     Raises:
-        InputError: a file is missing, damaged, or an array has another shape than the model's.
+        InputError: a file is missing, damaged, or an array has an unexpected shape.
     """
     with open_arrays(path) as file:
         if FORMAT_KEY in file:
@@ -60,6 +61,6 @@ def _with_kid_component(data: BodyModelData, path: Path) -> BodyModelData:
     if not isinstance(template, np.ndarray) or template.shape != data.v_template.shape:
         found = getattr(template, "shape", "an archive")
         raise InputError(path, f"found shape {found}, expected {data.v_template.shape}")
-    # The infant stands elsewhere than the mean body; it is moved to the origin, as its users do.
+    # The template is not centred like the mean body; AGORA moves it to the origin.
     difference = (template - template.mean(axis=0) - data.v_template)[..., None]
     return replace(data, shapedirs=np.concatenate([data.shapedirs, difference.astype(data.shapedirs.dtype)], axis=2))

@@ -1,4 +1,4 @@
-"""Which model of the family a file holds: told by its arrays, then by its name."""
+"""Model type, gender and side of a plain body-model file, from its arrays and its name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from smplifyx.errors import InputError
 from smplifyx.skeleton import MODEL_TYPES, SIDES, Skeleton, skeleton_of
 
 _TYPE_OF_JOINTS = {skeleton_of(t, "right" if t == "mano" else None).n_joints: t for t in MODEL_TYPES}
-#: Words in the names of licensed files; those of their folders are the genders themselves.
+#: Words in names of licensed files; folders use the full gender names.
 _GENDER_WORDS = {**{gender: gender for gender in GENDERS}, "m": "male", "f": "female", "generic": "neutral"}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a file holds.
+    """Model type, gender and name of a file.
 
     Attributes:
-        skeleton: of its model and side.
+        skeleton: of the model type and side.
         gender: ``neutral``, ``male`` or ``female``.
         name: of the body, for reports.
     """
@@ -33,10 +33,10 @@ class Identity:
 
 
 def identity_of(file: ArrayReader) -> Identity:
-    """What a file of the plain layout holds.
+    """Identify the model in a file of the plain layout.
 
     Raises:
-        InputError: it has as many joints as none of the models, or does not tell.
+        InputError: the number of joints is unknown or fits no model.
     """
     model_type = _model_type(file)
     name = file.text("model_name") if "model_name" in file else file.path.stem
@@ -52,7 +52,7 @@ def _model_type(file: ArrayReader) -> str:
 
 
 def _n_joints(file: ArrayReader) -> int:
-    """From the kinematic tree; where that is damaged, from the skinning weights."""
+    """Count joints in the kinematic tree or, if that is damaged, in the skinning weights."""
     try:
         return file.array("kintree_table", (2, None)).shape[1]
     except InputError:
@@ -75,7 +75,7 @@ def _gender(file: ArrayReader) -> str:
 
 
 def _side(file: ArrayReader) -> str:
-    """Of a hand: by its key, its file's name, or where its fingers point (a left hand's to +x)."""
+    """Find the side of a hand from its key, the file name, or the direction of the fingers (left: +x)."""
     if "side" in file:
         side = file.text("side")
         if side not in SIDES:

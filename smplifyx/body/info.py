@@ -1,17 +1,17 @@
-"""What a body-model file holds and what is missing or damaged in it, for people to read."""
+"""Human-readable description of a body-model file: its content, and missing or damaged arrays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smplifyx.body.arrays import ArrayReader
-from smplifyx.body.compact_files import FORMAT_KEY
-from smplifyx.body.companion_files import open_arrays
+from smplifyx.body.arrays import ArrayReader, open_arrays
+from smplifyx.body.compact_reader import FORMAT_KEY
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.identity import identity_of
-from smplifyx.body.plain_files import LICENSE_KEY, n_shape_columns, problems_of_plain
+from smplifyx.body.plain_reader import n_shape_columns, problems_of_plain
+from smplifyx.body.plain_writer import LICENSE_KEY
 from smplifyx.errors import InputError
 
 #: Releases of the licensed models, by the columns of their ``shapedirs``.
@@ -30,11 +30,11 @@ OPEN, LICENSED, UNREADABLE = "open", "licensed", "unreadable"
 
 @dataclass(frozen=True)
 class FileReport:
-    """What is known about a body-model file.
+    """Description of a body-model file.
 
     Attributes:
-        facts: name and value, in the order to be shown.
-        problems: what is missing or damaged, a sentence each that names the key.
+        facts: names and values, in display order.
+        problems: one sentence per missing or damaged array, with its key.
     """
 
     facts: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class FileReport:
 
 
 def licence_of(path: Path) -> str:
-    """``open`` for bodies that are free, ``licensed`` for all others, ``unreadable`` for damaged files."""
+    """Return ``open`` for free bodies, ``licensed`` for all others, ``unreadable`` for damaged files."""
     try:
         with open_arrays(path) as file:
             return _licence(file)
@@ -55,21 +55,21 @@ def _licence(file: ArrayReader) -> str:
 
 
 def describe_file(path: str | Path) -> FileReport:
-    """Everything that a body-model file tells, whole or damaged.
+    """Describe a body-model file, intact or damaged.
 
     Raises:
-        InputError: it cannot be opened at all.
+        InputError: the file cannot be opened.
     """
     with open_arrays(path) as file:
         if FORMAT_KEY in file:
-            return _whole(file, "compact store of the open bodies")
+            return _intact(file, "compact format of the open bodies")
         problems = problems_of_plain(file)
         if not problems:
-            return _whole(file, _version(file))
+            return _intact(file, _version(file))
         return FileReport(_facts_of_damaged(file), [str(problem) for problem in problems])
 
 
-def _whole(file: ArrayReader, version: str) -> FileReport:
+def _intact(file: ArrayReader, version: str) -> FileReport:
     try:
         data = load_body_model_data(file.path, n_betas=None, n_expressions=None)
     except InputError as problem:
@@ -114,7 +114,7 @@ def _content(data: BodyModelData) -> dict[str, str]:
 
 
 def _facts_of_damaged(file: ArrayReader) -> dict[str, str]:
-    """What can still be told."""
+    """Facts that a damaged file still gives."""
     try:
         identity = identity_of(file)
     except InputError:
@@ -122,7 +122,7 @@ def _facts_of_damaged(file: ArrayReader) -> dict[str, str]:
     try:
         version = _version(file)
     except InputError:
-        version = "cannot be told"
+        version = "unknown"
     skeleton = identity.skeleton
     return {
         **_heading(skeleton.model_type, skeleton.side, version, identity.gender, file),

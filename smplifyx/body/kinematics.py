@@ -1,4 +1,4 @@
-"""The joints' tree: what hangs on what, as index vectors and 0/1 matrices that make batched kinematics short."""
+"""Batched forward kinematics and skinning, with a hand-written backward pass."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from torch.autograd.function import once_differentiable
 class KinematicTree(nn.Module):
     """A tree of joints, fixed once.
 
-    Only world rotations need a walk down the tree. Joints of equal depth do not depend on each other, so a 55-joint
-    body takes ten batched products. All else is a sum over ancestors or descendants: one product with a constant
-    matrix.
+    World rotations are composed level by level: joints of equal depth are independent, so a 55-joint body needs ten
+    batched products. Everything else is a sum over ancestors or descendants, one product with a constant matrix.
 
-    Arrays are laid out with the batch last, ``[J, 3, 3, B]``: arithmetic on small matrices then runs along it.
+    Arrays are laid out with the batch last, ``[J, 3, 3, B]``: operations on small matrices then vectorise along it.
 
     Attributes:
-        bones_of: [J, J] takes joint positions to bones, each joint relative to its parent; the root stays.
-        ancestors: [J, J] row j sums over joint j and its ancestors.
+        bones_of: [J, J] maps joint positions to bones: each joint minus its parent, and the root itself.
+        ancestors: [J, J] row j sums over joint j and all its ancestors.
 
     Args:
-        parents: of each joint, before its children; -1 for the root.
+        parents: parent of each joint, which precedes it; -1 for the root.
 
     Raises:
         ValueError: a joint comes before its parent.
@@ -49,7 +48,7 @@ class KinematicTree(nn.Module):
                 bones_of[joint, parent] = -1.0
                 ancestors[joint] += ancestors[parent]
         order = sorted(range(len(parents)), key=depth.__getitem__)
-        # Place 0 holds the identity, the roots' parent; the joints follow, level by level.
+        # Place 0 holds the identity, the parent of the root; the joints follow by level.
         place = [1 + order.index(joint) for joint in range(len(parents))]
         parent_place = [0 if parent < 0 else place[parent] for parent in parents]
         ends = [1 + sum(d <= level for d in depth) for level in range(-1, max(depth) + 1)]
@@ -68,7 +67,7 @@ class KinematicTree(nn.Module):
         self.register_buffer(name, values, persistent=False)
 
     def compose(self, rotations: Tensor) -> tuple[Tensor, Tensor]:
-        """World rotations [J, 3, 3, B] of the joints and of their parents, from local ones [J, 3, 3, B]."""
+        """Return world rotations [J, 3, 3, B] of joints and of their parents from local rotations [J, 3, 3, B]."""
         local = rotations.index_select(0, self._order)
         world = local.new_empty(1 + len(local), *local.shape[1:])
         world[0] = torch.eye(3, dtype=local.dtype, device=local.device)[..., None]
@@ -89,14 +88,14 @@ class Articulated(NamedTuple):
 def articulate(
     tree: KinematicTree, skinning_weights: Tensor, rotations: Tensor, joints: Tensor, vertices: Tensor
 ) -> Articulated:
-    """Poses a shaped body.
+    """Pose a shaped body.
 
-    The gradient takes ``rotations`` for orthonormal; it can be taken once, not twice.
+    The gradient assumes orthonormal ``rotations`` and cannot be differentiated again.
 
     Args:
-        tree: which joint hangs on which.
+        tree: parent of each joint.
         skinning_weights: [V, J], rows sum to one.
-        rotations: [B, J, 3, 3] of each joint relative to its parent.
+        rotations: [B, J, 3, 3] rotation of each joint relative to its parent.
         joints: [B, J, 3] at rest, metres.
         vertices: [3 V, B] at rest, metres.
     """
@@ -104,7 +103,7 @@ def articulate(
 
 
 class _Articulation(torch.autograd.Function):
-    """Inside, the batch comes last; see :class:`~smplifyx.body.kinematics.KinematicTree`."""
+    """Works with the batch as the last axis; see :class:`~smplifyx.body.kinematics.KinematicTree`."""
 
     @staticmethod
     def forward(
@@ -129,9 +128,9 @@ class _Articulation(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, None, None]:
         """Gradients for local rotations, rest joints and rest vertices.
 
-        A joint's turn moves all that hangs on it about the joint: with ``m_d = G_d R_d^T + g_d p_d^T`` of each
-        descendant d, where G and g are the gradients for its world rotation R and position p, the gradient for the
-        world rotation R_j, all descendants included, is ``(sum m_d - sum g_d p_j^T) R_j``.
+        Rotating a joint moves all its descendants about it. Let G and g be the gradients of the world rotation R and
+        position p of a descendant d, and ``m_d = G_d R_d^T + g_d p_d^T``. The gradient of the world rotation R_j
+        over all descendants is ``(sum m_d - sum g_d p_j^T) R_j``.
         """
         rest, shaped, world, above, positions, blended, weights = ctx.saved_tensors
         to_posed = to_posed.permute(1, 2, 0).contiguous()
@@ -145,7 +144,7 @@ class _Articulation(torch.autograd.Function):
         below = _mix(ctx.tree.ancestors.T, torch.cat([moment, to_position[:, :, None]], 2))
         moment = below[:, :, :3] - _outer(below[:, :, 3], positions)
         turned = (moment[:, :, :, None] * world[:, None]).sum(2)
-        # R_parent^T takes both gradients into the parent's frame, where the local rotation and the bone live.
+        # R_parent^T maps both gradients to the parent's frame, that of the local rotation and the bone.
         local = (above[:, :, :, None] * torch.cat([turned, below[:, :, 3:]], 2)[:, :, None]).sum(1)
         to_rest = _mix(ctx.tree.bones_of.T, local[:, :, 3]) - (world * to_offset[:, :, None]).sum(1)
         to_shaped = (blended[:, :, :3] * to_posed[:, :, None]).sum(1)
@@ -153,15 +152,15 @@ class _Articulation(torch.autograd.Function):
 
 
 def _mix(matrix: Tensor, values: Tensor) -> Tensor:
-    """[M, N] times [N, ..., B] over the first axis."""
+    """Multiply [M, N] with [N, ..., B] over the first axis."""
     return (matrix @ values.reshape(len(values), -1)).view(len(matrix), *values.shape[1:])
 
 
 def _turn(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """[N, 3, 3, B] times [N, 3, B]."""
+    """Multiply matrices [N, 3, 3, B] with vectors [N, 3, B]."""
     return (matrices * vectors[:, None]).sum(2)
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
-    """[N, 3, B] and [N, 3, B] -> [N, 3, 3, B]."""
+    """Outer products [N, 3, 3, B] of vectors [N, 3, B]."""
     return left[:, :, None] * right[:, None]

@@ -22,9 +22,9 @@ class BodyOutput(NamedTuple):
 class BodyModel(nn.Module):
     """Shape, expression and pose blend shapes, joint regression, forward kinematics and skinning.
 
-    Joints are linear in shape and expression, ``J0 + Jd (betas, expression)``: the regressor is applied once, at
-    construction, and never needs the mesh again. So a model *restricted* to some vertices gives the same joints and
-    the same vertices as the full one, at the cost of those vertices alone.
+    Joints are linear in shape and expression, ``J0 + Jd (betas, expression)``, so the regressor is applied once, at
+    construction. A model *restricted* to some vertices therefore gives the same joints and vertices as the full
+    model, at the cost of those vertices only.
     """
 
     template: Tensor
@@ -49,7 +49,7 @@ class BodyModel(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> BodyModel:
-        """Builds the full model from the arrays of a file."""
+        """Build the full model from the arrays of a file."""
 
         def tensor(array: object) -> Tensor:
             return torch.as_tensor(array).to(device=device, dtype=dtype)
@@ -59,7 +59,7 @@ class BodyModel(nn.Module):
 
         template = tensor(data.v_template)
         directions = torch.cat([tensor(data.shapedirs), tensor(data.expression_dirs)], 2)
-        # The products run in float64: the joints of a float32 model then lose nothing to summation order.
+        # In float64, so that the joints of a float32 model do not depend on summation order.
         regressor = torch.as_tensor(data.joint_regressor).to(device=device, dtype=torch.float64)
         joint_template = (regressor @ template.double()).to(dtype)
         joint_directions = torch.einsum("jv,vcs->jcs", regressor, directions.double()).to(dtype)
@@ -91,7 +91,7 @@ class BodyModel(nn.Module):
         return self.skinning_weights.shape[1]
 
     def restrict(self, vertices: Tensor) -> BodyModel:
-        """The same model with only the given vertices [N], in that order."""
+        """Return the same model with only the given vertices [N], in that order."""
         coordinates = (vertices[:, None] * 3 + torch.arange(3, device=vertices.device)).reshape(-1)
         buffers = dict(self.named_buffers(recurse=False))
         return BodyModel(
@@ -108,14 +108,14 @@ class BodyModel(nn.Module):
         )
 
     def rest_joints(self, betas: Tensor, expression: Tensor) -> Tensor:
-        """Joints [B, J, 3] of the shaped body in T-pose (metres) for betas [B, S] and expression [B, E]."""
+        """Return joints [B, J, 3] in T-pose (metres) for betas [B, S] and expression [B, E]."""
         coefficients = torch.cat([betas, expression], 1)
         return torch.addmm(self.joint_template, coefficients, self.joint_blend_shapes).unflatten(1, (-1, 3))
 
     def forward(
         self, betas: Tensor, expression: Tensor, rotations: Tensor, translation: Tensor | None = None
     ) -> BodyOutput:
-        """Poses the body.
+        """Pose the body.
 
         Args:
             betas: [B, S] shape coefficients (standard deviations).

@@ -1,9 +1,8 @@
-"""Reads pickles of numbers without running anything from them.
+"""Reads pickles of arrays without running code from them.
 
-A pickle is a little program that may call any function by its name. Here every name it gives, numpy's included,
-stands for an inert record of what was asked for. Only when the whole file is read are the records of numpy arrays,
-scipy.sparse matrices and chumpy's stored arrays turned into arrays, by this module's own checks; any other name is
-refused before.
+A pickle is a program that may call any function by name. Here every name, numpy's included, becomes an inert record
+of the call. After the whole file is read, this module checks the records of numpy arrays, scipy.sparse matrices and
+chumpy's stored arrays and turns them into arrays. Any other name is refused on sight.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from smplifyx.errors import InputError
 
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
-#: What each allowed name stands for. ``copy_reg`` and ``__builtin__`` are Python 2's spelling.
+#: Meaning of each allowed name. ``copy_reg`` and ``__builtin__`` are the names in Python 2.
 _MEANINGS: dict[tuple[str, str], str] = {
     **{(module, "_reconstruct"): "array" for module in _MULTIARRAY},
     **{(module, "scalar"): "scalar" for module in _MULTIARRAY},
@@ -42,10 +41,10 @@ _SPARSE_MODULE = re.compile(r"scipy\.sparse(\.\w+)?")
 _SPARSE_CLASS = re.compile(r"(csc|csr|coo)_(matrix|array)")
 _CHUMPY_MODULE = re.compile(r"chumpy(\.\w+)*")
 _ALLOWED = "only numpy arrays, scipy.sparse matrices and chumpy arrays are allowed"
-#: Types of array elements: booleans, integers, floats, complex numbers, texts. Never addresses of objects.
+#: Element types: booleans, integers, floats, complex numbers, strings; no object references.
 _DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c8|c16|[SU]\d+|[?bBhHiIlLqQefdFD])")
 _OBJECT_DTYPE = re.compile(r"[<>=|]?O[48]?")
-#: What a damaged or hostile file can make of the unpickler and of the checks below.
+#: Errors that a damaged or malicious file can cause in the unpickler and in the checks below.
 _FAILURES = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
     OverflowError, RecursionError, MemoryError, UnicodeError, AssertionError,
@@ -54,28 +53,28 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class NotStored:
-    """Stands for a value that its program computed when it was read, such as chumpy's sum of two arrays."""
+    """Placeholder for a value that the writing program computes when reading, such as chumpy's sum of two arrays."""
 
     kind: str
 
 
 def load_pickle(path: str | Path) -> Any:
-    """The content of a pickle, of Python 2 or 3: containers, numbers, texts, numpy arrays and scipy.sparse matrices.
+    """Load a pickle of Python 2 or 3: containers, numbers, strings, numpy arrays and scipy.sparse matrices.
 
-    Chumpy's arrays become numpy arrays, what chumpy would have to compute becomes :class:`NotStored`. Texts of
-    Python 2 are read as Latin-1.
+    Chumpy's arrays become numpy arrays; values that chumpy would compute become :class:`NotStored`. Strings of
+    Python 2 are decoded as Latin-1.
 
     Raises:
-        InputError: the file is missing, damaged, or would need anything else; nothing of it has been run.
+        InputError: the file is missing or damaged, or names anything else; no code from it has run.
     """
     return _read(Path(path), lambda file: None)
 
 
 def load_object_array(path: str | Path) -> Any:
-    """The one object in an ``.npy`` file that numpy wrote by pickling it, read like :func:`load_pickle`.
+    """Load the single object that numpy pickled into an ``.npy`` file, like :func:`load_pickle`.
 
     Raises:
-        InputError: as :func:`load_pickle`, or it is no ``.npy`` file of one object.
+        InputError: as for :func:`load_pickle`, or the file is not an ``.npy`` file of one object.
     """
     array = _read(Path(path), _skip_npy_header)
     if not isinstance(array, np.ndarray) or array.size != 1:
@@ -88,7 +87,7 @@ def _skip_npy_header(file: BinaryIO) -> None:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     dtype = read_header(file)[2]
     if dtype.kind != "O":
-        raise ValueError(f"it holds an array of type {dtype}, and one object was expected")
+        raise ValueError(f"found an array of type {dtype}, expected one object")
 
 
 def _read(path: Path, skip_header: Callable[[BinaryIO], None]) -> Any:
@@ -106,7 +105,7 @@ def _read(path: Path, skip_header: Callable[[BinaryIO], None]) -> Any:
 
 
 class _Record:
-    """One call or object that the pickle asks for; nothing happens when it is made or filled."""
+    """Inert record of one call or object in the pickle."""
 
     meaning = ""
     name = ""
@@ -127,7 +126,7 @@ class _Record:
 
 
 class _InertUnpickler(pickle.Unpickler):
-    """Answers every allowed name with a class of :class:`_Record` of its own, and refuses all others."""
+    """Replaces every allowed name by a new subclass of :class:`_Record` and refuses all others."""
 
     def __init__(self, file: BinaryIO, **options: Any) -> None:
         super().__init__(file, **options)
@@ -140,21 +139,21 @@ class _InertUnpickler(pickle.Unpickler):
             meaning = "chumpy"
         if meaning is None:
             raise pickle.UnpicklingError(f"it would need {module}.{name}, and {_ALLOWED}")
-        # A new class each time: whatever the pickle does to it is gone with it.
+        # A new class each time, so that changes by the pickle affect nothing else.
         return type("_NamedRecord", (_Record,), {"meaning": meaning, "name": name})
 
 
 class _Resolver:
-    """Turns records into arrays, each once, through all containers."""
+    """Turns records into arrays, each once, in all containers."""
 
     def __init__(self) -> None:
         self._done: dict[int, Any] = {}
-        self._alive: list[Any] = []  # an id stays taken only while its object lives
+        self._alive: list[Any] = []  # keeps ids unique
 
     def resolve(self, value: Any) -> Any:
-        """The value with every record in it replaced."""
+        """Return the value with every record in it replaced."""
         if isinstance(value, type):
-            _refuse("a class instead of an array")
+            _refuse("a class where an array was expected")
         if not isinstance(value, (dict, list, tuple, set, frozenset, _Record)):
             return value
         key = id(value)
@@ -191,21 +190,21 @@ class _Resolver:
         return maker(record) if maker else _refuse(f"a {record.meaning} where an array was expected")
 
     def _object(self, record: _Record) -> Any:
-        """An instance made by ``copy_reg._reconstructor(class, object, None)`` or ``__newobj__(class)``."""
+        """Resolve ``copy_reg._reconstructor(class, object, None)`` or ``__newobj__(class)``."""
         kind = record.arguments[0]
         if not (isinstance(kind, type) and issubclass(kind, _Record) and kind.meaning in ("sparse", "chumpy")):
-            _refuse("an object of a class that is no array's")
+            _refuse("an object that is not an array")
         instance = kind()
         instance.state = record.state
         return self._record(instance)
 
     def _array(self, record: _Record) -> Any:
-        """``_reconstruct`` is called with a class and an empty shape; the state holds the content."""
+        """Resolve ``_reconstruct(class, empty shape)``, whose content is in the state."""
         _version, shape, dtype, is_fortran, content = record.state
         order: Literal["C", "F"] = "F" if is_fortran else "C"
         if _is_object_dtype(dtype):
             if not isinstance(content, list) or len(content) != math.prod(_shape(shape)):
-                _refuse("an array of objects that does not hold as many as its shape says")
+                _refuse("an array of objects whose shape does not match its content")
             array = np.empty(len(content), dtype=object)
             for place, item in enumerate(content):
                 array[place] = self.resolve(item)
@@ -235,7 +234,7 @@ class _Resolver:
         return _refuse("an array whose content is not bytes")
 
     def _bytes(self, record: _Record) -> bytes:
-        """Protocol 2 of Python 3 writes bytes as ``_codecs.encode(text, 'latin1')``."""
+        """Resolve bytes, which protocol 2 of Python 3 writes as ``_codecs.encode(text, 'latin1')``."""
         if not record.arguments:
             return b""
         text, encoding = record.arguments
@@ -251,8 +250,8 @@ class _Resolver:
         return {self.resolve(item) for item in (record.arguments[0] if record.arguments else ())}
 
     def _sparse(self, record: _Record) -> Any:
-        """A matrix made anew from its three vectors, with scipy's full check of them."""
-        import scipy.sparse  # late, as it takes long and few files need it
+        """Rebuild a matrix from its three vectors, with scipy's full check."""
+        import scipy.sparse  # slow to import, and few files need it
 
         state = self.resolve(record.state)
         shape = _shape(state.get("_shape", state.get("shape")))
@@ -266,7 +265,7 @@ class _Resolver:
         return matrix
 
     def _chumpy(self, record: _Record) -> NDArray[Any] | NotStored:
-        """A stored array ``x``, or a selection ``idxs`` of another one's elements."""
+        """Resolve a stored array ``x``, or a selection ``idxs`` of elements of another array."""
         state = self.resolve(record.state)
         if "x" in state:
             return np.asarray(state["x"])
@@ -293,7 +292,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _type_text(dtype: Any) -> str:
-    """The type as numpy spells it, with the byte order from the state: ``('f8', False, True)``, ``(3, '<', ...)``."""
+    """Return numpy's name of the type; the state, such as ``(3, '<', ...)``, gives the byte order."""
     if not (isinstance(dtype, _Record) and dtype.meaning == "dtype" and dtype.arguments):
         return _refuse("an array without a type")
     text, state = dtype.arguments[0], dtype.state
@@ -312,7 +311,7 @@ def _is_object_dtype(dtype: Any) -> bool:
 
 
 def _numbers(content: bytes, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
-    """An array of its own memory; its size must be what type and shape say."""
+    """Make an array that owns its memory; the size must match type and shape."""
     text = _type_text(dtype)
     if not _DTYPE.fullmatch(text):
         _refuse(f"an array of the type {text!r}")

@@ -1,6 +1,6 @@
-"""SMPL and SMPL+H made from an SMPL-X body on the same mesh, by joining the joints that they lack to those they have.
+"""SMPL and SMPL+H derived from an SMPL-X body on the same mesh: joints that they lack are merged into others.
 
-A body posed by the joints that both have, with the others at rest, has the same vertices in both layouts.
+Posed by shared joints only, a body has the same vertices in all three models.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ _N_ROTATION_ENTRIES = 9
 
 
 def smplh_from_smplx(body: BodyModelData) -> BodyModelData:
-    """The body without joints for jaw and eyes, which move with the head, and without expressions."""
+    """Derive SMPL+H: jaw and eyes move with the head; no expressions."""
     joined = {"jaw": "head", "left_eye_smplhf": "head", "right_eye_smplhf": "head"}
     return _without_face(_join_joints(body, "smplh", joined))
 
 
 def smpl_from_smplx(body: BodyModelData) -> BodyModelData:
-    """The body with one joint a hand, at the middle of the knuckles, for all fingers and the thumb.
+    """Derive SMPL: one joint per hand, at the middle of the knuckles, moves all fingers and the thumb.
 
-    The joint's pose blend shapes are those of the four knuckles turned alike; at rest it gives the open hand of the
-    T-pose.
+    Its pose blend shapes are those of the four knuckles, rotated alike; at rest the hand is open as in the T-pose.
     """
     left, right = (
         {name: f"{side}_hand" for name in JOINT_NAMES if name.startswith(side) and name[-1] in "123"}
@@ -62,12 +61,12 @@ def _without_face(body: BodyModelData) -> BodyModelData:
 
 
 def _join_joints(body: BodyModelData, model_type: str, joined: Mapping[str, str]) -> BodyModelData:
-    """Replace joints of SMPL-X by those that take their part.
+    """Merge joints of SMPL-X into the joints of another model.
 
     Args:
         body: with SMPL-X's joints.
         model_type: of the result.
-        joined: for each joint that goes, the one that carries its skin.
+        joined: for each removed joint, the joint that takes over its skinning weights.
     """
     names = skeleton_of(model_type).joint_names
     place = np.array([names.index(joined.get(name, name)) for name in JOINT_NAMES])
@@ -88,7 +87,7 @@ def _join_joints(body: BodyModelData, model_type: str, joined: Mapping[str, str]
 
 
 def _leading_joints(names: Sequence[str]) -> list[list[int]]:
-    """For each joint, those of SMPL-X whose place and pose blend shapes it takes."""
+    """For each joint, the joints of SMPL-X whose location and pose blend shapes it takes over."""
     leading = []
     for name in names:
         side = name.removesuffix("_hand")
@@ -98,7 +97,7 @@ def _leading_joints(names: Sequence[str]) -> list[list[int]]:
 
 
 def _pose_shapes(body: BodyModelData, leading: list[list[int]]) -> tuple[FloatArray, FloatArray | None]:
-    """``posedirs`` and ``pose_projection`` for joints that turn their leading joints alike."""
+    """``posedirs`` and ``pose_projection`` for joints that rotate all their leading joints alike."""
 
     def joined(blocks: FloatArray) -> FloatArray:  # [..., 9 (J - 1)] of SMPL-X -> of the new joints
         by_joint = blocks.reshape(*blocks.shape[:-1], -1, _N_ROTATION_ENTRIES)

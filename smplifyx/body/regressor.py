@@ -1,4 +1,4 @@
-"""From a posed body to the canonical keypoints: which joints and surface points a 2D detector means."""
+"""Canonical keypoints of a posed body, from joints and surface points, as a 2D detector defines them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PointCombination = Mapping[str, float]
 
 
 def _openpose_side(side: str, other: str) -> dict[str, PointCombination]:
-    """Where OpenPose puts the points of one side: the mean residual on photos of some thirty upright people."""
+    """Keypoints of one side as OpenPose places them: the mean residual on photos of about thirty upright people."""
     return {
         f"{side}_shoulder": {f"{side}_shoulder": 0.97, f"{other}_shoulder": 0.03},
         f"{side}_hip": {f"{side}_hip": 1.04, f"{other}_hip": -0.04},
@@ -37,8 +37,8 @@ def _openpose_side(side: str, other: str) -> dict[str, PointCombination]:
     }
 
 
-#: What OpenPose calls neck lies between the shoulders, what it calls mid-hip between the hips; its hips are wider
-#: apart than the joints' centres, its shoulders closer together, its ankles lower.
+#: OpenPose's neck is between the shoulders and its mid-hip between the hips. Its hips are wider apart than the
+#: joints, its shoulders closer together, its ankles lower.
 OPENPOSE_DEFINITIONS: Mapping[str, PointCombination] = {
     "neck": {"left_shoulder": 0.5, "right_shoulder": 0.5},
     "mid_hip": {"left_hip": 0.5, "right_hip": 0.5},
@@ -46,7 +46,7 @@ OPENPOSE_DEFINITIONS: Mapping[str, PointCombination] = {
     **_openpose_side("right", "left"),
 }
 
-#: The joints themselves, as SMPLify-X compares them.
+#: The joints themselves, as SMPLify-X uses them.
 SMPLX_DEFINITIONS: Mapping[str, PointCombination] = {
     "neck": {"neck": 1.0},
     "mid_hip": {"pelvis": 1.0},
@@ -54,18 +54,18 @@ SMPLX_DEFINITIONS: Mapping[str, PointCombination] = {
 
 
 class KeypointRegressor(nn.Module):
-    """Chosen canonical keypoints from joints and a few vertices of a body.
+    """Canonical keypoints from joints and a few vertices of a body.
 
-    :attr:`vertices` names the vertices it reads; :meth:`restrict` gives the body model that computes just those.
-    :attr:`face_joint` is the joint that turns the face.
+    :attr:`vertices` are the vertices it reads; :meth:`restrict` gives the body model that computes only those.
+    :attr:`face_joint` is the joint that moves the face.
 
     Args:
         data: the body model's arrays.
         keypoints: canonical indices to return, ascending; by default all that the model has.
-        definitions: joint combinations for the keypoints that are not joints of the model.
+        definitions: combinations of joints for keypoints that are not joints of the model.
 
     Raises:
-        ValueError: keypoints out of order, or that the model does not have.
+        ValueError: keypoints are not ascending, or the model does not have them.
     """
 
     vertices: Tensor
@@ -114,18 +114,18 @@ class KeypointRegressor(nn.Module):
         self.register_buffer(name, torch.as_tensor(array).to(device=device, dtype=dtype), persistent=False)
 
     def restrict(self, model: BodyModel) -> BodyModel:
-        """The body model that computes only what this regressor reads."""
+        """Return the body model that computes only what this regressor reads."""
         return model.restrict(self.vertices)
 
     def forward(self, output: BodyOutput, contour_rows: Tensor | None = None) -> Tensor:
-        """Keypoints [B, N, 3] in the frame of ``output``, which comes from the restricted model.
+        """Return keypoints [B, N, 3] in the frame of ``output``, which comes from the restricted model.
 
         Args:
             output: joints and the restricted vertices.
             contour_rows: [B] rows of the contour table; computed from the pose when absent (see
                 :meth:`contour_rows`). Fixing them over some steps keeps an objective smooth.
         """
-        # With the batch last, one product serves all people, and gathering runs along the batch: much faster.
+        # With the batch last, one product serves all people and gathering is contiguous: much faster.
         joints, vertices = output.joints.permute(1, 2, 0), output.vertices.permute(1, 2, 0)
         points = torch.cat([joints, vertices[: self._n_static_vertices]])
         keypoints = (self._static @ points.flatten(1)).unflatten(1, points.shape[1:])
@@ -140,7 +140,7 @@ class KeypointRegressor(nn.Module):
 
     @torch.no_grad()
     def contour_rows(self, output: BodyOutput, to_camera: Tensor | None = None) -> Tensor:
-        """Rows [B] of the contour table for heads seen by a camera.
+        """Return the rows [B] of the contour table for heads seen by a camera.
 
         The yaw is that of the line from head to camera in the head's own frame, so it does not depend on the body's
         heading, on the neck chain's convention, or on which way the frame's y axis points.
@@ -154,16 +154,16 @@ class KeypointRegressor(nn.Module):
         rotations = output.joint_rotations[:, self.face_joint]
         direction = (rotations.transpose(1, 2) @ to_camera[..., None])[..., 0]
         right_turn = torch.atan2(direction[:, 0], direction[:, 2]) * (180.0 / math.pi)
-        # A row that is not finite reads the frontal contour: it has failed, but must not stop its neighbours.
+        # A diverged row reads the frontal contour, so that it does not stop the other rows.
         degrees = right_turn.nan_to_num().round().clamp(-_MAX_YAW_DEGREES, _MAX_YAW_DEGREES).long()
         return torch.where(degrees >= 0, degrees, _MAX_YAW_DEGREES - degrees)
 
 
 def available_keypoints(data: BodyModelData) -> tuple[int, ...]:
-    """Canonical indices, ascending, of the keypoints that a model has.
+    """Return the canonical indices, ascending, of the keypoints that a model has.
 
-    Body keypoints go with a body, the 21 of a hand with a hand whose fingers can be posed, those of the face with
-    landmarks on the mesh.
+    Body keypoints need a body, the 21 keypoints of a hand need finger joints, face keypoints need landmarks on the
+    mesh.
     """
     skeleton = data.skeleton
     parts = (
@@ -179,7 +179,7 @@ def available_keypoints(data: BodyModelData) -> tuple[int, ...]:
 def _static_matrix(
     data: BodyModelData, definitions: Mapping[str, PointCombination], keypoints: Sequence[int]
 ) -> np.ndarray:
-    """[N, J + V] weights of joints and vertices for keypoints that are not of the contour."""
+    """Weights [N, J + V] of joints and vertices for keypoints outside the face contour."""
     matrix = np.zeros((len(keypoints), data.n_joints + data.n_vertices), dtype=np.float64)
     for row, keypoint in zip(matrix, keypoints, strict=True):
         if keypoint in range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop):

@@ -1,4 +1,4 @@
-"""Finds body-model files: the user's licensed ones first, the open body that ships with the package last."""
+"""Finds body-model files: licensed files of the user first, shipped open bodies last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODELS_VARIABLE = "SMPLIFYX_MODELS"
 OPEN_BODY_DIR = Path(__file__).resolve().parent.parent / "data" / "open_body"
 
 _SHORT_GENDERS = {"neutral": "neutral", "male": "m", "female": "f"}
-#: Folders inside a searched one, as the licensed archives unpack; ``{type}`` is the model, ``{gender}`` spelled out.
+#: Subfolders of a searched folder, as the licensed archives unpack.
 _SUBFOLDERS: dict[str, tuple[str, ...]] = {
     "smplx": ("models_smplx_v1_1/models/smplx", "models_smplx_v1_0/models/smplx"),
     "smplh": ("mano_v1_2/models",),
@@ -52,12 +52,12 @@ class FoundModel:
 
     @property
     def is_open_body(self) -> bool:
-        """Whether this file is the one that ships with the package."""
+        """True for a file that ships with the package."""
         return self.path.parent == OPEN_BODY_DIR
 
 
 def user_cache_dir() -> Path:
-    """Where this platform keeps data of programs for one user."""
+    """Return the folder for models in this user's cache."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -68,20 +68,20 @@ def user_cache_dir() -> Path:
 
 
 def search_dirs(models_dir: str | Path | None = None) -> list[Path]:
-    """Folders that are searched, in order: a given one alone, or all the places where models may lie."""
+    """Return the folders to search, in order: only the given folder, or all default places."""
     if models_dir is not None:
         return [Path(models_dir)]
     named = [Path(folder) for folder in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if folder]
     try:
         cached = [user_cache_dir()]
-    except RuntimeError:  # a user without a home folder, as in some containers
+    except RuntimeError:  # no home folder, as in some containers
         cached = []
     return [*named, Path("models"), *cached, OPEN_BODY_DIR]
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """One kind of body."""
+class _Kind:
+    """A model type with gender or side."""
 
     model_type: str
     gender: str
@@ -92,13 +92,13 @@ class _Wanted:
         return f"{self.side} {self.model_type}" if self.side else f"{self.gender} {self.model_type}"
 
     def file_names(self) -> tuple[str, ...]:
-        """Names in lower case, the most wanted first."""
+        """File names in lower case, in order of preference."""
         stem = f"{self.model_type}_{self.side or self.gender}"
         historic = _HISTORIC_NAMES.get(self.model_type, ())
         return (f"{stem}.npz", f"{stem}.pkl", *(name.format(m=_SHORT_GENDERS[self.gender]) for name in historic))
 
     def paths_in(self, folder: Path) -> Iterator[Path]:
-        """Where the file can be inside a searched folder, letters of either case."""
+        """Yield the files of this kind in a searched folder, ignoring case."""
         subfolders = (self.model_type, "", *_SUBFOLDERS[self.model_type])
         for subfolder in subfolders:
             yield from _existing(folder / subfolder, self.file_names())
@@ -114,7 +114,7 @@ class _Wanted:
 
 
 def _existing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Files of these names, in the order of the names; a folder that may not be entered counts as empty."""
+    """Yield files with these names, in the order of the names; an unreadable folder counts as empty."""
     try:
         files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
     except OSError:
@@ -124,14 +124,14 @@ def _existing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
             yield files[name]
 
 
-def _wanted(model_type: str, gender: str, side: str | None) -> _Wanted:
+def _kind(model_type: str, gender: str, side: str | None) -> _Kind:
     for what, value, known in (("body model", model_type, MODEL_TYPES), ("gender", gender, GENDERS)):
         if value not in known:
             raise UsageError(f"unknown {what} {value!r}; expected one of {', '.join(known)}")
     expected = SIDES if model_type == "mano" else (None,)
     if side not in expected:
-        raise UsageError(f"side {side!r} does not go with {model_type}; expected {' or '.join(map(str, expected))}")
-    return _Wanted(model_type, gender, side)
+        raise UsageError(f"side {side!r} is not valid for {model_type}; expected {' or '.join(map(str, expected))}")
+    return _Kind(model_type, gender, side)
 
 
 def find_body_model(
@@ -139,20 +139,19 @@ def find_body_model(
 ) -> Path:
     """Find a body-model file, named for example ``DIR/smplx/SMPLX_NEUTRAL.npz`` or ``DIR/SMPLX_NEUTRAL.pkl``.
 
-    The names and folders of the licensed archives are known too. Licensed files come before the open bodies, whose
-    folder is the last.
+    Names and folders of the licensed archives are also known. Licensed files take precedence over the open bodies.
 
     Args:
         model_type: one of :data:`~smplifyx.skeleton.MODEL_TYPES`.
-        gender: ``neutral``, ``male`` or ``female``; MANO has but one, whatever is asked for.
-        models_dir: the only folder to search. Otherwise those of :func:`search_dirs`, which end with the package.
+        gender: ``neutral``, ``male`` or ``female``; ignored for MANO.
+        models_dir: the only folder to search; by default all of :func:`search_dirs`.
         side: ``left`` or ``right`` for MANO.
 
     Raises:
         UsageError: an unknown model type, gender or side.
-        InputError: no such file; the message lists where it was looked for.
+        InputError: no such file; the message lists the paths tried.
     """
-    wanted = _wanted(model_type, gender, side)
+    wanted = _kind(model_type, gender, side)
     folders = search_dirs(models_dir)
     for folder in folders:
         for path in wanted.paths_in(folder):
@@ -165,15 +164,15 @@ def find_body_model(
 
 
 def list_body_models(models_dir: str | Path | None = None) -> list[FoundModel]:
-    """All body-model files in the folders searched; of each kind, in the order in which they would be taken."""
+    """List all body-model files in the searched folders; of each kind, the first is the one used."""
     kinds = [
         *(
-            _Wanted(model_type, gender, None)
+            _Kind(model_type, gender, None)
             for model_type in MODEL_TYPES
             if model_type != "mano"
             for gender in GENDERS
         ),
-        *(_Wanted("mano", "neutral", side) for side in SIDES),
+        *(_Kind("mano", "neutral", side) for side in SIDES),
     ]
     found: dict[Path, FoundModel] = {}
     for wanted in kinds:

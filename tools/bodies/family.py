@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.compact_files import DERIVED_TYPES
+from smplifyx.body.compact_reader import DERIVED_TYPES
 from smplifyx.body.data import GENDERS, BodyModelData, FloatArray, IntArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.synthetic.makehuman.adults import People, people_in_tpose, sample_adults

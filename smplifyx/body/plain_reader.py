@@ -1,13 +1,11 @@
-"""The plain, dense layout of body-model files that the licensed models share: reading and writing.
+"""Reads the plain, dense layout of body-model files that the licensed models share.
 
-Only the keys named here are ever read from an ``.npz``, so pickled objects that licensed files also carry are never
-unpickled.
+Only the keys named here are read from an ``.npz``, so pickled objects in licensed files are never unpickled.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.body.arrays import ArrayReader, Shape, save_npz
-from smplifyx.body.companion_files import (
-    Location,
-    contour_location,
-    hand_location,
-    landmark_location,
-    write_embeddings,
-)
+from smplifyx.body.arrays import ArrayReader, Shape, open_arrays
 from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.identity import identity_of
 from smplifyx.errors import InputError
-from smplifyx.files import write_bytes
 from smplifyx.skeleton import N_CONTOUR_LANDMARKS, N_CONTOUR_ROWS, N_FACE_LANDMARKS, Skeleton
 
 Values = dict[str, Any]
 
+#: FLAME's landmarks and contour, in files beside the model's.
+STATIC_EMBEDDING = "flame_static_embedding.pkl"
+DYNAMIC_EMBEDDING = "flame_dynamic_embedding.npy"
 #: Columns of ``shapedirs`` that describe the person's shape; the expressions follow.
 _SHAPE_COLUMNS_V1_1 = 300
 _SHAPE_COLUMNS_V1_0 = 10
 _HAND_NUMBERS = 45
-#: Names of free bodies begin with this; the licence of any other is its owner's affair.
-_OPEN_PREFIX = "open-"
-LICENSE_KEY = "license"
-_OPEN_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
-
 _HAND_SHAPES: tuple[Shape, Shape] = ((_HAND_NUMBERS, _HAND_NUMBERS), (_HAND_NUMBERS,))
 _LANDMARK_SHAPES: tuple[Shape, Shape] = ((N_FACE_LANDMARKS,), (N_FACE_LANDMARKS, 3))
 _CONTOUR_SHAPES: tuple[Shape, Shape] = (
@@ -50,13 +38,13 @@ _CONTOUR_SHAPES: tuple[Shape, Shape] = (
 
 @dataclass(frozen=True)
 class Components:
-    """How many of the first shape and expression components to keep; None for all."""
+    """Number of leading shape and expression components to keep; None for all."""
 
     n_betas: int | None
     n_expressions: int | None
 
     def split(self, file: ArrayReader, shapedirs: FloatArray, skeleton: Skeleton) -> tuple[FloatArray, FloatArray]:
-        """The two blocks of ``shapedirs`` [V, 3, S + E], which differ between versions 1.0 and 1.1."""
+        """Split ``shapedirs`` [V, 3, S + E] into shape and expression; S differs between versions 1.0 and 1.1."""
         total = shapedirs.shape[2]
         n_shape = n_shape_columns(file, skeleton, total)
         n_betas = n_shape if self.n_betas is None else self.n_betas
@@ -71,12 +59,12 @@ class Components:
         return shapedirs[..., :n_betas].astype(np.float32), expressions.astype(np.float32)
 
 
-#: By how much the skinning weights of a vertex may miss 1.
+#: Largest accepted deviation of a vertex's summed skinning weights from 1.
 _WEIGHT_TOLERANCE = 1e-2
 
 
 def n_shape_columns(file: ArrayReader, skeleton: Skeleton, total: int) -> int:
-    """How many of the ``total`` columns of ``shapedirs`` are for the shape."""
+    """Return the number of shape components among the ``total`` columns of ``shapedirs``."""
     if skeleton.face_joint is None:
         return total
     if "n_shape_components" in file:
@@ -86,7 +74,7 @@ def n_shape_columns(file: ArrayReader, skeleton: Skeleton, total: int) -> int:
 
 @dataclass(frozen=True)
 class _Task:
-    """One file to read, and the sizes that its arrays must agree on."""
+    """An open file, and the sizes that its arrays must agree on."""
 
     file: ArrayReader
     skeleton: Skeleton
@@ -99,15 +87,15 @@ class _Task:
 
 
 def read_plain(file: ArrayReader, gender: str | None, components: Components) -> BodyModelData:
-    """Read a model in the licensed layout, of any of the five kinds.
+    """Read a model of any of the five types in the licensed layout.
 
     Args:
         file: the open file.
-        gender: of the body; found out from the file, its name or its folder if not given.
-        components: how many to keep.
+        gender: of the body; by default from the file, its name or its folder.
+        components: number of components to keep.
 
     Raises:
-        InputError: an array is missing, damaged, or of another shape than the model's.
+        InputError: an array is missing, damaged, or has an unexpected shape.
     """
     identity = identity_of(file)
     n_vertices = len(file.array("v_template", (None, 3)))
@@ -125,14 +113,14 @@ def read_plain(file: ArrayReader, gender: str | None, components: Components) ->
 
 
 def problems_of_plain(file: ArrayReader) -> list[InputError]:
-    """All that is missing or damaged in a file of the licensed layout, not the first thing alone."""
+    """List everything that is missing or damaged in a file of the licensed layout."""
     try:
         skeleton = identity_of(file).skeleton
     except InputError as error:
         return [error]
     n_vertices, n_faces = skeleton.n_licensed_vertices, np.iinfo(np.int64).max
     problems = []
-    with suppress(InputError):  # told below
+    with suppress(InputError):  # reported below
         n_vertices = len(file.array("v_template", (None, 3)))
         n_faces = len(file.array("f", (None, 3)))
     task = _Task(file, skeleton, Components(None, None), n_vertices, n_faces)
@@ -204,7 +192,7 @@ def _extra_points(task: _Task) -> Values:
 
 
 def _parts_and_contacts(task: _Task) -> Values:
-    """What this program's own files carry for collisions."""
+    """Extra keys of exported files, for collisions."""
     shapes: dict[str, tuple[Shape, int]] = {
         "part_labels": ((task.n_faces,), task.skeleton.n_joints),
         "rest_contact_pairs": ((None, 2), task.n_faces),
@@ -227,22 +215,22 @@ def _hand(task: _Task, side: str) -> Values:
     fields = f"{side}_hand_components", f"{side}_hand_mean"
     if side not in task.skeleton.hand_sides:
         return dict.fromkeys(fields)
-    where = hand_location(task.file, task.skeleton, side)
+    where = _hand_location(task.file, task.skeleton, side)
     arrays = [where.file.array(key, shape) for key, shape in zip(where.keys, _HAND_SHAPES, strict=True)]
     return dict(zip(fields, (array.astype(np.float32) for array in arrays), strict=True))
 
 
 def _landmarks(task: _Task) -> Values:
-    where = None if task.skeleton.face_joint is None else landmark_location(task.file, task.skeleton)
+    where = None if task.skeleton.face_joint is None else _landmark_location(task.file, task.skeleton)
     return _surface_points(task, "landmark", where, _LANDMARK_SHAPES)
 
 
 def _contour(task: _Task) -> Values:
-    where = None if task.skeleton.face_joint is None else contour_location(task.file, task.skeleton)
+    where = None if task.skeleton.face_joint is None else _contour_location(task.file, task.skeleton)
     return _surface_points(task, "contour", where, _CONTOUR_SHAPES)
 
 
-def _surface_points(task: _Task, name: str, where: Location | None, shapes: tuple[Shape, Shape]) -> Values:
+def _surface_points(task: _Task, name: str, where: _Location | None, shapes: tuple[Shape, Shape]) -> Values:
     fields = f"{name}_faces", f"{name}_barycentric"
     if where is None:
         return dict.fromkeys(fields)
@@ -263,61 +251,64 @@ def _indices(file: ArrayReader, key: str, shape: Shape, limit: int) -> IntArray:
     return numbers
 
 
-def write_plain(data: BodyModelData, path: str | Path) -> None:
-    """Write the licensed models' dense layout in float32, which other code for these models loads.
+@dataclass(frozen=True)
+class _Location:
+    """Location of a pair of arrays: an open file and their keys in it.
 
-    Hand poses and landmarks are in the same file, under the keys of SMPL-X (of MANO for a hand). Extra keys carry
-    what other code knows by vertex number of the licensed mesh or by the file's name: ``extra_point_vertices``,
-    ``part_labels``, ``rest_contact_pairs``, ``n_shape_components``, ``model_name``, ``gender``, ``side`` and, of the
-    open bodies, ``license``. Missing folders are made.
-
-    Args:
-        data: the body.
-        path: ends with ``.npz``, or with ``.pkl`` for code that reads pickles alone; FLAME's landmarks then lie in
-            the two files beside it where such code looks for them.
+    Attributes:
+        file: the file.
+        keys: components and mean of hand poses, or triangles and barycentric coordinates of landmarks.
     """
-    path = Path(path)
-    arrays = _plain_arrays(data)
-    if path.suffix != ".pkl":
-        save_npz(path, arrays)
-        return
-    write_bytes(path, pickle.dumps(arrays, protocol=2))
-    if data.model_type == "flame":
-        write_embeddings(data, path.parent)
+
+    file: ArrayReader
+    keys: tuple[str, str]
 
 
-def _plain_arrays(data: BodyModelData) -> dict[str, Any]:
-    posedirs = data.posedirs if data.pose_projection is None else data.posedirs @ data.pose_projection
-    arrays: dict[str, Any] = {
-        "v_template": data.v_template,
-        "f": data.faces.astype(np.uint32),
-        "shapedirs": np.concatenate([data.shapedirs, data.expression_dirs], axis=2),
-        "posedirs": posedirs,
-        "J_regressor": data.joint_regressor,
-        "weights": data.skinning_weights,
-        "kintree_table": np.stack([data.parents, np.arange(data.n_joints)]).astype(np.int64),
-        **_hand_arrays(data),
-        "lmk_faces_idx": data.landmark_faces,
-        "lmk_bary_coords": data.landmark_barycentric,
-        "dynamic_lmk_faces_idx": data.contour_faces,
-        "dynamic_lmk_bary_coords": data.contour_barycentric,
-        "extra_point_vertices": data.extra_point_vertices,
-        "part_labels": data.part_labels,
-        "rest_contact_pairs": data.rest_contact_pairs,
-        "n_shape_components": np.asarray(data.shapedirs.shape[2]),
-        "model_name": np.asarray(data.name),
-        "gender": np.asarray(data.gender),
-        "side": None if data.side is None else np.asarray(data.side),
-        LICENSE_KEY: np.asarray(_OPEN_LICENSE) if data.name.startswith(_OPEN_PREFIX) else None,
-    }
-    arrays = {key: value for key, value in arrays.items() if value is not None}
-    floating = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype.kind == "f"}
-    return {**arrays, **floating}
+def _hand_location(file: ArrayReader, skeleton: Skeleton, side: str) -> _Location:
+    """Locate the hand poses of one side: in the file, or for SMPL-H in the MANO file beside it.
+
+    Raises:
+        InputError: they are missing.
+    """
+    if skeleton.side is not None:
+        return _Location(file, ("hands_components", "hands_mean"))
+    own = _Location(file, (f"hands_components{side[0]}", f"hands_mean{side[0]}"))
+    if own.keys[0] in file or skeleton.model_type != "smplh":
+        return own
+    for path in _mano_paths(file.path, side):
+        if path.is_file():
+            return _Location(open_arrays(path), ("hands_components", "hands_mean"))
+    raise file.error(
+        own.keys[0], f"the key is missing; expected shape (45, 45), or a file MANO_{side.upper()}.pkl beside this one"
+    )
 
 
-def _hand_arrays(data: BodyModelData) -> dict[str, Any]:
-    arrays: dict[str, Any] = {}
-    for side in data.skeleton.hand_sides:
-        letter = "" if data.side else side[0]
-        arrays[f"hands_components{letter}"], arrays[f"hands_mean{letter}"] = data.hand(side)
-    return arrays
+def _mano_paths(path: Path, side: str) -> Iterator[Path]:
+    """Yield paths in the same folder and in a folder ``mano`` beside the model's or the gender's folder."""
+    for folder in (path.parent, path.parent.parent / "mano", path.parent.parent.parent / "mano"):
+        for suffix in (".pkl", ".npz"):
+            yield folder / f"MANO_{side.upper()}{suffix}"
+
+
+def _landmark_location(file: ArrayReader, skeleton: Skeleton) -> _Location:
+    """Locate the 51 face landmarks: in the file, or for FLAME in the file beside it.
+
+    Raises:
+        InputError: FLAME's landmark file is missing.
+    """
+    own = _Location(file, ("lmk_faces_idx", "lmk_bary_coords"))
+    if own.keys[0] in file or skeleton.model_type != "flame":
+        return own
+    path = file.path.parent / STATIC_EMBEDDING
+    if not path.is_file():
+        raise InputError(path, f"the file does not exist; {file.path.name} needs it for its landmarks")
+    return _Location(open_arrays(path), ("lmk_face_idx", "lmk_b_coords"))
+
+
+def _contour_location(file: ArrayReader, skeleton: Skeleton) -> _Location | None:
+    """Locate the face contour: in the file, or for FLAME in the file beside it; None if FLAME has no such file."""
+    own = _Location(file, ("dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords"))
+    if own.keys[0] in file or skeleton.model_type != "flame":
+        return own
+    path = file.path.parent / DYNAMIC_EMBEDDING
+    return _Location(open_arrays(path), ("lmk_face_idx", "lmk_b_coords")) if path.is_file() else None

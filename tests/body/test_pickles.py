@@ -170,7 +170,7 @@ LYING_FIELDS = (
         (array_with("f8", PLAIN_STATE, b"J\xff\xff\xff\xff\x85", ADDRESSES), r"shape \(-1,\)"),
         (array_with("m8[s]", PLAIN_STATE, b"K\x01\x85", ADDRESSES), "of the type"),
         (assembled(RECONSTRUCT, NDARRAY, b"K\x00\x85", b"C\x01b", b"\x87R"), "pickle of arrays"),
-        (assembled(CSC), "a class instead of an array"),
+        (assembled(CSC), "a class where an array"),
         # State set on a class instead of an instance, to change it for later readers.
         (assembled(CSC, b"N}", short("meaning"), short("x"), b"s\x86b"), "__setstate__"),
         (assembled(CSC, b")\x81}", short("data"), b"K\x01sb"), "pickle of arrays"),

@@ -1,10 +1,10 @@
-"""The compact store of the open bodies: one small file a gender and one file of what the genders share.
+"""Reads the compact format of the open bodies: one small file per gender, and one file of shared arrays.
 
-Blend shapes are half-precision numbers times one scale a component, skinning weights and the joint regressor are
-sparse. ``SMPLX_<GENDER>.npz`` holds the template, shape components, regressor and what touches at rest;
-``shared.npz`` beside it the rest (``shared_smpl.npz`` and so on for the other models). A model with one body alone,
-such as a hand, is one file. SMPL and SMPL-H are made from the SMPL-X file beside theirs when they are read, see
-:mod:`.reduced_models`; their files only name it.
+Blend shapes are half-precision numbers times one scale per component; skinning weights and joint regressor are
+sparse. ``SMPLX_<GENDER>.npz`` holds template, shape components, joint regressor and contacts at rest;
+``shared.npz`` in the same folder holds the rest (``shared_smpl.npz`` and so on for other models). A model without
+genders, such as a hand, is one file. SMPL and SMPL-H are derived from the SMPL-X file in the same folder when they
+are read, see :mod:`.reduced_models`; their files only name it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _unpack_sparse(file: ArrayReader, name: str) -> FloatArray:
 
 
 def read_compact(file: ArrayReader, n_betas: int | None, n_expressions: int | None) -> BodyModelData:
-    """Read one gender and the shared file beside it.
+    """Read one gender and the shared file in the same folder.
 
     Raises:
         InputError: a file is missing, damaged or of another version.
@@ -82,13 +82,11 @@ def _read_derived(file: ArrayReader, skeleton: Skeleton, n_betas: int | None) ->
         raise file.error(SOURCE_KEY, f"found a {gender} {model_type} made from {file.text(SOURCE_KEY)!r}")
     path = file.path.parent / f"SMPLX_{gender.upper()}.npz"
     if not path.is_file():
-        raise file.error(
-            SOURCE_KEY, f"this file is made from {path.name} when it is read, and needs it beside itself"
-        )
+        raise file.error(SOURCE_KEY, f"this file is derived from {path.name}, which is missing in the same folder")
     with NpzReader(path) as body:
         if FORMAT_KEY not in body:
             raise body.error(
-                FORMAT_KEY, f"the key is missing; {file.path.name} is made from a compact body beside it"
+                FORMAT_KEY, f"the key is missing; {file.path.name} is derived from a compact file of this name"
             )
         return reduced_from_smplx(read_compact(body, n_betas, 0), model_type)
 
@@ -98,7 +96,7 @@ def _skeleton(file: ArrayReader) -> Skeleton:
     if model_type not in MODEL_TYPES:
         raise file.error("model_type", f"found {model_type!r}, expected one of {', '.join(MODEL_TYPES)}")
     if side not in (SIDES if model_type == "mano" else (None,)):
-        raise file.error("side", f"found {side!r}, which does not go with {model_type}")
+        raise file.error("side", f"found {side!r}, which is not a side of {model_type}")
     return skeleton_of(model_type, side)
 
 
@@ -122,7 +120,7 @@ def _read(
 
 
 def _shared_shapes(skeleton: Skeleton) -> dict[str, tuple[int | None, ...]]:
-    """Shapes of the arrays that are stored as they are; None is any length."""
+    """Shapes of the arrays that are stored unchanged; None means any length."""
     return {
         "faces": (None, 3),
         "pose_projection": (None, None),
