@@ -72,14 +72,12 @@ def pair_folder(images: str | Path, keypoints: str | Path) -> Pairing:
         UsageError: one of the two does not exist, or there is no photo.
     """
     images, keypoints = Path(images), Path(keypoints)
-    image_files = _files(images, "images", IMAGE_ENDINGS)
+    photos = image_files(images)
     keypoint_files = _files(keypoints, "keypoints", frozenset({".json"}))
-    if not image_files:
-        raise UsageError(f"no image in {images}; expected files such as NAME.jpg or NAME.png")
     if images.is_file() and keypoints.is_file():
         return Pairing((Pair(images.stem, images, keypoints),))
 
-    image_of, doubled_images = _by_stem((path.stem, path) for path in image_files)
+    image_of, doubled_images = _by_stem((path.stem, path) for path in photos)
     # Names with the suffix come first, so that they are preferred.
     suffixed = [path for path in keypoint_files if path.stem.endswith(KEYPOINT_SUFFIX)]
     plain = [path for path in keypoint_files if not path.stem.endswith(KEYPOINT_SUFFIX)]
@@ -94,6 +92,18 @@ def pair_folder(images: str | Path, keypoints: str | Path) -> Pairing:
         keypoints_without_image=tuple(sorted(unclaimed, key=natural_key)),
         ambiguous=tuple(doubled_images + doubled_keypoints),
     )
+
+
+def image_files(images: str | Path) -> list[Path]:
+    """The photos of a folder in natural order, or one photo.
+
+    Raises:
+        UsageError: the folder does not exist, or there is no photo.
+    """
+    files = _files(Path(images), "images", IMAGE_ENDINGS)
+    if not files:
+        raise UsageError(f"no image in {images}; expected files such as NAME.jpg or NAME.png")
+    return files
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -1,0 +1,60 @@
+"""``smplifyx detect``: keypoints from photos."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from smplifyx.cli import messages
+
+_DESCRIPTION = """Find people in photos and write their keypoints (body, hands, face) as OpenPose JSON.
+
+example:
+  smplifyx detect --images photos --keypoints keypoints
+  smplifyx fit --images photos --keypoints keypoints --output output"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "detect",
+        help="keypoints from photos, as OpenPose JSON",
+        description=_DESCRIPTION,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of photos, or one photo")
+    parser.add_argument("--keypoints", type=Path, required=True, metavar="DIR", help="where the files go")
+    parser.add_argument(
+        "--network",
+        choices=("heavy", "full"),
+        default="heavy",
+        help="body network: more accurate, or faster (default: heavy)",
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--overwrite", action="store_true", help="detect again where a file is there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write a keypoint file for each photo; returns the exit status."""
+    from smplifyx.detect.folder import detect_folder
+    from smplifyx.keypoints.folder import image_files
+
+    images = image_files(arguments.images)
+    with tqdm(total=len(images), unit="photo", disable=not sys.stderr.isatty()) as bar:
+        done = detect_folder(
+            images,
+            arguments.keypoints,
+            arguments.network,
+            arguments.workers,
+            arguments.overwrite,
+            lambda image: bar.update(),
+        )
+    for failure in done.failures:
+        messages.note(f"failed: {failure}")
+    skipped = f", {done.n_skipped} skipped (--overwrite detects again)" if done.n_skipped else ""
+    messages.say(f"{done.n_people} people in {done.n_photos} photos{skipped}; keypoints in {arguments.keypoints}")
+    return 1 if done.failures else 0

@@ -1,0 +1,145 @@
+"""Keypoint files for a folder of photos, by one or more processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.detect.detector import DetectedPerson, Detector
+from smplifyx.errors import InputError
+from smplifyx.keypoints.images import read_image
+from smplifyx.keypoints.writing import openpose_person, write_openpose
+
+#: Photos that wait for each process, so that none idles.
+_AHEAD = 3
+
+
+@dataclass
+class DetectionStatistics:
+    """Counts of a run.
+
+    Attributes:
+        n_photos: photos that were looked at.
+        n_people: people found in them.
+        n_skipped: photos whose keypoint file was there already.
+        failures: an error for each photo that could not be read.
+    """
+
+    n_photos: int = 0
+    n_people: int = 0
+    n_skipped: int = 0
+    failures: list[InputError] = field(default_factory=list)
+
+
+def keypoint_path(image: Path, folder: Path) -> Path:
+    """The keypoint file of a photo."""
+    return folder / f"{image.stem}_keypoints.json"
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a keypoint file is there and can be parsed."""
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        return False
+
+
+def detect_folder(
+    images: Sequence[Path],
+    folder: Path,
+    variant: str = "heavy",
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Callable[[Path], object] = lambda image: None,
+) -> DetectionStatistics:
+    """Write a keypoint file for each photo; photos that have one are skipped.
+
+    Args:
+        images: the photos.
+        folder: where the keypoint files go.
+        variant: body network, ``heavy`` or ``full``.
+        workers: processes; with one, this process does it all, reading the next photo meanwhile.
+        overwrite: detect again where a file is there.
+        progress: called with each photo that is finished.
+
+    Raises:
+        UsageError: the runtime of the networks is not installed.
+        InputError: a network file is damaged.
+    """
+    statistics = DetectionStatistics()
+    todo = [image for image in images if overwrite or not is_complete(keypoint_path(image, folder))]
+    statistics.n_skipped = len(images) - len(todo)
+    results = _alone(todo, variant) if workers == 1 or len(todo) < 2 else _together(todo, variant, workers)
+    for image, outcome in results:
+        if isinstance(outcome, InputError):
+            statistics.failures.append(outcome)
+        else:
+            people = [_entry(person) for person in outcome]
+            write_openpose(keypoint_path(image, folder), people)
+            statistics.n_photos += 1
+            statistics.n_people += len(people)
+        progress(image)
+    return statistics
+
+
+_Outcome = list[DetectedPerson] | InputError
+
+
+def _entry(person: DetectedPerson) -> dict[str, object]:
+    seen = person.world[:, 3].any()
+    lists = person.body, person.left_hand, person.right_hand, person.face
+    return openpose_person(*lists, person.world if seen else None) | {"score": round(person.score, 4)}
+
+
+def _alone(images: Sequence[Path], variant: str) -> Iterator[tuple[Path, _Outcome]]:
+    """One photo after the other; a thread reads the next one."""
+    detector = Detector(variant)
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [(image, reader.submit(_read_rgb, image)) for image in images[:_AHEAD]]
+        rest = iter(images[_AHEAD:])
+        while ahead:
+            image, photo = ahead.pop(0)
+            ahead += [(following, reader.submit(_read_rgb, following)) for following in islice(rest, 1)]
+            try:
+                yield image, detector(photo.result())
+            except InputError as error:
+                yield image, error
+
+
+def _together(images: Sequence[Path], variant: str, workers: int) -> Iterator[tuple[Path, _Outcome]]:
+    """The same by several processes, in the order of the photos."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as pool:
+        waiting: list[tuple[Path, Future[_Outcome]]] = []
+        rest = iter(images)
+        waiting += [(image, pool.submit(_work, variant, image)) for image in islice(rest, _AHEAD * workers)]
+        while waiting:
+            image, outcome = waiting.pop(0)
+            waiting += [(following, pool.submit(_work, variant, following)) for following in islice(rest, 1)]
+            yield image, outcome.result()
+
+
+def _read_rgb(image: Path) -> NDArray[np.uint8]:
+    return read_image(image)[..., ::-1]
+
+
+@lru_cache(maxsize=1)
+def _detector(variant: str) -> Detector:
+    """The detector of a worker process; it lives as long as the process."""
+    return Detector(variant)
+
+
+def _work(variant: str, image: Path) -> _Outcome:
+    try:
+        return _detector(variant)(_read_rgb(image))
+    except InputError as error:
+        return error
