@@ -29,7 +29,7 @@ from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
 from smplifyx.camera import Camera
 from smplifyx.config import Config, Override, load_config
-from smplifyx.fitting import problem
+from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.optim.lbfgs import LBFGSResult, minimize
@@ -136,10 +136,10 @@ def load_people(path: Path) -> list[Observation]:
 def measure_batches(config: Config, batch_size: int, people: Path, device: str) -> dict[str, Any]:
     """Fits all people of a file in batches, after one whose time, that of first calls, does not count."""
     observations = load_people(people)
-    fitter = Fitter(_body(config), config, device)
+    fitter = Fitter(_body(config), config=config, device=device, batch_size=batch_size)
     fitter.fit(observations[:1])
     counter = EvaluationCounter()
-    problem.minimize = counter.minimize
+    solver.minimize = counter.minimize
     started, started_cpu = time.perf_counter(), time.process_time()
     results = []
     for first in range(0, len(observations), batch_size):

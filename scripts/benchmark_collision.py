@@ -100,7 +100,7 @@ def main() -> None:
 def _time_row(
     data: BodyModelData, config: Config, people: list[SyntheticPerson], size: int, arguments: argparse.Namespace
 ) -> str:
-    fitters = [Fitter(data, _switched(config, on), arguments.device) for on in (False, True)]
+    fitters = [Fitter(data, config=_switched(config, on), device=arguments.device) for on in (False, True)]
     for fitter in fitters:  # first calls load and compile
         _fit(fitter, people[:2], 2)
     seconds = np.zeros((2, len(config.stages) + 1))
@@ -154,9 +154,9 @@ def _count_missed(
     """A sentence about what the kept candidates miss, and one about what the term does."""
     count = MissedPairs()
     self_collision.CandidateCache = checked_candidates(count)  # type: ignore[misc]
-    with_ = _fit(Fitter(data, _switched(config, True), arguments.device), people, max(arguments.batch_sizes))
+    with_ = _fit(Fitter(data, config=_switched(config, True), device=arguments.device), people, max(arguments.batch_sizes))
     unweighted = replace(config, stages=tuple(replace(stage, collision=0.0) for stage in config.stages))
-    without = _fit(Fitter(data, _switched(unweighted, True), arguments.device), people, max(arguments.batch_sizes))
+    without = _fit(Fitter(data, config=_switched(unweighted, True), device=arguments.device), people, max(arguments.batch_sizes))
     lines = [
         f"{count.evaluations} evaluations of a person took {count.searches} searches. Of {count.pairs} colliding "
         f"pairs {count.missed} were missed; {count.additional} were found that do not collide."

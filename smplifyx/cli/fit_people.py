@@ -19,7 +19,7 @@ from smplifyx.cli.choose_genders import choose_genders
 from smplifyx.cli.messages import required_file
 from smplifyx.cli.result_writer import BatchWriter, GroupOverlays, PersonWriter, RunStatistics, background
 from smplifyx.config import Config, RunOptions
-from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.fitter import FitProgress, Fitter
 from smplifyx.fitting.result import FitResult
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import Observation
@@ -101,12 +101,16 @@ class FitJob:
             if plan.todo:
                 worker.submit(self.writer.open)
             worker.submit(results.draw_missing)
+
+            def show_stage(progress: FitProgress) -> None:
+                bar.set_postfix_str(f"stage {progress.stage} of {progress.n_stages}")
+
             for kind, group in plan.groups:
                 fitter = plan.fitter_of(kind)
                 for people in _batches(group, self.run.batch_size):
                     batch = [person.observation for person in people]
                     batch = resolve_cameras(batch, self.config.camera, self.calibration)
-                    fitted = fitter.fit(batch, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
+                    fitted = fitter.fit(batch, show_stage)
                     worker.submit(results.write, batch, _with_decisions(fitted, people), fitter)
 
     def _by_kind(self, people: Sequence[Observation]) -> list[tuple[str, list[_Person]]]:
@@ -125,7 +129,14 @@ class FitJob:
     def _fitter(self, kind: str) -> Fitter:
         gender = "neutral" if kind in SIDES else kind
         data = required_file(load_body_model_data, self._model_file(kind), gender)
-        return required_file(Fitter, data, self.config, self.device, self.run.dtype)
+        make = functools.partial(
+            Fitter,
+            config=self.config,
+            device=self.device,
+            dtype=self.run.dtype,
+            batch_size=self.run.batch_size,
+        )
+        return required_file(make, data)
 
 
 def _with_decisions(results: Sequence[FitResult], people: Sequence[_Person]) -> list[FitResult]:

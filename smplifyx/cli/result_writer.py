@@ -227,7 +227,7 @@ class PersonWriter:
         if self.renderer is None:
             return
         meshes = [
-            BodyMesh(fitter.vertices(result) + result.camera_translation, fitter.faces, person_color(person))
+            BodyMesh(fitter.vertices([result])[0] + result.camera_translation, fitter.faces, person_color(person))
             for person, result, fitter in bodies
         ]
         photo = self.read_photo(observation.image_file)
@@ -377,16 +377,19 @@ class BatchWriter:
             InputError, OSError: the table cannot be read or written.
         """
         rows = []
-        for observation, result in zip(batch, results, strict=True):
+        vertices = fitter.vertices(results)
+        for observation, result, mesh in zip(batch, results, vertices, strict=True):
             if self.worker.stopping:
                 break
-            rows.append(self._write_person(observation, result, fitter))
+            rows.append(self._write_person(observation, result, mesh, fitter.faces))
             self.statistics.all_failed(self.overlays.finished([observation]))
             self.bar.update()
         if rows:
             update_summary(self.writer.layout.summary_path, rows)
 
-    def _write_person(self, observation: Observation, result: FitResult, fitter: Fitter) -> SummaryRow:
+    def _write_person(
+        self, observation: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray
+    ) -> SummaryRow:
         name = observation.name
         row = SummaryRow.of_result(result, observation.stem, observation.person_index)
         if self.verbose:
@@ -396,7 +399,7 @@ class BatchWriter:
             self.statistics.failed(f"{name}: the fit did not come out ({', '.join(result.flags) or 'no number'})")
             return row
         try:
-            self.writer.write(observation, result, fitter.vertices(result), fitter.faces)
+            self.writer.write(observation, result, vertices, faces)
         except (InputError, OSError) as error:
             self.statistics.failed(f"{name}: {error}")
             return replace(row, status="failed", flags=(*row.flags, "not_written"))

@@ -91,7 +91,7 @@ class HandFitter:
         observed = [with_trial_camera(frame, hand, trial) for frame, hand in todo]
         files = [self._store.path(trial, frame, hand, path) for (frame, _), hand in zip(todo, observed, strict=True)]
         missing = [number for number, file in enumerate(files) if not file.is_file()]
-        fitter = Fitter(load_model(path, "neutral"), trial.config, self._device)
+        fitter = Fitter(load_model(path, "neutral"), config=trial.config, device=self._device)
         for batch in (missing[k : k + BATCH_SIZE] for k in range(0, len(missing), BATCH_SIZE)):
             results = fitter.fit([observed[k] for k in batch])
             for k, result in zip(batch, results, strict=True):

@@ -159,7 +159,7 @@ class BenchmarkFitter:
     ) -> list[BenchmarkFit]:
         config = trial.config
         path = find_body_model(config.body.model, gender, config.body.models_dir)
-        fitter = Fitter(load_model(path, gender), config, self._device)
+        fitter = Fitter(load_model(path, gender), config=config, device=self._device)
         observed = [_observation(frame, trial, keypoints) for frame in frames]
         files = [self._store.path(trial, frame, one, path) for frame, one in zip(frames, observed, strict=True)]
         todo = [number for number, file in enumerate(files) if not file.is_file()]
@@ -214,7 +214,7 @@ def with_trial_camera(frame: Frame, observation: Observation, trial: Trial) -> O
 
 
 def _placed(frame: Frame, result: FitResult, fitter: Fitter) -> BenchmarkFit:
-    vertices = np.float64(fitter.vertices(result)) + np.float64(result.camera_translation)
+    vertices = np.float64(fitter.vertices([result])[0]) + np.float64(result.camera_translation)
     return BenchmarkFit(frame, result, vertices, np.float64(result.joints))
 
 
@@ -320,14 +320,14 @@ class FittedPerson:
 
 def fit_people(data: BodyModelData, config: Config, observations: Sequence[Observation]) -> list[FittedPerson]:
     """Fits people in batches; the i-th fit belongs to the i-th observation."""
-    fitter = Fitter(data, config)
+    fitter = Fitter(data, config=config)
     definitions = OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
     regressor = KeypointRegressor(data, definitions=definitions, dtype=torch.float64)
     fitted = []
     for start in range(0, len(observations), BATCH_SIZE):
         batch = slice(start, start + BATCH_SIZE)
         for result in fitter.fit(observations[batch]):
-            vertices = np.float64(fitter.vertices(result)) + np.float64(result.camera_translation)
+            vertices = np.float64(fitter.vertices([result])[0]) + np.float64(result.camera_translation)
             joints = np.float64(result.joints)
             fitted.append(FittedPerson(result, vertices, joints, _keypoints(regressor, vertices, joints)))
     return fitted

@@ -1,4 +1,4 @@
-"""Fitted rows as results: plain arrays, residuals and flags."""
+"""Fitted hypotheses as results: plain arrays, residuals and flags."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from smplifyx.body.data import BodyModelData
 from smplifyx.camera import project
 from smplifyx.collision.penetration import Penetration
-from smplifyx.fitting.evidence import FitTargets
-from smplifyx.fitting.hypotheses import Ambiguity
+from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.parameters import PosedParameters
-from smplifyx.fitting.problem import FittingSchedule, Hypotheses, failed
 from smplifyx.fitting.quality import QualityFeatures, quality_features, shipped_error_predictor
 from smplifyx.fitting.result import FitResult
+from smplifyx.fitting.solver import Solver
+from smplifyx.fitting.state import BodyState
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import lifting_energy, undo_swap
 from smplifyx.lifting.network import SWAPPABLE_LIMBS
@@ -26,143 +25,128 @@ from smplifyx.optim.lbfgs import Status
 from smplifyx.rotations import matrix_to_axis_angle
 from smplifyx.skeleton import N_KEYPOINTS
 
-#: A mean keypoint error beyond this share of the person's size is worth a warning: 68 mm for a person of 1.7 m.
+#: Mean keypoint error, relative to the person's size, that is flagged as high: 68 mm for a person of 1.7 m.
 _HIGH_ERROR = 0.04
-#: The same for hands and heads, in the size of the person they would belong to: 15 mm and 20 mm.
+#: The same for hands and heads, relative to the size of the person they would belong to: 15 mm and 20 mm.
 _HIGH_PART_ERRORS = {"mano": 0.009, "flame": 0.012}
 _FEW_KEYPOINTS = 10
-#: Parts of the body that are deeper in each other than soft ones are pressed (millimetres).
+#: Penetration beyond that of soft tissue (millimetres).
 _DEEP_MM = 15.0
 #: Hand components in a result; a fit with fewer leaves the last ones at zero.
 _N_HAND_PCA = 12
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """What there is to say about the rows of a batch.
+class _Measurements:
+    """Quantities of fitted people.
 
     Attributes:
-        rows: the rows.
-        arrays: [B, ...] what goes into results as it is, by name.
+        arrays: [B, ...] the fields of results that are arrays, by name.
         confidence: [B, 135] of the keypoints that entered the fit.
-        keypoints: those that tell whether a fit is good: of the body, the hand or the head.
+        failed: [B] people without a finite result.
         size: [B] of the people, pixels.
-        limit: [B] keypoint error beyond which a fit is suspicious, pixels.
-        failed: [B] rows without a finite result.
         codes: [B, n] learned codes of the body poses; None without.
-        collisions: how far each body passes through itself; None where that is not asked.
-        signs: of trust; None for parts of a body.
+        collisions: penetration of each body; None where it is not measured.
+        signs: quantities for the expected error; None for hands and heads.
     """
 
-    rows: Hypotheses
     arrays: dict[str, np.ndarray]
     confidence: np.ndarray
-    keypoints: list[int]
-    size: np.ndarray
-    limit: np.ndarray
     failed: np.ndarray
+    size: np.ndarray
     codes: np.ndarray | None
     collisions: list[Penetration] | None
     signs: list[QualityFeatures] | None
 
 
 def collect_results(
-    problem: FittingSchedule,
-    data: BodyModelData,
-    rows: Hypotheses,
-    observations: Sequence[Observation],
-    ambiguity: Ambiguity,
-    seconds: float,
+    solver: Solver, hypotheses: Hypotheses, observations: Sequence[Observation], seconds: float
 ) -> list[FitResult]:
-    """One result a row; the i-th row belongs to the i-th observation.
+    """One result per hypothesis; the i-th hypothesis belongs to the i-th observation.
 
     Args:
-        problem: what was minimised.
-        data: the body model.
-        rows: the fitted people.
+        solver: the solver that fitted them.
+        hypotheses: the fitted people.
         observations: what they were fitted to.
-        ambiguity: what their starts say about each other.
         seconds: time spent on each person.
     """
-    measured = _measure(problem, data, rows, ambiguity)
-    results = []
-    for row, observation in enumerate(observations):
-        result = _result(measured, data, row, observation)
+    measured = _measure(solver, hypotheses)
+    results = [_result(solver, hypotheses, measured, row, one) for row, one in enumerate(observations)]
+    for result in results:
         result.seconds = seconds
-        results.append(result)
     return results
 
 
 @torch.no_grad()
-def _measure(problem: FittingSchedule, data: BodyModelData, rows: Hypotheses, ambiguity: Ambiguity) -> _Measured:
-    groups = problem.parameters.layout.split(rows.x)
-    posed = problem.parameters(groups, rows.frame)
-    view = problem.full_view
-    output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
-    evidence = rows.evidence
-    points = view.regressor(output)
-    projected = points.new_full((len(points), N_KEYPOINTS, 2), torch.nan)
-    projected[:, view.keypoints] = project(points, evidence.focal_length, evidence.principal_point)
+def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
+    view, targets = solver.full_view, hypotheses.targets
+    state = view.pose(hypotheses.x, hypotheses.initial)
+    projected = targets.keypoints.new_full((len(hypotheses.x), N_KEYPOINTS, 2), torch.nan)
+    projected[:, view.keypoints] = project(state.keypoints, targets.focal_length, targets.principal_point)
     arrays = {
-        **_pose_arrays(problem, groups, posed),
-        "camera_translation": posed.translation,
-        "focal_length": evidence.focal_length,
-        "principal_point": evidence.principal_point,
-        "joints": output.joints,
+        **_pose_arrays(state),
+        "camera_translation": state.inputs.translation,
+        "focal_length": targets.focal_length,
+        "principal_point": targets.principal_point,
+        "joints": state.joints,
         "projected_keypoints_2d": projected,
-        "stage_losses": torch.stack(rows.stage_losses, 1),
+        "stage_losses": hypotheses.stage_losses,
     }
-    # What the model does not have did not enter the fit.
-    confidence = np.zeros(evidence.confidence.shape, np.float32)
-    confidence[:, view.keypoints] = evidence.confidence[:, view.keypoints].float().cpu().numpy()
-    size = (1000.0 / evidence.pixel_scale).cpu().numpy()
-    bad = failed(rows)
-    codes, energies = _of_prior(problem, groups)
-    return _Measured(
-        rows=rows,
+    # Keypoints that the model does not have did not enter the fit.
+    confidence = np.zeros(targets.confidence.shape, np.float32)
+    confidence[:, view.keypoints] = targets.confidence[:, view.keypoints].float().cpu().numpy()
+    size, failed = (1000.0 / targets.pixel_scale).cpu().numpy(), hypotheses.failed()
+    codes, signs = None, None
+    if solver.parameters.has_body:
+        prior, pose = solver.parameters.prior, state.parameters["body_pose"]
+        codes = pose[:, : prior.n_embedding].float().cpu().numpy() if prior.n_embedding else None
+        signs = _signs(size, prior.energy(pose), hypotheses, state.joints)
+    return _Measurements(
         arrays={name: tensor.float().cpu().numpy() for name, tensor in arrays.items()},
         confidence=confidence,
-        keypoints=problem.first_view.keypoints,
+        failed=failed,
         size=size,
-        limit=_HIGH_PART_ERRORS.get(data.model_type, _HIGH_ERROR) * size,
-        failed=bad,
         codes=codes,
-        collisions=_collisions(problem, posed, bad),
-        signs=None if energies is None else _signs(size, energies, ambiguity, _of_lifting(evidence, output.joints)),
+        collisions=_collisions(solver, state.inputs, failed),
+        signs=signs,
     )
 
 
-def _result(measured: _Measured, data: BodyModelData, row: int, observation: Observation) -> FitResult:
+def _result(
+    solver: Solver, hypotheses: Hypotheses, measured: _Measurements, row: int, observation: Observation
+) -> FitResult:
     arrays = {name: array[row] for name, array in measured.arrays.items()}
-    swapped_sides, confidence = measured.rows.evidence.swapped_sides[row], measured.confidence[row]
-    observed = undo_swap(observation.keypoints, swapped_sides)
+    swapped, confidence = hypotheses.targets.swapped_sides[row], measured.confidence[row]
+    observed, keypoints = undo_swap(observation.keypoints, swapped), solver.first_view.keypoints
     result = FitResult(
-        model_type=data.model_type,
-        model_name=data.name,
-        gender=data.gender,
+        model_type=solver.data.model_type,
+        model_name=solver.data.name,
+        gender=solver.data.gender,
         **arrays,
         body_pose_embedding=None if measured.codes is None else measured.codes[row],
         camera_rotation=np.eye(3, dtype=np.float32),
         image_size=np.array(observation.image_size),
         keypoints_2d=observed,
-        loss=float(measured.rows.loss[row]),
-        n_evaluations=int(measured.rows.n_evaluations[row]),
-        converged=int(measured.rows.status[row]) == Status.CONVERGED,
+        loss=float(hypotheses.loss[row]),
+        losses=_losses(solver, hypotheses, row),
+        n_evaluations=int(hypotheses.n_evaluations[row]),
+        converged=int(hypotheses.status[row]) == Status.CONVERGED,
         flags=(),
         seconds=0.0,
-        reprojection_error_px=_error(observed, confidence, arrays["projected_keypoints_2d"], measured.keypoints),
+        reprojection_error_px=_error(observed, confidence, arrays["projected_keypoints_2d"], keypoints),
         n_keypoints=int((confidence > 0).sum()),
         status="failed" if measured.failed[row] else "ok",
-        side=data.side or "",
+        side=solver.data.side or "",
     )
     if measured.collisions is not None:
         collisions = measured.collisions[row]
         result.penetration_mm, result.colliding_pairs = 1e3 * collisions.depth, collisions.n_pairs
+    limit = _HIGH_PART_ERRORS.get(solver.data.model_type, _HIGH_ERROR) * float(measured.size[row])
     result.flags = (
-        *_flags(result, confidence[measured.keypoints], float(measured.limit[row])),
-        *(f"exchanged_{limbs}" for limbs, yes in zip(SWAPPABLE_LIMBS, swapped_sides, strict=True) if yes),
+        *_flags(result, confidence[keypoints], limit),
+        *(f"swapped_{limbs}" for limbs, yes in zip(SWAPPABLE_LIMBS, swapped, strict=True) if yes),
         *(["self_penetration"] if result.penetration_mm > _DEEP_MM else []),
-        *(["collision_limit"] if measured.rows.truncated[row] else []),
+        *(["collision_limit"] if hypotheses.truncated[row] else []),
     )
     if measured.signs is not None:
         result.quality_features = quality_features(result, measured.signs[row])
@@ -170,54 +154,50 @@ def _result(measured: _Measured, data: BodyModelData, row: int, observation: Obs
     return result
 
 
-def _signs(
-    size: np.ndarray, energies: np.ndarray, ambiguity: Ambiguity, depth: tuple[np.ndarray, np.ndarray]
-) -> list[QualityFeatures]:
-    columns = (size, energies, ambiguity.spread.cpu().numpy(), ambiguity.gap.cpu().numpy(), *depth)
+def _losses(solver: Solver, hypotheses: Hypotheses, row: int) -> dict[str, float]:
+    """The terms of the last stage, in their order."""
+    active = {term.name for term, _ in solver.stage_terms(len(solver.weights) - 1).terms}
+    values = hypotheses.losses[row].tolist()
+    return {term.name: value for term, value in zip(solver.terms, values, strict=True) if term.name in active}
+
+
+def _signs(size: np.ndarray, energies: Tensor, hypotheses: Hypotheses, joints: Tensor) -> list[QualityFeatures]:
+    depth_sd, depth_energy = _lifting_agreement(hypotheses.targets, joints)
+    tensors = (energies, hypotheses.spread, hypotheses.gap, depth_sd, depth_energy)
+    columns = (size, *(tensor.cpu().numpy() for tensor in tensors))
     return [QualityFeatures(*map(float, row)) for row in zip(*columns, strict=True)]
 
 
-def _collisions(problem: FittingSchedule, posed: PosedParameters, bad: np.ndarray) -> list[Penetration] | None:
-    """How far each body passes through itself; None where the term is off."""
-    if problem.self_collision is None:
+def _lifting_agreement(targets: FitTargets, joints: Tensor) -> tuple[Tensor, Tensor]:
+    """Standard deviation [B] of the lifted joints (metres), energy [B] of the fitted ones; 0 without lifting."""
+    if not targets.sqrt_precision.any():
+        return torch.zeros_like(targets.pixel_scale), torch.zeros_like(targets.pixel_scale)
+    sd = 1.0 / targets.sqrt_precision.norm(dim=3)
+    return sd.mean((1, 2)), lifting_energy(joints, targets.lifted, targets.sqrt_precision)
+
+
+def _collisions(solver: Solver, posed: PosedParameters, failed: np.ndarray) -> list[Penetration] | None:
+    """Penetration of each body; None where the term is off."""
+    if solver.self_collision is None:
         return None
-    measured = problem.self_collision.measure(posed)
-    return [replace(one, depth=np.nan, n_pairs=-1) if bad[row] else one for row, one in enumerate(measured)]
+    measured = solver.self_collision.measure(posed)
+    return [replace(one, depth=np.nan, n_pairs=-1) if failed[row] else one for row, one in enumerate(measured)]
 
 
-def _pose_arrays(problem: FittingSchedule, groups: dict[str, Tensor], posed: PosedParameters) -> dict[str, Tensor]:
+def _pose_arrays(state: BodyState) -> dict[str, Tensor]:
     """Shape, expression, poses and hand coefficients, as far as the model has them, by their names in results."""
+    posed, skeleton = state.inputs, state.view.parameters.skeleton
     arrays = {"betas": posed.betas, "global_orient": matrix_to_axis_angle(posed.rotations[:, 0]), **posed.angles}
     if posed.expression.shape[1]:
         arrays["expression"] = posed.expression
-    skeleton = problem.parameters.skeleton
     if posed.body_pose is not None:
-        # Joints that the prior does not know are at rest.
+        # Joints that the prior does not have are at rest.
         n_numbers = 3 * (skeleton.pose_groups["body_pose"].stop - skeleton.pose_groups["body_pose"].start)
         arrays["body_pose"] = _padded(posed.body_pose.axis_angle, n_numbers)
     for side in skeleton.hand_sides:
         name = "hand_pca" if skeleton.side else f"{side}_hand_pca"
-        arrays[name] = _padded(groups[f"{side}_hand"], _N_HAND_PCA)
+        arrays[name] = _padded(state.parameters[f"{side}_hand"], _N_HAND_PCA)
     return arrays
-
-
-def _of_prior(problem: FittingSchedule, groups: dict[str, Tensor]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The learned code [B, n] of the body poses and the prior's energy [B]; None where there is no such thing."""
-    if not problem.parameters.has_body:
-        return None, None
-    prior, pose = problem.parameters.prior, groups["body_pose"]
-    codes = pose[:, : prior.n_embedding].float().cpu().numpy() if prior.n_embedding else None
-    return codes, prior.energy(pose).cpu().numpy()
-
-
-def _of_lifting(evidence: FitTargets, joints: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """How unsure [B] the lifted joints are (metres), how far [B] the fitted ones are from them; 0 without them."""
-    if not evidence.sqrt_precision.any():
-        nothing = np.zeros(len(joints))
-        return nothing, nothing
-    sd = 1.0 / evidence.sqrt_precision.norm(dim=3)
-    energy = lifting_energy(joints, evidence.lifted, evidence.sqrt_precision)
-    return sd.mean((1, 2)).cpu().numpy(), energy.cpu().numpy()
 
 
 def _padded(numbers: Tensor, size: int) -> Tensor:
@@ -226,7 +206,7 @@ def _padded(numbers: Tensor, size: int) -> Tensor:
 
 
 def _error(observed: np.ndarray, confidence: np.ndarray, projected: np.ndarray, keypoints: list[int]) -> float:
-    """Confidence-weighted mean distance of some keypoints, pixels; NaN when none was seen."""
+    """Confidence-weighted mean distance of some keypoints, pixels; NaN when none is visible."""
     weight = confidence[keypoints]
     if not weight.sum():
         return float("nan")
@@ -235,12 +215,12 @@ def _error(observed: np.ndarray, confidence: np.ndarray, projected: np.ndarray, 
 
 
 def _flags(result: FitResult, confidence: np.ndarray, limit: float) -> list[str]:
-    """Why a fit should not be trusted.
+    """Warnings about the quality of a fit.
 
     Args:
         result: the fit.
         confidence: of the body's keypoints, the hand's or the head's.
-        limit: a mean error above it is high, pixels.
+        limit: a mean keypoint error above it is high, pixels.
     """
     flags = []
     if result.status == "failed":

@@ -1,258 +1,263 @@
-"""From observations to fitted people: start, camera stage, annealed stages, best start, results."""
+"""Fits body models to observed keypoints: the public entry point."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import available_keypoints
+from smplifyx.body.search import find_body_model
 from smplifyx.camera import resolve_cameras
-from smplifyx.config import Config
+from smplifyx.config import Config, Override, load_config
+from smplifyx.config.fields import shown
+from smplifyx.config.loading import with_override
+from smplifyx.config.schema import check
+from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.collect import collect_results
-from smplifyx.fitting.evidence import FitTargets
-from smplifyx.fitting.hypotheses import Ambiguity, ambiguity
-from smplifyx.fitting.initialization import (
-    candidate_headings,
-    facing_camera,
-    initial_translation,
-    trunk_orientation,
-    trunk_roll,
-    view_orientations,
-    weak_perspective_init,
-)
-from smplifyx.fitting.parameters import BodyParameters, InitialPose, has_body
-from smplifyx.fitting.problem import FittingSchedule, Hypotheses
+from smplifyx.fitting.initialization import initial_hypotheses
+from smplifyx.fitting.parameters import BodyParameters, has_body
 from smplifyx.fitting.result import FitResult
+from smplifyx.fitting.schedule import Stage, make_schedule
+from smplifyx.fitting.solver import Solver
 from smplifyx.fitting.standing import has_upright_stance
+from smplifyx.fitting.terms import Term, default_terms
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import KeypointLifter
 from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
 from smplifyx.priors import make_body_pose_prior
 from smplifyx.rotations import axis_angle_to_matrix
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
-_MIN_TRUNK_KEYPOINTS = 3
-#: Stature that the objective's unit of length is made from (metres): such a person is 1000 units tall.
-_STATURE = 1.7
+#: Full meshes posed together; more would fill the memory without saving time.
+_MESHES_AT_ONCE = 16
 
-#: Called after each stage with (stage number, number of stages).
-Progress = Callable[[int, int], None]
+
+@dataclass(frozen=True)
+class FitProgress:
+    """The state of a batch after a stage.
+
+    Attributes:
+        people: positions of the batch's people in the list of observations.
+        stage: number of the stage, counted from 1.
+        n_stages: number of stages.
+        losses: value of each term of the stage by name, [P] arrays; of each person's best hypothesis.
+    """
+
+    people: range
+    stage: int
+    n_stages: int
+    losses: dict[str, np.ndarray]
+
+
+#: Models whose default settings are in a configuration file of their own.
+_MODELS_WITH_FILES = ("smplh", "smpl", "mano", "flame")
+
+#: Called after each stage of each batch.
+Callback = Callable[[FitProgress], None]
 
 
 class Fitter:
     """Fits any number of people that share one body model.
 
     Args:
-        data: the body model.
-        config: weights, stages, optimiser, camera rules.
+        model: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``; or the arrays of a loaded body model.
+        gender: ``neutral``, ``male`` or ``female``.
+        side: ``left`` or ``right`` for MANO.
+        config: settings: a :class:`~smplifyx.config.Config`, a YAML file, or the name of a shipped configuration such
+            as ``paper``; None for the default of the model.
+        overrides: settings by dotted name, for example ``{"objective.rho": 50}``.
+        models: folder of body-model files, the only one that is searched.
         device: where to compute.
         dtype: precision, ``float32`` or ``float64``.
+        terms: the terms of the objective; None for :func:`~smplifyx.fitting.terms.default_terms`.
+        batch_size: people that are fitted together.
+
+    Raises:
+        UsageError: an unknown model, gender or setting, or unusable terms.
+        InputError: a file is missing or damaged.
     """
 
     def __init__(
-        self, data: BodyModelData, config: Config, device: torch.device | str = "cpu", dtype: str = "float32"
+        self,
+        model: str | BodyModelData = "smplx",
+        gender: str = "neutral",
+        *,
+        side: str | None = None,
+        config: Config | Path | str | None = None,
+        overrides: dict[str, Any] | None = None,
+        models: Path | str | None = None,
+        device: torch.device | str = "cpu",
+        dtype: str = "float32",
+        terms: Sequence[Term] | None = None,
+        batch_size: int = 32,
     ) -> None:
-        self._device = torch.device(device)
-        self._dtype = _DTYPES[dtype]
-        self._config = config
-        self._data = data
-        self._model = BodyModel.from_data(data, self._dtype, self._device)
-        priors, prior = config.priors, None
-        if has_body(data.skeleton):
-            prior = make_body_pose_prior(
-                priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_residual
-            )
-        parameters = BodyParameters(data, prior, config.body.n_hand_components, self._dtype, self._device)
-        self._depth = self._depth_evidence()
-        self._problem = FittingSchedule(data, parameters, self._model, config, self._device)
+        if isinstance(model, str):
+            self.config = settings_for(model, config, overrides)
+            folder = models if models is not None else self.config.body.models_dir
+            model = load_body_model_data(find_body_model(model, gender, folder, side=side), gender)
+        else:
+            self.config = settings_for(model.model_type, config, overrides)
+        self.data, self.batch_size = model, batch_size
+        self._device, self._dtype = torch.device(device), _DTYPES[dtype]
+        self._model = BodyModel.from_data(model, self._dtype, self._device)
+        parameters = BodyParameters(
+            model, self._body_pose_prior(), self.config.body.n_hand_components, self._dtype, self._device
+        )
+        self._solver = Solver(
+            model, self._model, parameters, self.config, default_terms() if terms is None else terms
+        )
+        self._schedule = make_schedule(self.config, parameters.has_body)
+        self._lifter = self._make_lifter()
 
-    def _depth_evidence(self) -> KeypointLifter | None:
-        """The reader of depths; None where it is not wanted or the model has no body."""
-        lifting = self._config.lifting
-        if not has_body(self._data.skeleton) or not lifting.enabled:
+    def _body_pose_prior(self) -> Any:
+        if not has_body(self.data.skeleton):
             return None
-        checkpoint = lifting.checkpoint
-        network = load_lifting(shipped_lifting() if checkpoint is None else checkpoint)
-        return KeypointLifter(network.to(self._device), available_keypoints(self._data), lifting.undo_swaps)
+        priors = self.config.priors
+        return make_body_pose_prior(priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_residual)
+
+    def _make_lifter(self) -> KeypointLifter | None:
+        lifting = self.config.lifting
+        if not lifting.enabled or not has_body(self.data.skeleton):
+            return None
+        network = load_lifting(shipped_lifting() if lifting.checkpoint is None else Path(lifting.checkpoint))
+        return KeypointLifter(network.to(self._device), available_keypoints(self.data), lifting.undo_swaps)
 
     def fit(
         self,
         observations: Sequence[Observation],
-        progress: Progress | None = None,
+        callback: Callback | None = None,
     ) -> list[FitResult]:
-        """Fits all the people as one batch; the i-th result belongs to the i-th observation.
+        """Fit people in batches.
 
-        A person whose numbers turn NaN gets the status ``failed``; the others are not affected.
+        Args:
+            observations: the people. Cameras that are not given follow from the settings, as in
+                :func:`~smplifyx.camera.resolve_cameras`.
+            callback: called after each stage of each batch.
+
+        Returns:
+            One result per observation, in their order. A person whose optimisation diverges (NaN or infinity) has the
+            status ``failed``; the others are not affected.
         """
-        if not observations:
-            return []
+        return [result for batch in self.fit_batches(observations, callback) for result in batch]
+
+    def fit_batches(
+        self,
+        observations: Sequence[Observation],
+        callback: Callback | None = None,
+    ) -> Iterator[list[FitResult]]:
+        """As :meth:`fit`, one batch after the other."""
+        observations = resolve_cameras(observations, self.config.camera)
+        for start in range(0, len(observations), self.batch_size):
+            people = range(start, min(start + self.batch_size, len(observations)))
+            chosen = slice(people.start, people.stop)
+            yield self._fit_batch(observations[chosen], people, callback)
+
+    def _fit_batch(
+        self,
+        observations: Sequence[Observation],
+        people: range,
+        callback: Callback | None,
+    ) -> list[FitResult]:
         started = time.perf_counter()
-        observations = resolve_cameras(observations, self._config.camera)
-        people = self._people(observations)
-        starts, whole = self._config.starts, has_body(self._data.skeleton)
-        rows = self._start(people) if whole else self._start_part(people)
-        self._problem.run_camera_stage(rows, self._camera_evidence(rows.evidence) if whole else rows.evidence)
-        doubt = Ambiguity.none(len(observations), rows.loss)
-        for number, stage in enumerate(self._config.stages, 1):
-            flipping = whole and starts.depth_flips > 0 and number == starts.select_after_stage + 1
-            if flipping:
-                rows = self._problem.with_depth_flips(rows, stage, starts.depth_flips)
-            # Where flips compete, those that collide are dealt with once the best is chosen: in the next stage.
-            self._problem.run_stage(rows, stage, resolve_collisions=not flipping)
-            if flipping or number == starts.select_after_stage:
-                best = _best_starts(rows, len(observations))
-                doubt = doubt.worse(ambiguity(self._problem.joints(rows), rows.loss, rows.person, best))
-                rows = rows.select(best)
-            if progress is not None:
-                progress(number, len(self._config.stages))
+        hypotheses = initial_hypotheses(self._solver, self._targets(observations))
+        for step in self._schedule:
+            hypotheses = step.run(self._solver, hypotheses)
+            if callback is not None and isinstance(step, Stage):
+                callback(self._progress(hypotheses, step.number, people))
         seconds = (time.perf_counter() - started) / len(observations)
-        return collect_results(self._problem, self._data, rows, observations, doubt, seconds)
+        return collect_results(self._solver, hypotheses, observations, seconds)
+
+    def _progress(self, hypotheses: Hypotheses, number: int, people: range) -> FitProgress:
+        losses = hypotheses.losses[hypotheses.best()].cpu().numpy()
+        columns = [term.name for term in self._solver.terms]
+        active = [term.name for term, _ in self._solver.stage_terms(number).terms]
+        by_name = {name: losses[:, columns.index(name)] for name in active}
+        return FitProgress(people, number + 1, len(self.config.stages), by_name)
 
     @torch.no_grad()
-    def vertices(self, result: FitResult) -> np.ndarray:
-        """Mesh [V, 3] of a result in the camera frame, without the camera translation, metres."""
-        pose = np.concatenate([getattr(result, name) for name in self._data.skeleton.pose_groups])
-        rotations = axis_angle_to_matrix(self._tensor(pose).reshape(1, -1, 3))
-        output = self._model(self._tensor(result.betas)[None], self._tensor(result.expression)[None], rotations)
-        return output.vertices[0].cpu().numpy()
+    def vertices(self, results: Sequence[FitResult]) -> np.ndarray:
+        """Meshes [N, V, 3] of results in the camera frame, without the camera translation, metres."""
+        meshes = []
+        for start in range(0, len(results), _MESHES_AT_ONCE):
+            some = results[start : start + _MESHES_AT_ONCE]
+            pose = np.stack([np.concatenate([getattr(one, name) for name in self._pose_groups]) for one in some])
+            rotations = axis_angle_to_matrix(self._tensor(pose).unflatten(1, (-1, 3)))
+            betas, expression = (
+                self._tensor(np.stack([getattr(one, name) for one in some])) for name in ("betas", "expression")
+            )
+            meshes.append(self._model(betas, expression, rotations).vertices.cpu().numpy())
+        return np.concatenate(meshes) if meshes else np.zeros((0, self.data.n_vertices, 3), np.float32)
+
+    @property
+    def _pose_groups(self) -> Sequence[str]:
+        return list(self.data.skeleton.pose_groups)
 
     @property
     def faces(self) -> np.ndarray:
         """Triangles [F, 3] of the mesh."""
-        return np.asarray(self._data.faces)
+        return np.asarray(self.data.faces)
 
     def _tensor(self, values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values)).to(dtype=self._dtype, device=self._device)
 
-    def _people(self, observations: Sequence[Observation]) -> FitTargets:
+    def _targets(self, observations: Sequence[Observation]) -> FitTargets:
         cameras = [one.camera for one in observations if one.camera is not None]
         keypoints = self._tensor(np.stack([observation.keypoints for observation in observations]))
         confidence = keypoints[..., 2]
-        confidence = torch.where(confidence >= self._config.people.min_confidence, confidence, 0.0)
-        heights = self._tensor([observation.image_size[1] for observation in observations])
-        # An unseen point may hold anything; zero times anything finite is zero.
+        confidence = torch.where(confidence >= self.config.people.min_confidence, confidence, 0.0)
+        # Coordinates of keypoints that were not detected may be NaN; zero weight times zero is zero.
         points = torch.where(confidence[..., None] > 0, keypoints[..., :2], 0.0)
-        blank = points.new_zeros(len(points), N_LIFTED_JOINTS, 3)
-        people = FitTargets(
+        focal_length = self._tensor([camera.focal_length for camera in cameras])
+        principal_point = self._tensor([camera.center for camera in cameras])
+        upright_stance = has_upright_stance(points, confidence).to(self._dtype)
+        swapped = torch.zeros(len(points), len(SWAPPABLE_LIMBS), dtype=torch.bool, device=self._device)
+        lifted = points.new_zeros(len(points), N_LIFTED_JOINTS, 3)
+        precision = lifted[..., None].expand(-1, -1, -1, 3)
+        if self._lifter is not None:
+            found = self._lifter(points, confidence, focal_length, principal_point)
+            points, confidence, swapped = found.keypoints, found.confidence, found.swapped_sides
+            lifted, precision = found.lifted.joints, found.lifted.sqrt_precision
+        return FitTargets(
             keypoints=points,
             confidence=confidence,
-            focal_length=self._tensor([camera.focal_length for camera in cameras]),
-            principal_point=self._tensor([camera.center for camera in cameras]),
-            pixel_scale=1000.0 / heights,
-            upright_stance=has_upright_stance(points, confidence).to(self._dtype),
-            swapped_sides=torch.zeros(len(points), len(SWAPPABLE_LIMBS), dtype=torch.bool, device=self._device),
-            lifted=blank,
-            sqrt_precision=blank[..., None].expand(-1, -1, -1, 3),
-        )
-        if self._depth is None:
-            return people
-        found = self._depth(points, confidence, people.focal_length, people.principal_point)
-        return replace(
-            people,
-            keypoints=found.keypoints,
-            confidence=found.confidence,
-            swapped_sides=found.swapped_sides,
-            lifted=found.lifted.joints,
-            sqrt_precision=found.lifted.sqrt_precision,
+            focal_length=focal_length,
+            principal_point=principal_point,
+            pixel_scale=1000.0 / self._tensor([observation.image_size[1] for observation in observations]),
+            upright_stance=upright_stance,
+            swapped_sides=swapped,
+            lifted=lifted,
+            sqrt_precision=precision,
         )
 
-    @torch.no_grad()
-    def _start(self, people: FitTargets) -> Hypotheses:
-        """One row for each person and starting heading."""
-        person, orientation = self._orientations(people)
-        evidence = people.index(person)
-        x = self._middle(len(person))
-        body = self._body_keypoints(x, InitialPose(orientation, torch.zeros_like(orientation[:, 0])))
-        translation = initial_translation(
-            evidence.keypoints, evidence.confidence, body, evidence.focal_length, evidence.principal_point
-        )
-        return self._rows(person, evidence, InitialPose(orientation, translation), x, translation[:, 2])
 
-    def _orientations(self, people: FitTargets) -> tuple[Tensor, Tensor]:
-        """Whom [R] each start is for, and its orientation [R, 3, 3]."""
-        if self._config.starts.headings == "auto" and self._config.lifting.enabled:
-            upright = torch.eye(3, dtype=self._dtype, device=self._device).expand(len(people.lifted), 3, 3)
-            joints = self._problem.pose(
-                self._middle(len(upright)), InitialPose(upright, torch.zeros_like(upright[:, 0]))
-            )
-            resting = joints[:, skeleton.BODY_JOINTS] - joints[:, :1]
-            return torch.arange(len(upright), device=self._device), trunk_orientation(resting, people.lifted)
-        headings = candidate_headings(people.keypoints.cpu(), people.confidence.cpu(), self._config.starts)
-        person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=self._device)
-        roll = trunk_roll(people.keypoints, people.confidence)[person]
-        return person, facing_camera(roll, self._tensor([angle for some in headings for angle in some]))
+def settings_for(model: str, config: Config | Path | str | None, overrides: Mapping[str, Any] | None) -> Config:
+    """The settings of a fit.
 
-    def _middle(self, n: int) -> Tensor:
-        """Parameters [N, D] of the middle of all priors."""
-        return torch.zeros(n, self._problem.parameters.layout.n_parameters, dtype=self._dtype, device=self._device)
+    Args:
+        model: the type of the body model.
+        config: settings, a YAML file, the name of a shipped configuration, or None for the default of the model.
+        overrides: settings by dotted name.
 
-    @torch.no_grad()
-    def _start_part(self, people: FitTargets) -> Hypotheses:
-        """One row for each hand or head, view of it and pose of its fingers, placed as its keypoints are."""
-        layout, poses = self._problem.parameters.layout, self._problem.parameters.starting_poses()
-        views = view_orientations(self._data.model_type, self._dtype, self._device)
-        n_people, n_starts = len(people.keypoints), len(views) * len(poses)
-        person = torch.arange(n_people, device=self._device).repeat_interleave(n_starts)
-        evidence = people.index(person)
-        orientation = views.repeat_interleave(len(poses), 0).repeat(n_people, 1, 1)
-        x = poses.repeat(n_people * len(views), 1)
-        view, nowhere = self._problem.first_view, torch.zeros_like(orientation[:, 0])
-        posed = self._problem.parameters(layout.split(x), InitialPose(orientation, nowhere))
-        output = view.model(posed.betas, posed.expression, posed.rotations)
-        root = output.joints[:, 0]
-        towards_camera = nowhere - nowhere.new_tensor([0.0, 0.0, 1.0])
-        points = view.regressor(output, view.regressor.contour_rows(output, towards_camera))
-        start = weak_perspective_init(
-            orientation,
-            points - root[:, None],
-            evidence.keypoints[:, view.keypoints],
-            evidence.confidence[:, view.keypoints],
-            evidence.focal_length,
-            evidence.principal_point,
-        )
-        return self._rows(person, evidence, InitialPose(start.orientation, start.root - root), x, start.root[:, 2])
-
-    def _rows(self, person: Tensor, evidence: FitTargets, frame: InitialPose, x: Tensor, depth: Tensor) -> Hypotheses:
-        if self._config.objective.scale == "person":
-            size = _STATURE * evidence.focal_length.mean(1) / depth
-            evidence = replace(evidence, pixel_scale=1000.0 / size)
-        n_evaluations = torch.zeros_like(person)
-        loss = torch.zeros_like(depth)
-        truncated = torch.zeros_like(person, dtype=torch.bool)
-        return Hypotheses(person, evidence, frame, x, loss, n_evaluations, n_evaluations, truncated)
-
-    def _body_keypoints(self, x: Tensor, frame: InitialPose) -> Tensor:
-        posed = self._problem.parameters(self._problem.parameters.layout.split(x), frame)
-        view = self._problem.first_view
-        output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
-        return view.regressor(output)
-
-    def _camera_evidence(self, evidence: FitTargets) -> FitTargets:
-        """The trunk's keypoints alone; all body keypoints for people whose trunk is hardly seen."""
-        trunk = torch.zeros_like(evidence.confidence)
-        trunk[:, _TRUNK] = 1.0
-        seen = (evidence.confidence[:, _TRUNK] > 0).sum(1) >= _MIN_TRUNK_KEYPOINTS
-        anything = torch.zeros_like(trunk)
-        anything[:, BODY_KEYPOINTS] = 1.0
-        mask = torch.where(seen[:, None], trunk, anything)
-        return replace(evidence, confidence=evidence.confidence * mask)
-
-
-def _best_starts(rows: Hypotheses, n_people: int) -> Tensor:
-    """The row [P] of lowest loss of each person; a row that failed loses against any that did not."""
-    loss = torch.where(torch.isfinite(rows.loss), rows.loss, torch.inf)
-    chosen = []
-    for person in range(n_people):
-        candidates = torch.nonzero(rows.person == person)[:, 0]
-        chosen.append(candidates[loss[candidates].argmin()])
-    return torch.stack(chosen)
+    Raises:
+        UsageError: an unknown configuration or setting, or settings that do not fit the model.
+    """
+    if config is None and model in _MODELS_WITH_FILES:
+        config = f"fit_{model}"
+    chosen = [Override("body.model", model, "Fitter")]
+    chosen += [Override(name, shown(value), f"override {name}") for name, value in (overrides or {}).items()]
+    if not isinstance(config, Config):
+        return load_config(config, chosen)
+    for override in chosen:
+        config = with_override(config, override)
+    check(config)
+    return config

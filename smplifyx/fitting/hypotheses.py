@@ -1,57 +1,49 @@
-"""How much a fit's starts disagree: other poses that meet the keypoints about as well."""
+"""Competing hypotheses: how much they disagree, and poses with limbs flipped in depth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from smplifyx import skeleton
-from smplifyx.body.model import BodyModel
-from smplifyx.fitting.parameters import BodyParameters, InitialPose
+from smplifyx.fitting.batch import InitialPose
+from smplifyx.fitting.parameters import BodyParameters
+from smplifyx.fitting.state import BodyView
 from smplifyx.rotations import matrix_to_axis_angle
 
-#: A start whose loss is higher by this share of the best counts 1 / e of it.
+#: A hypothesis whose loss is higher by this share of the best counts 1 / e of it.
 _LOSS_SHARE = 0.2
-#: Mean distance between the joints of two poses from which they count as different (metres).
+#: Mean joint distance from which two poses count as different (metres).
 _DIFFERENT = 0.06
-#: Where no start differs.
+#: The gap where no hypothesis differs.
 _NO_RIVAL = 1.0
 _BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
 
 
-@dataclass(frozen=True)
-class Ambiguity:
-    """What the starts of P people say about each other.
+class Ambiguity(NamedTuple):
+    """Disagreement between the hypotheses of P people.
 
     Attributes:
-        spread: [P] mean distance of the starts' joints from the best start's, each weighed by its loss (metres).
-        gap: [P] how much higher the loss of the best different pose is, as a share of the lowest; at most 1.
+        spread: [P] mean joint distance of the hypotheses from the best one, weighted by their losses (metres).
+        gap: [P] relative rise of the loss to the best different pose; at most 1.
     """
 
     spread: Tensor
     gap: Tensor
 
-    @classmethod
-    def none(cls, n_people: int, like: Tensor) -> Ambiguity:
-        """Of people with one start."""
-        return cls(like.new_zeros(n_people), like.new_full((n_people,), _NO_RIVAL))
-
-    def worse(self, other: Ambiguity) -> Ambiguity:
-        """The larger of two ambiguities, person by person."""
-        return Ambiguity(torch.maximum(self.spread, other.spread), torch.minimum(self.gap, other.gap))
-
 
 @torch.no_grad()
 def ambiguity(joints: Tensor, loss: Tensor, person: Tensor, best: Tensor) -> Ambiguity:
-    """How far the starts of each person are apart.
+    """Disagreement between the hypotheses of each person.
 
     Args:
-        joints: [R, J, 3] of all starts, camera frame.
+        joints: [R, J, 3] of all hypotheses, camera frame.
         loss: [R] their losses; those that are not finite do not count.
-        person: [R] whose start each is.
-        best: [P] the row of each person's best start.
+        person: [R] the person of each.
+        best: [P] the row of each person's best hypothesis.
+
     """
     body = joints[:, _BODY]
     centred = body - body.mean(1, keepdim=True)
@@ -104,24 +96,21 @@ _FLAT = 0.15
 
 
 @torch.no_grad()
-def depth_flips(
-    parameters: BodyParameters, model: BodyModel, x: Tensor, frame: InitialPose
-) -> tuple[Tensor, Tensor, Tensor]:
+def depth_flips(view: BodyView, x: Tensor, initial: InitialPose) -> tuple[Tensor, Tensor, Tensor]:
     """All flips of each row, and its levelled versions.
 
     Args:
-        parameters: from x to body-model inputs.
-        model: any restriction of the body; only joints are read.
+        view: the body; only joints are read.
         x: [B, D] parameters.
-        frame: what they are relative to.
+        initial: the pose that they are relative to.
 
     Returns:
         Parameters [H, D] of the flipped bodies, the row [H] of ``x`` each comes from, and whether [H] the flip
         changes anything.
     """
-    posed = parameters(parameters.layout.split(x), frame)
-    output = model(posed.betas, posed.expression, posed.rotations, posed.translation)
-    local = posed.rotations[:, :_N_BODY]
+    state = view.pose(x, initial)
+    output, parameters = state.output, view.parameters
+    local = state.inputs.rotations[:, :_N_BODY]
     turned = output.joint_rotations[:, :_N_BODY]
     levels = {name: _level(output.joints, _joint(name), _joint(end)) for name, end in _BONE_ENDS.items()}
     # Turning a bone by as much again mirrors it.
@@ -130,7 +119,7 @@ def depth_flips(
     flipped, matters = [], []
     for names, turns in [(names, mirrors) for names in _FLIPS] + [(names, levels) for names in _LEVELLED]:
         rotations = _compose(local, turned, {_joint(name): turns[name] for name in names})
-        flipped.append(_with_rotations(parameters, x, frame, rotations))
+        flipped.append(_with_rotations(parameters, x, initial, rotations))
         matters.append(torch.stack([sines[name] for name in names]).max(0).values > _FLAT)
     origin = torch.arange(len(x), device=x.device).repeat(len(flipped))
     return torch.cat(flipped), origin, torch.cat(matters)
@@ -184,11 +173,11 @@ def _compose(local: Tensor, turned: Tensor, turns: dict[int, Tensor]) -> Tensor:
     return torch.stack(rotations, 1)
 
 
-def _with_rotations(parameters: BodyParameters, x: Tensor, frame: InitialPose, rotations: Tensor) -> Tensor:
+def _with_rotations(parameters: BodyParameters, x: Tensor, initial: InitialPose, rotations: Tensor) -> Tensor:
     """x with the orientation and body pose of the given local rotations [B, 22, 3, 3]."""
     slices = parameters.layout.slices
     changed = x.clone()
-    turn = rotations[:, 0] @ frame.orientation.transpose(1, 2)
+    turn = rotations[:, 0] @ initial.orientation.transpose(1, 2)
     changed[:, slices["global_orient"]] = matrix_to_axis_angle(turn)
     changed[:, slices["body_pose"]] = parameters.prior.encode(matrix_to_axis_angle(rotations[:, 1:]).flatten(1))
     return changed

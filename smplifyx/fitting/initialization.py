@@ -1,15 +1,18 @@
-"""Where a fit starts: depth from limb lengths, in-plane roll from the trunk, and headings worth trying."""
+"""Initialisation: depth from limb lengths, in-plane roll from the trunk, candidate headings, first hypotheses."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from smplifyx import skeleton
-from smplifyx.config import StartsConfig
+from smplifyx.config import Config, StartsConfig
+from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
+from smplifyx.fitting.solver import Solver
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 #: Pairs of body keypoints whose 3D distance hardly depends on the pose.
@@ -41,7 +44,7 @@ def initial_translation(keypoints: Tensor, confidence: Tensor, body: Tensor, foc
 
     Args:
         keypoints: [B, 135, 2] pixels.
-        confidence: [B, 135]; limbs with an uncertain end have no say.
+        confidence: [B, 135]; limbs with an uncertain end do not count.
         body: [B, 25, 3] body keypoints of the starting pose, metres, pelvis near the origin, camera axes.
         focal: [B, 2] pixels.
         centre: [B, 2] principal point, pixels.
@@ -62,7 +65,7 @@ def initial_translation(keypoints: Tensor, confidence: Tensor, body: Tensor, foc
 
 
 def _depth_from_box(observed: Tensor, weight: Tensor, body: Tensor, focal: Tensor) -> Tensor:
-    """Depth [B] from the spread of whatever was seen, for people without one whole limb."""
+    """Depth [B] from the spread of the visible keypoints, for people without one whole limb."""
     share = (weight / weight.sum(1, keepdim=True).clamp_min(1e-9))[..., None]
 
     def spread(points: Tensor) -> Tensor:
@@ -104,13 +107,13 @@ _TRUNK = [
 
 
 def trunk_orientation(resting: Tensor, lifted: Tensor) -> Tensor:
-    """Orientations [B, 3, 3] from body to camera in which a resting trunk lies best on the lifted one (Kabsch 1976).
+    """Orientations [B, 3, 3], body to camera, that align a resting trunk with the lifted one (Kabsch 1976).
 
     Args:
         resting: [B, 21, 3] body joints of the starting pose from the pelvis, body axes.
-        lifted: [B, 21, 3] where they are expected, camera axes.
+        lifted: [B, 21, 3] lifted body joints, camera axes.
     """
-    lifted = torch.nan_to_num(lifted)  # of people with a broken camera, who fail on their own
+    lifted = torch.nan_to_num(lifted)  # a person with a broken camera fails without stopping the others
     centred = [points[:, _TRUNK] - points[:, _TRUNK].mean(1, keepdim=True) for points in (lifted, resting)]
     left, _, right = torch.linalg.svd(centred[0].transpose(1, 2) @ centred[1])
     reflected = torch.ones_like(left[..., 0])
@@ -118,15 +121,15 @@ def trunk_orientation(resting: Tensor, lifted: Tensor) -> Tensor:
     return (left * reflected[:, None]) @ right
 
 
-#: Shoulder or hip width over trunk length beyond which left and right alone tell front from back.
+#: Shoulder or hip width, relative to the trunk, beyond which the order of left and right gives front or back.
 _CLEAR_WIDTH = 0.45
 
 
 def candidate_headings(keypoints: Tensor, confidence: Tensor, starts: StartsConfig) -> list[list[float]]:
-    """Starting headings (radians) worth trying for each person.
+    """Starting headings (radians) of each person.
 
-    With ``headings: auto``, where no lifted joints tell it, a person whose shoulders or hips are wide for the trunk
-    starts facing the camera, or away from it; a narrow or half-seen one starts in four directions.
+    With ``headings: auto`` and without lifted joints, a person whose shoulders or hips are wide relative to the trunk
+    starts facing the camera, or away from it; others start in four directions.
     """
     if starts.headings != "auto":
         evenly = [2.0 * math.pi * k / starts.headings for k in range(starts.headings)]
@@ -173,22 +176,22 @@ _HAND_VIEWS = (
     (0.0, 90.0), (0.0, -90.0), *((yaw, 0.0) for yaw in (0.0, 90.0, 180.0, 270.0)),
     *((yaw, pitch) for yaw in (45.0, 135.0, 225.0, 315.0) for pitch in (-_CORNER, _CORNER)),
 )  # fmt: skip
-#: Of the size that the spread of the observed points lets expect; a view that fits badly is not taken for smaller.
+#: Minimum size relative to that expected from the spread of the observed points: a bad view is not explained by size.
 _MIN_SIZE = 0.5
 
 
 class WeakPerspectivePose(NamedTuple):
-    """``orientation`` [B, 3, 3] from model to camera, and the place [B, 3] of the root joint, metres."""
+    """``orientation`` [B, 3, 3] from model to camera, and the position [B, 3] of the root joint, metres."""
 
     orientation: Tensor
     root: Tensor
 
 
 def view_orientations(model_type: str, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Orientations [N, 3, 3] from which a ``mano`` hand or a ``flame`` head is tried.
+    """Starting orientations [N, 3, 3] of a ``mano`` hand or a ``flame`` head.
 
-    A hand may be seen from everywhere, here from the 6 sides and the 8 corners of a cube; a head whose face was found
-    is seen from the front half. The turn in the image follows from the keypoints.
+    A hand is tried from the 6 sides and the 8 corners of a cube, a head from the front half. The in-plane rotation
+    follows from the keypoints.
     """
     pairs = _HEAD_VIEWS if model_type == "flame" else _HAND_VIEWS
     yaw, pitch = torch.deg2rad(torch.tensor(pairs, dtype=dtype, device=device)).unbind(1)
@@ -200,12 +203,12 @@ def view_orientations(model_type: str, dtype: torch.dtype, device: torch.device)
 def weak_perspective_init(
     orientation: Tensor, points: Tensor, observed: Tensor, confidence: Tensor, focal: Tensor, centre: Tensor
 ) -> WeakPerspectivePose:
-    """Turn in the image, depth and place at which the projected points come closest to the observed ones.
+    """In-plane rotation, depth and position that bring the projected points closest to the observed ones.
 
     A least-squares similarity of the plane (Umeyama 1991, without reflections) under weak perspective.
 
     Args:
-        orientation: [B, 3, 3] from which side it is seen.
+        orientation: [B, 3, 3] viewing direction, model to camera.
         points: [B, N, 3] of the model so turned, relative to its root joint.
         observed: [B, N, 2] pixels.
         confidence: [B, N] weights.
@@ -230,3 +233,81 @@ def weak_perspective_init(
     sideways = middle_2d * depth[:, None] - turned_middle[:, :2]
     root = torch.cat([sideways, (depth - turned_middle[:, 2])[:, None]], 1)
     return WeakPerspectivePose(roll @ orientation, root)
+
+
+#: Stature from which the objective's unit of length is made (metres): such a person is 1000 units tall.
+_STATURE = 1.7
+
+
+@torch.no_grad()
+def initial_hypotheses(solver: Solver, targets: FitTargets) -> Hypotheses:
+    """The hypotheses from which a fit starts: one for each person and heading; of a hand or a head, for each view.
+
+    Args:
+        solver: the body model and its settings.
+        targets: the observed quantities of P people.
+    """
+    person, initial, x, depth = (_body_starts if solver.parameters.has_body else _part_starts)(solver, targets)
+    rows = targets.index(person)
+    if solver.config.objective.scale == "person":
+        size = _STATURE * rows.focal_length.mean(1) / depth
+        rows = replace(rows, pixel_scale=1000.0 / size)
+    return Hypotheses.start(person, rows, initial, x, len(solver.terms))
+
+
+def _body_starts(solver: Solver, targets: FitTargets) -> tuple[Tensor, InitialPose, Tensor, Tensor]:
+    """Person [R], initial pose, parameters [R, D] and depth [R] of whole bodies."""
+    person, orientation = _body_orientations(solver, targets)
+    rows, x = targets.index(person), _prior_mean(solver, len(person))
+    body = solver.pose(x, _at_origin(orientation)).keypoints
+    translation = initial_translation(rows.keypoints, rows.confidence, body, rows.focal_length, rows.principal_point)
+    return person, InitialPose(orientation, translation), x, translation[:, 2]
+
+
+def _body_orientations(solver: Solver, targets: FitTargets) -> tuple[Tensor, Tensor]:
+    """The person [R] of each start, and its orientation [R, 3, 3]."""
+    config: Config = solver.config
+    if config.starts.headings == "auto" and config.lifting.enabled:
+        n_people = len(targets.lifted)
+        upright = torch.eye(3, dtype=solver.dtype, device=solver.device).expand(n_people, 3, 3)
+        joints = solver.pose(_prior_mean(solver, n_people), _at_origin(upright)).joints
+        resting = joints[:, skeleton.BODY_JOINTS] - joints[:, :1]
+        return torch.arange(n_people, device=solver.device), trunk_orientation(resting, targets.lifted)
+    headings = candidate_headings(targets.keypoints.cpu(), targets.confidence.cpu(), config.starts)
+    person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=solver.device)
+    roll = trunk_roll(targets.keypoints, targets.confidence)[person]
+    angles = torch.tensor([angle for some in headings for angle in some], dtype=solver.dtype, device=solver.device)
+    return person, facing_camera(roll, angles)
+
+
+def _part_starts(solver: Solver, targets: FitTargets) -> tuple[Tensor, InitialPose, Tensor, Tensor]:
+    """The same of hands and heads, from several sides and with several bends of the fingers."""
+    view, poses = solver.first_view, solver.parameters.starting_poses()
+    sides = view_orientations(solver.data.model_type, solver.dtype, solver.device)
+    n_people = len(targets.keypoints)
+    person = torch.arange(n_people, device=solver.device).repeat_interleave(len(sides) * len(poses))
+    orientation = sides.repeat_interleave(len(poses), 0).repeat(n_people, 1, 1)
+    x, rows = poses.repeat(n_people * len(sides), 1), targets.index(person)
+    state = view.pose(x, _at_origin(orientation))
+    root = state.joints[:, 0]
+    towards_camera = torch.zeros_like(root) - root.new_tensor([0.0, 0.0, 1.0])
+    points = view.regressor(state.output, view.regressor.contour_rows(state.output, towards_camera))
+    start = weak_perspective_init(
+        orientation,
+        points - root[:, None],
+        rows.keypoints[:, view.keypoints],
+        rows.confidence[:, view.keypoints],
+        rows.focal_length,
+        rows.principal_point,
+    )
+    return person, InitialPose(start.orientation, start.root - root), x, start.root[:, 2]
+
+
+def _prior_mean(solver: Solver, n_rows: int) -> Tensor:
+    """[N, D] parameters of the mean of all priors."""
+    n_parameters = solver.parameters.layout.n_parameters
+    return torch.zeros(n_rows, n_parameters, dtype=solver.dtype, device=solver.device)
+
+
+def _at_origin(orientation: Tensor) -> InitialPose:
+    return InitialPose(orientation, torch.zeros_like(orientation[:, 0]))

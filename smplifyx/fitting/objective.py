@@ -1,253 +1,157 @@
-"""The objective of a stage: one value and one gradient row a person (Pavlakos et al. 2019, eq. 3)."""
+"""The objective of a stage: the weighted sum of its terms, row by row (Pavlakos et al. 2019, eq. 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from smplifyx.body.model import BodyModel
-from smplifyx.body.regressor import KeypointRegressor
-from smplifyx.camera import project
-from smplifyx.collision.skinning import BoneStates, bone_states
-from smplifyx.config import Stage
-from smplifyx.fitting.evidence import FitTargets
-from smplifyx.fitting.parameters import BodyParameters, InitialPose, PosedParameters
-from smplifyx.fitting.standing import trunk_tilt_energy, upright_stance_energy
-from smplifyx.lifting.lifter import lifting_energy
-from smplifyx.priors import joint_limit_energy
-
-
-def geman_mcclure(squared: Tensor, rho: float) -> Tensor:
-    """Robust ``rho^2 e^2 / (e^2 + rho^2)`` of squared errors e^2 (Geman & McClure 1987)."""
-    return rho**2 * squared / (squared + rho**2)
-
-
-@dataclass(frozen=True)
-class KeypointView:
-    """The part of the body that one stage's keypoints see.
-
-    Attributes:
-        regressor: from body to the stage's keypoints.
-        model: the body restricted to what the regressor reads.
-    """
-
-    regressor: KeypointRegressor
-    model: BodyModel
-
-    @property
-    def keypoints(self) -> list[int]:
-        """Canonical indices of the stage's keypoints."""
-        return list(self.regressor.keypoints)
-
-
-@dataclass(frozen=True)
-class ReprojectionTerm:
-    """The data term: which keypoints, how much each counts, and how far off is too far.
-
-    Attributes:
-        weights: [N] factor of each of the view's keypoints, before squaring.
-        rho: scale of the robust error in the objective's units; None for a plain squared error.
-    """
-
-    weights: Tensor
-    rho: float | None
-
-
-@dataclass(frozen=True)
-class PriorFactors:
-    """Weights that all stages share.
-
-    Attributes:
-        trunk_tilt: weight, before squaring, of the trunk's tilt towards or away from the camera.
-        upright_stance: the same for trunk and legs of people who seem to stand.
-        lifting: weight, before squaring, of body joints away from where their keypoints let them be expected.
-    """
-
-    trunk_tilt: float = 0.0
-    upright_stance: float = 0.0
-    lifting: float = 0.0
-
-
-@dataclass(frozen=True)
-class ObjectiveRows:
-    """What differs from row to row.
-
-    Attributes:
-        evidence: observations.
-        frame: what the relative parameters are relative to.
-        base: [B, D] all parameters; those that are not free stay.
-        targets: [B, N, 2] the view's keypoints, pixels.
-        weights: [B, N, 1] their squared weights.
-        contour_rows: [B] rows of the contour table.
-    """
-
-    evidence: FitTargets
-    frame: InitialPose
-    base: Tensor
-    targets: Tensor
-    weights: Tensor
-    contour_rows: Tensor
-
-    def index(self, rows: Tensor) -> ObjectiveRows:
-        """Some of the rows."""
-        return ObjectiveRows(
-            evidence=self.evidence.index(rows),
-            frame=self.frame.index(rows),
-            base=self.base[rows],
-            targets=self.targets[rows],
-            weights=self.weights[rows],
-            contour_rows=self.contour_rows[rows],
-        )
+from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
+from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
+from smplifyx.fitting.terms import KeypointEnergy, Term, Weight, collision_energy, is_zero, squared_weight
+from smplifyx.optim.lbfgs import Evaluation
 
 
 @dataclass(frozen=True)
 class StageTerms:
-    """What a stage's objective is made of.
+    """The terms of one stage and the parameters that it moves.
 
     Attributes:
         view: the restricted body and its keypoints.
-        reprojection: the data term.
-        stage: weights of the priors; None leaves them out.
-        factors: weights that all stages share.
-        depth_weight: holds the depth at the frame's (paper: camera stage); per metre, before squaring.
-        collision: energy [A] of self-collisions of the rows [A], to be weighted by the stage; None for none.
+        terms: the terms and their weights; terms of weight 0 are left out.
+        groups: parameter groups that move.
+        rho: scale of the robust keypoint error; None for a squared error.
     """
 
-    view: KeypointView
-    reprojection: ReprojectionTerm
-    stage: Stage | None = None
-    factors: PriorFactors = field(default_factory=PriorFactors)
-    depth_weight: float = 0.0
-    collision: Callable[[BoneStates, Tensor], Tensor] | None = None
+    view: BodyView
+    terms: Sequence[tuple[Term, Weight]]
+    groups: Sequence[str]
+    rho: float | None
+
+    @classmethod
+    def of(
+        cls,
+        view: BodyView,
+        terms: Sequence[Term],
+        weights: Mapping[str, Weight],
+        groups: Sequence[str],
+        rho: float | None,
+    ) -> StageTerms:
+        """The terms with a weight, and with parameters to depend on."""
+        active = [
+            (term, weights[term.name])
+            for term in terms
+            if not is_zero(weights[term.name])
+            and term.applies([name for name in groups if view.parameters.layout.sizes[name]])
+        ]
+        return cls(view, active, groups, rho)
 
 
 @dataclass(frozen=True)
-class StagePeople:
-    """Whom a stage fits, one row each, and from where.
+class _RowData(Rows):
+    """The data of some rows [A]; ``keypoint_weights`` [A, N, 1] are the factors of the squared keypoint errors."""
 
-    Attributes:
-        evidence: observations.
-        frame: what the relative parameters are relative to.
-        base: [B, D] all parameters.
-        free: [F] columns of x that move.
-    """
-
-    evidence: FitTargets
-    frame: InitialPose
-    base: Tensor
-    free: Tensor
+    rows: Tensor
+    x: Tensor
+    initial: InitialPose
+    targets: FitTargets
+    keypoint_weights: Tensor
+    contour_rows: Tensor
 
 
-class StageObjective:
-    """Reprojection and priors of one stage as a function of the free parameters.
-
-    Calling it with x [A, F] and rows [A] gives the losses [A] and gradients [A, F] of those rows; the other
-    parameters stay at ``base``.
+class Objective:
+    """The weighted sum of a stage's terms as a function of the free parameters of some rows.
 
     Args:
-        parameters: from x to body-model inputs.
-        terms: what the objective is made of.
-        people: the rows.
+        stage: the terms.
+        hypotheses: the rows; parameters that the stage does not move stay as they are here.
+        targets: what the terms compare with, if not the targets of the hypotheses.
+        collision: energy of the self-collisions of these rows; None leaves the term out.
     """
 
-    def __init__(self, parameters: BodyParameters, terms: StageTerms, people: StagePeople) -> None:
-        self._parameters, self._terms, self._free = parameters, terms, people.free
-        stage, view, base, evidence = terms.stage, terms.view, people.base, people.evidence
-        self._jaw_weights = base.new_tensor(stage.jaw_pose if stage is not None else (0.0, 0.0, 0.0))
-        self._all_rows = ObjectiveRows(
-            evidence=evidence,
-            frame=people.frame,
-            base=base,
-            targets=evidence.keypoints[:, view.keypoints],
-            weights=(evidence.confidence[:, view.keypoints] * terms.reprojection.weights).square()[..., None],
-            contour_rows=self._contour_rows(base, people.frame),
+    def __init__(
+        self,
+        stage: StageTerms,
+        hypotheses: Hypotheses,
+        targets: FitTargets | None = None,
+        collision: CollisionEnergy | None = None,
+    ) -> None:
+        view, x = stage.view, hypotheses.x
+        self.free = view.parameters.layout.indices(stage.groups).to(x.device)
+        self._view, self._rho, self._collision = view, stage.rho, collision
+        self._terms = [
+            (term, squared_weight(weight, x))
+            for term, weight in stage.terms
+            if collision is not None or term.energy is not collision_energy
+        ]
+        observed = (hypotheses.targets if targets is None else targets).of_keypoints(view.keypoints)
+        with torch.no_grad():
+            start = view.pose(x, hypotheses.initial)
+            # Choosing the contour's points anew at each step would make the loss jump.
+            contour = view.regressor.contour_rows(start.output)
+        self._all = _RowData(
+            hypotheses.rows, x, hypotheses.initial, observed, self._keypoint_weights(observed.confidence), contour
         )
-        self._chosen: tuple[Tensor, ObjectiveRows] | None = None
+
+    def _keypoint_weights(self, confidence: Tensor) -> Tensor:
+        """[B, N, 1] factors of the squared errors of all keypoint terms together."""
+        factors = confidence.new_zeros(confidence.shape[1])
+        for term, squared in self._terms:
+            if isinstance(term.energy, KeypointEnergy):
+                factors = factors + squared * term.energy.mask(self._view.keypoints, confidence)
+        return (confidence.square() * factors)[..., None]
+
+    def __call__(self, rows: Tensor) -> Evaluation:
+        """Losses [A] and gradients [A, F] of some rows [A] as a function of their free parameters [A, F]."""
+        data = self._all.index(rows)
+
+        def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                loss = self._loss(x, data)
+                (gradient,) = torch.autograd.grad(loss.sum(), x)
+            return loss.detach(), gradient
+
+        return evaluate
+
+    def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Losses [A] of some or all rows at free parameters [A, F], differentiable."""
+        return self._loss(x, self._all if rows is None else self._all.index(rows))
 
     @torch.no_grad()
-    def _contour_rows(self, base: Tensor, frame: InitialPose) -> Tensor:
-        """Rows of the contour table at the start: choosing them anew at each step would make the loss jump."""
-        posed = self._parameters(self._parameters.layout.split(base), frame)
-        view = self._terms.view
-        output = view.model(posed.betas, posed.expression, posed.rotations, posed.translation)
-        return view.regressor.contour_rows(output)
+    def losses(self, x: Tensor) -> dict[str, Tensor]:
+        """The value [B] of each term at free parameters [B, F] of all rows; they add up to the loss."""
+        state = self._state(x, self._all)
+        return {term.name: _weighted(term.energy(state), squared) for term, squared in self._terms}
 
-    def __call__(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses [A] and gradients [A, F] at x [A, F]."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            loss = self.loss(x, rows)
-            (gradient,) = torch.autograd.grad(loss.sum(), x)
-        return loss.detach(), gradient
+    def _state(self, x: Tensor, data: _RowData) -> BodyState:
+        state = self._view.pose(data.x.index_copy(1, self.free, x), data.initial)
+        return replace(
+            state,
+            targets=data.targets,
+            contour_rows=data.contour_rows,
+            rho=self._rho,
+            collision=self._collision,
+            rows=data.rows,
+        )
 
-    def loss(self, x: Tensor, rows: Tensor) -> Tensor:
-        """Losses [A], differentiable in x [A, F]."""
-        terms, chosen = self._terms, self._choose(rows)
-        groups = self._parameters.layout.split(chosen.base.index_copy(1, self._free, x))
-        posed = self._parameters(groups, chosen.frame)
-        model = terms.view.model
-        output = model(posed.betas, posed.expression, posed.rotations, posed.translation)
-        points = terms.view.regressor(output, chosen.contour_rows)
-        loss = self._reprojection_loss(points, chosen)
-        if terms.depth_weight:
-            depth = groups["translation"][:, 2] * chosen.frame.translation[:, 2]
-            loss = loss + (terms.depth_weight * depth) ** 2
-        if terms.stage is not None:
-            loss = loss + self._prior_loss(terms.stage, groups, posed)
-            if terms.collision is not None:
-                state = bone_states(model, posed.betas, posed.expression, posed.rotations, output)
-                loss = loss + terms.stage.collision**2 * terms.collision(state, rows)
-        return loss + self._posture_loss(posed, output.joints, chosen.evidence)
-
-    def _choose(self, rows: Tensor) -> ObjectiveRows:
-        """The rows asked for; the optimiser asks for the same ones again until some are done."""
-        if self._chosen is None or self._chosen[0] is not rows:
-            self._chosen = rows, self._all_rows.index(rows)
-        return self._chosen[1]
-
-    def _reprojection_loss(self, points: Tensor, rows: ObjectiveRows) -> Tensor:
-        projected = project(points, rows.evidence.focal_length, rows.evidence.principal_point)
-        squared = ((projected - rows.targets) * rows.evidence.pixel_scale[:, None, None]).square()
-        rho = self._terms.reprojection.rho
-        if rho is not None:
-            squared = geman_mcclure(squared, rho)
-        return (rows.weights * squared).sum((1, 2))
-
-    def _prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
-        loss = self._body_prior_loss(stage, groups, posed)
-        loss = loss + stage.shape**2 * groups["betas"].square().sum(1)
-        for weight, names in (
-            (stage.expression, ("expression",)),
-            (stage.hand_pose, ("left_hand", "right_hand")),
-            (stage.eye_pose, ("leye_pose", "reye_pose")),
-        ):
-            energies = [groups[name].square().sum(1) for name in names if name in groups]
-            if energies:
-                loss = loss + weight**2 * sum(energies[1:], energies[0])
-        if "jaw_pose" in groups:
-            loss = loss + (groups["jaw_pose"] * self._jaw_weights).square().sum(1)
+    def _loss(self, x: Tensor, data: _RowData) -> Tensor:
+        state = self._state(x, data)
+        # The keypoint terms differ in their factors only, so they are evaluated together.
+        loss = (data.keypoint_weights * state.keypoint_errors).sum((1, 2))
+        for term, squared in self._terms:
+            if not isinstance(term.energy, KeypointEnergy):
+                loss = _add(loss, term.energy(state), squared)
         return loss
 
-    def _body_prior_loss(self, stage: Stage, groups: dict[str, Tensor], posed: PosedParameters) -> Tensor:
-        """Of the body's pose; a head has its neck in place of a body, a hand alone has neither."""
-        if posed.body_pose is not None:
-            limits = stage.joint_limits**2 * joint_limit_energy(posed.body_pose.rotations)
-            return stage.body_pose**2 * self._parameters.prior.energy(groups["body_pose"]) + limits
-        if "neck_pose" in groups:
-            return stage.neck_pose**2 * groups["neck_pose"].square().sum(1)
-        return torch.zeros_like(groups["betas"][:, 0])
 
-    def _posture_loss(self, posed: PosedParameters, joints: Tensor, evidence: FitTargets) -> Tensor:
-        """What one photo hardly shows: leaning, and depth."""
-        factors = self._terms.factors
-        loss = torch.zeros_like(evidence.pixel_scale)
-        if factors.trunk_tilt:
-            loss = loss + factors.trunk_tilt**2 * trunk_tilt_energy(joints)
-        if factors.upright_stance:
-            loss = loss + factors.upright_stance**2 * evidence.upright_stance * upright_stance_energy(joints)
-        if factors.lifting:
-            loss = loss + factors.lifting**2 * lifting_energy(joints, evidence.lifted, evidence.sqrt_precision)
-        return loss
+def _weighted(energy: Tensor, squared: float | Tensor) -> Tensor:
+    return energy * squared if energy.ndim == 1 else (energy * squared).sum(1)
+
+
+def _add(loss: Tensor, energy: Tensor, squared: float | Tensor) -> Tensor:
+    if isinstance(squared, Tensor):
+        return loss + _weighted(energy, squared)
+    return torch.add(loss, energy if energy.ndim == 1 else energy.sum(1), alpha=squared)

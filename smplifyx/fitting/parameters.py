@@ -1,20 +1,20 @@
-"""The vector that the optimiser moves, one row a person, and the body pose it stands for."""
+"""The parameters that the optimiser moves, one row per hypothesis, and the body-model inputs they stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from smplifyx.body.data import BodyModelData
+from smplifyx.fitting.batch import InitialPose
 from smplifyx.priors import BodyPosePrior, DecodedPose
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_JOINTS, Skeleton
 
-#: How far each group's parameters move for a like change of the objective: one footing for the optimiser.
+#: Change of each group's parameters that changes the objective about equally: the scale of the optimiser's variables.
 _NATURAL_SCALES = {
     "translation": 0.05,
     "global_orient": 0.25,
@@ -34,7 +34,7 @@ _NOT_IN_ANGLES = ("global_orient", "body_pose")
 #: Pose groups of one joint, whose axis-angle numbers are optimised as they are.
 _SINGLE_JOINTS = ("neck_pose", "jaw_pose", "leye_pose", "reye_pose")
 
-#: How much more than on average the fingers are bent where a hand starts, in shares of the average.
+#: Bend of the fingers from which a hand starts, in addition to the mean bend and relative to it.
 _BENDS = (0.0, -1.0, 1.0)
 
 
@@ -44,12 +44,12 @@ def has_body(skeleton: Skeleton) -> bool:
 
 
 class ParameterLayout:
-    """Where each group of parameters lies in a row of x [B, D].
+    """The columns of each parameter group in x [B, D].
 
-    ``translation`` is in units of the row's initial depth, ``global_orient`` is a turn in the camera frame applied
-    after the row's starting orientation, ``body_pose`` are the prior's own parameters, ``left_hand`` and
-    ``right_hand`` coefficients of principal components; the rest is as in the model. A model has those groups that
-    its skeleton asks for; without expressions that group is empty.
+    ``translation`` is in units of the row's initial depth, ``global_orient`` is a rotation in the camera frame
+    applied after the row's starting orientation, ``body_pose`` are the parameters of the prior, ``left_hand`` and
+    ``right_hand`` coefficients of principal components; the other groups are as in the model. A model has the groups
+    of its skeleton; without expressions that group is empty.
     """
 
     def __init__(
@@ -82,34 +82,11 @@ class ParameterLayout:
         return dict(zip(self.sizes, x.split(list(self.sizes.values()), 1), strict=True))
 
 
-@dataclass(frozen=True)
-class InitialPose:
-    """What the relative parameters of each row are relative to.
-
-    Attributes:
-        orientation: [B, 3, 3] starting orientation, body to camera.
-        translation: [B, 3] starting camera translation, metres.
-    """
-
-    orientation: Tensor
-    translation: Tensor
-
-    def index(self, rows: Tensor) -> InitialPose:
-        """The frames of some rows."""
-        return InitialPose(self.orientation[rows], self.translation[rows])
-
-    def joined(self, other: InitialPose) -> InitialPose:
-        """These rows followed by others."""
-        return InitialPose(
-            torch.cat([self.orientation, other.orientation]), torch.cat([self.translation, other.translation])
-        )
-
-
 class PosedParameters(NamedTuple):
-    """Input of the body model, and the angles that priors and results look at (radians).
+    """Inputs of the body model, and the angles that priors and results use (radians).
 
-    ``angles`` holds the axis-angle numbers of each pose group but orientation and body; ``body_pose`` is None for a
-    hand or a head.
+    ``angles`` holds the axis-angle numbers of each pose group except orientation and body; ``body_pose`` is None for
+    a hand or a head.
     """
 
     betas: Tensor
@@ -135,7 +112,7 @@ class BodyParameters:
     Args:
         data: the body model, for its joints and its hand pose spaces.
         prior: the body-pose prior, which decodes the pose parameters; None for a hand or a head.
-        n_hand_components: how many principal components move each hand.
+        n_hand_components: principal components of each hand.
 
     Raises:
         ValueError: a body without a prior.
@@ -177,14 +154,14 @@ class BodyParameters:
 
     @property
     def prior(self) -> BodyPosePrior:
-        """The body-pose prior; to be asked of whole bodies alone."""
+        """The body-pose prior of a whole body."""
         assert self._prior is not None
         return self._prior
 
     def starting_poses(self) -> Tensor:
-        """Rows [N, D] of x from which a hand or a head may start: fingers bent on average, straight, and bent more.
+        """Rows [N, D] of x from which a hand or a head starts: fingers in the mean pose, straight, and bent more.
 
-        The mean hand is taken for the direction in which fingers bend.
+        Fingers bend along the mean hand pose.
         """
         rows = torch.zeros(len(_BENDS), self.layout.n_parameters, dtype=self._dtype, device=self._device)
         if not self.skeleton.side:
@@ -194,31 +171,31 @@ class BodyParameters:
         rows[:, self.layout.slices[hand.group]] = bend * bend.new_tensor(_BENDS)[:, None]
         return rows
 
-    def __call__(self, groups: dict[str, Tensor], frame: InitialPose) -> PosedParameters:
+    def __call__(self, groups: Mapping[str, Tensor], initial: InitialPose) -> PosedParameters:
         """Body-model inputs for the groups of x (see :meth:`ParameterLayout.split`)."""
         body = self.prior.decode(groups["body_pose"]) if self.has_body else None
         angles = self._angles(groups)
         turned = axis_angle_to_matrix(torch.cat([groups["global_orient"], *angles.values()], 1).unflatten(1, (-1, 3)))
-        orientation = turned[:, :1] @ frame.orientation[:, None]
-        body_rotations = [] if body is None else [body.rotations, *self._stiff_joints(turned)]
-        depth = frame.translation[:, 2:3]
+        orientation = turned[:, :1] @ initial.orientation[:, None]
+        body_rotations = [] if body is None else [body.rotations, *self._fixed_joints(turned)]
+        depth = initial.translation[:, 2:3]
         return PosedParameters(
             betas=groups["betas"],
             expression=groups["expression"],
             rotations=torch.cat([orientation, *body_rotations, turned[:, 1:]], 1),
-            translation=frame.translation + groups["translation"] * depth,
+            translation=initial.translation + groups["translation"] * depth,
             body_pose=body,
             angles=angles,
         )
 
-    def _angles(self, groups: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _angles(self, groups: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Axis-angle numbers of each pose group but orientation and body, in the order of the joints."""
         hands = {hand.name: torch.addmm(hand.mean, groups[hand.group], hand.components) for hand in self._hands}
-        known = groups | hands
+        known = {**groups, **hands}
         return {name: known[name] for name in self.skeleton.pose_groups if name not in _NOT_IN_ANGLES}
 
-    def _stiff_joints(self, like: Tensor) -> list[Tensor]:
-        """Rotations of body joints that the prior does not know: SMPL's hands, which no keypoint tells about."""
-        n_stiff = self.skeleton.pose_groups["body_pose"].stop - BODY_JOINTS.stop
+    def _fixed_joints(self, like: Tensor) -> list[Tensor]:
+        """Rotations of body joints that the prior does not have: SMPL's hands, which no keypoint constrains."""
+        n_fixed = self.skeleton.pose_groups["body_pose"].stop - BODY_JOINTS.stop
         identity = torch.eye(3, dtype=like.dtype, device=like.device)
-        return [identity.expand(len(like), n_stiff, 3, 3)] if n_stiff else []
+        return [identity.expand(len(like), n_fixed, 3, 3)] if n_fixed else []

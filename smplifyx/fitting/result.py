@@ -48,6 +48,7 @@ class FitResult:
         projected_keypoints_2d: the model's keypoints in the image `[135, 2]`; NaN for those it does not have.
         loss: final value of the objective.
         stage_losses: value of the objective at the end of each stage `[S]`.
+        losses: the terms of ``loss`` by name, each with its weight; their sum is the loss.
         n_evaluations: evaluations of the objective, all stages together.
         converged: whether the last stage stopped by its own criterion.
         flags: warnings about the quality of this fit.
@@ -107,5 +108,6 @@ class FitResult:
     gender_reason: str = ""
     expected_error_mm: float = math.nan
     quality_features: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
     penetration_mm: float = math.nan
     colliding_pairs: int = -1

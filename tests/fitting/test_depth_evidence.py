@@ -45,7 +45,7 @@ def fit(config: Config, seen: list[SyntheticPerson], keypoints: list[np.ndarray]
         Observation(points, one.image_size, Camera(one.focal_length, one.principal_point), stem=one.name)
         for one, points in zip(seen, keypoints, strict=True)
     ]
-    return Fitter(_DATA, config).fit(observations)
+    return Fitter(_DATA, config=config).fit(observations)
 
 
 def quick(**lifting: float) -> Config:
@@ -76,12 +76,12 @@ def test_exchanged_limbs_are_found_and_put_right(limbs: str) -> None:
     right = [one.keypoints_2d for one in seen]
     flags = torch.tensor([limbs == "arms", limbs == "legs"])
     results = fit(quick(), seen, [undo_swap(np.float32(points), flags) for points in right])
-    found = [f"exchanged_{limbs}" in result.flags for result in results]
+    found = [f"swapped_{limbs}" in result.flags for result in results]
     assert sum(found) >= 5
     for result, points, was_found in zip(results, right, found, strict=True):
         if was_found:
             np.testing.assert_allclose(result.keypoints_2d, np.float32(points))
-    assert not any("exchanged" in flag for result in fit(quick(), seen, right) for flag in result.flags)
+    assert not any("swapped" in flag for result in fit(quick(), seen, right) for flag in result.flags)
 
 
 def test_lifted_joints_pull_at_the_body() -> None:

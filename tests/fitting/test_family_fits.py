@@ -88,7 +88,7 @@ def _observations(truth: Truth) -> list[Observation]:
 
 
 def _fit(data: BodyModelData, config: Config, truth: Truth) -> tuple[Fitter, list[FitResult]]:
-    fitter = Fitter(data, config)
+    fitter = Fitter(data, config=config)
     return fitter, fitter.fit(_observations(truth))
 
 
@@ -100,7 +100,7 @@ def test_known_bodies_are_recovered(kind, median_mm, worst_mm, tmp_path):
     data = _load(kind)
     truth = _truth(data)
     fitter, results = _fit(data, load_config(f"fit_{data.model_type}"), truth)
-    vertices = np.stack([fitter.vertices(one) + one.camera_translation for one in results])
+    vertices = fitter.vertices(results) + np.stack([one.camera_translation for one in results])[:, None]
     errors = pa_v2v(np.float64(vertices), truth.vertices)
     assert np.median(errors) < median_mm and max(errors) < worst_mm
     assert all(one.status == "ok" and one.reprojection_error_px < 5.0 for one in results)
@@ -124,7 +124,7 @@ def test_a_root_joint_off_the_origin_moves_the_start_with_it():
     moved = replace(data, v_template=data.v_template + np.array([0.1, 0.02, -0.03]))
     truth = _truth(data)
     fitter, results = _fit(moved, load_config("fit_mano"), truth)
-    vertices = np.stack([fitter.vertices(one) + one.camera_translation for one in results])
+    vertices = fitter.vertices(results) + np.stack([one.camera_translation for one in results])[:, None]
     assert max(pa_v2v(np.float64(vertices), truth.vertices)) < 15
     assert np.abs(vertices - truth.vertices).mean() < 0.03
 

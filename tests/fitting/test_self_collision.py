@@ -42,7 +42,7 @@ def _config(enabled: bool = True, weight: float | None = None) -> Config:
 
 
 def _fit(data: BodyModelData, config: Config, people: list[SyntheticPerson]) -> list[FitResult]:
-    return Fitter(data, config).fit([observation_of(one, with_camera=True) for one in people])
+    return Fitter(data, config=config).fit([observation_of(one, with_camera=True) for one in people])
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_a_missing_library_is_named(data, people, monkeypatch):
 def test_a_person_of_nan_fails_alone(data, people):
     observations = [observation_of(one, with_camera=True) for one in people[:3]]
     observations[1].keypoints[:10, 0] = np.nan  # an observation made with NaN is refused
-    results = Fitter(data, _config()).fit(observations)
+    results = Fitter(data, config=_config()).fit(observations)
     assert [one.status for one in results] == ["ok", "failed", "ok"]
     assert results[1].colliding_pairs == -1 and np.isnan(results[1].penetration_mm)
     assert all(results[k].colliding_pairs >= 0 for k in (0, 2))

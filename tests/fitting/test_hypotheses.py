@@ -1,15 +1,21 @@
-"""Flips keep the picture and mirror the depth."""
+"""Competing hypotheses: their disagreement, and flips that keep the picture and mirror the depth."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from smplifyx import skeleton
 from smplifyx.body.model import BodyModel
-from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, depth_flips
+from smplifyx.body.regressor import OPENPOSE_DEFINITIONS
+from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
+from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, ambiguity, depth_flips
 from smplifyx.fitting.initialization import facing_camera
-from smplifyx.fitting.parameters import BodyParameters, InitialPose
+from smplifyx.fitting.parameters import BodyParameters
+from smplifyx.fitting.schedule import SelectBest
+from smplifyx.fitting.state import BodyView
 from smplifyx.priors import make_body_pose_prior
 from tests.random_body import random_body_model
 
@@ -23,8 +29,8 @@ def flipped() -> dict[str, torch.Tensor]:
     """Joints before [4, 55, 3] and after [n_flips, 4, 55, 3] flipping, seen from so far that rays are parallel."""
     data = random_body_model()
     parameters = BodyParameters(data, make_body_pose_prior("gaussian", dtype=_DTYPE), 12, _DTYPE, "cpu")
-    model = BodyModel.from_data(data, _DTYPE)
-    frame = InitialPose(
+    view = BodyView(data, BodyModel.from_data(data, _DTYPE), parameters, range(25), OPENPOSE_DEFINITIONS)
+    initial = InitialPose(
         facing_camera(torch.zeros(_N_ROWS, dtype=_DTYPE), torch.linspace(0, 2, _N_ROWS, dtype=_DTYPE)),
         torch.tensor([[0.0, 0.0, 1e5]] * _N_ROWS, dtype=_DTYPE),
     )
@@ -34,10 +40,9 @@ def flipped() -> dict[str, torch.Tensor]:
     x[:, pose] = 0.5 * torch.randn(_N_ROWS, pose.stop - pose.start, dtype=_DTYPE, generator=generator)
 
     def joints(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        posed = parameters(parameters.layout.split(values), frame.index(rows))
-        return model(posed.betas, posed.expression, posed.rotations, posed.translation).joints
+        return view.pose(values, initial.index(rows)).joints
 
-    changed, origin, matters = depth_flips(parameters, model, x, frame)
+    changed, origin, matters = depth_flips(view, x, initial)
     rows = torch.arange(_N_ROWS)
     return {
         "before": joints(x, rows),
@@ -96,3 +101,55 @@ def test_levelled_bones_lie_in_the_image_plane(flipped):
     after = flipped["after"][len(_FLIPS) + 1]
     for bone in (("pelvis", "neck"), ("left_hip", "left_knee"), ("right_knee", "right_ankle")):
         torch.testing.assert_close(_bone(after, *bone)[:, 2], torch.zeros(_N_ROWS, dtype=_DTYPE), rtol=0, atol=1e-4)
+
+
+def _joints(*offsets: float) -> torch.Tensor:
+    """Joints [R, 55, 3] in which the arms of each row are moved by so many metres in depth."""
+    joints = torch.randn(1, 55, 3, generator=torch.manual_seed(0)).repeat(len(offsets), 1, 1)
+    joints[:, 16:22, 2] += torch.tensor(offsets)[:, None]
+    return joints
+
+
+def test_equal_starts_and_single_starts_leave_no_doubt():
+    found = ambiguity(_joints(0, 0, 0), torch.tensor([5.0, 5.0, 5.0]), torch.tensor([0, 0, 1]), torch.tensor([0, 2]))
+    torch.testing.assert_close(found.spread, torch.zeros(2))
+    torch.testing.assert_close(found.gap, torch.ones(2))
+
+
+def test_a_different_pose_of_the_same_loss_is_doubt_and_one_of_a_high_loss_is_none():
+    loss = torch.tensor([10.0, 10.0, 10.0, 100.0])
+    found = ambiguity(_joints(0, 0.5, 0, 0.5), loss, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2]))
+    assert found.gap.tolist() == [0.0, 1.0]
+    assert found.spread[0] > 0.05
+    assert found.spread[1] < 1e-6
+
+
+def test_a_start_that_failed_does_not_count_and_moving_as_a_whole_is_no_difference():
+    joints = _joints(0, 0.5, 0)
+    joints[2] += 3.0
+    loss = torch.tensor([10.0, torch.nan, 10.0])
+    found = ambiguity(joints, loss, torch.tensor([0, 0, 0]), torch.tensor([0]))
+    torch.testing.assert_close(found.spread, torch.zeros(1), atol=1e-6, rtol=0)
+    assert found.gap.tolist() == [1.0]
+
+
+class _PosedAs:
+    """A solver that poses every row as some joints."""
+
+    def __init__(self, joints: torch.Tensor) -> None:
+        self.joints = joints
+
+    def pose(self, x: torch.Tensor, initial: InitialPose) -> _PosedAs:
+        return self
+
+
+def test_selecting_keeps_the_worse_of_two_ambiguities():
+    zeros = torch.zeros(3)
+    targets = FitTargets(*(zeros for _ in range(9)))
+    initial = InitialPose(zeros, zeros)
+    hypotheses = Hypotheses.start(torch.tensor([0, 0, 1]), targets, initial, torch.zeros(3, 2), 1)
+    hypotheses = replace(hypotheses, loss=torch.tensor([12.0, 10.0, 7.0]), gap=torch.tensor([1.0, 0.1, 1.0]))
+    chosen = SelectBest().run(_PosedAs(_joints(0.5, 0, 0)), hypotheses)
+    assert chosen.person.tolist() == [0, 1] and chosen.loss.tolist() == [10.0, 7.0]
+    torch.testing.assert_close(chosen.gap, torch.tensor([0.1, 1.0]))
+    assert chosen.spread[0] > 0.01 and chosen.spread[1] < 1e-6

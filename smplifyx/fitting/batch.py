@@ -1,0 +1,180 @@
+"""Tensors of a batch: what is observed of each person, and the hypotheses about them, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.optim.lbfgs import Status
+
+_R = TypeVar("_R", bound="Rows")
+
+
+class Rows:
+    """A dataclass of tensors, or of such dataclasses, whose first axis is the same."""
+
+    def index(self: _R, rows: Tensor) -> _R:
+        """Some rows [N], in that order."""
+        return type(self)(**{name: _index(value, rows) for name, value in self._values().items()})
+
+    def concatenate(self: _R, other: _R) -> _R:
+        """These rows followed by others."""
+        others = other._values()
+        return type(self)(**{name: _concatenate(value, others[name]) for name, value in self._values().items()})
+
+    def overwrite(self: _R, rows: Tensor, other: _R) -> _R:
+        """A copy in which the given rows [N] are those of another batch of N rows."""
+        others = other._values()
+        return type(self)(**{name: _overwrite(value, rows, others[name]) for name, value in self._values().items()})
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def _index(value: Any, rows: Tensor) -> Any:
+    return value.index(rows) if isinstance(value, Rows) else value[rows]
+
+
+def _concatenate(first: Any, second: Any) -> Any:
+    return first.concatenate(second) if isinstance(first, Rows) else torch.cat([first, second])
+
+
+def _overwrite(value: Any, rows: Tensor, other: Any) -> Any:
+    return value.overwrite(rows, other) if isinstance(value, Rows) else value.index_copy(0, rows, other)
+
+
+@dataclass(frozen=True)
+class FitTargets(Rows):
+    """The observed quantities that the objective compares with.
+
+    Attributes:
+        keypoints: [B, 135, 2] pixels.
+        confidence: [B, 135] in 0..1; 0 for keypoints that were not detected.
+        focal_length: [B, 2] pixels.
+        principal_point: [B, 2] pixels.
+        pixel_scale: [B] factor from pixels to the units of the objective, in which a person is about 1000 tall.
+        upright_stance: [B] 1 for people who seem to stand, else 0.
+        swapped_sides: [B, 2] whether left and right of arms and of legs were swapped back.
+        lifted: [B, 21, 3] lifted body joints, see :class:`~smplifyx.lifting.lifter.LiftedJoints`.
+        sqrt_precision: [B, 21, 3, 3] their precision; zero without lifting.
+    """
+
+    keypoints: Tensor
+    confidence: Tensor
+    focal_length: Tensor
+    principal_point: Tensor
+    pixel_scale: Tensor
+    upright_stance: Tensor
+    swapped_sides: Tensor
+    lifted: Tensor
+    sqrt_precision: Tensor
+
+    def of_keypoints(self, keypoints: Sequence[int]) -> FitTargets:
+        """The same with some of the keypoints [N] alone."""
+        chosen = list(keypoints)
+        return replace(self, keypoints=self.keypoints[:, chosen], confidence=self.confidence[:, chosen])
+
+    def without_keypoints(self, keypoints: Sequence[int]) -> FitTargets:
+        """The same with confidence 0 for some keypoints."""
+        if not keypoints:
+            return self
+        confidence = self.confidence.clone()
+        confidence[:, list(keypoints)] = 0.0
+        return replace(self, confidence=confidence)
+
+
+@dataclass(frozen=True)
+class InitialPose(Rows):
+    """The pose that the relative parameters of each row refer to.
+
+    Attributes:
+        orientation: [B, 3, 3] starting orientation, body to camera.
+        translation: [B, 3] starting camera translation, metres.
+    """
+
+    orientation: Tensor
+    translation: Tensor
+
+
+@dataclass(frozen=True)
+class Hypotheses(Rows):
+    """The state of a batch between two steps of a schedule: one row is one hypothesis about one person.
+
+    Attributes:
+        person: [R] the person of each row.
+        targets: the observed quantities, by row.
+        initial: the pose that ``x`` is relative to.
+        x: [R, D] all parameters, see :class:`~smplifyx.fitting.parameters.ParameterLayout`.
+        loss: [R] value of the last objective.
+        losses: [R, T] its terms, in the order of the fitter's terms; 0 for terms that are not part of it.
+        stage_losses: [R, S] the loss at the end of each stage so far.
+        status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.lbfgs.Status`.
+        n_evaluations: [R] evaluations of all objectives together.
+        truncated: [R] whether a row had more collision candidates than are kept.
+        spread: [R] mean distance of rejected hypotheses from this one, weighted by their losses (metres).
+        gap: [R] relative rise of the loss to the best different hypothesis; at most 1.
+    """
+
+    person: Tensor
+    targets: FitTargets
+    initial: InitialPose
+    x: Tensor
+    loss: Tensor
+    losses: Tensor
+    stage_losses: Tensor
+    status: Tensor
+    n_evaluations: Tensor
+    truncated: Tensor
+    spread: Tensor
+    gap: Tensor
+
+    @classmethod
+    def start(cls, person: Tensor, targets: FitTargets, initial: InitialPose, x: Tensor, n_terms: int) -> Hypotheses:
+        """Hypotheses that were not fitted yet.
+
+        Args:
+            person: [R] the person of each row.
+            targets: the observed quantities, by row.
+            initial: the starting poses.
+            x: [R, D] the parameters.
+            n_terms: number of terms T of the objective.
+        """
+        zeros = x.new_zeros(len(x))
+        return cls(
+            person=person,
+            targets=targets,
+            initial=initial,
+            x=x,
+            loss=zeros.clone(),
+            losses=x.new_zeros(len(x), n_terms),
+            stage_losses=x.new_zeros(len(x), 0),
+            status=torch.zeros_like(person),
+            n_evaluations=torch.zeros_like(person),
+            truncated=torch.zeros_like(person, dtype=torch.bool),
+            spread=zeros.clone(),
+            gap=torch.ones_like(zeros),
+        )
+
+    @property
+    def rows(self) -> Tensor:
+        """[R] all row numbers."""
+        return torch.arange(len(self.x), device=self.x.device)
+
+    def failed(self) -> np.ndarray:
+        """[R] rows without a finite result."""
+        finite = torch.isfinite(self.loss) & torch.isfinite(self.x).all(1)
+        return (~finite | (self.status == Status.NON_FINITE)).cpu().numpy()
+
+    def best(self) -> Tensor:
+        """[P] the row of lowest loss of each person; a failed row loses against one that did not fail."""
+        loss = torch.where(torch.isfinite(self.loss), self.loss, torch.inf)
+        chosen = []
+        for person in range(int(self.person.max()) + 1):
+            candidates = torch.nonzero(self.person == person)[:, 0]
+            chosen.append(candidates[loss[candidates].argmin()])
+        return torch.stack(chosen)

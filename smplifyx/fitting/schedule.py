@@ -1,0 +1,180 @@
+"""The schedule of a fit as a list of steps, each from hypotheses to hypotheses.
+
+A whole body with the default settings goes through::
+
+    [CameraStage(), Stage(0), Stage(1), Stage(2), SelectBest(), FlipDepths(4, 3), Stage(3, resolve_collisions=False),
+     SelectBest(), Stage(4)]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+
+from smplifyx.config import Config
+from smplifyx.fitting.batch import FitTargets, Hypotheses
+from smplifyx.fitting.hypotheses import ambiguity, depth_flips
+from smplifyx.fitting.objective import Objective
+from smplifyx.fitting.solver import Solver, no_weight
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
+
+_TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
+_MIN_TRUNK_KEYPOINTS = 3
+
+
+class Step(Protocol):
+    """One step of a schedule."""
+
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """The hypotheses after the step."""
+        ...
+
+
+@dataclass(frozen=True)
+class CameraStage:
+    """Moves translation and orientation by the squared error of the trunk's keypoints, with the depth held.
+
+    People whose trunk is hardly visible are placed by all body keypoints, hands and heads by all of theirs.
+    """
+
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """Minimise the terms of the camera stage."""
+        targets = hypotheses.targets
+        if solver.parameters.has_body:
+            targets = _camera_targets(targets)
+        objective = Objective(solver.camera_terms(), hypotheses, targets)
+        return solver.minimize(objective, hypotheses, solver.optimizer_options(None))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Minimises the objective of a stage over all parameters that its keypoints constrain.
+
+    The collision term comes second: the stage is minimised without it, then with it for the hypotheses that collide.
+    Elsewhere the term is zero, so that those are at a minimum of the whole objective already.
+
+    Attributes:
+        number: the stage in the settings, counted from 0.
+        resolve_collisions: False leaves the collision term out.
+    """
+
+    number: int
+    resolve_collisions: bool = True
+
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """Minimise the terms of the stage."""
+        objective = solver.objective(solver.stage_terms(self.number), hypotheses)
+        hypotheses = solver.minimize(objective, hypotheses, solver.optimizer_options(self.number))
+        if self.resolve_collisions and solver.self_collision is not None and self._collides(solver):
+            hypotheses = self._resolve(solver, hypotheses)
+        losses = torch.cat([hypotheses.stage_losses, hypotheses.loss[:, None]], 1)
+        return replace(hypotheses, stage_losses=losses)
+
+    def _collides(self, solver: Solver) -> bool:
+        return not no_weight(solver.weights[self.number], "collision")
+
+    def _resolve(self, solver: Solver, before: Hypotheses) -> Hypotheses:
+        """Minimise with the collision term in those hypotheses that collide, until none does.
+
+        Rounds with fixed contact sets separate bodies gently; the last pass resolves the remaining contacts. Bodies
+        that separate only by leaving their keypoints or priors keep their previous parameters.
+        """
+        after = self._separate(solver, before)
+        limit = solver.config.collision.max_loss_increase
+        if limit is None:
+            return after
+        objective = solver.objective(solver.stage_terms(self.number), after)
+        with torch.no_grad():
+            rest = objective.loss(after.x[:, objective.free])
+        rejected = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
+        kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
+        return after.overwrite(rejected, kept)
+
+    def _separate(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """The minimisations of :meth:`_resolve`."""
+        assert solver.self_collision is not None
+        stage, colliding = solver.stage_terms(self.number), hypotheses.rows
+        for fixed_contacts in [True] * solver.config.collision.rounds + [False]:
+            colliding = colliding[solver.colliding(hypotheses.index(colliding))]
+            if not len(colliding):
+                break
+            rows = hypotheses.index(colliding)
+            term = solver.self_collision.term(len(colliding), fixed_contacts)
+            objective = solver.objective(stage, rows, term)
+            rows = solver.minimize(objective, rows, solver.optimizer_options(self.number))
+            rows = replace(rows, truncated=rows.truncated | term.candidates.truncated)
+            hypotheses = hypotheses.overwrite(colliding, rows)
+        return hypotheses
+
+
+@dataclass(frozen=True)
+class SelectBest:
+    """Keeps the hypothesis of lowest loss of each person, and notes how different the others are."""
+
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """One hypothesis per person, in the order of the people."""
+        best = hypotheses.best()
+        joints = solver.pose(hypotheses.x, hypotheses.initial).joints
+        found = ambiguity(joints, hypotheses.loss, hypotheses.person, best)
+        chosen = hypotheses.index(best)
+        return replace(
+            chosen, spread=torch.maximum(chosen.spread, found.spread), gap=torch.minimum(chosen.gap, found.gap)
+        )
+
+
+@dataclass(frozen=True)
+class FlipDepths:
+    """Adds poses with limbs or trunk mirrored or levelled in depth as competing hypotheses.
+
+    Attributes:
+        number: hypotheses to add for each one: those of lowest loss.
+        stage: the stage whose objective decides, counted from 0: the next one.
+    """
+
+    number: int
+    stage: int
+
+    @torch.no_grad()
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """The hypotheses, followed by their flips."""
+        x, origin, matters = depth_flips(solver.first_view, hypotheses.x, hypotheses.initial)
+        flipped = replace(hypotheses.index(origin), x=x)
+        objective = solver.objective(solver.stage_terms(self.stage), flipped)
+        loss = objective.loss(x[:, objective.free])
+        n_rows = len(hypotheses.x)
+        loss = torch.where(matters & torch.isfinite(loss), loss, torch.inf).unflatten(0, (-1, n_rows))
+        lowest, number = loss.topk(self.number, dim=0, largest=False)
+        chosen = (number * n_rows + hypotheses.rows)[torch.isfinite(lowest)]
+        return hypotheses.concatenate(flipped.index(chosen))
+
+
+def make_schedule(config: Config, has_body: bool) -> list[Step]:
+    """The steps of a configuration.
+
+    Args:
+        config: the settings.
+        has_body: False for hands and heads, which have no limbs to flip.
+    """
+    starts, flips = config.starts, config.starts.depth_flips if has_body else 0
+    steps: list[Step] = [CameraStage()]
+    for number in range(len(config.stages)):
+        flipping = flips > 0 and number == starts.select_after_stage
+        if flipping:
+            steps.append(FlipDepths(flips, number))
+        # Where flips compete, the collisions of the best one are resolved in the next stage.
+        steps.append(Stage(number, resolve_collisions=not flipping))
+        if flipping or number + 1 == starts.select_after_stage:
+            steps.append(SelectBest())
+    return steps
+
+
+def _camera_targets(targets: FitTargets) -> FitTargets:
+    """The trunk's keypoints alone; all body keypoints for people whose trunk is hardly visible."""
+    trunk = torch.zeros_like(targets.confidence)
+    trunk[:, _TRUNK] = 1.0
+    visible = (targets.confidence[:, _TRUNK] > 0).sum(1) >= _MIN_TRUNK_KEYPOINTS
+    body = torch.zeros_like(trunk)
+    body[:, BODY_KEYPOINTS] = 1.0
+    return replace(targets, confidence=targets.confidence * torch.where(visible[:, None], trunk, body))

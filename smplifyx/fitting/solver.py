@@ -1,0 +1,159 @@
+"""Minimises the objectives of stages over a batch of hypotheses, for one body model and one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, available_keypoints
+from smplifyx.config import Config
+from smplifyx.fitting.batch import Hypotheses, InitialPose
+from smplifyx.fitting.objective import Objective, StageTerms
+from smplifyx.fitting.parameters import BodyParameters
+from smplifyx.fitting.self_collision import SelfCollision
+from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
+from smplifyx.fitting.terms import BODY, CAMERA_DEPTH, FACE, HANDS, Term, Weight, is_zero, stage_weights
+from smplifyx.optim.lbfgs import LBFGSOptions, minimize
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
+
+#: Parameter groups that only hand or face keypoints constrain; without these keypoints they do not move.
+_HAND_GROUPS = ("left_hand", "right_hand")
+_FACE_GROUPS = ("expression", "jaw_pose", "leye_pose", "reye_pose")
+_CAMERA_GROUPS = ("translation", "global_orient")
+_CAMERA_TERMS = (
+    Term("body_keypoints", 1.0, BODY),
+    Term("hand_keypoints", 1.0, HANDS),
+    Term("face_keypoints", 1.0, FACE),
+)
+
+
+class Solver:
+    """The parts of a fit that do not depend on the people.
+
+    Args:
+        data: the body model.
+        model: the same as a module.
+        parameters: from rows of x to inputs of the model.
+        config: weights, stages, optimiser.
+        terms: the terms of the objective.
+
+    Raises:
+        UsageError: terms without a weight, or of the same name.
+    """
+
+    def __init__(
+        self,
+        data: BodyModelData,
+        model: BodyModel,
+        parameters: BodyParameters,
+        config: Config,
+        terms: Sequence[Term],
+    ) -> None:
+        self.data, self.model, self.parameters, self.config = data, model, parameters, config
+        self.device, self.dtype = model.template.device, model.template.dtype
+        self.terms = tuple(terms)
+        self.weights = stage_weights(self.terms, config)
+        self._views: dict[tuple[int, ...], BodyView] = {}
+        #: The keypoints of body, hands and face, as far as the model has them.
+        self.full_view = self._view(BODY.keypoints + HANDS.keypoints + FACE.keypoints)
+        #: The keypoints of the first step: of the body; of a hand or a head, all.
+        self.first_view = self._view(BODY.keypoints) if parameters.has_body else self.full_view
+        self.self_collision = SelfCollision(data, model, config.collision) if config.collision.enabled else None
+
+    def _view(self, keypoints: Sequence[int]) -> BodyView:
+        available = set(available_keypoints(self.data))
+        chosen = tuple(keypoint for keypoint in keypoints if keypoint in available)
+        if chosen not in self._views:
+            openpose = self.config.body.openpose_joint_definitions
+            definitions = OPENPOSE_DEFINITIONS if openpose else SMPLX_DEFINITIONS
+            self._views[chosen] = BodyView(self.data, self.model, self.parameters, chosen, definitions)
+        return self._views[chosen]
+
+    @torch.no_grad()
+    def pose(self, x: Tensor, initial: InitialPose) -> BodyState:
+        """The posed bodies of parameters x [B, D], with the keypoints of the first step."""
+        return self.first_view.pose(x, initial)
+
+    def camera_terms(self) -> StageTerms:
+        """The terms of the camera stage: squared keypoint errors and the depth, in orientation and translation."""
+        depth = replace(CAMERA_DEPTH, weight=self.config.camera.depth_weight)
+        terms = (*_CAMERA_TERMS, depth)
+        weights = {term.name: float(term.weight) for term in terms}  # type: ignore[arg-type]
+        return StageTerms.of(self.first_view, terms, weights, _CAMERA_GROUPS, None)
+
+    def stage_terms(self, number: int) -> StageTerms:
+        """The terms of a stage, counted from 0; it moves what its keypoints constrain."""
+        weights, groups = self.weights[number], list(self.parameters.layout.sizes)
+        if not self.config.camera.optimize_translation:
+            groups.remove("translation")
+        if not self.parameters.has_body:
+            return StageTerms.of(self.full_view, self.terms, weights, groups, self.config.objective.rho)
+        keypoints = BODY.keypoints
+        for energy, own_groups in ((HANDS, _HAND_GROUPS), (FACE, _FACE_GROUPS)):
+            if any(not is_zero(weights[term.name]) for term in self.terms if term.energy == energy):
+                keypoints += energy.keypoints
+            else:
+                groups = [group for group in groups if group not in own_groups]
+        return StageTerms.of(self._view(keypoints), self.terms, weights, groups, self.config.objective.rho)
+
+    def optimizer_options(self, number: int | None) -> LBFGSOptions:
+        """The options of a stage, counted from 0; None for the camera stage."""
+        optimizer = self.config.optimizer
+        limit, tolerance = None, None
+        if number is not None:
+            limit, tolerance = self.config.stages[number].max_iterations, self.config.stages[number].tolerance
+        return LBFGSOptions(
+            max_iterations=optimizer.max_iterations if limit is None else limit,
+            history_size=optimizer.history_size,
+            relative_loss_tolerance=optimizer.tolerance if tolerance is None else tolerance,
+            patience=optimizer.patience,
+        )
+
+    def objective(
+        self, stage: StageTerms, hypotheses: Hypotheses, collision: CollisionEnergy | None = None
+    ) -> Objective:
+        """The objective of a stage after the camera stage, without the ignored keypoints."""
+        ignored = [CANONICAL_KEYPOINT_NAMES.index(name) for name in self.config.objective.ignored_keypoints]
+        targets = hypotheses.targets.without_keypoints(ignored)
+        return Objective(stage, hypotheses, targets, collision)
+
+    def minimize(self, objective: Objective, hypotheses: Hypotheses, options: LBFGSOptions) -> Hypotheses:
+        """The hypotheses with the objective's free parameters at a minimum."""
+        free = objective.free
+        scales = self.parameters.layout.natural_scales().to(hypotheses.x)[free]
+        result = minimize(objective, hypotheses.x[:, free], options, initial_inverse_hessian=scales.square())
+        return replace(
+            hypotheses,
+            x=hypotheses.x.index_copy(1, free, result.x),
+            loss=result.loss,
+            losses=self._term_table(objective.losses(result.x), result.loss),
+            status=result.status,
+            n_evaluations=hypotheses.n_evaluations + result.n_evaluations,
+        )
+
+    def _term_table(self, losses: Mapping[str, Tensor], loss: Tensor) -> Tensor:
+        """[R, T] losses in the order of the terms; 0 for those that are not given."""
+        zeros = torch.zeros_like(loss)
+        table = {term.name: losses.get(term.name, zeros) for term in self.terms}
+        if "collision" in losses:
+            # This energy has steps, and rounding decides on which side of one a point lies: keep the
+            # optimiser's value.
+            rest = sum((value for name, value in table.items() if name != "collision"), zeros)
+            table["collision"] = (loss - rest).clamp_min(0.0)
+        return torch.stack(list(table.values()), 1)
+
+    @torch.no_grad()
+    def colliding(self, hypotheses: Hypotheses) -> Tensor:
+        """The rows that have triangles that intersect."""
+        assert self.self_collision is not None
+        return self.self_collision.find(self.pose(hypotheses.x, hypotheses.initial).inputs).rows.unique()
+
+
+def no_weight(weights: Mapping[str, Weight], name: str) -> bool:
+    """Whether a term is absent or switched off."""
+    return is_zero(weights.get(name, 0.0))

@@ -1,0 +1,208 @@
+"""The terms of the objective: energies of posed bodies with weights, stated as equations in docs/method.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smplifyx.config import Config, Stage
+from smplifyx.errors import UsageError
+from smplifyx.fitting.standing import trunk_tilt_energy, upright_stance_energy
+from smplifyx.fitting.state import BodyState
+from smplifyx.lifting.lifter import lifting_energy
+from smplifyx.priors import joint_limit_energy
+from smplifyx.skeleton import (
+    BODY_KEYPOINTS,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
+
+#: A weight in one stage: a number, or one for each component of an energy [B, C].
+Weight = float | tuple[float, ...]
+Energy = Callable[[BodyState], Tensor]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the objective: it adds ``weight**2 * energy(state)`` to the loss of each hypothesis.
+
+    Attributes:
+        name: name in results and, for the default terms, in the settings.
+        weight: for all stages, or one number for each stage; None: from the settings.
+        energy: gives the energies [B] of posed bodies; or [B, C] with a weight for each component.
+        requires: parameter groups of which a stage must move at least one, otherwise the term is left out; empty:
+            the term is part of every stage.
+    """
+
+    name: str
+    weight: float | Sequence[float] | None
+    energy: Energy
+    requires: tuple[str, ...] = ()
+
+    def applies(self, groups: Collection[str]) -> bool:
+        """Whether the term depends on one of these parameter groups."""
+        return not self.requires or any(group in groups for group in self.requires)
+
+
+@dataclass(frozen=True)
+class KeypointEnergy:
+    """Confidence-weighted robust reprojection error of some keypoints (canonical indices)."""
+
+    keypoints: tuple[int, ...]
+
+    def __call__(self, state: BodyState) -> Tensor:
+        """Energies [B]."""
+        confidence = state.observed.confidence * self.mask(state.view.keypoints, state.joints)
+        return (confidence.square()[..., None] * state.keypoint_errors).sum((1, 2))
+
+    def mask(self, keypoints: Sequence[int], like: Tensor) -> Tensor:
+        """[N] 1 for those of the given keypoints that are part of this energy, else 0."""
+        chosen = set(self.keypoints)
+        return like.new_tensor([float(keypoint in chosen) for keypoint in keypoints])
+
+
+BODY = KeypointEnergy(tuple(range(BODY_KEYPOINTS.start, BODY_KEYPOINTS.stop)))
+HANDS = KeypointEnergy(tuple(range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop)))
+FACE = KeypointEnergy(tuple(range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)))
+
+
+def _pose_prior(state: BodyState) -> Tensor:
+    return state.view.parameters.prior.energy(state.parameters["body_pose"])
+
+
+def _joint_limits(state: BodyState) -> Tensor:
+    assert state.inputs.body_pose is not None
+    return joint_limit_energy(state.inputs.body_pose.rotations)
+
+
+def _squares(*groups: str) -> Energy:
+    """Sum of the squares of some parameter groups, as far as a model has them."""
+
+    def energy(state: BodyState) -> Tensor:
+        energies = [state.parameters[name].square().sum(1) for name in groups if name in state.parameters]
+        return sum(energies[1:], energies[0])
+
+    return energy
+
+
+def _jaw_squares(state: BodyState) -> Tensor:
+    return state.parameters["jaw_pose"].square()
+
+
+def _trunk_tilt(state: BodyState) -> Tensor:
+    return trunk_tilt_energy(state.joints)
+
+
+def _upright_stance(state: BodyState) -> Tensor:
+    return state.observed.upright_stance * upright_stance_energy(state.joints)
+
+
+def _lifting(state: BodyState) -> Tensor:
+    return lifting_energy(state.joints, state.observed.lifted, state.observed.sqrt_precision)
+
+
+def collision_energy(state: BodyState) -> Tensor:
+    """Energy [B] of self-collisions; the objective leaves the term out where they are not computed."""
+    assert state.collision is not None and state.rows is not None
+    return state.collision(state.bones, state.rows)
+
+
+def _depth_change(state: BodyState) -> Tensor:
+    return (state.parameters["translation"][:, 2] * state.initial.translation[:, 2]).square()
+
+
+#: Holds the depth at its initial value, in the camera stage alone.
+CAMERA_DEPTH = Term("camera_depth", None, _depth_change)
+
+
+def default_terms() -> list[Term]:
+    """The terms of the objective after the camera stage; their weights come from the settings.
+
+    A stage's setting has the name of its term; the weights of ``trunk_tilt`` and ``upright_stance`` are settings of
+    the section ``objective``, that of ``lifting`` is ``lifting.weight``, and ``body_keypoints`` has the weight 1.
+    """
+    return [
+        Term("body_keypoints", None, BODY),
+        Term("hand_keypoints", None, HANDS),
+        Term("face_keypoints", None, FACE),
+        Term("body_pose", None, _pose_prior, ("body_pose",)),
+        Term("joint_limits", None, _joint_limits, ("body_pose",)),
+        Term("neck_pose", None, _squares("neck_pose"), ("neck_pose",)),
+        Term("shape", None, _squares("betas"), ("betas",)),
+        Term("expression", None, _squares("expression"), ("expression",)),
+        Term("hand_pose", None, _squares("left_hand", "right_hand"), ("left_hand", "right_hand")),
+        Term("jaw_pose", None, _jaw_squares, ("jaw_pose",)),
+        Term("eye_pose", None, _squares("leye_pose", "reye_pose"), ("leye_pose", "reye_pose")),
+        Term("trunk_tilt", None, _trunk_tilt, ("body_pose",)),
+        Term("upright_stance", None, _upright_stance, ("body_pose",)),
+        Term("lifting", None, _lifting, ("body_pose",)),
+        Term("collision", None, collision_energy, ("body_pose",)),
+    ]
+
+
+def stage_weights(terms: Sequence[Term], config: Config) -> list[dict[str, Weight]]:
+    """The weight of each term in each stage of a configuration.
+
+    Raises:
+        UsageError: two terms have the same name, a term has weights for another number of stages, or a term without
+            a weight is unknown to the settings.
+    """
+    twice = [name for name, count in Counter(term.name for term in terms).items() if count > 1]
+    if twice:
+        raise UsageError(f"expected terms with different names, found {twice[0]!r} twice")
+    return [{term.name: _weight(term, number, config) for term in terms} for number in range(len(config.stages))]
+
+
+def _weight(term: Term, number: int, config: Config) -> Weight:
+    weight = term.weight
+    if weight is None:
+        known = _weights_of_settings(config, config.stages[number])
+        if term.name not in known:
+            raise UsageError(f"term {term.name!r} has no weight; expected one, or a name of {', '.join(known)}")
+        return known[term.name]
+    if isinstance(weight, Sequence):
+        if len(weight) != len(config.stages):
+            raise UsageError(
+                f"term {term.name!r} has {len(weight)} weights; expected one, or one for each of "
+                f"{len(config.stages)} stages"
+            )
+        return float(weight[number])
+    return float(weight)
+
+
+def _weights_of_settings(config: Config, stage: Stage) -> Mapping[str, Weight]:
+    return {
+        "body_keypoints": 1.0,
+        "hand_keypoints": stage.hand_keypoints,
+        "face_keypoints": stage.face_keypoints,
+        "body_pose": stage.body_pose,
+        "joint_limits": stage.joint_limits,
+        "neck_pose": stage.neck_pose,
+        "shape": stage.shape,
+        "expression": stage.expression,
+        "hand_pose": stage.hand_pose,
+        "jaw_pose": stage.jaw_pose,
+        "eye_pose": stage.eye_pose,
+        "trunk_tilt": config.objective.trunk_tilt,
+        "upright_stance": config.objective.upright_stance,
+        "lifting": config.lifting.weight if config.lifting.enabled else 0.0,
+        "collision": stage.collision if config.collision.enabled else 0.0,
+    }
+
+
+def squared_weight(weight: Weight, like: Tensor) -> float | Tensor:
+    """The factor of an energy: a number, or one [C] for each of its components."""
+    if isinstance(weight, tuple):
+        return torch.tensor(weight, dtype=like.dtype, device=like.device).square()
+    return weight**2
+
+
+def is_zero(weight: Weight) -> bool:
+    """Whether a weight switches its term off."""
+    return not any(weight) if isinstance(weight, tuple) else weight == 0.0
