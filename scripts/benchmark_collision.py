@@ -154,9 +154,13 @@ def _count_missed(
     """A sentence about what the kept candidates miss, and one about what the term does."""
     count = MissedPairs()
     self_collision.CandidateCache = checked_candidates(count)  # type: ignore[misc]
-    with_ = _fit(Fitter(data, config=_switched(config, True), device=arguments.device), people, max(arguments.batch_sizes))
+    with_ = _fit(
+        Fitter(data, config=_switched(config, True), device=arguments.device), people, max(arguments.batch_sizes)
+    )
     unweighted = replace(config, stages=tuple(replace(stage, collision=0.0) for stage in config.stages))
-    without = _fit(Fitter(data, config=_switched(unweighted, True), device=arguments.device), people, max(arguments.batch_sizes))
+    without = _fit(
+        Fitter(data, config=_switched(unweighted, True), device=arguments.device), people, max(arguments.batch_sizes)
+    )
     lines = [
         f"{count.evaluations} evaluations of a person took {count.searches} searches. Of {count.pairs} colliding "
         f"pairs {count.missed} were missed; {count.additional} were found that do not collide."

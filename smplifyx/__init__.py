@@ -1,3 +1,64 @@
-"""3D bodies with hands and face from photos and 2D keypoints."""
+"""3D bodies with hands and face from photos and 2D keypoints.
+
+The names below are stable, see docs/api.md; so is :mod:`smplifyx.body`. Other modules may change without notice.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smplifyx.camera import Camera
+    from smplifyx.config import Config, load_config
+    from smplifyx.errors import InputError, SmplifyxError, UsageError
+    from smplifyx.fitting.fitter import Fitter, FitProgress
+    from smplifyx.fitting.people import fit_people
+    from smplifyx.fitting.result import FitResult
+    from smplifyx.fitting.terms import Term, default_terms
+    from smplifyx.keypoints import Observation
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Camera",
+    "Config",
+    "FitProgress",
+    "FitResult",
+    "Fitter",
+    "InputError",
+    "Observation",
+    "SmplifyxError",
+    "Term",
+    "UsageError",
+    "default_terms",
+    "fit_people",
+    "load_config",
+]
+
+_HOMES = {
+    "Camera": "camera",
+    "Config": "config",
+    "FitProgress": "fitting.fitter",
+    "FitResult": "fitting.result",
+    "Fitter": "fitting.fitter",
+    "InputError": "errors",
+    "Observation": "keypoints",
+    "SmplifyxError": "errors",
+    "Term": "fitting.terms",
+    "UsageError": "errors",
+    "default_terms": "fitting.terms",
+    "fit_people": "fitting.people",
+    "load_config": "config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used, so that commands without tensors start quickly."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
