@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from smplifyx.camera import Camera
     from smplifyx.config import Config, load_config
     from smplifyx.errors import InputError, SmplifyxError, UsageError
-    from smplifyx.fitting.fitter import Fitter, FitProgress
+    from smplifyx.fitting.fitter import FitProgress, Fitter
     from smplifyx.fitting.people import fit_people
     from smplifyx.fitting.result import FitResult
     from smplifyx.fitting.terms import Term, default_terms
