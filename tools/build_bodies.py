@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from smplifyx.body.search import OPEN_BODY_DIR
@@ -15,20 +16,20 @@ from tools.bodies.family import build_family
 from tools.bodies.smplx_body import build_all
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Build SMPL-X for three genders, then SMPL-H, SMPL, MANO and FLAME from them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--output", type=Path, default=OPEN_BODY_DIR, metavar="DIR", help="default: the package")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     def progress(gender: str, step: str) -> None:
         print(f"{gender}: {step}", file=sys.stderr)
 
     try:
         for build in (build_all, build_family):
-            for path in build(arguments.output, progress):
+            for path in build(options.output, progress):
                 print(path)
     except UsageError as error:
         parser.error(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +26,23 @@ def mixture_of(data: MotionCapture, seed: int) -> Mixture:
     return fit_mixture(poses, N_COMPONENTS, POSE_FLOOR, sampler.rng)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit the two priors and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mocap", type=Path, help="npz with body_pose, clip_index, clip_names, frame, fps")
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    data, held_out = load_motion_capture(arguments.mocap).split_subjects(HELD_OUT_SUBJECTS)
+    options = parser.parse_args(arguments)
+    data, held_out = load_motion_capture(options.mocap).split_subjects(HELD_OUT_SUBJECTS)
     mean, covariance = fit_gaussian(data)
     np.savez(
-        arguments.output / "body_pose_gaussian.npz",
+        options.output / "body_pose_gaussian.npz",
         mean=mean.astype(np.float32),
         covariance=covariance.astype(np.float32),
     )
-    mixture = mixture_of(data, arguments.seed)
+    mixture = mixture_of(data, options.seed)
     np.savez(
-        arguments.output / "body_pose_mixture.npz",
+        options.output / "body_pose_mixture.npz",
         **{name: np.float32(value) for name, value in vars(mixture).items()},
     )
     gaussian = Mixture(mean[None], covariance[None], np.ones(1))

@@ -1,13 +1,12 @@
-"""Draws the open body and its relatives: SMPL, SMPL+H, MANO's hands and FLAME's head, posed."""
+"""Draws docs/family.jpg: the open bodies as SMPL, SMPL+H, SMPL-X, MANO and FLAME, posed."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
@@ -16,19 +15,16 @@ from smplifyx.body.data import BodyModelData, FloatArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR
-from smplifyx.camera import Camera
-from smplifyx.output import BodyMesh, BodyRenderer, open_renderer
+from smplifyx.output import BodyMesh, BodyRenderer
 from smplifyx.skeleton import SIDES
 from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_angles, mirror_hand_pose
+from tools.drawing import Viewpoint, captioned, draw_meshes, save_sheet, start_renderer
 
-GAP, CAPTION = 8, 24
-PAPER, INK = (245, 243, 240), (50, 50, 50)
+GAP = 8
 SKIN_COLOR, EYE_COLOR, IRIS_COLOR = (0.62, 0.58, 0.52), (0.8, 0.8, 0.8), (0.1, 0.12, 0.15)
 INSIDE_COLOR = (0.25, 0.2, 0.18)
 #: Half the opening of the cone from the middle of the eye that holds the iris.
 IRIS_DEGREES = 28
-#: Distance of the camera from the middle of the picture, as a multiple of the height of the picture there.
-DISTANCE = 4.0
 
 Degrees = tuple[float, float, float]
 WALK: Mapping[str, Degrees] = {
@@ -40,15 +36,15 @@ WALK: Mapping[str, Degrees] = {
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One model as it is drawn.
+    """One model in one view.
 
     Attributes:
         title: caption.
-        model: name of the file, without its ending.
+        model: name of the file, without extension.
         size: width and height of the picture, pixels.
         height: metres that the picture shows.
         focus: joint in the middle of the picture.
-        shift: metres by which the middle lies off that joint.
+        shift: offset of the middle from that joint, metres.
         azimuth, elevation: of the camera, degrees; from the front, towards the person's left, up.
         joints: axis-angle of the bent joints, degrees.
         hands: name of each hand's shape.
@@ -116,7 +112,7 @@ VIEWS = (
 
 
 def face_kinds(data: BodyModelData) -> np.ndarray:
-    """[F] 0 for skin, 1 for the white of the eyes, 2 for what lies about their axes at rest."""
+    """[F] 0 for skin, 1 for the white of the eyes, 2 for the irises."""
     kinds = np.zeros(len(data.faces), int)
     joints = data.joint_regressor @ data.v_template
     for side in SIDES:
@@ -130,7 +126,7 @@ def face_kinds(data: BodyModelData) -> np.ndarray:
 
 
 def meshes_of(data: BodyModelData, view: View) -> tuple[list[BodyMesh], FloatArray]:
-    """The posed skin and the eyes apart, about the origin, and the point [3] that the view looks at."""
+    """Meshes of posed skin, eyes and irises, and the point [3] in the middle of the view."""
     model = BodyModel.from_data(data)
 
     def padded(values: tuple[float, ...], count: int) -> torch.Tensor:
@@ -149,7 +145,7 @@ def meshes_of(data: BodyModelData, view: View) -> tuple[list[BodyMesh], FloatArr
         for kind, color in enumerate(colors.tolist())
         if (kinds == kind).any()
     ]
-    if data.side or data.model_type == "flame":  # the inside is seen through the cut
+    if data.side or data.model_type == "flame":  # the inside is visible through the cut
         meshes.append(BodyMesh(vertices, data.faces[:, ::-1], INSIDE_COLOR))
     focus = output.joints[0, data.skeleton.joint_index(view.focus)].numpy() + np.array(view.shift)
     return meshes, focus
@@ -158,36 +154,17 @@ def meshes_of(data: BodyModelData, view: View) -> tuple[list[BodyMesh], FloatArr
 def draw(view: View, renderer: BodyRenderer) -> np.ndarray:
     """BGR picture under its caption."""
     meshes, focus = meshes_of(load_body_model_data(OPEN_BODY_DIR / f"{view.model}.npz"), view)
-    camera_frame = Rotation.from_euler("YX", [view.azimuth, -view.elevation], degrees=True).inv()
-    turned = []
-    for mesh in meshes:
-        seen = camera_frame.apply(mesh.vertices - focus) * (1, -1, -1)
-        seen[:, 2] += DISTANCE * view.height
-        turned.append(dataclasses.replace(mesh, vertices=seen))
-    width, height = view.size
-    # Drawn at twice the size and shrunk, for smooth outlines.
-    focal = DISTANCE * 2 * height
-    camera = Camera(focal, (width - 0.5, height - 0.5), image_size=(2 * width, 2 * height))
-    rgba = renderer.render(turned, camera).astype(float)
-    picture = rgba[..., 2::-1] + (1 - rgba[..., 3:] / 255) * np.array(PAPER)
-    block = np.full((height + CAPTION + GAP, width + GAP, 3), 255, np.uint8)
-    shrunk = cv2.resize(picture.clip(0, 255).astype(np.uint8), view.size, interpolation=cv2.INTER_AREA)
-    block[CAPTION : CAPTION + height, :width] = shrunk
-    cv2.putText(block, view.title, (2, CAPTION - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
-    return block
+    viewpoint = Viewpoint(view.azimuth, view.elevation, view.height)
+    return captioned([draw_meshes(meshes, focus, viewpoint, view.size, renderer)], [view.title], GAP)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the picture of the five models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs/family.jpg"))
-    arguments = parser.parse_args()
-    renderer, warning = open_renderer()
-    if warning:
-        print(warning)
-    sheet = np.vstack([np.hstack([draw(view, renderer) for view in row]) for row in VIEWS])
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(arguments.output), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    options = parser.parse_args(arguments)
+    renderer = start_renderer()
+    save_sheet([[draw(view, renderer) for view in row] for row in VIEWS], options.output)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,28 @@
-"""Draws the open body in strong bends without and with its pose blend shapes, and measures the volume they keep."""
+"""Draws docs/pose_correctives.jpg, strong bends without and with pose blend shapes, and measures lost volumes."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.data import BodyModelData, FloatArray, IntArray
+from smplifyx.body.data import GENDERS, BodyModelData, FloatArray, IntArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.camera import Camera
-from smplifyx.output import BodyMesh, BodyRenderer, open_renderer
+from smplifyx.output import BodyMesh, BodyRenderer
 from smplifyx.skeleton import LEFT_HAND_JOINTS, N_JOINTS, joint_index
 from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_angles
+from tools.drawing import Viewpoint, captioned, draw_meshes, save_sheet, start_renderer
 
-CELL, GAP, CAPTION = 250, 10, 24
-PAPER, INK = (245, 243, 240), (50, 50, 50)
+CELL, GAP = (250, 250), 10
 PAIRS_ACROSS = 3
-#: Distance of the camera from the joint, as a multiple of the height of the picture there.
-DISTANCE = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,54 +98,41 @@ class Bodies:
         return posed
 
     def litres(self, rotations: FloatArray) -> FloatArray:
-        """[2] volume of both; what overlaps counts twice."""
+        """[2] volume of both; overlaps count twice."""
         return np.array([1e3 * trimesh.Trimesh(v, self.faces, process=False).volume for v, _ in self.pose(rotations)])
-
-
-def draw(mesh: BodyMesh, view: View, focus: FloatArray, renderer: BodyRenderer) -> np.ndarray:
-    """BGR [CELL, CELL, 3] of a body, the point ``focus`` [3] in the middle."""
-    camera_frame = Rotation.from_euler("YX", [view.azimuth, -view.elevation], degrees=True).inv()
-    seen = camera_frame.apply(mesh.vertices - focus) * (1, -1, -1)
-    seen[:, 2] += DISTANCE * view.height
-    # Drawn at twice the size and shrunk, for smooth outlines.
-    size = 2 * CELL
-    focal, center = DISTANCE * size, (size - 1) / 2
-    camera = Camera(focal, (center, center), image_size=(size, size))
-    rgba = renderer.render([dataclasses.replace(mesh, vertices=seen)], camera).astype(float)
-    picture = rgba[..., 2::-1] + (1 - rgba[..., 3:] / 255) * np.array(PAPER)
-    return cv2.resize(picture.clip(0, 255).astype(np.uint8), (CELL, CELL), interpolation=cv2.INTER_AREA)
 
 
 def pair(bodies: Bodies, view: View, renderer: BodyRenderer) -> np.ndarray:
     """The two pictures of a view under a caption."""
-    block = np.full((CELL + CAPTION + GAP, 2 * CELL + 2 + GAP, 3), 255, np.uint8)
-    for (vertices, joints), left in zip(bodies.pose(view.rotations()), (0, CELL + 2), strict=True):
-        picture = draw(BodyMesh(vertices, bodies.faces), view, joints[joint_index(view.focus)], renderer)
-        block[CAPTION : CAPTION + CELL, left : left + CELL] = picture
-    for text, left in ((f"{view.title}: without", 2), ("with", CELL + 4)):
-        cv2.putText(block, text, (left, CAPTION - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
-    return block
+    viewpoint = Viewpoint(view.azimuth, view.elevation, view.height)
+    pictures = [
+        draw_meshes([BodyMesh(vertices, bodies.faces)], joints[joint_index(view.focus)], viewpoint, CELL, renderer)
+        for vertices, joints in bodies.pose(view.rotations())
+    ]
+    return captioned(pictures, [f"{view.title}: without", "with"], GAP)
 
 
-def main() -> None:
+def volume_lines(bodies: Bodies, views: Sequence[View]) -> Iterator[str]:
+    """Lines of a table of the volume lost in each view, millilitres."""
+    at_rest = bodies.litres(np.eye(3)[None].repeat(N_JOINTS, axis=0))
+    yield f"{'volume lost, ml':24s}{'without':>9s}{'with':>9s}"
+    for view in views:
+        without, with_correctives = 1e3 * (at_rest - bodies.litres(view.rotations()))
+        yield f"{view.title:24s}{without:9.0f}{with_correctives:9.0f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the picture and print the volumes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs/pose_correctives.jpg"))
-    parser.add_argument("--gender", default="neutral", choices=("neutral", "male", "female"))
-    arguments = parser.parse_args()
-    bodies = Bodies.of(load_body_model_data(find_body_model("smplx", arguments.gender, OPEN_BODY_DIR)))
-    renderer, warning = open_renderer()
-    if warning:
-        print(warning)
+    parser.add_argument("--gender", default="neutral", choices=GENDERS)
+    options = parser.parse_args(arguments)
+    bodies = Bodies.of(load_body_model_data(find_body_model("smplx", options.gender, OPEN_BODY_DIR)))
+    renderer = start_renderer()
     blocks = [pair(bodies, view, renderer) for view in VIEWS]
-    rows = [np.hstack(blocks[k : k + PAIRS_ACROSS]) for k in range(0, len(blocks), PAIRS_ACROSS)]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(arguments.output), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    at_rest = bodies.litres(np.eye(3)[None].repeat(N_JOINTS, axis=0))
-    print(f"{'volume lost, ml':24s}{'without':>9s}{'with':>9s}")
-    for view in VIEWS:
-        without, with_correctives = 1e3 * (at_rest - bodies.litres(view.rotations()))
-        print(f"{view.title:24s}{without:9.0f}{with_correctives:9.0f}")
+    save_sheet([blocks[k : k + PAIRS_ACROSS] for k in range(0, len(blocks), PAIRS_ACROSS)], options.output)
+    for line in volume_lines(bodies, VIEWS):
+        print(line)
 
 
 if __name__ == "__main__":

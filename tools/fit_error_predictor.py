@@ -1,4 +1,4 @@
-"""Learns how far fits are off from what they show themselves, on synthetic people, and writes the shipped model.
+"""Fits the shipped error predictor on synthetic people: surface error of a fit from its quality features.
 
 The people take poses that the pose priors were trained on; --test takes people in held-out poses and prints how well
 the estimate orders them. Nothing of the benchmarks is seen.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def regressed(features: list[dict[str, float]], errors: FloatArray) -> ErrorPred
     return ErrorPredictor(dict(zip(names, weights.tolist(), strict=True)), float(target.mean() - weights @ mean))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, write and test the predictor."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mocap", type=Path, help="npz with body_pose, clip_index, clip_names")
@@ -60,17 +61,17 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=200, metavar="N", help="people in held-out poses to test on")
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=SHIPPED)
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     config = load_config(None, [])
-    subjects = tuple(sorted(subjects_of(arguments.mocap) - set(HELD_OUT_SUBJECTS)))
-    features, errors = fitted(config, held_out_poses(arguments.mocap, subjects), arguments.people, arguments.seed)
+    subjects = tuple(sorted(subjects_of(options.mocap) - set(HELD_OUT_SUBJECTS)))
+    features, errors = fitted(config, held_out_poses(options.mocap, subjects), options.people, options.seed)
     model = regressed(features, errors)
-    arguments.output.write_text(json.dumps({"intercept": model.intercept, "weights": model.weights}, indent=1) + "\n")
+    options.output.write_text(json.dumps({"intercept": model.intercept, "weights": model.weights}, indent=1) + "\n")
     sets = {f"{len(errors)} learned from": (features, errors)}
-    if arguments.test:
-        held_out = held_out_poses(arguments.mocap)
-        sets[f"{arguments.test} held out"] = fitted(config, held_out, arguments.test, arguments.seed + 1)
+    if options.test:
+        held_out = held_out_poses(options.mocap)
+        sets[f"{options.test} held out"] = fitted(config, held_out, options.test, options.seed + 1)
     for name, (of_set, true) in sets.items():
         expected = np.array([model.expected_error(one) for one in of_set])
         area = area_under_curve(expected, worst_share(true, 0.1))

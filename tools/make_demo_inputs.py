@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +26,21 @@ from tools.demo_scene.truth import open_body, people_of, to_world
 _JPEG_QUALITY = 88
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write photos and keypoints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=DEMO_INPUTS)
     parser.add_argument("--only", help="name of the one picture to make")
     parser.add_argument("--no-images", action="store_true", help="write the keypoints alone")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for picture in PICTURES:
-        if arguments.only in (None, picture.name):
-            make(picture, arguments.output, not arguments.no_images)
+        if options.only in (None, picture.name):
+            make(picture, options.output, not options.no_images)
 
 
 def make(picture: Picture, output: Path, with_image: bool) -> None:
-    """Writes the keypoints and, unless told otherwise, the photo of one picture."""
+    """Write the keypoints and, by default, the photo of one picture."""
     people = people_of(picture)
     for folder in ("images", "keypoints"):
         (output / folder).mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ def photograph(picture: Picture, people: list[SyntheticPerson]) -> np.ndarray:
 
 
 def _exif(picture: Picture) -> Image.Exif:
-    """The focal length on 35 mm film, as phones tell it, where the picture tells any."""
+    """EXIF data with the focal length on 35 mm film, as phones write it, or empty."""
     exif = Image.Exif()
     if picture.exif:
         on_film = picture.focal_length / math.hypot(*picture.size) * FILM_DIAGONAL_MM

@@ -9,7 +9,7 @@ import argparse
 import csv
 import io
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Set:
     output: Path
 
     def write_group(self, group: int, studio: Studio) -> list[Row]:
-        """Writes photos and keypoints of one group; returns the manifest's rows."""
+        """Write photos and keypoints of one group; return the rows of the manifest."""
         rows: list[Row] = []
         rng = np.random.default_rng([self.crowd.seed, group, 1])
         bystanders = [studio.cut_out(one, rng) for one in self.crowd.bystanders(group)]
@@ -51,7 +51,7 @@ class Set:
         return rows
 
     def write_manifest(self, rows: Iterable[Row]) -> None:
-        """Writes the list of the pictures made so far."""
+        """Write the manifest of the pictures made so far."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows([_COLUMNS, *sorted(rows)])
@@ -59,14 +59,14 @@ class Set:
 
 
 class _Worker:
-    """What a process keeps between groups."""
+    """State of a worker process."""
 
     pictures: Set
     studio: Studio
 
     @classmethod
     def start(cls, pictures: Set) -> None:
-        """Prepares this process."""
+        """Prepare this process."""
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
         cls.pictures, cls.studio = pictures, Studio.open()
@@ -78,9 +78,9 @@ class _Worker:
 
 
 def make(crowd: Crowd, output: Path, n_workers: int = 1) -> None:
-    """Writes the pictures, keypoints and manifest of a crowd; the number of workers changes nothing in them.
+    """Write pictures, keypoints and manifest of a crowd; they do not depend on the number of workers.
 
-    The manifest grows with every group, so that an unfinished set can be used.
+    The manifest grows with every group, so that an unfinished set is usable.
     """
     for folder in ("images", "keypoints"):
         (output / folder).mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _collect(pictures: Set, made: Iterable[list[Row]]) -> None:
         pictures.write_manifest(rows)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write pictures, keypoints and manifest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
@@ -112,11 +112,11 @@ def main() -> None:
     )
     parser.add_argument("--scale", type=float, default=1.0, help="of the pictures; 1: sides of 240 to 320 pixels")
     parser.add_argument("--workers", type=int, default=1)
-    arguments = parser.parse_args()
-    poses = training_poses(arguments.mocap)
-    crowd = Crowd(arguments.people, arguments.seed, poses, arguments.full_shapes, scale=arguments.scale)
-    make(crowd, arguments.output, arguments.workers)
-    print(f"{arguments.output}: {arguments.people} people in {2 * arguments.people} pictures")
+    options = parser.parse_args(arguments)
+    poses = training_poses(options.mocap)
+    crowd = Crowd(options.people, options.seed, poses, options.full_shapes, scale=options.scale)
+    make(crowd, options.output, options.workers)
+    print(f"{options.output}: {options.people} people in {2 * options.people} pictures")
 
 
 if __name__ == "__main__":

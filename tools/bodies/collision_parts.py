@@ -110,7 +110,7 @@ def _segment_distances(p: FloatArray, p_end: FloatArray, q: FloatArray, q_end: F
 
 
 def _inside(points: FloatArray, triangles: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
-    """Whether points [N, 3] lie inside the prism over their triangles [N, 3, 3], and the unit normals [N, 3]."""
+    """Test whether points [N, 3] lie in the prism over their triangles [N, 3, 3]; also return unit normals [N, 3]."""
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     sides = [_dot(np.cross(triangles[:, b] - triangles[:, a], points - triangles[:, a]), normals) for a, b in _EDGES]
     lengths = np.linalg.norm(normals, axis=1)

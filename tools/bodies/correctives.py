@@ -1,9 +1,9 @@
-"""Pose blend shapes of the open body: they keep the skin from collapsing where linear blend skinning makes it.
+"""Pose blend shapes of the open body, which prevent the collapse of linear blend skinning.
 
 As in SMPL (Loper et al. 2015, section 3) the rest shape gets a displacement that is linear in the joints'
 ``rotation - identity``. It is fitted to a better skinning of the same mesh (:mod:`.pose_targets`) over random poses,
-in the posed frame, so that what is seen counts. A joint moves only the vertices about its own bend, and the few
-directions that matter are kept of its nine.
+in the posed frame. A joint moves only vertices near its own bend, and only the dominant ones of its nine directions
+are kept.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _N_POSES = 320
 _SEED = 55
 _POSES_AT_ONCE = 16
 _VERTICES_AT_ONCE = 256
-#: Joints that have no correctives: expressions shape the face.
-_LEFT_OUT = (0, JAW_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT)
-#: A joint matters to a vertex if it carries between this share of its weight and one minus this share.
+#: Joints without correctives; expressions shape the face.
+_EXCLUDED = (0, JAW_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT)
+#: A joint affects a vertex if its skinning weight is between this value and one minus this value.
 _LEAST_SHARE = 0.01
 #: Steps by which the reach of a joint is widened, because the target's relaxation moves neighbours too.
 _WIDENING = 4
@@ -86,7 +86,7 @@ def _reach(mesh: SkinnedMesh) -> FloatArray:
     for _ in range(_WIDENING):
         carried = (carried + mesh.neighbor_average @ carried) / 2
     reach = (carried > _LEAST_SHARE) & (carried < 1 - _LEAST_SHARE)
-    reach[:, _LEFT_OUT] = False
+    reach[:, _EXCLUDED] = False
     return reach
 
 
@@ -137,12 +137,12 @@ def _fit_effects(mesh: SkinnedMesh, rotations: FloatArray) -> FloatArray:
 
 
 def _mirror_effect(effect: FloatArray, partners: IntArray) -> FloatArray:
-    """What the joint on the other side does, from the effect [V, 3, 9] of a joint."""
+    """Mirror the effect [V, 3, 9] of a joint to the joint on the other side."""
     return effect[partners] * _MIRROR[:, None] * _MIRROR_FEATURE
 
 
 def _leading_directions(effect: FloatArray, features: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Directions [V, 3, R] and projection [R, 9] of what moves the skin most over the features [N, 9]."""
+    """Directions [V, 3, R] and projection [R, 9] that move the skin most over the features [N, 9]."""
     variances, axes = np.linalg.eigh(features.T @ features / len(features))
     spread = np.sqrt(np.maximum(variances, 1e-6 * variances.max()))
     shapes, sizes, mixing = np.linalg.svd(effect.reshape(-1, 9) @ (axes * spread), full_matrices=False)

@@ -108,7 +108,7 @@ def _evenly_spaced(line: FloatArray, count: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class _PlaneCut:
-    """Where a plane cuts the mesh; an edge is named by its two vertices, the smaller number first.
+    """Intersection of a plane and the mesh; an edge is named by its two vertices, the smaller number first.
 
     Attributes:
         points: edge -> the point [3] where it is cut, and the fraction of the edge before it.

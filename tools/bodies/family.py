@@ -1,4 +1,4 @@
-"""Builds the open body's relatives beside it."""
+"""Builds the other open models from the SMPL-X bodies: SMPL, SMPL+H, MANO's hands, FLAME's head."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Cuts:
     partners: IntArray
 
     def vertex_maps(self) -> dict[str, IntArray]:
-        """The body's vertex for each vertex of the parts, by the keys of :mod:`.vertex_maps`."""
+        """The body's vertex for each vertex of the parts, by the keys of the vertex-map file."""
         left = self.left_hand.vertices
         return {"mano_left": left, "mano_right": self.partners[left], "flame": self.head.vertices}
 
@@ -83,11 +83,11 @@ def build_head(body: BodyModelData, cuts: Cuts) -> BodyModelData:
 
 
 def build_family(directory: str | Path, progress: Callable[[str, str], None] | None = None) -> list[Path]:
-    """Build the relatives of the three SMPL-X bodies that lie in a folder, and write them beside these.
+    """Build the other models from the three SMPL-X bodies in a folder, and write them to the same folder.
 
     Args:
         directory: holds ``SMPLX_NEUTRAL.npz`` and so on.
-        progress: called with the gender and a word for what is being done.
+        progress: called with the gender and the name of each step.
 
     Returns:
         The files written.

@@ -30,7 +30,7 @@ _EXPRESSION_STRENGTH = 10.0
 
 @dataclass(frozen=True)
 class RegressionTargets:
-    """People in T-pose to learn from: vertices [N, V, 3] and joints [N, 55, 3]."""
+    """Training data in T-pose: vertices [N, V, 3] and joints [N, 55, 3]."""
 
     vertices: FloatArray
     joints: FloatArray

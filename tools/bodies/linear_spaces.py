@@ -15,7 +15,7 @@ N_SHAPE_COMPONENTS = 10
 N_EXPRESSION_COMPONENTS = 10
 _N_ACTIVATIONS = 4000
 _SEED = 20
-#: Left to the eye and jaw joints, or to nobody: ``mouthClose`` only makes sense on an open jaw.
+#: Left to the eye and jaw joints, or omitted: ``mouthClose`` only makes sense with an open jaw.
 _EXCLUDED_ACTIONS = ("eyeLook", "jaw", "tongueOut", "mouthClose")
 #: How often an action is active, and how differently the two sides of the face then act.
 _ACTIVITY = 0.3

@@ -1,4 +1,4 @@
-"""Cuts a part off a mesh along a closed loop of edges, and keeps track of where its vertices came from."""
+"""Cuts a part off a mesh along a closed loop of edges and records the original vertex numbers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def quads_of(faces: IntArray) -> IntArray:
 
 
 def edge_loop(quads: IntArray, start: tuple[int, int]) -> IntArray:
-    """The closed loop of edges that goes on straight through a grid of quads.
+    """The closed loop of edges that runs straight through a grid of quads.
 
     Args:
         quads: [Q, 4] vertex numbers.

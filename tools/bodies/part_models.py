@@ -1,7 +1,7 @@
 """MANO's hands and FLAME's head, cut from an open SMPL-X body.
 
-With the body's mean shape, a part has the body's own vertices and joints, seen from the part's root joint; its shape
-space is its own, because hands and heads differ in more than a body's ten components tell.
+With the body's mean shape, a part has the body's own vertices and joints, relative to the part's root joint. Its
+shape space is separate, because a body's ten components do not describe hands and heads well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEAD_JOINTS = tuple(joint_index(name) for name in ("neck", "head", "jaw", "left
 
 @dataclass(frozen=True)
 class Part:
-    """What to cut.
+    """A part to cut off.
 
     Attributes:
         cut: the part of the mesh.
@@ -156,7 +156,7 @@ def head(body: BodyModelData, cut: MeshCut, people: People, partners: IntArray) 
 
 
 def _common(body: BodyModelData, part: Part, people: People) -> dict[str, Any]:
-    """What is made alike for every part."""
+    """Arrays that are computed alike for every part."""
     cut, joints, places = part.cut, list(part.joints), part.places(body.parents)
     body_joints = body.joint_regressor[joints].astype(np.float64) @ body.v_template
     template = body.v_template[cut.vertices] - body_joints[0]

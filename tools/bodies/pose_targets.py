@@ -1,4 +1,4 @@
-"""What the posed skin should look like: a skinning that keeps its volume, and poses to try it on.
+"""Target of the pose blend shapes: a skinning that preserves volume, and random poses to evaluate it on.
 
 Linear blend skinning averages matrices, and the average of two rotations shrinks. Here every vertex turns by the
 average quaternion of its joints about a centre of rotation inside the limb (Le and Hodgins, "Real-time skeletal
@@ -203,7 +203,7 @@ class TargetSkinning:
         return self._smooth(self.mesh.areas_about_vertices(vertices)[..., None], _MEASURE_SMOOTHINGS)[..., 0]
 
     def _smooth(self, values: FloatArray, steps: int) -> FloatArray:
-        """Move values [N, V, C] half way to the average of the neighbours, so many times."""
+        """Move values [N, V, C] half way to the average of the neighbours, repeatedly."""
         columns = values.transpose(1, 0, 2).reshape(values.shape[1], -1)
         for _ in range(steps):
             columns = (columns + self.mesh.neighbor_average @ columns) / 2

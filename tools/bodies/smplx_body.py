@@ -26,7 +26,7 @@ _N_PEOPLE = 500
 _N_REGRESSION_PEOPLE = 200
 _SEEDS = {"neutral": 1, "male": 2, "female": 3}
 
-#: Called with the gender and a word for what is being done.
+#: Called with the gender and the name of each step.
 Progress = Callable[[str, str], None]
 
 

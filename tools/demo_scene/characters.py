@@ -1,4 +1,4 @@
-"""Who is in the demo's pictures: bodies, poses, clothes, places and cameras, written by hand."""
+"""The people of the demo's pictures, written by hand: bodies, poses, clothes, places and cameras."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Outfit:
     trousers: Color
     shoes: Color
     sleeve: float = 0.45
-    """Where the sleeves end: 0 at the shoulder, 1 at the elbow, 2 at the wrist."""
+    """End of the sleeves: 0 at the shoulder, 1 at the elbow, 2 at the wrist."""
     hair_length: float = 0.0
-    """How far the hair reaches below the ears, metres."""
+    """Length of the hair below the ears, metres."""
     stripes: Color | None = None
 
 
@@ -66,7 +66,7 @@ class Picture:
         wall, floor: colours, sRGB.
         light: direction towards the main light: right, up, towards the camera.
         stool: whether the first person sits on a block.
-        exif: whether the file tells its focal length.
+        exif: whether the file contains its focal length.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Dresses and colours a posed body: everything is decided by where a point lies on the T-posed body."""
+"""Dresses and colours a posed body; each point is treated by its place on the T-posed body."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ SKIN, SHIRT, TROUSERS, SHOES, HAIR = range(5)
 
 @dataclass(frozen=True)
 class BodyMarks:
-    """Where named points lie on the T-posed body: joints, surface points, and face landmarks [51, 3]."""
+    """Named points of the T-posed body: joints, surface points, and face landmarks [51, 3]."""
 
     joint: dict[str, np.ndarray]
     point: dict[str, np.ndarray]
@@ -139,7 +139,7 @@ def hair_depth(rest: np.ndarray, marks: BodyMarks, length: float, forehead: floa
 
 
 class _Regions:
-    """What covers each point [N, 3] of the T-posed body."""
+    """Coverage of each point [N, 3] of the T-posed body."""
 
     def __init__(self, marks: BodyMarks, outfit: Outfit) -> None:
         self._marks = marks

@@ -18,7 +18,7 @@ from tools.demo_scene.truth import camera_axes, to_camera
 _SUPERSAMPLING = 2
 _N_SUN_RAYS, _N_SKY_RAYS = 24, 40
 _SUN_SPREAD = 0.09
-#: What lies higher takes no light of the sky from the floor, metres.
+#: Height above which bodies do not shade the floor from the sky, metres.
 _CONTACT_HEIGHT = 0.3
 _N_SHADOW_TRIANGLES = 12000
 _STOOL_COLOR = (0.76, 0.60, 0.42)
@@ -67,7 +67,7 @@ def _room(picture: Picture) -> np.ndarray:
 
 
 def _shade(picture: Picture, bodies: Sequence[DressedBody]) -> np.ndarray:
-    """How much light `[H, W]` is left on floor and wall: the mean over directions of the sun and of the sky."""
+    """Light `[H, W]` on floor and wall: the mean over directions of the sun and of the sky."""
     random = np.random.default_rng(picture.seed)
     sun = _unit(picture.light) + random.normal(0.0, _SUN_SPREAD, (_N_SUN_RAYS, 3))
     sky = random.normal(size=(_N_SKY_RAYS, 3))

@@ -19,14 +19,14 @@ from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_
 from smplifyx.synthetic.people import SyntheticPerson
 from tools.demo_scene.characters import Character, Picture
 
-#: Exchanged sides would make a poor first picture; all else is the ordinary noise.
+#: The ordinary noise without swapped sides, which would make a poor first picture.
 NOISE = DetectorNoise(swap_rate=0.0, hand_miss_rate=0.0)
 _N_HAND_COMPONENTS = 24
 
 
 @cache
 def open_body(gender: str) -> BodyModelData:
-    """The open body, whatever licensed models the machine has."""
+    """The open body, even where licensed models are installed."""
     return load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR), gender)
 
 
@@ -46,7 +46,7 @@ def to_world(points: np.ndarray, picture: Picture) -> np.ndarray:
 
 
 def people_of(picture: Picture) -> list[SyntheticPerson]:
-    """Truth and noisy keypoints of everybody in a picture; always the same."""
+    """Truth and noisy keypoints of all people in a picture; always the same."""
     return [_person(picture, number) for number in range(len(picture.people))]
 
 
@@ -61,7 +61,7 @@ def local_rotations(member: Character, data: BodyModelData) -> np.ndarray:
 
 
 def _hand(data: BodyModelData, side: str, shape: str) -> np.ndarray:
-    """[45] axis-angle of the hand shape, as near as the first components of the hand pose space come to it."""
+    """[45] axis-angle of the hand shape, projected on the first components of the hand pose space."""
     pose = hand_pose_from_angles(HAND_SHAPES[shape].angles()[None])[0]
     space = data.hand(side)
     components = space.components[:_N_HAND_COMPONENTS]

@@ -1,4 +1,4 @@
-"""What a person wears: drawn from distributions that differ between men and women but overlap."""
+"""Random clothes and hair, from distributions that differ between men and women but overlap."""
 
 from __future__ import annotations
 

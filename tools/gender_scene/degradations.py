@@ -1,4 +1,4 @@
-"""What comes between a person and a picture: things in front, weak lenses, grain, compression."""
+"""Occluding objects and degradations of photos: blur, tones, grain, compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which garment covers a point of the T-posed body, and how thickly."""
+"""Garment and its thickness at each point of the T-posed body."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Garments:
         return float(np.interp(place, [0, 1, 2], levels))
 
     def label(self, rest: np.ndarray) -> np.ndarray:
-        """[N] what covers each point [N, 3]."""
+        """[N] label of the garment at each point [N, 3]."""
         appearance, joint = self._appearance, self._marks.joint
         labels = np.full(len(rest), SKIN)
         away, height = np.abs(rest[:, 0]), rest[:, 1]

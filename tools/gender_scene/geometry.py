@@ -16,7 +16,7 @@ from tools.gender_scene.garments import BOTTOM, HAIR, HAT, INNER, SHOES, TIE, TO
 from tools.gender_scene.raster import Surface
 
 BODY, HANGING_HAIR, SKIRT, COAT, PEAK = range(5)
-#: Rounds of smoothing: against small forms, for bridging, at last; and of shoes.
+#: Rounds of smoothing: of small forms, of hollows, and final; and of shoes.
 _CLOTH_ROUNDS, _SHOE_ROUNDS = (4, 26, 2), 10
 _RING = 48
 _BANDS = 18

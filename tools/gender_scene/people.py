@@ -47,14 +47,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Where people come from.
+    """Random people, in groups.
 
     Attributes:
         n_people: how many.
         seed: of everything random.
         poses: to draw from.
         full_shapes: whether half the shapes come from the source's full shape space.
-        group_size: people made at a time; changes who they are.
+        group_size: people made at a time; other sizes give other people.
         scale: of the pictures; 1 gives sides of 240 to 320 pixels.
     """
 
@@ -81,7 +81,7 @@ class Crowd:
             yield first + offset, Subject(gender, data, person)
 
     def bystanders(self, number: int) -> Iterator[Subject]:
-        """A man and a woman who may stand beside the people of a group."""
+        """A man and a woman, bystanders for the people of a group."""
         for gender in GENDERS:
             data = open_body(gender)
             options = replace(self._options(number, 1), truncated_share=0.0)
@@ -95,7 +95,7 @@ class Crowd:
 
 
 def training_poses(mocap: Path | None) -> PosePool:
-    """Motion capture of everybody but the held-out subjects, or poses that the learned prior makes up."""
+    """Motion capture without the held-out subjects, or samples of the learned prior."""
     if mocap is not None:
         capture, _ = load_motion_capture(mocap).split_subjects(HELD_OUT_SUBJECTS)
         return PosePool(capture.body_pose, capture.weights)

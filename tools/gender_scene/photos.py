@@ -41,7 +41,7 @@ Shots = list[tuple[np.ndarray, SyntheticPerson]]
 
 @dataclass(frozen=True)
 class Studio:
-    """What all pictures share: the noise that textures are made of, and the open body's connectivity.
+    """Data shared by all pictures: noise for textures, and the open body's connectivity.
 
     ``neighbours`` [V, V] takes values at vertices to the means over their neighbours.
     """
@@ -56,10 +56,10 @@ class Studio:
         return cls(NoiseVolume(), neighbour_average(np.asarray(data.faces), len(data.v_template)))
 
     def photograph(self, subject: Subject, rng: np.random.Generator, bystanders: Sequence[np.ndarray] = ()) -> Shots:
-        """Photos RGB [H, W, 3] uint8 of a person, each with the person as the detector sees it there.
+        """Make photos RGB [H, W, 3] uint8 of a person, each with the detector's keypoints.
 
-        They show one body, pose and cut of clothes; colours, light, surroundings and faults differ.
-        ``bystanders`` are cut-outs [h, w, 4] of other people, who stand beside in some photos.
+        They show one body, pose and cut of clothes; colours, light, surroundings and degradations differ.
+        ``bystanders`` are cut-outs [h, w, 4] of other people, shown in some photos.
         """
         appearance = draw_appearance(subject.gender, rng)
         subject = _with_head(subject, rng)

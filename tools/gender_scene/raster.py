@@ -1,4 +1,4 @@
-"""A picture's surfaces as arrays: which surface a pixel shows, which of its points, facing where."""
+"""Rasterised surfaces as arrays: surface, surface point and normal of each pixel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Surface:
     Attributes:
         vertices: [V, 3] metres.
         faces: [F, 3].
-        places: [V, 3] what the colours are decided by: the T-posed body's point, or the accessory's coordinates.
+        places: [V, 3] coordinates that decide the colour: of the T-posed body, or of the accessory.
         material: number of the kind of surface.
         two_sided: whether its back shows, too.
     """
@@ -60,7 +60,7 @@ class Pixels:
 
 
 def rasterize_surfaces(surfaces: Sequence[Surface], camera: Camera, nearest: float = 0.15) -> Pixels:
-    """What each pixel shows; triangles nearer than ``nearest`` metres are left out."""
+    """Rasterise surfaces; triangles nearer than ``nearest`` metres are left out."""
     normals = np.concatenate([vertex_normals(one.vertices, one.faces) for one in surfaces])
     vertices = np.concatenate([one.vertices for one in surfaces])
     places = np.concatenate([one.places for one in surfaces])

@@ -1,4 +1,4 @@
-"""Random adults, at rest as the source has them and in SMPL-X's T-pose."""
+"""Random adults, in the source's rest pose and in SMPL-X's T-pose."""
 
 from __future__ import annotations
 

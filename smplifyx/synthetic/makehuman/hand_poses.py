@@ -136,7 +136,7 @@ def _about(axis: tuple[float, float, float] | FloatArray, degrees: FloatArray) -
 
 
 def _finger(angles: FloatArray, direction: float) -> tuple[Rotation, Rotation, Rotation]:
-    """Rotations of a finger's joints from spread and bendings [N, 4]; it bends in its own plane, down to the palm."""
+    """Rotations of a finger's joints from spread and flexions [N, 4]; it flexes in its own plane."""
     radians = np.radians(direction)
     bending_axis = np.array([np.sin(radians), 0.0, -np.cos(radians)])
     spread = _about((0.0, -1.0, 0.0), angles[:, 0])
@@ -145,7 +145,7 @@ def _finger(angles: FloatArray, direction: float) -> tuple[Rotation, Rotation, R
 
 
 def _thumb(angles: FloatArray) -> tuple[Rotation, Rotation, Rotation]:
-    """Rotations of the thumb's joints from bending, abduction and roll of the root and two bendings [N, 5]."""
+    """Rotations of the thumb's joints from flexion, abduction and roll of the root and two flexions [N, 5]."""
     root = (
         _about(_THUMB_ABDUCTION_AXIS, angles[:, 1])
         * _about(_THUMB_BENDING_AXIS, angles[:, 0])

@@ -1,4 +1,4 @@
-"""Where the 55 joints of SMPL-X lie in the source mesh: fixed linear combinations of its bones and vertices.
+"""The 55 joints of SMPL-X in the source mesh, as fixed linear combinations of its bones and vertices.
 
 Linear, so that joints follow every blend shape exactly. Where the centre of a joint is clear from anatomy
 (wrist, fingers, eyes) the bone of the source is taken. Elsewhere (trunk, collars, head) the combinations
@@ -19,7 +19,7 @@ from smplifyx.synthetic.makehuman.skinning import merged_weights
 from smplifyx.synthetic.makehuman.source import SourceModel
 
 #: Share of each anchor: a bone's head, or the ring of skin about a joint. A name without side is on the midline; in
-#: the others ``*`` stands for the joint's own side and ``/`` for the other one.
+#: the others ``*`` means the joint's own side and ``/`` the other one.
 Combination = Mapping[str, float]
 
 _HIPS: Combination = {"upperleg01*": 0.375, "upperleg01/": 0.375, "upperleg02*": 0.125, "upperleg02/": 0.125}

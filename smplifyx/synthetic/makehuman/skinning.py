@@ -90,7 +90,7 @@ def _share_trunk(weights: FloatArray, vertices: FloatArray, joints: FloatArray) 
 
 
 def _share_collars(weights: FloatArray, vertices: FloatArray) -> None:
-    """What lies between the collar joints moves with the spine: they do not start at the breastbone here."""
+    """Give skin between the collar joints to the spine: these joints do not start at the breastbone."""
     spine = joint_index("spine3")
     for side in ("left", "right"):
         collar = joint_index(f"{side}_collar")
@@ -101,7 +101,7 @@ def _share_collars(weights: FloatArray, vertices: FloatArray) -> None:
 
 
 def _separate_face_parts(weights: FloatArray, mesh: SourceMesh) -> None:
-    """Eyes move with the eye joints alone, lids with the head, the tongue with the jaw."""
+    """Give the eyes to the eye joints, the lids to the head and the tongue to the jaw."""
     head = joint_index("head")
     for joint, part in (
         (LEFT_EYE_JOINT, LEFT_EYE_VERTICES),

