@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,12 @@ def test_public_names_of_body_exist() -> None:
 
     for name in body.__all__:
         assert getattr(body, name) is not None
+
+
+def test_the_wheel_has_the_package_alone() -> None:
+    setuptools = pytest.importorskip("setuptools", reason="builds the wheel")
+    settings = configparser.ConfigParser()
+    settings.read(PACKAGE.parent / "setup.cfg", encoding="utf-8")
+    include = settings["options.packages.find"]["include"].split()
+    found = setuptools.find_packages(str(PACKAGE.parent), include=include)
+    assert "smplifyx.body" in found and {name.partition(".")[0] for name in found} == {"smplifyx"}

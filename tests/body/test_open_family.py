@@ -172,3 +172,8 @@ def test_shape_components(name: str) -> None:
     assert 1.06 < ratio < 1.14
     # The root stays where it is, whatever the shape: the part grows about it.
     assert np.abs(np.einsum("v,vcs->cs", data.joint_regressor[0], data.shapedirs)).max() < 2e-3
+
+
+def test_vertex_maps_have_the_sizes_of_the_parts() -> None:
+    for name, key in (("MANO_LEFT", ("mano", "left")), ("MANO_RIGHT", ("mano", "right")), ("FLAME_MALE", ("flame",))):
+        assert len(body_vertices(*key)) == load(name).n_vertices
