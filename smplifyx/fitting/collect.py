@@ -156,7 +156,7 @@ def _result(
 
 def _losses(solver: Solver, hypotheses: Hypotheses, row: int) -> dict[str, float]:
     """The terms of the last stage, in their order."""
-    active = {term.name for term, _ in solver.stage_terms(len(solver.weights) - 1).terms}
+    active = {term.name for term, _ in solver.stage_terms(len(solver.weights)).terms}
     values = hypotheses.losses[row].tolist()
     return {term.name: value for term, value in zip(solver.terms, values, strict=True) if term.name in active}
 

@@ -29,8 +29,8 @@ from smplifyx.fitting.parameters import BodyParameters, has_body
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.schedule import Stage, make_schedule
 from smplifyx.fitting.solver import Solver
-from smplifyx.fitting.standing import has_upright_stance
 from smplifyx.fitting.terms import Term, default_terms
+from smplifyx.fitting.upright_stance import has_upright_stance
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import KeypointLifter
 from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
@@ -182,7 +182,7 @@ class Fitter:
         columns = [term.name for term in self._solver.terms]
         active = [term.name for term, _ in self._solver.stage_terms(number).terms]
         by_name = {name: losses[:, columns.index(name)] for name in active}
-        return FitProgress(people, number + 1, len(self.config.stages), by_name)
+        return FitProgress(people, number, len(self.config.stages), by_name)
 
     @torch.no_grad()
     def vertices(self, results: Sequence[FitResult]) -> np.ndarray:

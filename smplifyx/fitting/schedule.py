@@ -2,8 +2,8 @@
 
 A whole body with the default settings goes through::
 
-    [CameraStage(), Stage(0), Stage(1), Stage(2), SelectBest(), FlipDepths(4, 3), Stage(3, resolve_collisions=False),
-     SelectBest(), Stage(4)]
+    [CameraStage(), Stage(1), Stage(2), Stage(3), SelectBest(), FlipDepths(4, stage=4),
+     Stage(4, resolve_collisions=False), SelectBest(), Stage(5)]
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Stage:
     Elsewhere the term is zero, so that those are at a minimum of the whole objective already.
 
     Attributes:
-        number: the stage in the settings, counted from 0.
+        number: the stage in the settings, counted from 1.
         resolve_collisions: False leaves the collision term out.
     """
 
@@ -73,7 +73,7 @@ class Stage:
         return replace(hypotheses, stage_losses=losses)
 
     def _collides(self, solver: Solver) -> bool:
-        return not no_weight(solver.weights[self.number], "collision")
+        return not no_weight(solver.weights[self.number - 1], "collision")
 
     def _resolve(self, solver: Solver, before: Hypotheses) -> Hypotheses:
         """Minimise with the collision term in those hypotheses that collide, until none does.
@@ -130,7 +130,7 @@ class FlipDepths:
 
     Attributes:
         number: hypotheses to add for each one: those of lowest loss.
-        stage: the stage whose objective decides, counted from 0: the next one.
+        stage: the stage whose objective decides, counted from 1: the next one.
     """
 
     number: int
@@ -159,13 +159,13 @@ def make_schedule(config: Config, has_body: bool) -> list[Step]:
     """
     starts, flips = config.starts, config.starts.depth_flips if has_body else 0
     steps: list[Step] = [CameraStage()]
-    for number in range(len(config.stages)):
-        flipping = flips > 0 and number == starts.select_after_stage
+    for number in range(1, len(config.stages) + 1):
+        flipping = flips > 0 and number == starts.select_after_stage + 1
         if flipping:
             steps.append(FlipDepths(flips, number))
         # Where flips compete, the collisions of the best one are resolved in the next stage.
         steps.append(Stage(number, resolve_collisions=not flipping))
-        if flipping or number + 1 == starts.select_after_stage:
+        if flipping or number == starts.select_after_stage:
             steps.append(SelectBest())
     return steps
 

@@ -87,8 +87,8 @@ class Solver:
         return StageTerms.of(self.first_view, terms, weights, _CAMERA_GROUPS, None)
 
     def stage_terms(self, number: int) -> StageTerms:
-        """The terms of a stage, counted from 0; it moves what its keypoints constrain."""
-        weights, groups = self.weights[number], list(self.parameters.layout.sizes)
+        """The terms of a stage, counted from 1; it moves what its keypoints constrain."""
+        weights, groups = self.weights[number - 1], list(self.parameters.layout.sizes)
         if not self.config.camera.optimize_translation:
             groups.remove("translation")
         if not self.parameters.has_body:
@@ -102,11 +102,12 @@ class Solver:
         return StageTerms.of(self._view(keypoints), self.terms, weights, groups, self.config.objective.rho)
 
     def optimizer_options(self, number: int | None) -> LBFGSOptions:
-        """The options of a stage, counted from 0; None for the camera stage."""
+        """The options of a stage, counted from 1; None for the camera stage."""
         optimizer = self.config.optimizer
         limit, tolerance = None, None
         if number is not None:
-            limit, tolerance = self.config.stages[number].max_iterations, self.config.stages[number].tolerance
+            stage = self.config.stages[number - 1]
+            limit, tolerance = stage.max_iterations, stage.tolerance
         return LBFGSOptions(
             max_iterations=optimizer.max_iterations if limit is None else limit,
             history_size=optimizer.history_size,

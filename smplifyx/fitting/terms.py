@@ -11,8 +11,8 @@ from torch import Tensor
 
 from smplifyx.config import Config, Stage
 from smplifyx.errors import UsageError
-from smplifyx.fitting.standing import trunk_tilt_energy, upright_stance_energy
 from smplifyx.fitting.state import BodyState
+from smplifyx.fitting.upright_stance import trunk_tilt_energy, upright_stance_energy
 from smplifyx.lifting.lifter import lifting_energy
 from smplifyx.priors import joint_limit_energy
 from smplifyx.skeleton import (

@@ -66,7 +66,7 @@ def _hypotheses(solver: Solver, n_rows: int = 3, **changes: torch.Tensor) -> Hyp
 
 
 def _objective(solver: Solver, **changes: torch.Tensor) -> Objective:
-    return solver.objective(solver.stage_terms(0), _hypotheses(solver, **changes))
+    return solver.objective(solver.stage_terms(1), _hypotheses(solver, **changes))
 
 
 def _x(solver: Solver, scale: float, seed: int) -> torch.Tensor:
@@ -147,7 +147,7 @@ def test_a_stage_moves_what_its_keypoints_constrain():
         (_ALL, set()),
     ):
         solver = _solver(stage)
-        terms = solver.stage_terms(0)
+        terms = solver.stage_terms(1)
         assert set(solver.parameters.layout.sizes) - set(terms.groups) == frozen
         names = {term.name for term, _ in terms.terms}
         assert ("hand_pose" in names) == ("left_hand" not in frozen)

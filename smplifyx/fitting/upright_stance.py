@@ -1,7 +1,7 @@
-"""People who stand in the picture stand in depth too: evidence for it, and the energy that follows from it.
+"""Posture in depth: energies of a leaning trunk and of bent legs, and the image evidence of an upright stance.
 
-One photo hardly shows whether a trunk or a leg leans towards the camera: a lean of 20 degrees shortens it by 6 %,
-no more than what shapes and detectors vary by. But legs that look straight and long are seldom bent in depth.
+A single photo hardly shows whether a trunk or a leg leans towards the camera: a lean of 20 degrees shortens it by
+6 %, which is within the variation of body shapes and detectors. Legs that look straight and long are seldom bent in depth.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _SEEN = 0.3
 _STANDING_LEG_LENGTH = 1.5
 _MIN_LEG_LENGTH = 1.25
 _MIN_STRAIGHTNESS = 0.96
-#: Feet further apart in height than this share of a leg do not stand side by side.
+#: Height difference of the feet, relative to a leg, beyond which they do not stand side by side.
 _MAX_FEET_DIFFERENCE = 0.08
 #: Cosine of the largest angle between a leg and the trunk's continuation.
 _MIN_ALIGNMENT = 0.85
 
 
 class _Segments(NamedTuple):
-    """Lines between joints (indices [S]) and the sine [S] of the tilt beyond which each is simply not upright."""
+    """Lines between joints (indices [S]) and the sine [S] of the tilt from which the energy of each saturates."""
 
     starts: list[int]
     ends: list[int]
@@ -48,7 +48,7 @@ _TRUNK_AND_LEGS = _segments(
     ("right_hip", "right_knee", 0.2),
     ("right_knee", "right_ankle", 0.2),
 )
-#: The trunk counts more: it is what people see from the side.
+#: Weights of the segments; the trunk counts more.
 _STANDING_SHARES = [2.5, 0.5, 0.5, 0.5, 0.5]
 
 
@@ -75,11 +75,11 @@ def _tilt_energies(joints: Tensor, segments: _Segments) -> Tensor:
 
 
 def has_upright_stance(keypoints: Tensor, confidence: Tensor) -> Tensor:
-    """Whether [B] nothing in the picture speaks against standing.
+    """Image evidence [B] of an upright stance.
 
-    That is: every leg that is seen is straight, long for the trunk, and continues it, and both feet are equally far
-    down. Where no leg is seen, or no trunk to compare with, a person counts as standing: half-figures that squat
-    below the frame are rare.
+    Every visible leg is straight, long relative to the trunk, and continues it, and both feet are at the same height.
+    Without a visible leg, or without a trunk to compare with, a person counts as standing: people who squat below the
+    frame are rare.
 
     Args:
         keypoints: [B, 135, 2] pixels.
@@ -102,7 +102,7 @@ def has_upright_stance(keypoints: Tensor, confidence: Tensor) -> Tensor:
         hip, knee, ankle = (f"{side}_{part}" for part in ("hip", "knee", "ankle"))
         thigh, shin = point(knee) - point(hip), point(ankle) - point(knee)
         whole = seen("neck", "mid_hip", hip, knee, ankle)
-        # An unseen shin is taken to be as long as the thigh and to go on in its direction.
+        # A shin that is not visible is assumed to continue the thigh with the same length.
         leg = torch.where(whole[:, None], thigh + shin, 2.0 * thigh)
         bones = torch.where(whole, thigh.norm(dim=1) + shin.norm(dim=1), 2.0 * thigh.norm(dim=1)).clamp_min(1e-3)
         length = leg.norm(dim=1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from smplifyx import skeleton
-from smplifyx.fitting.standing import has_upright_stance, trunk_tilt_energy, upright_stance_energy
+from smplifyx.fitting.upright_stance import has_upright_stance, trunk_tilt_energy, upright_stance_energy
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _STANDING = {

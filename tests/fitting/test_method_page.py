@@ -1,0 +1,49 @@
+"""docs/method.md states the terms, weights and schedule of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from smplifyx.config import Config
+from smplifyx.fitting.schedule import FlipDepths, Stage, Step, make_schedule
+from smplifyx.fitting.terms import CAMERA_DEPTH, default_terms, stage_weights
+
+_PAGE = (Path(__file__).resolve().parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
+_ROW = re.compile(r"^\| `(\w+)` \| .* \| ([^|]*) \| [^|]* \|$", re.MULTILINE)
+_TERMS = _PAGE[_PAGE.index("## Terms") : _PAGE.index("## Schedule")]
+
+
+def _weights_on_the_page() -> dict[str, list[float | tuple[float, ...]]]:
+    def weight(text: str) -> float | tuple[float, ...]:
+        numbers = tuple(float(number) for number in text.split("/"))
+        return numbers if len(numbers) > 1 else numbers[0]
+
+    return {name: [weight(text) for text in column.split(",")] for name, column in _ROW.findall(_TERMS)}
+
+
+def test_the_page_names_all_terms_in_their_order() -> None:
+    names = [term.name for term in default_terms()]
+    assert list(_weights_on_the_page()) == [*names, CAMERA_DEPTH.name]
+
+
+def test_the_page_has_the_default_weights() -> None:
+    config, page = Config(), _weights_on_the_page()
+    assert page.pop(CAMERA_DEPTH.name) == [config.camera.depth_weight]
+    stages = stage_weights(default_terms(), config)
+    assert page == {name: [weights[name] for weights in stages] for name in page}
+
+
+def test_the_page_has_the_default_schedule() -> None:
+    def name(step: Step) -> str:
+        return f"Stage {step.number}" if isinstance(step, Stage) else type(step).__name__
+
+    steps = make_schedule(Config(), has_body=True)
+    assert ", ".join(map(name, steps)) in _PAGE
+    assert [step.stage for step in steps if isinstance(step, FlipDepths)] == [4]
+
+
+def test_the_joint_limits_are_those_of_the_paper() -> None:
+    """3.17 times the weight of the body pose, which is not squared there."""
+    for stage in Config().stages:
+        assert abs(stage.joint_limits**2 / (3.17 * stage.body_pose) - 1.0) < 1e-6
