@@ -1,7 +1,8 @@
 """Posture in depth: energies of a leaning trunk and of bent legs, and the image evidence of an upright stance.
 
 A single photo hardly shows whether a trunk or a leg leans towards the camera: a lean of 20 degrees shortens it by
-6 %, which is within the variation of body shapes and detectors. Legs that look straight and long are seldom bent in depth.
+6 %, which is within the variation of body shapes and detectors. Legs that look straight and long are seldom bent in
+depth.
 """
 
 from __future__ import annotations
