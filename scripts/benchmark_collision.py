@@ -18,11 +18,13 @@ import torch
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.candidates import CandidateCache, Hits
+from smplifyx.collision import self_collision
+from smplifyx.collision.candidates import CandidateCache
+from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config, Override, load_config
 from smplifyx.evaluation.runner import observation_of
-from smplifyx.fitting import FitResult, Fitter, self_collision
+from smplifyx.fitting import FitResult, Fitter
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
@@ -46,24 +48,24 @@ def checked_candidates(count: MissedPairs) -> type[CandidateCache]:
             super().__init__(skinning, bound, search, n_rows, margin)  # type: ignore[arg-type]
             self._always = CandidateCache(skinning, bound, search, n_rows, 0.0)  # type: ignore[arg-type]
 
-        def intersecting(self, state: BoneStates, slots: torch.Tensor) -> Hits:
+        def pose(self, state: BoneStates, slots: torch.Tensor) -> torch.Tensor:
             before = self.counts.searches
-            hits = super().intersecting(state, slots)
+            meets = super().pose(state, slots)
+            rows, place = meets.nonzero(as_tuple=True)
+            hits = TrianglePairs(rows, self.lists.pairs[slots[rows], place].long(), self.truncated[slots])
             found, expected = (_keys(one) for one in (hits, self._always.intersecting(state, slots)))
             count.evaluations += len(slots)
             count.searches += self.counts.searches - before
             count.pairs += len(expected)
             count.missed += len(expected - found)
             count.additional += len(found - expected)
-            return hits
+            return meets
 
     return Checked
 
 
-def _keys(hits: Hits) -> set[tuple[object, ...]]:
-    """Each pair once, whichever of its triangles comes first."""
-    keys = hits.vertices.sort(2).values.tolist()
-    return {(row, *sorted(map(tuple, pair))) for row, pair in zip(hits.rows.tolist(), keys, strict=True)}
+def _keys(pairs: TrianglePairs) -> set[tuple[int, int, int]]:
+    return {(row, *pair) for row, pair in zip(pairs.rows.tolist(), pairs.triangles.tolist(), strict=True)}
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[Override]]:

@@ -1,9 +1,11 @@
-"""Poses listed vertices of many bodies with Warp, and takes gradients for them back to what moves the body."""
+"""Listed vertices of many bodies, posed by Warp; energies of pairs of their triangles; a bound on displacements."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,39 +15,57 @@ from torch import Tensor
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.collision.warp_runtime import load_warp, torch_stream
 
+#: Threads that share the vertices of one body; a fixed number, so that sums do not depend on the batch.
+_CUDA_LANES = 32
 
-@dataclass
+
+@dataclass(frozen=True)
+class ConeOptions:
+    """Shape of the distance field.
+
+    Attributes:
+        height: height of the cone above its triangle (sigma), metres.
+        penalize_outside: vertices in the cone above the triangle pay too.
+        exponent: power of the field; 4 in the paper, 8 in effect in the released code.
+    """
+
+    height: float = 1e-4
+    penalize_outside: bool = True
+    exponent: int = 4
+
+
+def cone_struct(kernels: ModuleType, cones: ConeOptions) -> Any:
+    """The options as the kernels take them."""
+    value = kernels.Cones()
+    value.height, value.exponent = cones.height, cones.exponent
+    value.penalize_outside = int(cones.penalize_outside)
+    return value
+
+
 class VertexLists:
-    """For each of R rows the vertices that are posed, and where they came to lie.
+    """The vertices of each of R rows that are posed, and their positions.
 
     Attributes:
         vertices: [R, V] int32 numbers, of which the first ``n_vertices`` count.
         n_vertices: [R] int32.
-        shaped, posed: [R, V, 3] by vertex number; only listed vertices are up to date.
+        shaped, posed: [R, V, 3] by vertex number, metres; only listed vertices are up to date.
+        to_posed: [R, V, 3] sums of gradients for the posed vertices; zero between evaluations.
     """
 
-    vertices: Tensor
-    n_vertices: Tensor
-    shaped: Tensor
-    posed: Tensor
-
-    @classmethod
-    def empty(cls, n_rows: int, n_vertices: int, device: torch.device) -> VertexLists:
-        """No vertices in any row."""
-        return cls(
-            torch.zeros(n_rows, n_vertices, dtype=torch.int32, device=device),
-            torch.zeros(n_rows, dtype=torch.int32, device=device),
-            torch.zeros(n_rows, n_vertices, 3, device=device),
-            torch.zeros(n_rows, n_vertices, 3, device=device),
-        )
+    def __init__(self, n_rows: int, n_vertices: int, device: torch.device) -> None:
+        self.vertices = torch.zeros(n_rows, n_vertices, dtype=torch.int32, device=device)
+        self.n_vertices = torch.zeros(n_rows, dtype=torch.int32, device=device)
+        self.shaped = torch.zeros(n_rows, n_vertices, 3, device=device)
+        self.posed = torch.zeros_like(self.shaped)
+        self.to_posed = torch.zeros_like(self.shaped)
 
     def list_all(self, rows: Tensor) -> None:
-        """Lists all vertices in some rows."""
+        """List all vertices of some rows."""
         self.vertices[rows] = torch.arange(self.vertices.shape[1], dtype=torch.int32, device=rows.device)
         self.n_vertices[rows] = self.vertices.shape[1]
 
     def set(self, rows: Tensor, used: Tensor) -> None:
-        """Lists the vertices that are marked in ``used`` [len(rows), V]."""
+        """List the vertices that are marked in ``used`` [len(rows), V]."""
         counts = used.sum(1)
         row, vertex = used.nonzero(as_tuple=True)
         place = torch.arange(len(row), device=rows.device) - (counts.cumsum(0) - counts)[row]
@@ -54,24 +74,39 @@ class VertexLists:
 
 
 @dataclass(frozen=True)
-class VertexEntries:
-    """Gradients for posed vertices.
+class PairLists:
+    """Pairs of triangles of R rows.
 
     Attributes:
-        rows: [E] body in the batch.
-        slots: [B] row of the lists that each body in the batch owns.
-        vertices: [E] numbers.
-        gradients: [E, 3].
+        pairs: [R, P, 2] int32 triangles, of which the first ``n_pairs`` count.
+        n_pairs: [R] int32.
+        lists: their vertices, posed.
     """
 
-    rows: Tensor
-    slots: Tensor
-    vertices: Tensor
-    gradients: Tensor
+    pairs: Tensor
+    n_pairs: Tensor
+    lists: VertexLists
+
+
+@dataclass(frozen=True)
+class TermValue:
+    """Energies of the pairs of some bodies and their gradients.
+
+    Attributes:
+        energies: [B].
+        to_coefficients: [B, C].
+        to_transforms: [B, J, 3, 4].
+    """
+
+    energies: Tensor
+    to_coefficients: Tensor
+    to_transforms: Tensor
 
 
 class SparseSkinning:
-    """Poses listed vertices of many bodies with Warp.
+    """Poses listed vertices of many bodies with Warp, and evaluates pairs of their triangles.
+
+    A body's numbers do not depend on the other bodies of a call.
 
     Args:
         model: the full body model.
@@ -80,12 +115,14 @@ class SparseSkinning:
     """
 
     def __init__(self, model: BodyModel, faces: np.ndarray, device: torch.device) -> None:
-        self.warp = load_warp()
-        self.kernels = importlib.import_module("smplifyx.collision.skin_kernels")
+        self._warp = load_warp()
+        self._kernels = importlib.import_module("smplifyx.collision.term_kernels")
         self.device = device
         body = SparseBody.of_model(model)
-        vec3 = self.warp.vec3
-        self.faces = self._array(np.asarray(faces, np.int32), self.warp.vec3i)
+        vec3 = self._warp.vec3
+        #: [F, 3] the triangles.
+        self.faces = torch.as_tensor(np.asarray(faces, np.int64), device=device)
+        self._faces = self._array(np.asarray(faces, np.int32), self._warp.vec3i)
         self._template = self._array(body.template, vec3)
         self._components = (
             self._array(body.component_start, int),
@@ -94,85 +131,111 @@ class SparseSkinning:
         )
         self._bones = self._array(body.bones, int), self._array(body.weights, float)
         self.n_vertices = len(body.template)
+        self._n_lanes = _CUDA_LANES if device.type == "cuda" else 1
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
-        """Poses the listed vertices of the bodies of ``state``, which own the rows ``slots`` of the lists."""
-        n_most = int(lists.n_vertices[slots].max())
-        self.launch(
-            self.kernels.skin,
+        """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
+        n_most = int(lists.n_vertices[slots].max()) if len(slots) else 0
+        self._launch(
+            self._kernels.skin,
             (len(slots), n_most),
-            self.wrap(slots.int()),
-            self.wrap(lists.vertices),
-            self.wrap(lists.n_vertices),
+            self._wrap(slots.int()),
+            self._wrap(lists.vertices),
+            self._wrap(lists.n_vertices),
             self._template,
             *self._components,
             *self._bones,
-            self.wrap(state.coefficients.float()),
-            self.wrap(state.transforms.float().flatten(2)),
-            self.wrap(lists.shaped, self.warp.vec3),
-            self.wrap(lists.posed, self.warp.vec3),
+            self._wrap(state.coefficients.float()),
+            self._wrap(state.transforms.float().flatten(2)),
+            self._wrap(lists.shaped, self._warp.vec3),
+            self._wrap(lists.posed, self._warp.vec3),
         )
 
-    def gradient(self, state: BoneStates, lists: VertexLists, entries: VertexEntries) -> tuple[Tensor, Tensor]:
-        """Gradients for the coefficients [B, C] and transforms [B, J, 3, 4], from those for posed vertices."""
-        transforms = state.transforms.float().flatten(2)
-        to_coefficients = torch.zeros_like(state.coefficients, dtype=torch.float32)
-        to_transforms = torch.zeros_like(transforms)
-        self.launch(
-            self.kernels.skin_gradient,
-            (len(entries.rows),),
-            self.wrap(entries.rows.int()),
-            self.wrap(entries.slots.int()),
-            self.wrap(entries.vertices.int()),
-            self.wrap(entries.gradients.float(), self.warp.vec3),
-            *self._components,
-            *self._bones,
-            self.wrap(transforms),
-            self.wrap(lists.shaped, self.warp.vec3),
-            self.wrap(to_coefficients),
-            self.wrap(to_transforms),
-        )
-        return to_coefficients, to_transforms.unflatten(2, (3, 4))
-
-    def intersecting(
-        self, pairs: Tensor, n_pairs: Tensor, lists: VertexLists, slots: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Which of the candidates of some rows intersect, with listed vertices: row in the batch [N], pair [N, 2].
+    def meeting(self, found: PairLists, slots: Tensor) -> Tensor:
+        """Which of the pairs of some rows intersect, with posed vertices; touching counts.
 
         Args:
-            pairs: [R, P, 2] int32 triangles, of which the first ``n_pairs`` [R] count.
-            lists: of the same rows, posed.
-            slots: [B] rows to look at.
+            found: pairs of R rows.
+            slots: [B] the rows.
+
+        Returns:
+            [B, P] uint8; P covers the longest of the rows.
         """
-        n_most = int(n_pairs[slots].max()) if len(slots) else 0
-        found = torch.zeros(len(slots), n_most, 2, dtype=torch.int32, device=slots.device)
-        counts = torch.zeros(len(slots), dtype=torch.int32, device=slots.device)
-        if n_most:
-            self.launch(
-                self.kernels.intersect,
-                (len(slots), n_most),
-                self.wrap(slots.int()),
-                self.wrap(pairs, self.warp.vec2i),
-                self.wrap(n_pairs),
-                self.faces,
-                self.wrap(lists.posed, self.warp.vec3),
-                self.wrap(found, self.warp.vec2i),
-                self.wrap(counts),
-            )
-        rows, place = (torch.arange(n_most, device=slots.device) < counts[:, None]).nonzero(as_tuple=True)
-        return rows, found[rows, place].long()
+        n_most = int(found.n_pairs[slots].max()) if len(slots) else 0
+        meets = torch.zeros(len(slots), n_most, dtype=torch.uint8, device=slots.device)
+        self._launch(
+            self._kernels.test_pairs,
+            (len(slots), n_most),
+            self._wrap(slots.int()),
+            self._wrap(found.pairs, self._warp.vec2i),
+            self._wrap(found.n_pairs),
+            self._faces,
+            self._wrap(found.lists.posed, self._warp.vec3),
+            self._wrap(meets),
+        )
+        return meets
 
-    def wrap(self, tensor: Tensor, dtype: Any = None) -> Any:
+    def evaluate(
+        self, state: BoneStates, found: PairLists, slots: Tensor, cones: ConeOptions, meets: Tensor | None
+    ) -> TermValue:
+        """Energies of pairs of triangles and their gradients.
+
+        Args:
+            state: B bodies.
+            found: pairs of R rows, with vertices posed for this state.
+            slots: [B] the rows that the bodies own.
+            cones: shape of the distance field.
+            meets: [B, P] the pairs that count; None for all.
+        """
+        n_rows, lists = len(slots), found.lists
+        transforms = state.transforms.float().flatten(2)
+        energies = torch.zeros(n_rows, dtype=torch.float64, device=slots.device)
+        to_coefficients = transforms.new_zeros(n_rows, self._n_lanes, state.coefficients.shape[1])
+        to_transforms = transforms.new_zeros(n_rows, self._n_lanes, *transforms.shape[1:])
+        vec3, wrapped_slots = self._warp.vec3, self._wrap(slots.int())
+        to_posed = self._wrap(lists.to_posed, vec3)
+        self._launch(
+            self._kernels.add_pairs,
+            (n_rows,),
+            wrapped_slots,
+            self._wrap(found.pairs, self._warp.vec2i),
+            self._wrap(found.n_pairs),
+            self._wrap(torch.zeros(1, 1, dtype=torch.uint8, device=slots.device) if meets is None else meets),
+            int(meets is None),
+            self._faces,
+            self._wrap(lists.posed, vec3),
+            cone_struct(self._kernels, cones),
+            to_posed,
+            self._wrap(energies),
+        )
+        self._launch(
+            self._kernels.add_vertices,
+            (n_rows, self._n_lanes),
+            wrapped_slots,
+            self._wrap(lists.vertices),
+            self._wrap(lists.n_vertices),
+            self._n_lanes,
+            *self._components,
+            *self._bones,
+            self._wrap(transforms),
+            self._wrap(lists.shaped, vec3),
+            to_posed,
+            self._wrap(to_coefficients),
+            self._wrap(to_transforms),
+        )
+        return TermValue(energies, to_coefficients.sum(1), to_transforms.sum(1).unflatten(2, (3, 4)))
+
+    def _wrap(self, tensor: Tensor, dtype: Any = None) -> Any:
         """A tensor as Warp's array, sharing memory."""
-        return self.warp.from_torch(tensor.detach().contiguous(), dtype=dtype)
+        return self._warp.from_torch(tensor.detach().contiguous(), dtype=dtype)
 
-    def launch(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> None:
-        """Runs a kernel."""
-        with torch_stream(self.warp, self.device):
-            self.warp.launch(kernel, threads, list(inputs), device=str(self.device))
+    def _launch(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> None:
+        if 0 not in threads:
+            with torch_stream(self._warp, self.device):
+                self._warp.launch(kernel, threads, list(inputs), device=str(self.device))
 
     def _array(self, values: np.ndarray, dtype: Any) -> Any:
-        return self.warp.array(values, dtype=dtype, device=str(self.device))
+        return self._warp.array(values, dtype=dtype, device=str(self.device))
 
 
 @dataclass(frozen=True)
@@ -204,21 +267,24 @@ class BoneStates:
         return self.rotations[:, :1].transpose(2, 3) @ moved
 
     def index(self, rows: Tensor) -> BoneStates:
-        """Some of the bodies."""
-        return BoneStates(*(part[rows] for part in vars(self).values()))
+        """Select rows."""
+        return self._map(lambda part: part[rows])
 
     def store(self, rows: Tensor, state: BoneStates) -> None:
-        """Overwrites some of the bodies."""
-        for name, part in vars(state).items():
-            getattr(self, name)[rows] = part
+        """Overwrite rows [B] with the B bodies of ``state``."""
+        for part in fields(self):
+            getattr(self, part.name)[rows] = getattr(state, part.name)
 
     def zeros(self, n_rows: int) -> BoneStates:
-        """As many empty bodies of the same kind."""
-        return BoneStates(*(part.new_zeros(n_rows, *part.shape[1:]) for part in vars(self).values()))
+        """Zeros of the same shapes for ``n_rows`` bodies."""
+        return self._map(lambda part: part.new_zeros(n_rows, *part.shape[1:]))
 
     def detach(self) -> BoneStates:
         """Without gradients."""
-        return BoneStates(*(part.detach() for part in vars(self).values()))
+        return self._map(lambda part: part.detach())
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> BoneStates:
+        return BoneStates(*(function(getattr(self, part.name)) for part in fields(self)))
 
 
 def bone_states(

@@ -13,12 +13,17 @@ from scipy.spatial import cKDTree
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume, point_triangle_distances
-from smplifyx.collision.winding import FastWinding
+from smplifyx.collision.penetration import (
+    FastWinding,
+    Penetration,
+    PenetrationMeter,
+    overlap_volume,
+    point_triangle_distances,
+)
+from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import CollisionConfig, Config
 from smplifyx.evaluation.runner import FittedPerson, fit_people, score
 from smplifyx.evaluation.statistics import Cell
-from smplifyx.fitting.self_collision import SelfCollision
 from smplifyx.keypoints import Observation
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool

@@ -180,7 +180,7 @@ def _collisions(solver: Solver, posed: PosedParameters, failed: np.ndarray) -> l
     """Penetration of each body; None where the term is off."""
     if solver.self_collision is None:
         return None
-    measured = solver.self_collision.measure(posed)
+    measured = solver.self_collision.measure(posed.betas, posed.expression, posed.rotations)
     return [replace(one, depth=np.nan, n_pairs=-1) if failed[row] else one for row, one in enumerate(measured)]
 
 

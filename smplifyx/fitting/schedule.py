@@ -22,6 +22,9 @@ from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
 _MIN_TRUNK_KEYPOINTS = 3
+#: Iterations of a minimisation with fixed contacts. Contacts change as bodies move: the minimum of an old set is of
+#: no use.
+_ROUND_ITERATIONS = 20
 
 
 class Step(Protocol):
@@ -78,7 +81,8 @@ class Stage:
     def _resolve(self, solver: Solver, before: Hypotheses) -> Hypotheses:
         """Minimise with the collision term in those hypotheses that collide, until none does.
 
-        Rounds with fixed contact sets separate bodies gently; the last pass resolves the remaining contacts. Bodies
+        Rounds with fixed contact sets separate bodies gently; the last pass, with the contacts of each step, resolves
+        the remaining ones. Bodies
         that separate only by leaving their keypoints or priors keep their previous parameters.
         """
         after = self._separate(solver, before)
@@ -96,15 +100,20 @@ class Stage:
         """The minimisations of :meth:`_resolve`."""
         assert solver.self_collision is not None
         stage, colliding = solver.stage_terms(self.number), hypotheses.rows
-        for fixed_contacts in [True] * solver.config.collision.rounds + [False]:
-            colliding = colliding[solver.colliding(hypotheses.index(colliding))]
+        options = solver.optimizer_options(self.number)
+        brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
+        for is_fixed in [True] * solver.config.collision.rounds + [False]:
+            contacts = solver.contacts(hypotheses.index(colliding))
+            has_contact = torch.bincount(contacts.rows, minlength=len(colliding)) > 0
+            colliding, contacts = colliding[has_contact], contacts.of(has_contact)
             if not len(colliding):
                 break
+            collision = solver.self_collision
+            term = collision.fixed_term(contacts) if is_fixed else collision.exact_term(len(colliding))
             rows = hypotheses.index(colliding)
-            term = solver.self_collision.term(len(colliding), fixed_contacts)
             objective = solver.objective(stage, rows, term)
-            rows = solver.minimize(objective, rows, solver.optimizer_options(self.number))
-            rows = replace(rows, truncated=rows.truncated | term.candidates.truncated)
+            rows = solver.minimize(objective, rows, brief if is_fixed else options)
+            rows = replace(rows, truncated=rows.truncated | term.pairs.truncated)
             hypotheses = hypotheses.overwrite(colliding, rows)
         return hypotheses
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, available_keypoints
+from smplifyx.collision.search import TrianglePairs
+from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import Hypotheses, InitialPose
 from smplifyx.fitting.objective import Objective, StageTerms
 from smplifyx.fitting.parameters import BodyParameters
-from smplifyx.fitting.self_collision import SelfCollision
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import BODY, CAMERA_DEPTH, FACE, HANDS, Term, Weight, is_zero, stage_weights
 from smplifyx.optim.lbfgs import LBFGSOptions, minimize
@@ -149,10 +150,11 @@ class Solver:
         return torch.stack(list(table.values()), 1)
 
     @torch.no_grad()
-    def colliding(self, hypotheses: Hypotheses) -> Tensor:
-        """The rows that have triangles that intersect."""
+    def contacts(self, hypotheses: Hypotheses) -> TrianglePairs:
+        """The triangles of each row that intersect."""
         assert self.self_collision is not None
-        return self.self_collision.find(self.pose(hypotheses.x, hypotheses.initial).inputs).rows.unique()
+        posed = self.pose(hypotheses.x, hypotheses.initial).inputs
+        return self.self_collision.find(posed.betas, posed.expression, posed.rotations)
 
 
 def no_weight(weights: Mapping[str, Weight], name: str) -> bool:

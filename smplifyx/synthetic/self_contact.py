@@ -18,8 +18,9 @@ from torch import Tensor
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.collision.penalty import ConeOptions, cone_energy
+from smplifyx.collision.penalty import cone_energy
 from smplifyx.collision.penetration import PenetrationMeter
+from smplifyx.collision.skinning import ConeOptions
 from smplifyx.priors import joint_limit_energy
 from smplifyx.priors.pose_space import N_BODY_POSE, load_gaussian
 from smplifyx.rotations import axis_angle_to_matrix

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from smplifyx.collision.penalty import intersection_length
+from tests.collision.plain_penalty import intersection_length
 
 
 def intersecting_pairs(

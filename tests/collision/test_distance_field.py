@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from smplifyx.collision.penalty import ConeOptions, intersection_length, penalty
+from smplifyx.collision.penalty import cone_energy, penalty
+from smplifyx.collision.skinning import ConeOptions
+from tests.collision import plain_penalty
+from tests.collision.plain_penalty import intersection_length
 
 OPTIONS = [
     ConeOptions(),
@@ -85,7 +88,7 @@ def test_the_field_is_continuous_across_its_branches() -> None:
 
 
 def test_the_first_touch_is_a_step() -> None:
-    """A vertex on the plane stands a quarter of the way down the cone's field already; documented, so held."""
+    """A vertex on the plane is a quarter of the way down the cone's field already."""
     assert float(penalty(*upright_over_flat(1e-9), ConeOptions(height=1e-3))) == 0.0
     assert float(penalty(*upright_over_flat(-1e-9), ConeOptions(height=1e-3))) > 0.75**4
 
@@ -149,3 +152,28 @@ def test_the_gradient_pushes_a_tip_out() -> None:
 def test_no_pairs() -> None:
     none = torch.zeros(0, 3, 3)
     assert penalty(none, none, ConeOptions()).shape == (0,)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("apart", [False, True])
+def test_kernels_against_plain_torch(options: ConeOptions, apart: bool) -> None:
+    """Energies and gradients of pairs that meet, and of any pairs where all are taken to collide."""
+    first, second = meeting_pairs(200, seed=3)
+    if apart:
+        first = first + 0.01 * torch.randn(len(first), 1, 3, generator=torch.Generator().manual_seed(4)).double()
+    found, expected = [], []
+    for module, results in ((None, found), (plain_penalty, expected)):
+        one, other = first.clone().requires_grad_(), second.clone().requires_grad_()
+        energy = (module.cone_energy if module else cone_energy)(one, other, options)
+        weights = torch.linspace(0.5, 2.0, len(energy), dtype=torch.float64)
+        results += [energy.detach(), *torch.autograd.grad((weights * energy).sum(), (one, other))]
+    assert (expected[0] > 0).sum() > 100
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12 * float(other.abs().max()))
+
+
+def test_touching_triangles_count_as_intersecting() -> None:
+    """The penalty and the reported pairs follow one test (they followed two, which disagreed here)."""
+    flat, upright = upright_over_flat(0.0)
+    assert float(penalty(flat, upright, ConeOptions(height=0.01))) > 0
+    assert float(penalty(upright, flat, ConeOptions(height=0.01))) > 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smplifyx.collision.penalty import intersection_length
+from tests.collision.plain_penalty import intersection_length
 
 
 def edges_cut(first: Tensor, second: Tensor) -> Tensor:

@@ -14,12 +14,12 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.collision.parts import BodyParts, PairFilter, body_parts, pair_filter
-from smplifyx.collision.penalty import intersection_length
 from smplifyx.collision.search import TriangleSearch, rest_pairs
 from smplifyx.errors import UsageError
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.synthetic.poses import mild_poses
 from tests.collision.pairs import intersecting_pairs
+from tests.collision.plain_penalty import intersection_length
 
 _N = 150
 

@@ -1,0 +1,128 @@
+"""Self-collision of one body model: search, term and measurement, built when first used."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.model import BodyModel
+from smplifyx.collision.candidates import CandidateCache, FixedContactSet
+from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
+from smplifyx.collision.penalty import CollisionTerm
+from smplifyx.collision.penetration import FastWinding, FloatArray, Penetration, PenetrationMeter
+from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
+from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
+from smplifyx.config import CollisionConfig
+
+#: Full meshes at the same time; more would fill the memory, not save time.
+_ROWS_AT_ONCE = 16
+#: Distance that a vertex may move before candidates are searched again, metres.
+_MARGIN = 0.002
+#: Largest number of candidate pairs per row; bounds the memory.
+_MAX_PAIRS = 32768
+
+
+class SelfCollision:
+    """Search and term of one body model.
+
+    Args:
+        data: the body model's arrays.
+        model: the full body.
+        config: the term's settings.
+    """
+
+    def __init__(self, data: BodyModelData, model: BodyModel, config: CollisionConfig) -> None:
+        self._data, self._model, self._config = data, model, config
+        self._device = model.template.device
+
+    @cached_property
+    def pair_filter(self) -> PairFilter:
+        """Which triangles may collide; pairs that do in the rest pose are left out."""
+        data, path = self._data, self._config.part_segmentation
+        parts = body_parts(data) if path is None else load_part_segmentation(path, len(data.faces))
+        known = np.zeros((0, 2), np.int64) if data.rest_contact_pairs is None else data.rest_contact_pairs
+        chosen = pair_filter(
+            parts, data.faces, ignored_parts(self._config.ignored_parts, data.skeleton.joint_names), known
+        )
+        at_rest = rest_pairs(self._make_search(chosen), data.v_template)
+        return PairFilter(chosen.labels, chosen.colliding_parts, np.concatenate([known, at_rest]))
+
+    @cached_property
+    def search(self) -> TriangleSearch:
+        """Search of the body's triangles."""
+        return self._make_search(self.pair_filter)
+
+    @cached_property
+    def _skinning(self) -> SparseSkinning:
+        return SparseSkinning(self._model, self._data.faces, self._device)
+
+    @cached_property
+    def _bound(self) -> DisplacementBound:
+        return DisplacementBound(self._model)
+
+    def fixed_term(self, pairs: TrianglePairs) -> CollisionTerm:
+        """The term of pairs given once, for as many rows as the bodies that they were found in."""
+        contacts = FixedContactSet(self._skinning, pairs)
+        return CollisionTerm(self._skinning, contacts, ConeOptions(self._config.round_cone_height))
+
+    def exact_term(self, n_rows: int) -> CollisionTerm:
+        """The term of the pairs that intersect at each evaluation, for ``n_rows`` rows."""
+        candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, _MARGIN)
+        return CollisionTerm(self._skinning, candidates, ConeOptions(self._config.cone_height))
+
+    def find(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> TrianglePairs:
+        """Pairs of triangles that intersect, of bodies [B] given by the model's inputs."""
+        return self._search_all(betas, expression, rotations)[0]
+
+    def measure(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> list[Penetration]:
+        """How far each of the bodies [B], given by the model's inputs, passes through itself."""
+        found, colliding = self._search_all(betas, expression, rotations)
+        rows, triangles = found.rows.cpu().numpy(), found.triangles.cpu().numpy()
+        nothing = Penetration(0, 0.0, np.zeros(self._data.n_vertices), [])
+        return [
+            self._meter.measure(colliding[row], triangles[rows == row]) if row in colliding else nothing
+            for row in range(len(betas))
+        ]
+
+    @torch.no_grad()
+    def _search_all(
+        self, betas: Tensor, expression: Tensor, rotations: Tensor
+    ) -> tuple[TrianglePairs, dict[int, FloatArray]]:
+        """Pairs that intersect, and the vertices [V, 3] of each body that has any, about its first joint."""
+        found, colliding = [], {}
+        for start in range(0, len(betas), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            output = self._joints(betas[rows], expression[rows], rotations[rows])
+            state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)
+            slots = torch.arange(len(output.joints), device=self._device)
+            lists = VertexLists(len(slots), self._data.n_vertices, self._device)
+            lists.list_all(slots)
+            self._skinning.skin(state, lists, slots)
+            pairs = self.search(lists.posed)
+            for row in pairs.rows.unique().tolist():
+                colliding[start + row] = lists.posed[row].double().cpu().numpy()
+            found.append(replace(pairs, rows=pairs.rows + start))
+        if not found:
+            none = torch.zeros(0, dtype=torch.int64, device=self._device)
+            return TrianglePairs(none, none.reshape(0, 2), none.bool()), colliding
+        return TrianglePairs(
+            *(torch.cat([getattr(part, field.name) for part in found]) for field in fields(TrianglePairs))
+        ), colliding
+
+    @cached_property
+    def _joints(self) -> BodyModel:
+        """The body without vertices."""
+        return self._model.restrict(torch.zeros(0, dtype=torch.int64, device=self._device))
+
+    @cached_property
+    def _meter(self) -> PenetrationMeter:
+        chosen, faces = self.pair_filter, self._data.faces
+        return PenetrationMeter(faces, chosen.labels, chosen.related_parts, FastWinding(faces))
+
+    def _make_search(self, chosen: PairFilter) -> TriangleSearch:
+        return TriangleSearch(self._data.v_template, self._data.faces, chosen, _MAX_PAIRS, self._device)
