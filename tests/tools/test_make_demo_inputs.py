@@ -63,11 +63,12 @@ def test_shipped_keypoints_agree_with_the_truth_within_the_noise(truth):
 
 def test_keypoints_are_made_alike_every_time(tmp_path):
     picture = PICTURES[0]
-    written = []
+    made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         make(picture, folder, with_image=False)
-        written.append((folder / "keypoints" / f"{picture.name}_keypoints.json").read_bytes())
-    assert written[0] == written[1]
+        made.append(read_openpose(folder / "keypoints" / f"{picture.name}_keypoints.json").people)
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
 
 
 def test_photo_shows_each_person_where_the_truth_says(truth):
