@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from smplifyx.fitting.people import fit_people
     from smplifyx.fitting.result import FitResult
     from smplifyx.fitting.terms import Term, default_terms
-    from smplifyx.keypoints import Observation
+    from smplifyx.keypoints import Observation, read_keypoints
 
 __version__ = "0.1.0"
 
@@ -34,6 +34,7 @@ __all__ = [
     "default_terms",
     "fit_people",
     "load_config",
+    "read_keypoints",
 ]
 
 _HOMES = {
@@ -50,6 +51,7 @@ _HOMES = {
     "default_terms": "fitting.terms",
     "fit_people": "fitting.people",
     "load_config": "config",
+    "read_keypoints": "keypoints",
 }
 
 

@@ -3,7 +3,15 @@
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.folder import Pair, Pairing, pair_folder
 from smplifyx.keypoints.images import exif_focal_length_px, image_size, read_image
-from smplifyx.keypoints.loading import Loaded, Skipped, load_pairs, merge_loaded, split_hands, unpaired
+from smplifyx.keypoints.loading import (
+    Loaded,
+    Skipped,
+    load_pairs,
+    merge_loaded,
+    read_keypoints,
+    split_hands,
+    unpaired,
+)
 from smplifyx.keypoints.observation import Observation, box_diagonal, keypoint_box
 from smplifyx.keypoints.openpose import OpenPoseFile, PersonKeypoints, read_openpose
 from smplifyx.keypoints.people import Part, PersonSelection, select_people
@@ -27,6 +35,7 @@ __all__ = [
     "merge_loaded",
     "pair_folder",
     "read_image",
+    "read_keypoints",
     "read_openpose",
     "select_people",
     "split_hands",

@@ -11,7 +11,7 @@ import numpy as np
 
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
-from smplifyx.keypoints.folder import Pair, Pairing
+from smplifyx.keypoints.folder import Pair, Pairing, pair_folder
 from smplifyx.keypoints.images import exif_focal_length_px, image_size
 from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation
 from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
@@ -46,6 +46,30 @@ class Loaded:
     observations: tuple[Observation, ...] = ()
     failures: tuple[InputError, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+
+
+def read_keypoints(
+    path: str | Path, image: str | Path | None = None, selection: PersonSelection | None = None
+) -> list[Observation]:
+    """Read the people of a keypoint file, or of a folder of keypoint files.
+
+    Args:
+        path: an OpenPose JSON file, or a folder of them.
+        image: the photo, or the folder of photos; None: photos of the same name beside the keypoint files.
+        selection: which people to keep; None for all with enough keypoints.
+
+    Raises:
+        InputError: a file cannot be used, or the photo is not found.
+    """
+    path = Path(path)
+    beside = path if path.is_dir() else path.parent
+    pairing = pair_folder(beside if image is None else image, path)
+    if not pairing.pairs:
+        raise InputError(path, f"expected a photo of the same name in {image or beside}, found none")
+    loaded = load_pairs(pairing.pairs, selection)
+    if loaded.failures:
+        raise loaded.failures[0]
+    return list(loaded.observations)
 
 
 def load_pairs(pairs: Sequence[Pair], selection: PersonSelection | None = None) -> Loaded:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from smplifyx.errors import UsageError
-from smplifyx.keypoints import PersonSelection, keypoint_box
+from smplifyx.errors import InputError, UsageError
+from smplifyx.keypoints import PersonSelection, keypoint_box, read_keypoints
 from smplifyx.keypoints.folder import pair_folder
 from smplifyx.keypoints.loading import load_pairs, merge_loaded
 
@@ -33,6 +33,21 @@ def test_a_good_photo(folders: tuple[Path, Path]) -> None:
     assert (observation.keypoints[:, 2] > 0).sum() == 25 and observation.warnings == ()
     np.testing.assert_allclose(keypoint_box(observation.keypoints), [72, 30, 128, 218], atol=1)
     assert keypoint_box(observation.keypoints, min_confidence=0.95) is None
+
+
+def test_reading_one_file_or_a_folder(folders: tuple[Path, Path], write_people: Writer) -> None:
+    images, keypoints = folders
+    file, photo = keypoints / "good_keypoints.json", images / "good.png"
+    for path, image in ((file, photo), (file, images), (keypoints, images)):
+        (person,) = read_keypoints(path, image=image)
+        assert person.image_path == photo and person.keypoint_path == file
+    with pytest.raises(InputError, match="photo of the same name"):
+        read_keypoints(write_people(standing_person(), name="lost_keypoints.json"), image=images)
+    photo.rename(keypoints / photo.name)
+    assert len(read_keypoints(file)) == 1
+    file.write_text("{")
+    with pytest.raises(InputError, match="good_keypoints.json"):
+        read_keypoints(file)
 
 
 def test_every_bad_day_leaves_the_good_photo(
