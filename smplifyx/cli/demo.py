@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not images.is_dir() or not keypoints.is_dir():
         raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}: install the package again")
 
-    from smplifyx.cli.run_fit import run_fit
+    from smplifyx.cli.fit_run import run_fit
 
     status = run_fit(config, replace(options, images=images, keypoints=keypoints))
     messages.say(_where_things_are(options.output, config.output.render))

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         keypoints=_given(options.keypoints, "--keypoints", "keypoint files"),
     )
 
-    from smplifyx.cli.run_fit import run_fit
+    from smplifyx.cli.fit_run import run_fit
 
     return run_fit(config, options)
 

@@ -178,12 +178,13 @@ def effective_config(arguments: argparse.Namespace) -> tuple[Config, RunOptions]
         if text is not None:
             short.append(Override(option.key, text, option.flag))
     overrides = [*short, *arguments.overrides]
-    models = [one.value for one in overrides if one.key == "body.model" and one.value in _MODELS_WITH_FILES]
-    file = arguments.config or (f"fit_{models[-1]}" if models else None)
-    config, run = load_run(file, overrides)
-    if arguments.config is not None:
-        _check_model_of_file(config.body.model, arguments.config)
-    return config, run
+    models = [one.value for one in overrides if one.key == "body.model"]
+    file = arguments.config
+    if file is not None and models:
+        _check_model_of_file(models[-1], file)
+    elif models and models[-1] in _MODELS_WITH_FILES:
+        file = f"fit_{models[-1]}"
+    return load_run(file, overrides)
 
 
 def _check_model_of_file(model: str, file: str) -> None:

@@ -1,22 +1,18 @@
-"""One thread that works off jobs in order while the caller goes on."""
+"""Writes the results of a run in a background thread, so that the next batch is fitted meanwhile."""
 
 from __future__ import annotations
 
 import functools
-import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from types import TracebackType
 
 import numpy as np
 
 import smplifyx
-from smplifyx.camera import Camera
 from smplifyx.cli import messages
 from smplifyx.config import OutputConfig
 from smplifyx.errors import InputError
@@ -27,6 +23,7 @@ from smplifyx.output import (
     BodyMesh,
     BodyRenderer,
     OutputLayout,
+    PhotoCamera,
     Renderer,
     SummaryRow,
     close_up,
@@ -42,366 +39,246 @@ from smplifyx.output import (
     update_summary,
 )
 
-#: Jobs that wait or run before the caller must wait: their results are held in memory.
-_MOST_PENDING = 2
-
-
-class Background:
-    """Works off jobs one after the other in one thread; made by :func:`background`."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="smplifyx-writer")
-        self._pending: deque[Future[None]] = deque()
-        self._stopping = threading.Event()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the running job is to end as soon as what it has begun is complete."""
-        return self._stopping.is_set()
-
-    def submit(self, job: Callable[..., None], *arguments: object) -> None:
-        """Append a job; waits while two are pending. Raises what an earlier job raised."""
-        while len(self._pending) >= _MOST_PENDING:
-            self._pending.popleft().result()
-        self._pending.append(self._pool.submit(job, *arguments))
-
-    def wait(self) -> None:
-        """Wait until every job is done; raises what one of them raised."""
-        while self._pending:
-            self._pending.popleft().result()
-
-    def stop(self) -> None:
-        """Drop the jobs that have not begun and tell the running one to end."""
-        self._stopping.set()
-        for job in self._pending:
-            job.cancel()
-
-    def close(self, last: Callable[[], None]) -> None:
-        """Let the thread do what is pending and, as its last act, ``last``."""
-        self._pool.submit(last)
-        self._pool.shutdown()
-
-
-@contextmanager
-def background(last: Callable[[], None]) -> Iterator[Background]:
-    """A worker for the block; all jobs are done when the block ends.
-
-    If the user interrupts, jobs that have not begun are dropped; if the block fails otherwise, they are still done.
-
-    Args:
-        last: done by the thread at its end in any case.
-
-    Raises:
-        Exception: whatever the first failing job raised.
-    """
-    worker = Background()
-    try:
-        yield worker
-        worker.wait()
-    except KeyboardInterrupt:
-        worker.stop()
-        raise
-    finally:
-        worker.close(last)
-
-
-class LazyRenderer:
-    """Opens the best renderer of this machine at first use, since an OpenGL context belongs to one thread at a time.
-
-    All calls must come from the same thread.
-    """
-
-    def __init__(self) -> None:
-        self._opened: BodyRenderer | None = None
-
-    def open(self) -> BodyRenderer:
-        """The renderer, opened if need be; says so where it is not the best one."""
-        if self._opened is None:
-            self._opened, remark = open_renderer()
-            if remark:
-                messages.note(remark)
-        return self._opened
-
-    def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
-        """RGBA `[H, W, 4]` uint8, as :meth:`smplifyx.output.BodyRenderer.render`."""
-        return self.open().render(meshes, camera)
-
-    def release(self) -> None:
-        """Give the OpenGL context up, so that another thread of this process can draw."""
-        if isinstance(self._opened, Renderer):
-            from OpenGL import EGL, platform
-
-            if type(platform.PLATFORM).__name__ == "EGLPlatform":
-                EGL.eglReleaseThread()
-        self._opened = None
-
-
-#: Models that are no whole bodies.
+#: Batches that wait or are written before the caller must wait; their results are in memory.
+_MAX_PENDING = 2
+#: Models of a hand and of a head; their pictures include a close-up.
 _PARTS = ("mano", "flame")
-
-
-def _remembering_the_last(read: Callable[[Path], np.ndarray]) -> Callable[[Path], np.ndarray]:
-    """The same function; people of one photo are written one after the other, and it is read for the first alone."""
-    return functools.lru_cache(maxsize=1)(read)
-
-
-@dataclass(frozen=True)
-class PersonWriter:
-    """Writes one person's files; the parameters come last, so that their presence means that all is written.
-
-    Attributes:
-        layout: where the files lie.
-        wanted: which files are wanted.
-        renderer: draws the pictures; None where none are wanted.
-        read_photo: reads the photo that is drawn on.
-    """
-
-    layout: OutputLayout
-    wanted: OutputConfig
-    renderer: LazyRenderer | None
-    read_photo: Callable[[Path], np.ndarray] = field(default_factory=lambda: _remembering_the_last(read_image))
-
-    def write(self, observation: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
-        """Write the files of one person.
-
-        Args:
-            observation: what was fitted.
-            result: the fit.
-            vertices: `[V, 3]` in the camera frame without the camera translation, metres.
-            faces: vertex numbers `[F, 3]`.
-
-        Raises:
-            InputError: the photo cannot be read any more.
-        """
-        who = (observation.stem, observation.person_index, observation.side)
-        camera = _camera(result)
-        if self.wanted.mesh_format != "none":
-            save_mesh(vertices, faces, self.layout.mesh_path(*who), camera, result.camera_translation)
-        if self.renderer is not None:
-            self._draw(self.renderer, observation, result, vertices, faces, camera)
-        if self.wanted.save_pickle:
-            save_smplifyx_pickle(result, self.layout.pickle_path(*who))
-        save_result(
-            result,
-            observation.image_path or "",
-            observation.keypoint_path or "",
-            smplifyx.__version__,
-            self.layout.result_path(*who),
-        )
-
-    def open(self) -> None:
-        """Open the renderer now, in this thread, rather than with the first picture."""
-        if self.renderer is not None:
-            self.renderer.open()
-
-    def close(self) -> None:
-        """Let other threads draw; to be called by the thread that wrote."""
-        if self.renderer is not None:
-            self.renderer.release()
-
-    def is_done(self, observation: Observation) -> bool:
-        """Whether all the wanted files of this person are there."""
-        return self.layout.is_done(
-            observation.stem,
-            observation.person_index,
-            observation.side,
-            mesh=self.wanted.mesh_format != "none",
-            overlay=self.wanted.render,
-            pickle=self.wanted.save_pickle,
-        )
-
-    def has_group(self, stem: str) -> bool:
-        """Whether the picture of all people of this photo is there."""
-        return self.layout.group_overlay_path(stem).is_file()
-
-    def write_group(self, observation: Observation, bodies: Sequence[tuple[int, FitResult, Fitter]]) -> None:
-        """Write the photo with all its people; does nothing where no pictures are wanted.
-
-        Args:
-            observation: anyone of the photo.
-            bodies: number of the person, fit, and the fitter that poses it; a photo has but one camera, the first's.
-
-        Raises:
-            InputError: the photo cannot be read any more.
-        """
-        if self.renderer is None:
-            return
-        meshes = [
-            BodyMesh(fitter.vertices([result])[0] + result.camera_translation, fitter.faces, person_color(person))
-            for person, result, fitter in bodies
-        ]
-        photo = self.read_photo(observation.image_file)
-        picture = overlay(photo, meshes, _camera(bodies[0][1]), self.renderer, self.wanted.max_render_size)
-        save_picture(picture, self.layout.group_overlay_path(observation.stem))
-
-    def _draw(
-        self,
-        renderer: BodyRenderer,
-        observation: Observation,
-        result: FitResult,
-        vertices: np.ndarray,
-        faces: np.ndarray,
-        camera: Camera,
-    ) -> None:
-        who, longest_side = (
-            (observation.stem, observation.person_index, observation.side),
-            self.wanted.max_render_size,
-        )
-        mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(observation.person_index))
-        photo = self.read_photo(observation.image_file)
-        save_picture(overlay(photo, [mesh], camera, renderer, longest_side), self.layout.overlay_path(*who))
-        if result.model_type in _PARTS:
-            photo, camera = close_up(photo, camera, mesh.vertices, longest_side)
-            save_picture(overlay(photo, [mesh], camera, renderer, longest_side), self.layout.close_up_path(*who))
-        if self.wanted.side_view:
-            picture = side_view(mesh, result.joints[0], camera, renderer, longest_side)
-            save_picture(picture, self.layout.side_view_path(*who))
-
-
-def _camera(result: FitResult) -> Camera:
-    return Camera(result.focal_length, result.principal_point, image_size=result.image_size)
-
 
 #: The fitter for people of a gender, or for hands of a side.
 FitterOf = Callable[[str], Fitter]
 
 
-class GroupOverlays:
-    """Draws the overlay of all people of each photo that shows more than one.
+class ResultWriter:
+    """Writes meshes, pictures, parameters and the table of a run, one batch after the other in one thread.
 
-    The bodies come from the result files, so that it does not matter which run fitted them.
+    A person's parameters are written last, so that their presence means that all of the person's files are complete.
+    A photo of several people gets a picture of them all once the last of them is written; the bodies come from the
+    result files, whichever run fitted them.
+
+    Use it as a context manager: the block waits at its end until everything is written. When the block is
+    interrupted, waiting batches are dropped, and the running one ends after the current person, with its rows.
 
     Args:
-        everybody: all people of this run, those fitted earlier included.
-        todo: those among them that this run fits.
-        writer: writes the pictures; does nothing where no pictures are wanted.
-        fitter_of: poses the bodies.
+        layout: paths of the output files.
+        settings: which files are written.
+        fitter_of: poses the bodies of a group picture.
+        everyone: all people of the run, those with existing results included.
+        todo: the people that will be written.
+        verbose: print the losses of each person's stages.
     """
 
     def __init__(
-        self, everybody: Sequence[Observation], todo: Sequence[Observation], writer: PersonWriter, fitter_of: FitterOf
+        self,
+        layout: OutputLayout,
+        settings: OutputConfig,
+        fitter_of: FitterOf,
+        everyone: Sequence[Observation] = (),
+        todo: Sequence[Observation] = (),
+        verbose: bool = False,
     ) -> None:
-        self._people: dict[str, list[Observation]] = {}
-        self._writer, self._fitter_of = writer, fitter_of
-        for one in everybody if writer.renderer is not None else ():
-            self._people.setdefault(one.stem, []).append(one)
-        self._people = {stem: people for stem, people in self._people.items() if len(people) > 1}
-        self._n_left = dict.fromkeys(self._people, 0)
-        for one in todo:
-            if one.stem in self._n_left:
-                self._n_left[one.stem] += 1
+        self.layout, self.settings = layout, settings
+        #: Called in the writing thread after each person.
+        self.on_person: Callable[[], object] = lambda: None
+        #: People whose files are complete.
+        self.n_written = 0
+        #: One message for each person or picture that failed.
+        self.problems: list[str] = []
+        self._fitter_of, self._verbose = fitter_of, verbose
+        self._groups = _groups(everyone) if settings.render else {}
+        #: For each photo of several people, the number of them still to be written.
+        self._n_missing = {stem: sum(one.stem == stem for one in todo) for stem in self._groups}
+        self._renderer: BodyRenderer | None = None
+        # People of one photo are written one after the other; it is read for the first one only.
+        self._read_photo = functools.lru_cache(maxsize=1)(read_image)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="smplifyx-writer")
+        self._pending: deque[Future[object]] = deque()
+        self._stopping = threading.Event()
+        self._opens_renderer = bool(todo) and settings.render
 
-    def draw_missing(self, stopping: Callable[[], bool] = lambda: False) -> list[str]:
-        """Draw what a run that was stopped left undrawn, until ``stopping`` says so; returns the problems."""
-        missing = (stem for stem, left in self._n_left.items() if not left and not self._writer.has_group(stem))
-        return self._draw_all(itertools.takewhile(lambda _: not stopping(), missing))
+    def __enter__(self) -> ResultWriter:
+        if self._opens_renderer:
+            self._submit(self._open_renderer)
+        self._submit(self._draw_missing_groups)
+        return self
 
-    def finished(self, people: Iterable[Observation]) -> list[str]:
-        """Draw the photos whose last person is among those just written; returns the problems."""
-        complete = []
-        for one in people:
-            if one.stem in self._n_left:
-                self._n_left[one.stem] -= 1
-                if not self._n_left[one.stem]:
-                    complete.append(one.stem)
-        return self._draw_all(complete)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._wait(0)
+            elif issubclass(kind, KeyboardInterrupt):
+                self._stop()
+        except KeyboardInterrupt:
+            self._stop()
+            raise
+        finally:
+            self._thread.submit(self._release_renderer)
+            self._thread.shutdown()
 
-    def _draw_all(self, stems: Iterable[str]) -> list[str]:
-        problems = []
-        for stem in stems:
-            try:
-                self._draw(self._people[stem])
-            except (InputError, OSError) as error:
-                problems.append(f"{stem}, overlay of all people: {error}")
-        return problems
+    def write(self, people: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
+        """Write a batch in the background; waits while two batches are pending.
 
-    def _draw(self, people: Sequence[Observation]) -> None:
-        paths = [(one, self._writer.layout.result_path(one.stem, one.person_index, one.side)) for one in people]
-        results = [(one.person_index, load_result(path)) for one, path in paths if path.is_file()]
-        bodies = [(person, result, self._fitter_of(result.side or result.gender)) for person, result in results]
-        if len(bodies) > 1:
-            self._writer.write_group(people[0], bodies)
+        Args:
+            people: the fitted people.
+            results: their results, in the same order.
+            fitter: the fitter of the batch; poses the bodies.
 
+        Raises:
+            Exception: what an earlier batch raised; files of one person that cannot be written do not raise, see
+                :attr:`problems`.
+        """
+        self._submit(self._write_batch, people, results, fitter)
 
-@dataclass
-class RunStatistics:
-    """What has become of the inputs so far."""
-
-    n_fitted: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def failed(self, problem: str) -> None:
-        """Count a failure and name it."""
+    def add_problem(self, problem: str) -> None:
+        """Print a failure and keep it in :attr:`problems`."""
         self.problems.append(problem)
         messages.note(f"failed: {problem}")
 
-    def all_failed(self, problems: Sequence[str]) -> None:
-        """Count and name several."""
-        for problem in problems:
-            self.failed(problem)
+    def _submit(self, job: Callable[..., object], *arguments: object) -> None:
+        self._wait(_MAX_PENDING - 1)
+        self._pending.append(self._thread.submit(job, *arguments))
 
+    def _wait(self, n_pending: int) -> None:
+        """Wait until at most so many jobs are pending; raises what one of the others raised."""
+        while len(self._pending) > n_pending:
+            self._pending.popleft().result()
 
-@dataclass(frozen=True)
-class BatchWriter:
-    """What the writing thread does; nobody else touches the tally while it runs.
+    def _stop(self) -> None:
+        """Drop waiting jobs and let the running one end after the current person."""
+        self._stopping.set()
+        for job in self._pending:
+            job.cancel()
 
-    Attributes:
-        writer: writes a person's files.
-        overlays: draws the pictures of all people of a photo.
-        tally: counts who is finished and who failed.
-        bar: a progress bar; a person counts when all of its files are written.
-        worker: says whether to stop.
-        verbose: whether to tell how each fit went, stage by stage.
-    """
-
-    writer: PersonWriter
-    overlays: GroupOverlays
-    statistics: RunStatistics
-    bar: Any
-    worker: Background
-    verbose: bool = False
-
-    def draw_missing(self) -> None:
-        """Draw what an earlier run left undrawn."""
-        self.statistics.all_failed(self.overlays.draw_missing(lambda: self.worker.stopping))
-
-    def write(self, batch: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
-        """Write everybody's files, then their rows of the table; ends after the current person if told to stop.
-
-        Args:
-            batch: the people.
-            results: their fits, in the same order.
-            fitter: what fitted them; poses their bodies.
-
-        Raises:
-            InputError, OSError: the table cannot be read or written.
-        """
+    def _write_batch(self, people: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
         rows = []
-        vertices = fitter.vertices(results)
-        for observation, result, mesh in zip(batch, results, vertices, strict=True):
-            if self.worker.stopping:
+        for one, result in zip(people, results, strict=True):
+            if self._stopping.is_set():
                 break
-            rows.append(self._write_person(observation, result, mesh, fitter.faces))
-            self.statistics.all_failed(self.overlays.finished([observation]))
-            self.bar.update()
+            rows.append(self._write_person(one, result, fitter))
+            self._draw_completed_group(one)
+            self.on_person()
         if rows:
-            update_summary(self.writer.layout.summary_path, rows)
+            update_summary(self.layout.summary_path, rows)
 
-    def _write_person(
-        self, observation: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray
-    ) -> SummaryRow:
-        name = observation.name
-        row = SummaryRow.of_result(result, observation.stem, observation.person_index)
-        if self.verbose:
+    def _write_person(self, one: Observation, result: FitResult, fitter: Fitter) -> SummaryRow:
+        """Write a person's files; returns the row of the table."""
+        row = SummaryRow.of_result(result, one.stem, one.person_index)
+        if self._verbose:
             losses = " ".join(f"{loss:.0f}" for loss in result.stage_losses)
-            messages.note(f"{name}: stages {losses}, {int(result.n_evaluations)} evaluations")
+            messages.note(f"{one.name}: stages {losses}, {int(result.n_evaluations)} evaluations")
         if result.status != "ok":
-            self.statistics.failed(f"{name}: the fit did not come out ({', '.join(result.flags) or 'no number'})")
+            flags = f" ({', '.join(result.flags)})" if result.flags else ""
+            self.add_problem(f"{one.name}: fit failed{flags}")
             return row
         try:
-            self.writer.write(observation, result, vertices, faces)
+            self._write_files(one, result, fitter.vertices(result), fitter.faces)
         except (InputError, OSError) as error:
-            self.statistics.failed(f"{name}: {error}")
+            self.add_problem(f"{one.name}: {error}")
             return replace(row, status="failed", flags=(*row.flags, "not_written"))
-        self.statistics.n_fitted += 1
+        self.n_written += 1
         return row
+
+    def _write_files(self, one: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
+        """Write the wanted files of a person.
+
+        Args:
+            one: the person.
+            result: the fit.
+            vertices: [V, 3] in the camera frame without the camera translation, metres.
+            faces: [F, 3] vertex numbers.
+        """
+        key = _key(one)
+        if self.settings.mesh_format != "none":
+            save_mesh(vertices, faces, self.layout.mesh_path(*key), _camera(result), result.camera_translation)
+        if self.settings.render:
+            self._draw_person(one, result, vertices, faces)
+        if self.settings.save_pickle:
+            save_smplifyx_pickle(result, self.layout.pickle_path(*key))
+        version, path = smplifyx.__version__, self.layout.result_path(*key)
+        save_result(result, one.image_path, one.keypoint_path, version, path)
+
+    def _draw_person(self, one: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
+        key, size, renderer = _key(one), self.settings.max_render_size, self._open_renderer()
+        photo, camera = self._read_photo(one.image_path), _camera(result)
+        mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(one.person_index))
+        save_picture(overlay(photo, [mesh], camera, renderer, size), self.layout.overlay_path(*key))
+        if result.model_type in _PARTS:
+            photo, camera = close_up(photo, camera, mesh.vertices, size)
+            save_picture(overlay(photo, [mesh], camera, renderer, size), self.layout.close_up_path(*key))
+        if self.settings.side_view:
+            picture = side_view(mesh, result.joints[0], camera, renderer, size)
+            save_picture(picture, self.layout.side_view_path(*key))
+
+    def _draw_missing_groups(self) -> None:
+        """Draw the group pictures that an interrupted run left undrawn."""
+        for stem, n_missing in self._n_missing.items():
+            if self._stopping.is_set():
+                return
+            if not n_missing and not self.layout.group_overlay_path(stem).is_file():
+                self._draw_group(stem)
+
+    def _draw_completed_group(self, one: Observation) -> None:
+        """Draw the photo of a person who was just written, if it was the last one of several."""
+        if one.stem not in self._n_missing:
+            return
+        self._n_missing[one.stem] -= 1
+        if not self._n_missing[one.stem]:
+            self._draw_group(one.stem)
+
+    def _draw_group(self, stem: str) -> None:
+        """Draw a photo with all its people; needs the results of at least two."""
+        people = self._groups[stem]
+        try:
+            fitted = [
+                (one.person_index, load_result(path))
+                for one in people
+                if (path := self.layout.result_path(*_key(one))).is_file()
+            ]
+            if len(fitted) < 2:
+                return
+            meshes = [self._group_mesh(number, result) for number, result in fitted]
+            # All people of a photo have the same camera.
+            photo, camera = self._read_photo(people[0].image_path), _camera(fitted[0][1])
+            picture = overlay(photo, meshes, camera, self._open_renderer(), self.settings.max_render_size)
+            save_picture(picture, self.layout.group_overlay_path(stem))
+        except (InputError, OSError) as error:
+            self.add_problem(f"{stem}, overlay of all people: {error}")
+
+    def _group_mesh(self, number: int, result: FitResult) -> BodyMesh:
+        fitter = self._fitter_of(result.side or result.gender)
+        return BodyMesh(fitter.vertices(result) + result.camera_translation, fitter.faces, person_color(number))
+
+    def _open_renderer(self) -> BodyRenderer:
+        """The best renderer of this machine; opened by the writing thread, to which its OpenGL context belongs."""
+        if self._renderer is None:
+            self._renderer, remark = open_renderer()
+            if remark:
+                messages.note(remark)
+        return self._renderer
+
+    def _release_renderer(self) -> None:
+        """Give up the OpenGL context, so that another thread of this process can draw."""
+        if isinstance(self._renderer, Renderer):
+            from OpenGL import EGL, platform
+
+            if type(platform.PLATFORM).__name__ == "EGLPlatform":
+                EGL.eglReleaseThread()
+        self._renderer = None
+
+
+def _groups(everyone: Sequence[Observation]) -> dict[str, list[Observation]]:
+    """The people of each photo that shows more than one."""
+    by_stem: dict[str, list[Observation]] = {}
+    for one in everyone:
+        by_stem.setdefault(one.stem, []).append(one)
+    return {stem: people for stem, people in by_stem.items() if len(people) > 1}
+
+
+def _key(one: Observation) -> tuple[str, int, str | None]:
+    """Stem, person and side, which name the output files."""
+    return one.stem, one.person_index, one.side
+
+
+def _camera(result: FitResult) -> PhotoCamera:
+    return PhotoCamera.of_arrays(result.focal_length, result.principal_point, result.image_size)

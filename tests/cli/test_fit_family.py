@@ -70,7 +70,7 @@ def test_hands_are_persons_of_their_own(talking, capsys):
     assert result.n_keypoints == 21 and not result.keypoints_2d[25:46].any()
     capsys.readouterr()
     assert _fit(talking, "--model", "mano", "--output.max_render_size", "200") == 0
-    assert "3 people have a result already" in capsys.readouterr().err
+    assert "3 people with existing results are skipped" in capsys.readouterr().err
 
 
 def test_a_hand_needs_no_body(talking):
@@ -107,7 +107,7 @@ def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
     ("options", "told"),
     [
         (("--config", "fit_smplx", "--model", "mano"), "stages.1.hand_keypoints: expected more than 0"),
-        (("--config", "fit_mano", "--model", "smplx"), "fit_mano: has settings for mano, which do not suit smplx"),
+        (("--config", "fit_mano", "--model", "smplx"), "fit_mano: has settings for mano, not for smplx"),
         (("--model", "flame", "--collision.enabled", "true"), "collision.enabled: expected false"),
         (("--model", "smal"), "body.model: expected one of smplx, smplh, smpl, mano, flame"),
     ],

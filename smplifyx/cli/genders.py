@@ -63,7 +63,7 @@ def choose_genders(
     return decisions
 
 
-def tell_unmatched_labels(config: Config, photos: Collection[str]) -> None:
+def note_unmatched_labels(config: Config, photos: Collection[str]) -> None:
     """Tell how many labels of the user's table name no photo.
 
     Args:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from smplifyx.body.search import OPEN_BODY_DIR
-from smplifyx.cli.choose_genders import choose_genders, tell_unmatched_labels
+from smplifyx.cli.genders import choose_genders, note_unmatched_labels
 from smplifyx.cli.main import main
 from smplifyx.config import BodyConfig, Config, GenderConfig
 from smplifyx.errors import UsageError
@@ -80,10 +80,10 @@ def test_labels_of_no_photo_are_told(tmp_path, capsys):
     table = tmp_path / "labels.csv"
     table.write_text("image,person,label\nphoto.png,0,female\nphotto.png,,male\n")
     config = Config(gender=GenderConfig(labels=table))
-    tell_unmatched_labels(config, ["photo"])
+    note_unmatched_labels(config, ["photo"])
     assert capsys.readouterr().err == f"{table}: 1 of 2 labels match no photo, such as 'photto'\n"
-    tell_unmatched_labels(config, ["photo", "photto"])
-    tell_unmatched_labels(replace(config, body=BodyConfig(gender="male")), ["photo"])
+    note_unmatched_labels(config, ["photo", "photto"])
+    note_unmatched_labels(replace(config, body=BodyConfig(gender="male")), ["photo"])
     assert capsys.readouterr().err == ""
 
 

@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from smplifyx.cli.written_config import fits_differ, portable, write_config
-from smplifyx.config import Config, Override, RunOptions, all_settings, load_run
+from smplifyx.cli.fit_run import fits_differ, portable
+from smplifyx.config import Config, Override, RunOptions, all_settings, load_run, to_yaml
 
 PATH_SETTINGS = tuple(leaf.key for leaf in all_settings() if leaf.hint is Path or Path in get_args(leaf.hint))
 
@@ -54,6 +54,6 @@ def test_settings_that_are_not_given_stay_so() -> None:
 def test_what_makes_fits_differ(tmp_path: Path, override: tuple[str, str], differs: bool) -> None:
     path = tmp_path / "config.yaml"
     assert not fits_differ(*made_portable(), path)
-    write_config(*made_portable(), path)
+    path.write_text(to_yaml(*made_portable()))
     assert not fits_differ(*made_portable(), path)
     assert fits_differ(*made_portable(override), path) is differs

@@ -1,0 +1,324 @@
+"""One run over a folder: read people, choose their bodies, fit, write; a bad input does not stop the others."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+from tqdm import tqdm
+
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.camera import Intrinsics
+from smplifyx.cli import messages
+from smplifyx.cli.genders import choose_genders, note_unmatched_labels
+from smplifyx.cli.messages import check_output, required_file
+from smplifyx.cli.result_writer import ResultWriter
+from smplifyx.config import Config, ConfigError, RunOptions, load_run, to_yaml, with_absolute_paths
+from smplifyx.errors import UsageError
+from smplifyx.files import write_text
+from smplifyx.fitting.fitter import Fitter
+from smplifyx.gender import GenderDecision
+from smplifyx.keypoints import (
+    Loaded,
+    Observation,
+    Pairing,
+    Part,
+    PersonSelection,
+    load_pairs,
+    merge_loaded,
+    pair_folder,
+    split_hands,
+    unpaired,
+)
+from smplifyx.keypoints.calibration import read_calibration, resolve_intrinsics
+from smplifyx.output import OutputLayout, read_summary
+from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
+
+#: Entry of a calibration file for every photo without one of its own.
+_FOR_ALL = "default"
+#: What a model of a part of the body fits of a person.
+_PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
+#: The sections of settings that change a fit.
+_DECISIVE = (
+    "body", "gender", "camera", "priors", "lifting", "objective", "starts", "stages", "optimizer", "collision",
+)  # fmt: skip
+_HANDS = [*range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop)]
+_FACE = [*range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
+#: Of each body without hands or face: the keypoints that it lacks, and the weights without effect.
+_LACKING = {
+    "smpl": (("hand", _HANDS, "hand_keypoints"), ("face", _FACE, "face_keypoints")),
+    "smplh": (("face", _FACE, "face_keypoints"),),
+}
+
+#: A group of people with one body model: gender, or side of a hand, and the people.
+Group = tuple[str, Sequence[Observation], Sequence[GenderDecision]]
+
+
+def run_fit(config: Config, run: RunOptions) -> int:
+    """Fit all people in a folder of photos.
+
+    Args:
+        config: the settings.
+        run: input, output, device; images and keypoints must be given.
+
+    Returns:
+        The exit status: 0 when all people are fitted, 1 when some inputs failed.
+
+    Raises:
+        UsageError: a folder, the device or a body model is missing, or the table of an earlier run is damaged.
+        KeyboardInterrupt: interrupted or terminated; the message says what is finished.
+    """
+    if run.images is None or run.keypoints is None:
+        raise UsageError("expected --images and --keypoints")
+    check_output(run.output)
+    device = _prepare(run)
+    pairing = pair_folder(run.images, run.keypoints)
+    photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
+    calibration = _calibration(config, photos, is_first_shard=run.shard_index == 0)
+    if run.shard_index == 0:
+        note_unmatched_labels(config, photos)
+    loaded = _load(config, run, pairing)
+    _note_unused_keypoints(config, loaded.observations)
+    problems = [str(failure) for failure in loaded.failures]
+    for problem in problems:
+        messages.note(f"failed: {problem}")
+    _note_skipped(loaded, run.verbose)
+
+    everyone = loaded.observations
+    layout = OutputLayout(run.output, config.output.mesh_format)
+    written = portable(config, run)
+    todo = _without_results(config, run, everyone, layout)
+    n_done = len(everyone) - len(todo)
+    _note_existing(n_done, fits_differ(*written, layout.config_path))
+    fitter_of = functools.cache(functools.partial(_fitter, config, run, device))
+    writer = ResultWriter(layout, config.output, fitter_of, everyone, todo, verbose=run.verbose)
+    with _terminated_as_interrupt():
+        try:
+            groups = _groups(todo, config, run, device)
+            for kind, _, _ in groups:  # found before any is loaded, which takes seconds
+                _model_file(config, kind)
+            for kind, _, _ in groups:
+                fitter_of(kind)
+            if todo or not layout.config_path.exists():  # calls that are wrong or fit nobody leave the earlier file
+                write_text(layout.config_path, to_yaml(*written))
+            with tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar, writer:
+                writer.on_person = bar.update
+                _fit_groups(groups, fitter_of, config, run, calibration, writer, bar)
+        except KeyboardInterrupt as interrupt:
+            finished = f"{writer.n_written + n_done} of {len(everyone)} people are finished in {run.output}"
+            raise type(interrupt)(f"{finished}; the same command continues") from None
+    n_problems = len(problems) + len(writer.problems)
+    messages.say(f"{writer.n_written} people fitted, {n_problems} inputs failed; results in {run.output}")
+    return 1 if n_problems else 0
+
+
+def _prepare(run: RunOptions) -> torch.device:
+    # The arrays are small: a second thread gains little on an idle machine and loses severalfold on a busy one.
+    torch.set_num_threads(run.threads)
+    if run.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU; use --device cpu, or auto")
+    return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _calibration(config: Config, photos: Collection[str], is_first_shard: bool) -> Mapping[str, Intrinsics]:
+    """The cameras of the calibration file; the first shard names entries without a photo."""
+    path = config.camera.calibration
+    if path is None:
+        return {}
+    calibration = required_file(read_calibration, path)
+    unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
+    if unmatched and is_first_shard:
+        messages.note(
+            f"{path}: {len(unmatched)} of {len(calibration)} entries match no photo, such as {unmatched[0]!r}"
+        )
+    return calibration
+
+
+def _load(config: Config, run: RunOptions, pairing: Pairing) -> Loaded:
+    """The people of this shard; the first shard also reports files without a partner."""
+    people = config.people
+    selection = PersonSelection(
+        max_persons=people.max_persons,
+        min_keypoints=people.min_keypoints,
+        part=_PARTS.get(config.body.model, "body"),
+    )
+    parts = [load_pairs(pairing.pairs[run.shard_index :: run.num_shards], selection)]
+    if run.shard_index == 0 and run.keypoints is not None:
+        parts.append(unpaired(pairing, run.keypoints))
+    loaded = merge_loaded(parts)
+    return split_hands(loaded, selection) if config.body.model == "mano" else loaded
+
+
+def _note_unused_keypoints(config: Config, people: Sequence[Observation]) -> None:
+    """Count hand and face keypoints that a body lacks, and name the weights without effect."""
+    model = config.body.model
+    for part, keypoints, weight in _LACKING.get(model, ()):
+        seen = [int((one.keypoints[keypoints, 2] >= config.people.min_confidence).sum()) for one in people]
+        weights = [f"stages.{k}.{weight}" for k, stage in enumerate(config.stages, 1) if getattr(stage, weight)]
+        n_people = sum(count > 0 for count in seen)
+        if n_people:
+            without_effect = f"; {', '.join(weights)} have no effect" if weights else ""
+            messages.note(
+                f"{model} has no {part} keypoints: {sum(seen)} seen on {n_people} people are not used{without_effect}"
+            )
+        elif weights:
+            messages.note(f"{model} has no {part} keypoints: {', '.join(weights)} have no effect")
+
+
+def _note_skipped(loaded: Loaded, verbose: bool) -> None:
+    """Report skipped inputs and warnings about used ones: numbers, or names if verbose."""
+    skipped = [
+        f"skipped: {one.path}{'' if one.person_index is None else f', person {one.person_index}'}: {one.reason}"
+        for one in loaded.skipped
+    ]
+    warnings = [
+        f"warning: {one.keypoint_path}, person {one.person_index}: {warning}"
+        for one in loaded.observations
+        for warning in one.warnings
+    ]
+    if verbose:
+        for line in (*skipped, *warnings):
+            messages.note(line)
+    elif skipped or warnings:
+        messages.note(f"{len(skipped)} skipped, {len(warnings)} warnings about the input (--verbose shows them)")
+
+
+def _without_results(
+    config: Config, run: RunOptions, everyone: Sequence[Observation], layout: OutputLayout
+) -> list[Observation]:
+    """The people to fit: those whose files or row in the table are missing, or all with ``--overwrite``."""
+    rows = required_file(read_summary, layout.summary_path) if layout.summary_path.exists() else []
+    in_table = {row.key for row in rows if row.status == "ok"}
+    settings = config.output
+    return [
+        one
+        for one in everyone
+        if run.overwrite
+        or (one.stem, one.person_index, one.side or "") not in in_table
+        or not layout.is_done(
+            one.stem,
+            one.person_index,
+            one.side,
+            mesh=settings.mesh_format != "none",
+            overlay=settings.render,
+            pickle=settings.save_pickle,
+        )
+    ]
+
+
+def _note_existing(n_done: int, other_settings: bool) -> None:
+    if n_done and other_settings:
+        messages.note(f"{n_done} people were fitted with other settings; --overwrite fits them again")
+    elif n_done:
+        messages.note(f"{n_done} people with existing results are skipped (--overwrite fits them again)")
+
+
+def _groups(people: Sequence[Observation], config: Config, run: RunOptions, device: torch.device) -> list[Group]:
+    """The people by the gender of their body model, or the hands by their side."""
+    decisions = choose_genders(people, config, device, run.verbose)
+    groups: dict[str, list[tuple[Observation, GenderDecision]]] = {}
+    for one, decision in zip(people, decisions, strict=True):
+        groups.setdefault(one.side or decision.gender, []).append((one, decision))
+    return [(kind, [one for one, _ in group], [d for _, d in group]) for kind, group in sorted(groups.items())]
+
+
+def _model_file(config: Config, kind: str) -> Path:
+    """The body-model file of a gender or side; raises :class:`UsageError` without one."""
+    gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
+    find = functools.partial(find_body_model, side=side)
+    return required_file(find, config.body.model, gender, config.body.models_dir)
+
+
+def _fitter(config: Config, run: RunOptions, device: torch.device, kind: str) -> Fitter:
+    """The fitter of a gender or side; raises :class:`UsageError` for a damaged model, prior or network."""
+    data = required_file(load_body_model_data, _model_file(config, kind), "neutral" if kind in SIDES else kind)
+    return required_file(Fitter, data, config, device, run.dtype)
+
+
+def _fit_groups(
+    groups: Sequence[Group],
+    fitter_of: Callable[[str], Fitter],
+    config: Config,
+    run: RunOptions,
+    calibration: Mapping[str, Intrinsics],
+    writer: ResultWriter,
+    bar: tqdm,
+) -> None:
+    """Fit all groups in batches; each batch is written while the next one is fitted."""
+    n_fitted, n_people = 0, sum(len(people) for _, people, _ in groups)
+    for kind, people, decisions in groups:
+        fitter = fitter_of(kind)
+        for start in range(0, len(people), run.batch_size):
+            batch = people[start : start + run.batch_size]
+            cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
+            results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
+            chosen = decisions[start : start + run.batch_size]
+            results = [
+                replace(
+                    result,
+                    gender_source=decision.source,
+                    gender_probability=decision.probability,
+                    gender_reason=decision.reason,
+                )
+                for result, decision in zip(results, chosen, strict=True)
+            ]
+            writer.write(batch, results, fitter)
+            n_fitted += len(batch)
+            if bar.disable and n_fitted < n_people:  # a log file shows progress too
+                messages.note(f"fitted {n_fitted} of {n_people} people")
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """Handle SIGTERM and SIGHUP as Ctrl-C, so that what is finished is recorded; further ones are ignored."""
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+    signals = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for one in signals:
+            signal.signal(one, signal.SIG_IGN)
+        raise messages.Terminated
+
+    earlier = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def portable(config: Config, run: RunOptions) -> tuple[Config, RunOptions]:
+    """The same settings and arguments with absolute paths and for all shards, to run again from any folder."""
+    everything = replace(run, num_shards=1, shard_index=0)
+    folder = Path(os.getcwd())
+    return with_absolute_paths(config, folder), with_absolute_paths(everything, folder)
+
+
+def fits_differ(config: Config, run: RunOptions, path: Path) -> bool:
+    """Whether the run that wrote ``path`` had other settings that change a fit; False without a file.
+
+    Args:
+        config, run: from :func:`portable`.
+        path: the file of the earlier run; one that this version cannot read counts as different.
+    """
+    if not path.is_file():
+        return False
+    try:
+        earlier, earlier_run = load_run(path)
+    except ConfigError:
+        return True
+    if earlier.people.min_confidence != config.people.min_confidence or earlier_run.dtype != run.dtype:
+        return True
+    return any(getattr(earlier, section) != getattr(config, section) for section in _DECISIVE)
