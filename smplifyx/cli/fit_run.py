@@ -16,9 +16,8 @@ from types import FrameType
 import torch
 from tqdm import tqdm
 
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.camera import Intrinsics
+from smplifyx.camera import DEFAULT_ENTRY, Camera, read_calibration, resolve_cameras
 from smplifyx.cli import messages
 from smplifyx.cli.genders import choose_genders, note_unmatched_labels
 from smplifyx.cli.messages import check_output, required_file
@@ -26,7 +25,8 @@ from smplifyx.cli.result_writer import ResultWriter
 from smplifyx.config import Config, ConfigError, RunOptions, load_run, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
-from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.fitter import FitProgress, Fitter
+from smplifyx.fitting.result import FitResult
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import (
     Loaded,
@@ -40,12 +40,9 @@ from smplifyx.keypoints import (
     split_hands,
     unpaired,
 )
-from smplifyx.keypoints.calibration import read_calibration, resolve_intrinsics
 from smplifyx.output import OutputLayout, read_summary
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
 
-#: Entry of a calibration file for every photo without one of its own.
-_FOR_ALL = "default"
 #: What a model of a part of the body fits of a person.
 _PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 #: The sections of settings that change a fit.
@@ -94,7 +91,7 @@ def run_fit(config: Config, run: RunOptions) -> int:
         messages.note(f"failed: {problem}")
     _note_skipped(loaded, run.verbose)
 
-    everyone = loaded.observations
+    everyone = resolve_cameras(loaded.observations, config.camera, calibration)
     layout = OutputLayout(run.output, config.output.mesh_format)
     written = portable(config, run)
     todo = _without_results(config, run, everyone, layout)
@@ -113,7 +110,7 @@ def run_fit(config: Config, run: RunOptions) -> int:
                 write_text(layout.config_path, to_yaml(*written))
             with tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar, writer:
                 writer.on_person = bar.update
-                _fit_groups(groups, fitter_of, config, run, calibration, writer, bar)
+                _fit_groups(groups, fitter_of, writer, bar)
         except KeyboardInterrupt as interrupt:
             finished = f"{writer.n_written + n_done} of {len(everyone)} people are finished in {run.output}"
             raise type(interrupt)(f"{finished}; the same command continues") from None
@@ -130,13 +127,13 @@ def _prepare(run: RunOptions) -> torch.device:
     return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _calibration(config: Config, photos: Collection[str], is_first_shard: bool) -> Mapping[str, Intrinsics]:
+def _calibration(config: Config, photos: Collection[str], is_first_shard: bool) -> Mapping[str, Camera]:
     """The cameras of the calibration file; the first shard names entries without a photo."""
     path = config.camera.calibration
     if path is None:
         return {}
     calibration = required_file(read_calibration, path)
-    unmatched = [stem for stem in calibration if stem not in photos and stem != _FOR_ALL]
+    unmatched = [stem for stem in calibration if stem not in photos and stem != DEFAULT_ENTRY]
     if unmatched and is_first_shard:
         messages.note(
             f"{path}: {len(unmatched)} of {len(calibration)} entries match no photo, such as {unmatched[0]!r}"
@@ -241,41 +238,39 @@ def _model_file(config: Config, kind: str) -> Path:
 
 def _fitter(config: Config, run: RunOptions, device: torch.device, kind: str) -> Fitter:
     """The fitter of a gender or side; raises :class:`UsageError` for a damaged model, prior or network."""
-    data = required_file(load_body_model_data, _model_file(config, kind), "neutral" if kind in SIDES else kind)
-    return required_file(Fitter, data, config, device, run.dtype)
+    gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
+    make = functools.partial(
+        Fitter, side=side, config=config, device=device, dtype=run.dtype, batch_size=run.batch_size
+    )
+    return required_file(make, config.body.model, gender)
 
 
-def _fit_groups(
-    groups: Sequence[Group],
-    fitter_of: Callable[[str], Fitter],
-    config: Config,
-    run: RunOptions,
-    calibration: Mapping[str, Intrinsics],
-    writer: ResultWriter,
-    bar: tqdm,
-) -> None:
+def _fit_groups(groups: Sequence[Group], fitter_of: Callable[[str], Fitter], writer: ResultWriter, bar: tqdm) -> None:
     """Fit all groups in batches; each batch is written while the next one is fitted."""
     n_fitted, n_people = 0, sum(len(people) for _, people, _ in groups)
+
+    def show_stage(progress: FitProgress) -> None:
+        bar.set_postfix_str(f"stage {progress.stage} of {progress.n_stages}")
+
     for kind, people, decisions in groups:
-        fitter = fitter_of(kind)
-        for start in range(0, len(people), run.batch_size):
-            batch = people[start : start + run.batch_size]
-            cameras = [resolve_intrinsics(one, config.camera, calibration) for one in batch]
-            results = fitter.fit(batch, cameras, lambda n, of: bar.set_postfix_str(f"stage {n} of {of}"))
-            chosen = decisions[start : start + run.batch_size]
-            results = [
-                replace(
-                    result,
-                    gender_source=decision.source,
-                    gender_probability=decision.probability,
-                    gender_reason=decision.reason,
-                )
-                for result, decision in zip(results, chosen, strict=True)
-            ]
-            writer.write(batch, results, fitter)
-            n_fitted += len(batch)
+        fitter, n_done = fitter_of(kind), 0
+        for results in fitter.fit_batches(people, show_stage):
+            batch = slice(n_done, n_done + len(results))
+            results = [_with_decision(*pair) for pair in zip(results, decisions[batch], strict=True)]
+            writer.write(people[batch], results, fitter)
+            n_done += len(results)
+            n_fitted += len(results)
             if bar.disable and n_fitted < n_people:  # a log file shows progress too
                 messages.note(f"fitted {n_fitted} of {n_people} people")
+
+
+def _with_decision(result: FitResult, decision: GenderDecision) -> FitResult:
+    return replace(
+        result,
+        gender_source=decision.source,
+        gender_probability=decision.probability,
+        gender_reason=decision.reason,
+    )
 
 
 @contextmanager

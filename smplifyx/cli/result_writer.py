@@ -13,6 +13,7 @@ from types import TracebackType
 import numpy as np
 
 import smplifyx
+from smplifyx.camera import Camera
 from smplifyx.cli import messages
 from smplifyx.config import OutputConfig
 from smplifyx.errors import InputError
@@ -23,7 +24,6 @@ from smplifyx.output import (
     BodyMesh,
     BodyRenderer,
     OutputLayout,
-    PhotoCamera,
     Renderer,
     SummaryRow,
     close_up,
@@ -152,16 +152,18 @@ class ResultWriter:
 
     def _write_batch(self, people: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
         rows = []
-        for one, result in zip(people, results, strict=True):
+        for one, result, vertices in zip(people, results, fitter.vertices(results), strict=True):
             if self._stopping.is_set():
                 break
-            rows.append(self._write_person(one, result, fitter))
+            rows.append(self._write_person(one, result, vertices, fitter.faces))
             self._draw_completed_group(one)
             self.on_person()
         if rows:
             update_summary(self.layout.summary_path, rows)
 
-    def _write_person(self, one: Observation, result: FitResult, fitter: Fitter) -> SummaryRow:
+    def _write_person(
+        self, one: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray
+    ) -> SummaryRow:
         """Write a person's files; returns the row of the table."""
         row = SummaryRow.of_result(result, one.stem, one.person_index)
         if self._verbose:
@@ -172,7 +174,7 @@ class ResultWriter:
             self.add_problem(f"{one.name}: fit failed{flags}")
             return row
         try:
-            self._write_files(one, result, fitter.vertices(result), fitter.faces)
+            self._write_files(one, result, vertices, faces)
         except (InputError, OSError) as error:
             self.add_problem(f"{one.name}: {error}")
             return replace(row, status="failed", flags=(*row.flags, "not_written"))
@@ -196,11 +198,11 @@ class ResultWriter:
         if self.settings.save_pickle:
             save_smplifyx_pickle(result, self.layout.pickle_path(*key))
         version, path = smplifyx.__version__, self.layout.result_path(*key)
-        save_result(result, one.image_path, one.keypoint_path, version, path)
+        save_result(result, one.image_path or "", one.keypoint_path or "", version, path)
 
     def _draw_person(self, one: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
         key, size, renderer = _key(one), self.settings.max_render_size, self._open_renderer()
-        photo, camera = self._read_photo(one.image_path), _camera(result)
+        photo, camera = self._read_photo(one.image_file), _camera(result)
         mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(one.person_index))
         save_picture(overlay(photo, [mesh], camera, renderer, size), self.layout.overlay_path(*key))
         if result.model_type in _PARTS:
@@ -239,7 +241,7 @@ class ResultWriter:
                 return
             meshes = [self._group_mesh(number, result) for number, result in fitted]
             # All people of a photo have the same camera.
-            photo, camera = self._read_photo(people[0].image_path), _camera(fitted[0][1])
+            photo, camera = self._read_photo(people[0].image_file), _camera(fitted[0][1])
             picture = overlay(photo, meshes, camera, self._open_renderer(), self.settings.max_render_size)
             save_picture(picture, self.layout.group_overlay_path(stem))
         except (InputError, OSError) as error:
@@ -247,7 +249,7 @@ class ResultWriter:
 
     def _group_mesh(self, number: int, result: FitResult) -> BodyMesh:
         fitter = self._fitter_of(result.side or result.gender)
-        return BodyMesh(fitter.vertices(result) + result.camera_translation, fitter.faces, person_color(number))
+        return BodyMesh(fitter.vertices([result])[0] + result.camera_translation, fitter.faces, person_color(number))
 
     def _open_renderer(self) -> BodyRenderer:
         """The best renderer of this machine; opened by the writing thread, to which its OpenGL context belongs."""
@@ -280,5 +282,5 @@ def _key(one: Observation) -> tuple[str, int, str | None]:
     return one.stem, one.person_index, one.side
 
 
-def _camera(result: FitResult) -> PhotoCamera:
-    return PhotoCamera.of_arrays(result.focal_length, result.principal_point, result.image_size)
+def _camera(result: FitResult) -> Camera:
+    return Camera(result.focal_length, result.principal_point, image_size=result.image_size)

@@ -226,7 +226,7 @@ def test_a_run_interrupted_while_it_fits_says_what_is_finished_and_continues(
     """The signal comes while the third person is fitted, when the first two are written."""
     for photo in range(4):
         folders.add(f"photo{photo}", [person()])
-    original_fit, original_write = Fitter.fit, ResultWriter.write
+    original_fit, original_write = Fitter._fit_batch, ResultWriter.write
     writers, n_fits = [], itertools.count()
 
     def write(self, *arguments):
@@ -240,7 +240,7 @@ def test_a_run_interrupted_while_it_fits_says_what_is_finished_and_continues(
         return original_fit(self, *arguments)
 
     monkeypatch.setattr(ResultWriter, "write", write)
-    monkeypatch.setattr(Fitter, "fit", fit)
+    monkeypatch.setattr(Fitter, "_fit_batch", fit)
     assert folders.fit("--batch-size", "1") == status
     errors = capsys.readouterr().err
     assert "2 of 4 people are finished" in errors and "Traceback" not in errors

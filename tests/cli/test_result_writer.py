@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -45,9 +46,9 @@ class FakeFitter:
     def __init__(self, gender: str = "neutral") -> None:
         self.gender = gender
 
-    def vertices(self, result: FitResult) -> np.ndarray:
-        assert result.gender == self.gender
-        return np.eye(3) + (10.0 if self.gender == "male" else 0.0)
+    def vertices(self, results: Sequence[FitResult]) -> np.ndarray:
+        assert {result.gender for result in results} <= {self.gender}
+        return np.stack([np.eye(3)] * len(results)) + (10.0 if self.gender == "male" else 0.0)
 
 
 def result_of(gender: str = "neutral", status: str = "ok", flags: tuple[str, ...] = ()) -> FitResult:
