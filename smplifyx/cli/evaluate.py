@@ -1,87 +1,127 @@
-"""``smplifyx evaluate``: benchmarks and ablations."""
+"""``smplifyx evaluate``: benchmarks, ablations and checks without truth."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from smplifyx.cli.messages import check_input, check_output
 from smplifyx.errors import UsageError
 
-_DESCRIPTION = """Fit people whose bodies are known, and tell how far off the fits are: the two tables of the
-SMPLify-X paper and the figures that later papers use. Fits already done with the same settings are used again."""
+_DESCRIPTION = """Fit people whose bodies are known and measure the errors: the
+two tables of the SMPLify-X paper and the metrics that later papers use. Fits
+that exist with the same settings are used again."""
 
-_EHF = """The EHF data as it is distributed: NN_img.jpg or .png, NN_2Djnt.json, NN_align.ply. Needs licensed SMPL-X
-files (--models). For hands, face and the 14 joints put MANO_SMPLX_vertex_ids.pkl, SMPL-X__FLAME_vertex_ids.npy and
-SMPLX_to_J14.pkl into --vertex-sets; otherwise the parts come from the skinning weights.
+_EHF = """Evaluate on the EHF data as distributed: NN_img.jpg or .png,
+NN_2Djnt.json, NN_align.ply. Needs licensed SMPL-X files (--models). For hands,
+face and the 14 joints put MANO_SMPLX_vertex_ids.pkl,
+SMPL-X__FLAME_vertex_ids.npy and SMPLX_to_J14.pkl into --vertex-sets; otherwise
+the parts come from the skinning weights.
 
 examples:
   smplifyx evaluate ehf --data EHF --models MODELS
   smplifyx evaluate ehf --data EHF --models MODELS --config paper"""
 
-_OPEN = """A benchmark for which nothing needs a licence, made from a seed: people with shapes from Anny's full shape
-space, in motion-captured poses (--mocap FILE) or mild random ones, hands and faces in motion, seen by many cameras,
-with a detector's noise. OUTPUT/benchmark holds it in EHF's layout, so that any program can be run on it, and
-`smplifyx evaluate results` compares the result with the truth.
+_OPEN = """Evaluate on a benchmark without licences, made from a seed: people
+with shapes from Anny's full shape space, in motion-captured poses
+(--mocap FILE) or mild random ones, hands and faces in motion, seen by many
+cameras through a simulated detector. OUTPUT/benchmark holds it in EHF's layout,
+so that any program can be run on it; `smplifyx evaluate results` compares
+results with the truth.
 
 examples:
   smplifyx evaluate open
   smplifyx evaluate open --people 20 --only full --no-noise
-  smplifyx evaluate open --mocap cmu_body_pose.npz --config paper"""
+  smplifyx evaluate open --mocap cmu_body_pose.npz --detector correlated"""
 
-_VIEWS = """Photos of one person by several calibrated cameras: every view is fitted alone and compared with the
-person triangulated from all views, and the views' fits with each other."""
+_VIEWS = """Fit each photo of one person by several calibrated cameras alone.
+Compare it with the person triangulated from all views, and the fits of
+different views with each other."""
 
-_RESULTS = """Somebody's results against known bodies. RESULTS holds for each frame NN one mesh (.obj, .ply), one
-SMPLify-X pickle or one of our .npz: NN.obj, NN_*.obj, NN/000.obj, results/NN_img/000.pkl and the like. --truth is a
-folder in EHF's layout, such as the open benchmark's."""
+_RESULTS = """Compare results of any program with known bodies. RESULTS holds
+for each frame NN one mesh (.obj, .ply), one SMPLify-X pickle or one of our
+.npz: NN.obj, NN_*.obj, NN/000.obj, results/NN_img/000.pkl and the like. --truth
+is a folder in EHF's layout, such as the open benchmark's."""
+
+_PHOTOS = """Judge a folder that `smplifyx fit` wrote, without truth: missed
+keypoints, people who face the wrong way, joints bent backwards, and the worst
+people by name. With --sheets, put photo, overlay and side view of everyone on
+sheets to look through.
+
+example:
+  smplifyx evaluate photos output --sheets sheets"""
+
+_PRIORS = """Fit the same people with each body-pose prior: errors, and joints
+that bend backwards. With --people: synthetic people; with --balancing or
+--seated: single views of calibrated scenes, against the person triangulated
+from all views.
+
+example:
+  smplifyx evaluate priors --people 96 --mocap cmu_body_pose.npz"""
+
+_GENDER = """Fit men and women with the body of their own gender, the neutral
+one and the other gender's. Their shapes come from Anny's full shape space
+(needs the package anny), so that no body can express them exactly."""
+
+_COLLISIONS = """Fit people who touch themselves without and with the
+self-collision term: penetration, keypoints, surface, pictures. The poses take
+minutes to find; they are kept in the output folder."""
+
+_SYNTHETIC = """Fit synthetic people of the body model: a table of all people,
+then mean, median and worst errors."""
+
+_Parser = argparse.ArgumentParser
+_Actions = argparse._SubParsersAction
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: _Actions[_Parser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "evaluate", help="benchmarks and ablations", description=_DESCRIPTION, allow_abbrev=False
+        "evaluate",
+        help="benchmarks and ablations",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
     _add_ehf(actions)
     _add_open(actions)
     _add_views(actions)
     _add_results(actions)
+    _add_photos(actions)
+    _add_priors(actions)
+    _add_gender(actions)
+    _add_collisions(actions)
+    _add_synthetic(actions)
 
 
 def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_line: str, description: str
-) -> argparse.ArgumentParser:
+    actions: _Actions[_Parser], name: str, help_line: str, description: str, settings: bool = True
+) -> _Parser:
     return actions.add_parser(
         name,
         help=help_line,
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="--SECTION.KEY VALUE changes a setting of the fit, as in --priors.body_pose gmm",
+        epilog="--SECTION.KEY VALUE changes a setting of the fit, as in\n--priors.body_pose gmm"
+        if settings
+        else None,
         allow_abbrev=False,
     )
 
 
-def _add_ehf(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _action(actions, "ehf", "Tables 1 and 2 on EHF", _EHF)
+def _add_ehf(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "ehf", "tables 1 and 2 of the paper on EHF", _EHF)
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of EHF")
-    parser.add_argument(
-        "--gender",
-        choices=("male", "female", "neutral"),
-        default="male",
-        help="of the person in the photos (default: %(default)s)",
-    )
-    _add_fitting(parser, ["paper", "true"])
+    _add_gender_option(parser, "male", "of the person in the photos")
+    _add_trials(parser, ["paper", "true"])
     parser.set_defaults(run=_run_ehf, options=())
 
 
-def _add_open(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_open(actions: _Actions[_Parser]) -> None:
     parser = _action(actions, "open", "the same on a benchmark without licences", _OPEN)
-    parser.add_argument("--people", metavar="N", type=int, default=100, help="how many (default: %(default)s)")
-    parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of everything random (default: %(default)s)"
-    )
-    parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz); default: mild random ones")
+    _add_people(parser, 100)
     parser.add_argument(
         "--shapes",
         choices=("anny", "components"),
@@ -95,52 +135,140 @@ def _add_open(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="errors of each keypoint by itself, or errors as measured on OpenPose's output: limbs err and vanish "
         "as a whole, joints have offsets (default: %(default)s)",
     )
-    parser.add_argument("--only-make", action="store_true", help="write the benchmark and fit nobody")
+    parser.add_argument("--only-make", action="store_true", help="write the benchmark and fit nothing")
     parser.add_argument("--no-noise", action="store_true", help="leave out the fits at several noise levels")
-    _add_fitting(parser, ["config", "true"])
+    _add_trials(parser, ["config", "true"])
     parser.set_defaults(run=_run_open, options=())
 
 
-def _add_views(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_views(actions: _Actions[_Parser]) -> None:
     parser = _action(actions, "views", "single views against all calibrated views", _VIEWS)
-    parser.add_argument("--balancing", metavar="DIR", type=Path, help="Pose2Sim's balancing trial")
-    parser.add_argument("--seated", metavar="DIR", type=Path, help="MvSMPLfitting's seated man")
-    parser.add_argument("--gender", choices=("male", "female", "neutral"), default="neutral", help="of the person")
-    _add_fitting(parser, ["config"])
+    _add_scenes(parser)
+    _add_gender_option(parser, "neutral", "of the body model")
+    _add_trials(parser, ["config"])
     parser.set_defaults(run=_run_views, options=())
 
 
-def _add_results(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _action(actions, "results", "somebody's results against the truth", _RESULTS)
+def _add_results(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "results", "results of any program against the truth", _RESULTS, settings=False)
     parser.add_argument("results", metavar="RESULTS", type=Path, help="folder of meshes or parameters")
     parser.add_argument("--truth", metavar="DIR", type=Path, required=True, help="folder in EHF's layout")
-    parser.add_argument(
-        "--gender",
-        choices=("male", "female", "neutral"),
-        default="neutral",
-        help="body model of pickles where nothing tells it (default: %(default)s)",
-    )
-    parser.add_argument("--vposer", metavar="FILE", help="VPoser whose codes pickles hold (default: the shipped one)")
+    _add_gender_option(parser, "neutral", "of the body model, for pickles that do not name it")
+    parser.add_argument("--vposer", metavar="FILE", help="VPoser of the codes in pickles (default: the shipped one)")
     parser.add_argument(
         "--mesh-axes",
         choices=("smplifyx", "camera"),
         default="smplifyx",
-        help="meshes are turned by 180 degrees about x, as SMPLify-X writes them, or in the camera's axes",
+        help="meshes are turned by 180 degrees about x, as SMPLify-X writes them, or in the camera's axes "
+        "(default: %(default)s)",
     )
-    _add_places(parser)
+    _add_folders(parser)
     parser.set_defaults(run=_run_results, options=())
 
 
-def _add_places(parser: argparse.ArgumentParser) -> None:
+def _add_photos(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "photos", "results of ordinary photos, without truth", _PHOTOS, settings=False)
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="output folder of `smplifyx fit`")
+    parser.add_argument("--worst", metavar="N", type=int, default=10, help="people named (default: %(default)s)")
+    parser.add_argument("--sheets", metavar="DIR", type=Path, help="also write picture sheets of all people")
+    parser.add_argument(
+        "--people-per-sheet", metavar="N", type=int, default=8, help="people on a sheet (default: %(default)s)"
+    )
+    parser.set_defaults(run=_run_photos)
+
+
+def _add_priors(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "priors", "the pose priors compared", _PRIORS)
+    _add_people(parser, 0)
+    _add_scenes(parser)
+    priors = ("vposer", "gmm", "gaussian", "l2", "none")
+    parser.add_argument(
+        "--priors", nargs="+", metavar="PRIOR", default=priors, choices=priors, help=f"{', '.join(priors)}; the "
+        "first is compared with (default: all)",
+    )  # fmt: skip
+    _add_fit(parser)
+    parser.set_defaults(run=_run_priors, options=())
+
+
+def _add_gender(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "gender", "the value of the right body model", _GENDER)
+    _add_people(parser, 48)
+    _add_fit(parser)
+    parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
+    parser.set_defaults(run=_run_gender, options=())
+
+
+def _add_collisions(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "collisions", "the self-collision term", _COLLISIONS)
+    parser.add_argument("--poses", metavar="N", type=int, help="synthetic poses, 0 for none (default: all)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--photos",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder with images/ and keypoints/; several are possible",
+    )
+    parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
+    _add_fit(parser)
+    parser.set_defaults(run=_run_collisions, options=())
+
+
+def _add_synthetic(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "synthetic", "errors of synthetic people, one by one", _SYNTHETIC)
+    _add_people(parser, 32)
+    _add_gender_option(parser, "neutral", "of the body model")
+    _add_fit(parser)
+    parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
+    parser.add_argument("--summary", action="store_true", help="print the summary only")
+    parser.set_defaults(run=_run_synthetic, options=())
+
+
+def _add_people(parser: _Parser, count: int) -> None:
+    parser.add_argument(
+        "--people", metavar="N", type=int, default=count, help="number of synthetic people (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of all random numbers (default: %(default)s)"
+    )
+    parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz); default: mild random ones")
+
+
+def _add_scenes(parser: _Parser) -> None:
+    parser.add_argument("--balancing", metavar="DIR", type=Path, help="Pose2Sim's balancing trial")
+    parser.add_argument("--seated", metavar="DIR", type=Path, help="MvSMPLfitting's seated man")
+
+
+def _add_gender_option(parser: _Parser, default: str, what: str) -> None:
+    parser.add_argument(
+        "--gender",
+        choices=("male", "female", "neutral"),
+        default=default,
+        help=f"{what} (default: %(default)s)",
+    )
+
+
+def _add_output(parser: _Parser) -> None:
     parser.add_argument("--output", metavar="DIR", type=Path, default=Path("evaluation"), help="default: %(default)s")
+
+
+def _add_folders(parser: _Parser) -> None:
+    _add_output(parser)
     parser.add_argument("--models", metavar="DIR", help="the only folder to search for body models")
     parser.add_argument(
         "--vertex-sets", metavar="DIR", type=Path, help="folder of the files that name hands and face"
     )
 
 
-def _add_fitting(parser: argparse.ArgumentParser, cameras: list[str]) -> None:
-    _add_places(parser)
+def _add_fit(parser: _Parser) -> None:
+    _add_output(parser)
+    parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="default: %(default)s")
+
+
+def _add_trials(parser: _Parser, cameras: list[str]) -> None:
+    _add_folders(parser)
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -150,8 +278,8 @@ def _add_fitting(parser: argparse.ArgumentParser, cameras: list[str]) -> None:
     )
     parser.add_argument(
         "--cameras",
-        nargs="+",
         metavar="CAMERA",
+        nargs="+",
         choices=("config", "paper", "true"),
         default=cameras,
         help="what the fit knows of the camera: config, what the configuration says; paper, 5000 pixels; true "
@@ -164,35 +292,72 @@ def _add_fitting(parser: argparse.ArgumentParser, cameras: list[str]) -> None:
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="default: %(default)s")
 
 
-def _run_ehf(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_evaluation import evaluate_ehf
+def _run(name: str, arguments: argparse.Namespace) -> int:
+    from smplifyx.cli import run_evaluation
 
     check_output(arguments.output)
-    return evaluate_ehf(arguments)
+    run: Callable[[argparse.Namespace], int] = getattr(run_evaluation, name)
+    return run(arguments)
+
+
+def _run_ehf(arguments: argparse.Namespace) -> int:
+    return _run("evaluate_ehf", arguments)
 
 
 def _run_open(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_evaluation import evaluate_open
-
     if arguments.people < 1:
         raise UsageError("--people: expected at least 1")
-    check_output(arguments.output)
-    return evaluate_open(arguments)
+    return _run("evaluate_open", arguments)
 
 
 def _run_views(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_evaluation import evaluate_views
-
     if not arguments.balancing and not arguments.seated:
         raise UsageError("evaluate views: expected --balancing DIR, --seated DIR, or both")
     check_input(arguments.balancing, "--balancing")
     check_input(arguments.seated, "--seated")
-    check_output(arguments.output)
-    return evaluate_views(arguments)
+    return _run("evaluate_views", arguments)
 
 
 def _run_results(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_evaluation import evaluate_results
+    return _run("evaluate_results", arguments)
+
+
+def _run_photos(arguments: argparse.Namespace) -> int:
+    from smplifyx.cli.run_trials import evaluate_photos
+
+    check_output(arguments.sheets, "--sheets")
+    return evaluate_photos(arguments)
+
+
+def _run_priors(arguments: argparse.Namespace) -> int:
+    from smplifyx.cli.run_trials import evaluate_priors
+
+    if not (arguments.people or arguments.balancing or arguments.seated):
+        raise UsageError("evaluate priors: expected --people N, --balancing DIR or --seated DIR")
+    check_input(arguments.balancing, "--balancing")
+    check_input(arguments.seated, "--seated")
+    check_output(arguments.output)
+    return evaluate_priors(arguments)
+
+
+def _run_gender(arguments: argparse.Namespace) -> int:
+    from smplifyx.cli.run_trials import evaluate_gender
 
     check_output(arguments.output)
-    return evaluate_results(arguments)
+    return evaluate_gender(arguments)
+
+
+def _run_collisions(arguments: argparse.Namespace) -> int:
+    from smplifyx.cli.run_trials import evaluate_collisions
+
+    for folder in arguments.photos:
+        check_input(folder, "--photos")
+    check_output(arguments.output)
+    return evaluate_collisions(arguments)
+
+
+def _run_synthetic(arguments: argparse.Namespace) -> int:
+    from smplifyx.cli.run_trials import evaluate_synthetic
+
+    check_output(arguments.output)
+    return evaluate_synthetic(arguments)

@@ -1,4 +1,4 @@
-"""How believable the people of a results folder are where no truth is known: reprojection, facing, joints."""
+"""Checks of a results folder without truth: reprojection, facing, joints, sheets of pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from smplifyx.errors import InputError
 from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.statistics import Cell
 from smplifyx.fitting.result import FitResult
-from smplifyx.output.results import load_result
+from smplifyx.keypoints import read_image
+from smplifyx.output import OutputLayout, SheetEntry, SummaryRow, load_result, load_source
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES
 
 FloatArray = NDArray[np.float64]
@@ -28,14 +29,14 @@ _CLEAR_ORDER = 0.25
 
 @dataclass(frozen=True)
 class PhotoFit:
-    """What can be said about one person without truth.
+    """Checks of one person without truth.
 
     Attributes:
         name: image stem and person.
         errors: [25] distance of each confident body keypoint from its projection, as a share of the longer side of
             the box about those keypoints; NaN for the others.
-        faces_away: whether the chest faces away where the shoulders in the photo say that it faces the camera, or
-            the other way round; None where they do not say.
+        faces_away: True where the fitted chest and the shoulders in the photo disagree about facing the camera;
+            None where the shoulders do not tell.
         wrong_bends: joints bent against their hinge, with the angle in degrees.
         flags: the fit's own warnings.
     """
@@ -48,7 +49,7 @@ class PhotoFit:
 
     @property
     def n_problems(self) -> int:
-        """How many things are wrong with the pose itself."""
+        """Number of faults of the pose itself."""
         return int(self.faces_away is True) + len(self.wrong_bends)
 
     @property
@@ -75,7 +76,7 @@ def judge(result: FitResult, name: str) -> PhotoFit:
 
 
 def summary_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
-    """One row a figure over all people, of whom there must be one."""
+    """One row a figure over all people; at least one person is needed."""
     n_judged = sum(fit.faces_away is not None for fit in fits)
     flags = Counter(flag for fit in fits for flag in fit.flags)
     hits = np.concatenate([_hits(fit.errors) for fit in fits])
@@ -90,7 +91,7 @@ def summary_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
 
 
 def keypoint_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
-    """One row a body keypoint that anybody showed: on how many people, how often it was hit, median distance."""
+    """One row a visible body keypoint: number of people, share of hits, median distance."""
     columns = np.stack([fit.errors for fit in fits], axis=1)
     rows: list[dict[str, Cell]] = []
     for name, column in zip(BODY_KEYPOINT_NAMES, columns, strict=True):
@@ -180,3 +181,21 @@ def _remarks(fit: PhotoFit) -> Iterator[str]:
     for name, angle in fit.wrong_bends.items():
         yield f"{name} {angle:.0f} deg backwards"
     yield from fit.flags
+
+
+def sheet_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
+    """Pictures and caption of one person of a results folder.
+
+    Raises:
+        InputError: a picture, the photo or the result is missing.
+    """
+    path = layout.result_path(row.stem, row.person)
+    result, source = load_result(path), load_source(path)
+    figures = f"{row.reprojection_error_px:.1f} px, {row.n_keypoints} keypoints, f {result.focal_length[0]:.0f}"
+    return SheetEntry(
+        photo=read_image(source.image_path),
+        keypoints_2d=result.keypoints_2d,
+        overlay=read_image(layout.overlay_path(row.stem, row.person)),
+        side_view=read_image(layout.side_view_path(row.stem, row.person)),
+        caption=f"{row.stem} / {row.person}: {figures} {' '.join(row.flags)}",
+    )

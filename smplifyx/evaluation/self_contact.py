@@ -1,10 +1,12 @@
-"""The same people fitted without and with the self-collision term: penetration, keypoints, surface."""
+"""The same people fitted without and with the self-collision term: penetration, keypoints, surface, pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from scipy.spatial import cKDTree
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
+from smplifyx.camera import resolve_cameras
 from smplifyx.collision.penetration import (
     FastWinding,
     Penetration,
@@ -22,12 +25,14 @@ from smplifyx.collision.penetration import (
 )
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import CollisionConfig, Config
-from smplifyx.evaluation.runner import FittedPerson, fit_people, score
+from smplifyx.evaluation.runner import FittedPerson, fit_people, observation_of, score, true_camera
 from smplifyx.evaluation.statistics import Cell
-from smplifyx.keypoints import Observation
+from smplifyx.files import atomic_path
+from smplifyx.keypoints import Observation, draw_keypoints, load_pairs, pair_folder, read_image
+from smplifyx.output import BodyMesh, BodyRenderer, overlay, side_view
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool
-from smplifyx.synthetic.self_contact import with_flat_hands
+from smplifyx.synthetic.self_contact import POSES, contact_poses, with_flat_hands
 
 FloatArray = NDArray[np.float64]
 
@@ -36,16 +41,17 @@ OPTIONS = SyntheticOptions(
     shape_sd=0.0, expression_sd=0.0, hand_sd=0.0, facing_share=1.0, facing_sd_deg=30.0, truncated_share=0.0,
     image_sizes=((1024, 1024),), extent_range=(0.75, 0.9),
 )  # fmt: skip
-#: So many triangles around a vertex of a hand, nearest by their centres, are measured.
+#: Number of triangles around a vertex of a hand, nearest by their centres, that are measured.
 _NEAREST_TRIANGLES = 16
 #: Enough for a tenth of the volume.
 _VOLUME_POINTS = 800
+_PICTURE_HEIGHT, _PICTURE_SIDE = 480, 1024
 _ARM = ("collar", "shoulder", "elbow", "wrist")
 
 
 @dataclass(frozen=True)
 class ContactFigures:
-    """How one body stands to itself.
+    """Self-contact of one body.
 
     Attributes:
         penetration: pairs, depth.
@@ -130,6 +136,31 @@ class ContactCase:
     truth: SyntheticPerson | None = None
 
 
+def synthetic_cases(
+    data: BodyModelData, config: Config, judge: ContactJudge, folder: Path, count: int, seed: int
+) -> list[ContactCase]:
+    """People in the first ``count`` poses of :data:`smplifyx.synthetic.self_contact.POSES`.
+
+    The poses take minutes to find and are kept in the folder.
+    """
+    file = folder / f"poses_{seed}_{count}.npy"
+    if not file.exists():
+        poses = contact_poses(with_flat_hands(data), judge.pairs, judge.meter, POSES[:count], seed)
+        with atomic_path(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, poses)
+    return [
+        ContactCase(pose.name, resolve_cameras([observation_of(person)], config.camera)[0], person)
+        for pose, person in zip(POSES, touching_people(data, np.load(file)), strict=False)
+    ]
+
+
+def photo_cases(folder: Path, config: Config) -> list[ContactCase]:
+    """The first person of each photo of a folder with ``images`` and ``keypoints``."""
+    loaded = load_pairs(pair_folder(folder / "images", folder / "keypoints").pairs)
+    first = [observation for observation in loaded.observations if observation.person_index == 0]
+    return [ContactCase(one.stem, one) for one in resolve_cameras(first, config.camera)]
+
+
 @dataclass(frozen=True)
 class ContactFit:
     """A case's fit and its figures."""
@@ -179,3 +210,38 @@ _FIGURES: dict[str, Callable[[ContactCase, ContactFit], float]] = {
     "joints mm": _scored("pa_mpjpe_mm"),
     "s": lambda _, fit: fit.fit.result.seconds,
 }
+
+
+def describe_truth(cases: Sequence[ContactCase], judge: ContactJudge) -> str:
+    """Penetration of the true bodies of synthetic cases, in a line."""
+    bodies = [case.truth.vertices for case in cases if case.truth is not None]
+    depths = [1e3 * judge.meter.measure(body, judge.pairs(body)).depth for body in bodies]
+    gaps = [1e3 * min(judge.hand_gaps(body)) for body in bodies]
+    return f"truth: depth {np.mean(depths):.1f} mm, worst {max(depths):.1f} mm; hand gap {np.median(gaps):.1f} mm"
+
+
+def contact_picture(
+    case: ContactCase, fits: Sequence[ContactFit], faces: NDArray[np.integer], renderer: BodyRenderer
+) -> NDArray[np.uint8]:
+    """Photo with keypoints, then front and side view of each fit, side by side: BGR [480, W, 3]."""
+    width, height = case.observation.image_size
+    camera = case.observation.camera
+    assert camera is not None  # resolved when the case was made
+    if case.truth is None:
+        background = first = read_image(case.observation.image_file)
+    else:
+        background = np.full((height, width, 3), 235, np.uint8)
+        mesh = BodyMesh(case.truth.vertices, np.asarray(faces))
+        first = overlay(background, [mesh], true_camera(case.truth), renderer, max(width, height))
+    panels = [draw_keypoints(first, case.observation.keypoints)]
+    for contact in fits:
+        mesh = BodyMesh(contact.fit.vertices, np.asarray(faces))
+        panels.append(overlay(background, [mesh], camera, renderer, longest_side=_PICTURE_SIDE))
+        panels.append(side_view(mesh, contact.fit.joints[0], camera, renderer, longest_side=_PICTURE_SIDE))
+    return np.concatenate([_scaled(panel) for panel in panels], axis=1)
+
+
+def _scaled(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    width = round(picture.shape[1] * _PICTURE_HEIGHT / picture.shape[0])
+    resized = cv2.resize(picture, (width, _PICTURE_HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, dtype=np.uint8)

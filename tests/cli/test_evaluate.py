@@ -6,8 +6,10 @@ import pytest
 from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.cli.main import main
+from smplifyx.evaluation import open_benchmark
 from smplifyx.evaluation.ehf_layout import read_benchmark
 from smplifyx.output import save_mesh
+from smplifyx.synthetic.people import RestBody
 from tests.evaluation.ehf_folder import write_ehf
 
 QUICK = ["--only", "full", "--optimizer.max_iterations", "10", "--starts.headings", "1", "--starts.depth_flips", "0"]
@@ -84,3 +86,78 @@ def test_wrong_calls_say_what_is_wrong(tmp_path, monkeypatch, capsys, arguments,
         arguments = [*arguments, "--people", "1", "--shapes", "components"]
     assert main(["evaluate", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+FAST = ["--optimizer.max_iterations", "4", "--starts.headings", "1", "--starts.depth_flips", "0"]
+EVALUATIONS = ("ehf", "open", "views", "results", "photos", "priors", "gender", "collisions", "synthetic")
+
+
+@pytest.mark.parametrize("action", EVALUATIONS)
+def test_help_of_every_evaluation_fits_80_columns(monkeypatch, capsys, action):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["evaluate", action, "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_synthetic(tmp_path, capsys):
+    call = ["evaluate", "synthetic", "--people", "2", "--output", str(tmp_path), *FAST]
+    assert main([*call, "--collision.enabled", "false"]) == 0
+    out = capsys.readouterr().out
+    assert "all (2)" in out and "person_0001" in out
+    assert len((tmp_path / "people.csv").read_text().splitlines()) == 3
+    assert (tmp_path / "report.txt").read_text().strip() in out
+
+
+def test_priors(tmp_path, capsys):
+    call = ["evaluate", "priors", "--people", "2", "--priors", "gaussian", "l2", "--output", str(tmp_path), *FAST]
+    assert main([*call, "--collision.enabled", "false"]) == 0
+    out = capsys.readouterr().out
+    assert "| gaussian |" in out and "| l2 |" in out
+    assert len((tmp_path / "people.csv").read_text().splitlines()) == 5
+    assert main(["evaluate", "priors", "--output", str(tmp_path)]) == 2
+    assert "--people N" in capsys.readouterr().err
+
+
+def test_gender(tmp_path, capsys, monkeypatch, data):
+    """With bodies of the model itself, as the package anny may be missing."""
+    rest = np.float64(data.joint_regressor) @ data.v_template
+    bodies = [
+        RestBody(gender, np.float64(data.v_template), rest, *np.zeros((2, 45))) for gender in ("male", "female")
+    ]
+    monkeypatch.setattr(open_benchmark, "open_people", lambda count, seed: bodies[:count])
+    call = ["evaluate", "gender", "--people", "2", "--output", str(tmp_path), *FAST, "--collision.enabled", "false"]
+    assert main(call) == 0
+    out = capsys.readouterr().out
+    assert "2 people" in out and "wrong" in out
+    rows = (tmp_path / "people.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in rows[1:]] == ["right"] * 2 + ["neutral"] * 2 + ["wrong"] * 2
+
+
+def test_collisions(tmp_path, capsys, data):
+    np.save(tmp_path / "poses_0_1.npy", np.zeros((1, 63)))
+    call = ["evaluate", "collisions", "--poses", "1", "--output", str(tmp_path), *FAST]
+    assert main(call) == 0
+    out = capsys.readouterr().out
+    assert "synthetic (1)" in out and "truth: depth" in out
+    assert len(list(tmp_path.glob("00_*.jpg"))) == 1
+
+
+def test_benchmark(tmp_path, capsys):
+    """Every part but the whole command, which other tests run."""
+    call = ["benchmark", "--only", "batches", "mesh", "collisions", "--batch-sizes", "2", "--min-people", "2"]
+    call += ["--collision-people", "2", "--json", str(tmp_path / "figures.json"), *FAST]
+    assert main(call) == 0
+    out = capsys.readouterr().out
+    assert "peak MiB" in out and "evaluations of a person took" in out
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    (batch,) = figures["batches"]
+    assert batch["n_people"] == 2 and batch["evaluations_per_person"] > 10 and batch["peak_memory_mib"] > 100
+    assert [row["batch"] for row in figures["collisions"]["rows"]] == [1, 2]
+
+
+def test_benchmark_help_fits_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,6 +6,7 @@ from scipy.spatial.transform import Rotation
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
+from smplifyx.cli.main import main
 from smplifyx.errors import InputError
 from smplifyx.evaluation.photos import judge, judge_folder, keypoint_rows, summary_rows, worst_rows
 from smplifyx.fitting.result import FitResult
@@ -17,7 +14,6 @@ from smplifyx.output import OutputLayout, save_result
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, JOINT_NAMES, N_JOINTS, N_KEYPOINTS, joint_index
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "evaluate_photos.py"
 UPSIDE_DOWN = (np.pi, 0.0, 0.0)  # body frame to a camera that sees the person's front
 KEYPOINT = {name: index for index, name in enumerate(BODY_KEYPOINT_NAMES)}
 
@@ -151,13 +147,11 @@ def test_a_results_folder_is_read_and_an_empty_one_refused(open_body, tmp_path):
         judge_folder(tmp_path)
 
 
-def test_the_script_prints_tables_and_refuses_other_folders(open_body, tmp_path):
+def test_the_command_prints_tables_and_refuses_other_folders(open_body, tmp_path, capsys):
     layout = OutputLayout(tmp_path / "run")
     save_result(person(open_body), "a.jpg", "a.json", "0", layout.result_path("a", 0))
-
-    def run(folder: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, str(SCRIPT), str(folder)], capture_output=True, text=True)
-
-    good, wrong = run(layout.root), run(tmp_path)
-    assert good.returncode == 0 and "a/000" in good.stdout and "left_wrist" in good.stdout
-    assert wrong.returncode == 2 and "has no results" in wrong.stderr
+    assert main(["evaluate", "photos", str(layout.root)]) == 0
+    out = capsys.readouterr().out
+    assert "a/000" in out and "left_wrist" in out
+    assert main(["evaluate", "photos", str(tmp_path)]) == 2
+    assert "has no results" in capsys.readouterr().err

@@ -1,0 +1,124 @@
+"""``smplifyx benchmark``: speed, memory, and the cost of the self-collision term."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from smplifyx.cli import messages
+from smplifyx.errors import UsageError
+
+_DESCRIPTION = """Fit synthetic people (body, hands and face, true camera) in
+batches of several sizes, each in a process of its own. Measures seconds,
+evaluations and peak memory; the full mesh of the smplx package in the same
+run, where that is installed; the self-collision term's cost; and a whole
+`smplifyx fit` for one photo, start-up included.
+
+examples:
+  smplifyx benchmark
+  smplifyx benchmark --batch-sizes 1 8 32 64 128 --threads 1
+  smplifyx benchmark --only collisions --mocap cmu_body_pose.npz"""
+
+_PARTS = ("batches", "mesh", "collisions", "command")
+_BATCH_SIZES = (1, 8, 32, 64, 128)
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "benchmark",
+        help="speed and memory",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="--SECTION.KEY VALUE changes a setting of the fit",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--only",
+        metavar="PART",
+        nargs="+",
+        choices=_PARTS,
+        default=_PARTS,
+        help="parts to measure: batches, mesh, collisions, command (default: all)",
+    )
+    parser.add_argument(
+        "--batch-sizes", metavar="N", type=int, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
+    )
+    parser.add_argument(
+        "--min-people", metavar="N", type=int, default=8, help="people of small batches (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--collision-people", metavar="N", type=int, default=64, help="people of that part (default: %(default)s)"
+    )
+    parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz) of that part")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
+    parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="of torch (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures to a file")
+    parser.set_defaults(run=_run, options=())
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from smplifyx.body.search import find_body_model
+    from smplifyx.config import load_config
+    from smplifyx.evaluation import speed
+    from smplifyx.evaluation.report_tables import markdown
+    from smplifyx.evaluation.runner import load_model
+    from smplifyx.evaluation.trials import make_people
+
+    if min(*arguments.batch_sizes, arguments.min_people, arguments.collision_people - 1) < 1:
+        raise UsageError("--batch-sizes, --min-people, --collision-people: expected at least 1, 1 and 2 people")
+    config = load_config(arguments.config, arguments.overrides)
+    torch.set_num_threads(arguments.threads)
+    path = messages.required_file(find_body_model, "smplx", "neutral", config.body.models_dir)
+    data = load_model(path, "neutral")
+    figures: dict[str, Any] = {"machine": speed.describe_machine()}
+    best = None
+    if "batches" in arguments.only:
+        measured = []
+        for size in arguments.batch_sizes:
+            n_people = max(size, arguments.min_people)
+            call = (config, size, n_people, arguments.seed, arguments.device, arguments.threads)
+            measured.append(speed.in_own_process(speed.measure_batches, *call))
+            messages.note(f"batch of {size} done")
+        figures["batches"] = [asdict(one) for one in measured]
+        best = min(one.ms_per_evaluation_of_person for one in measured)
+        messages.say(markdown(speed.batch_table(measured)))
+    if "mesh" in arguments.only:
+        figures["full_mesh_ms"] = full = speed.measure_full_mesh(data)
+        if full is None:
+            messages.note("the package smplx is not installed; its full mesh is left out")
+        else:
+            ratio = "" if best is None else f", {full / best:.0f} times one person's share of ours"
+            messages.say(f"\nFull mesh by the smplx package, one person: {full:.1f} ms an evaluation{ratio}.")
+    if "collisions" in arguments.only:
+        figures["collisions"] = _collisions(arguments, config, data)
+    if "command" in arguments.only:
+        (person,) = make_people(data, 1, arguments.seed, None)
+        figures["command_seconds"] = speed.measure_command(person)
+        for name, (seconds, cpu) in figures["command_seconds"].items():
+            messages.say(f"\n`smplifyx fit`, one person, {name}: {seconds:.1f} s ({cpu:.1f} s of the processor).")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _collisions(arguments: argparse.Namespace, config: Any, data: Any) -> dict[str, Any]:
+    from smplifyx.evaluation.collision_cost import check_candidates, time_term
+    from smplifyx.evaluation.report_tables import markdown
+    from smplifyx.evaluation.trials import make_people
+
+    people = make_people(data, arguments.collision_people, arguments.seed, arguments.mocap)
+    alone = people[: max(2, arguments.min_people)]
+    sizes = sorted({1, max(arguments.batch_sizes)})
+    rows = [time_term(data, config, alone if size == 1 else people, size, device=arguments.device) for size in sizes]
+    messages.say(f"\nThe self-collision term\n\n{markdown(rows)}\n")
+    sentences = check_candidates(data, config, people, max(arguments.batch_sizes), arguments.device)
+    messages.say("\n".join(sentences))
+    return {"rows": rows, "sentences": sentences}

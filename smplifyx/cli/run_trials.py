@@ -1,0 +1,205 @@
+"""Runs ``evaluate`` on synthetic people, priors, genders, collisions and on photos without truth."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.search import find_body_model
+from smplifyx.cli import messages
+from smplifyx.cli.messages import required_file
+from smplifyx.config import Config, Override, load_config
+from smplifyx.errors import InputError
+from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
+from smplifyx.evaluation.photos import judge_folder, keypoint_rows, sheet_entry, summary_rows, worst_rows
+from smplifyx.evaluation.report_tables import csv_text
+from smplifyx.evaluation.runner import fit_and_score, load_model
+from smplifyx.evaluation.self_contact import (
+    ContactCase,
+    ContactFit,
+    ContactJudge,
+    comparison_rows,
+    contact_picture,
+    describe_truth,
+    fit_cases,
+    photo_cases,
+    synthetic_cases,
+)
+from smplifyx.evaluation.statistics import Cell, format_table, summarise
+from smplifyx.evaluation.trials import (
+    BODY_CHOICES,
+    PriorFigures,
+    count_bent_backwards,
+    evaluate_body_choice,
+    evaluate_people,
+    evaluate_views,
+    gender_tables,
+    make_people,
+    prior_rows,
+    prior_table,
+    truncation_groups,
+)
+from smplifyx.evaluation.views import balancing_scenes, seated_scene
+from smplifyx.files import write_text
+from smplifyx.output import OutputLayout, SheetEntry, contact_sheet, open_renderer, read_summary, save_picture
+from smplifyx.synthetic.self_contact import POSES
+
+_SHEET_COLUMNS, _SHEET_CELL = 2, (300, 400)
+
+
+def evaluate_synthetic(arguments: argparse.Namespace) -> int:
+    """``evaluate synthetic``."""
+    config = _config(arguments)
+    data = _body(config, arguments.gender)
+    people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
+    rows = fit_and_score(data, config, people, arguments.true_camera)
+    parts = [] if arguments.summary else [format_table(rows)]
+    parts += [
+        f"{title} ({len(group)})\n{format_table(summarise(group))}"
+        for title, group in truncation_groups(rows).items()
+    ]
+    return _finish(arguments.output, parts, rows)
+
+
+def evaluate_gender(arguments: argparse.Namespace) -> int:
+    """``evaluate gender``."""
+    config = _config(arguments)
+    mocap = None if arguments.mocap is None else str(arguments.mocap)
+    people = benchmark_people(OpenBenchmark(arguments.people, arguments.seed, mocap), _body(config))
+    rows = {choice: evaluate_body_choice(people, choice, config, arguments.true_camera) for choice in BODY_CHOICES}
+    means, differences = gender_tables(rows)
+    parts = [
+        f"{len(people)} people, mean [95 % interval]\n{format_table(means)}",
+        f"difference from the right body, person by person\n{format_table(differences)}",
+    ]
+    return _finish(arguments.output, parts, [row for choice in BODY_CHOICES for row in rows[choice]])
+
+
+def evaluate_priors(arguments: argparse.Namespace) -> int:
+    """``evaluate priors``."""
+    torch.set_num_threads(arguments.threads)
+    configs = {
+        name: load_config(arguments.config, [*arguments.overrides, Override("priors.body_pose", name)])
+        for name in arguments.priors
+    }
+    data = _body(next(iter(configs.values())))
+    parts: list[str] = []
+    rows: list[dict[str, Cell]] = []
+
+    def compare(table: str, title: str, evaluate: Callable[[Config], PriorFigures]) -> None:
+        figures = _with_each(configs, evaluate)
+        parts.extend([title, prior_table(figures)])
+        rows.extend({"table": table, **row} for row in prior_rows(figures))
+
+    if arguments.people:
+        people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
+        bent = count_bent_backwards(people)
+        title = f"{len(people)} synthetic people, {bent} of them truly bent backwards"
+        compare("people", title, lambda config: evaluate_people(data, config, people))
+    scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []
+    scenes += [seated_scene(arguments.seated)] if arguments.seated else []
+    if scenes:
+        title = f"single views of {len(scenes)} calibrated scenes"
+        compare("views", title, lambda config: evaluate_views(data, config, scenes))
+    return _finish(arguments.output, parts, rows)
+
+
+def _with_each(configs: Mapping[str, Config], evaluate: Callable[[Config], PriorFigures]) -> dict[str, PriorFigures]:
+    figures = {}
+    for name, config in configs.items():
+        started = time.perf_counter()
+        figures[name] = evaluate(config)
+        messages.note(f"{name}: {time.perf_counter() - started:.0f} s")
+    return figures
+
+
+def evaluate_collisions(arguments: argparse.Namespace) -> int:
+    """``evaluate collisions``."""
+    config = _config(arguments)
+    data = _body(config)
+    judge = ContactJudge(data, config.collision)
+    count = len(POSES) if arguments.poses is None else arguments.poses
+    made = synthetic_cases(data, config, judge, arguments.output, count, arguments.seed) if count else []
+    cases = made + [case for folder in arguments.photos for case in photo_cases(folder, config)]
+    fits = [
+        fit_cases(data, replace(config, collision=replace(config.collision, enabled=enabled)), cases, judge)
+        for enabled in (False, True)
+    ]
+    rows = comparison_rows(cases, *fits)
+    parts = [format_table(rows)]
+    for title, group in (("synthetic", rows[: len(made)]), ("photos", rows[len(made) :])):
+        if group:
+            parts.append(f"{title} ({len(group)})\n{format_table(summarise(group))}")
+    if made:
+        parts.append(describe_truth(made, judge))
+    if not arguments.no_pictures:
+        _draw(cases, fits, data, arguments.output)
+    return _finish(arguments.output, parts, rows)
+
+
+def _draw(
+    cases: Sequence[ContactCase], fits: Sequence[Sequence[ContactFit]], data: BodyModelData, folder: Path
+) -> None:
+    renderer, problem = open_renderer()
+    if problem:
+        messages.note(problem)
+    for number, (case, *pair) in enumerate(zip(cases, *fits, strict=True)):
+        name = case.name.replace(" ", "_").replace(",", "")
+        picture = contact_picture(case, pair, np.asarray(data.faces), renderer)
+        save_picture(picture, folder / f"{number:02d}_{name}.jpg")
+
+
+def evaluate_photos(arguments: argparse.Namespace) -> int:
+    """``evaluate photos``."""
+    fits = required_file(judge_folder, arguments.folder)
+    for rows in (summary_rows(fits), keypoint_rows(fits), worst_rows(fits, arguments.worst)):
+        messages.say(format_table(rows) + "\n")
+    return 0 if arguments.sheets is None else _write_sheets(arguments)
+
+
+def _write_sheets(arguments: argparse.Namespace) -> int:
+    entries = _sheet_entries(OutputLayout(arguments.folder))
+    number = 0
+    while people := list(islice(entries, max(1, arguments.people_per_sheet))):
+        path = arguments.sheets / f"sheet_{number:03d}.png"
+        save_picture(contact_sheet(people, _SHEET_COLUMNS, _SHEET_CELL), path)
+        messages.say(str(path))
+        number += 1
+    if not number:
+        messages.note(f"{arguments.folder}: no person with a result, an overlay and a side view")
+    return 0 if number else 1
+
+
+def _sheet_entries(layout: OutputLayout) -> Iterator[SheetEntry]:
+    for row in required_file(read_summary, layout.summary_path):
+        try:
+            yield sheet_entry(layout, row)
+        except InputError as error:
+            messages.note(f"left out: {error}")
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    torch.set_num_threads(arguments.threads)
+    return load_config(arguments.config, arguments.overrides)
+
+
+def _body(config: Config, gender: str = "neutral") -> BodyModelData:
+    return load_model(required_file(find_body_model, "smplx", gender, config.body.models_dir), gender)
+
+
+def _finish(folder: Path, parts: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> int:
+    """Write the report and a row for each person, and print the report."""
+    report = "\n\n".join(parts) + "\n"
+    write_text(folder / "report.txt", report)
+    write_text(folder / "people.csv", csv_text(rows))
+    messages.say(report)
+    messages.note(f"tables are in {folder}")
+    return 0

@@ -1,0 +1,238 @@
+"""Speed and memory of fits to synthetic people, beside the full mesh of the ``smplx`` package."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.search import find_body_model
+from smplifyx.config import Config
+from smplifyx.evaluation.runner import observation_of
+from smplifyx.fitting import solver
+from smplifyx.fitting.fitter import Fitter
+from smplifyx.optim.lbfgs import Evaluation, LBFGSResult, Objective, minimize
+from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+
+_N_HAND_COMPONENTS = 12
+_FULL_MESH_REPEATS = 20
+_MIB = 1024.0
+
+
+@dataclass(frozen=True)
+class BatchFigures:
+    """Fits of the same people in batches of one size.
+
+    Attributes:
+        batch_size: people in a batch.
+        n_people: people in all.
+        seconds_per_person: elapsed.
+        cpu_seconds_per_person: of the processor.
+        evaluations_per_person: evaluations of the objective, those of all starts of a person together.
+        ms_per_evaluation_of_batch, ms_per_evaluation_of_person: time of one evaluation, and a person's share of it.
+        peak_memory_mib: largest memory of a process that did nothing else.
+        threads: of torch.
+    """
+
+    batch_size: int
+    n_people: int
+    seconds_per_person: float
+    cpu_seconds_per_person: float
+    evaluations_per_person: float
+    ms_per_evaluation_of_batch: float
+    ms_per_evaluation_of_person: float
+    peak_memory_mib: float
+    threads: int
+
+
+@dataclass
+class EvaluationCount:
+    """Evaluations of the objective: calls for a batch, rows and seconds in all."""
+
+    calls: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+
+
+@contextmanager
+def counted_evaluations() -> Iterator[EvaluationCount]:
+    """Count and time the evaluations of all fits inside the block."""
+    count = EvaluationCount()
+
+    def counted(objective: Objective) -> Objective:
+        def evaluation_of(rows: Tensor) -> Evaluation:
+            evaluate = objective(rows)
+
+            def evaluation(x: Tensor) -> tuple[Tensor, Tensor]:
+                started = time.perf_counter()
+                result = evaluate(x)
+                count.seconds += time.perf_counter() - started
+                count.calls, count.rows = count.calls + 1, count.rows + len(x)
+                return result
+
+            return evaluation
+
+        return evaluation_of
+
+    def counting_minimize(objective: Objective, *arguments: object, **options: object) -> LBFGSResult:
+        return minimize(counted(objective), *arguments, **options)  # type: ignore[arg-type]
+
+    original = solver.minimize
+    solver.minimize = counting_minimize
+    try:
+        yield count
+    finally:
+        solver.minimize = original
+
+
+def measure_batches(
+    config: Config, batch_size: int, n_people: int, seed: int, device: str = "cpu", threads: int | None = None
+) -> BatchFigures:
+    """Fit people in batches, after one whose time, that of first calls, does not count.
+
+    Args:
+        config: settings of the fit.
+        batch_size: people in a batch.
+        n_people: people in all.
+        seed: of the synthetic people.
+        device: where to compute.
+        threads: of torch; None for its own choice.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    data = load_body_model_data(find_body_model("smplx", "neutral", config.body.models_dir))
+    people = synthetic_people(data, n_people, SyntheticOptions(seed=seed))
+    observations = [observation_of(person, with_camera=True) for person in people]
+    fitter = Fitter(data, config=config, device=device, batch_size=batch_size)
+    fitter.fit(observations[:1])
+    with counted_evaluations() as count:
+        started, started_cpu = time.perf_counter(), time.process_time()
+        fitter.fit(observations)
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
+    return BatchFigures(
+        batch_size=batch_size,
+        n_people=n_people,
+        seconds_per_person=seconds / n_people,
+        cpu_seconds_per_person=cpu_seconds / n_people,
+        evaluations_per_person=count.rows / n_people,
+        ms_per_evaluation_of_batch=1e3 * count.seconds / count.calls,
+        ms_per_evaluation_of_person=1e3 * count.seconds / count.rows,
+        peak_memory_mib=peak_memory_mib(),
+        threads=torch.get_num_threads(),
+    )
+
+
+def in_own_process(measure: Callable[..., BatchFigures], *arguments: object) -> BatchFigures:
+    """Call a function in a new process, where nothing else has used memory yet."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def peak_memory_mib() -> float:
+    """Largest memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss starts from what the parent process held
+        return float(status.read_text().split("VmHWM:")[1].split()[0]) / _MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB
+
+
+def measure_full_mesh(data: BodyModelData) -> float | None:
+    """Milliseconds of one evaluation with gradient of all vertices of one person by the ``smplx`` package.
+
+    None where the package is not installed.
+    """
+    try:
+        import smplx
+    except ImportError:
+        return None
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        write_plain(data, Path(folder) / "smplx" / "SMPLX_NEUTRAL.npz")
+        # The package's own points lie elsewhere on our mesh, which costs the same.
+        body = smplx.create(folder, "smplx", use_pca=True, num_pca_comps=_N_HAND_COMPONENTS, use_face_contour=True)
+
+    def evaluate() -> None:
+        output = body()
+        loss = output.vertices.square().sum() + output.joints.square().sum()
+        torch.autograd.grad(loss, list(body.parameters()), allow_unused=True)
+
+    evaluate()
+    times = []
+    for _ in range(_FULL_MESH_REPEATS):
+        started = time.perf_counter()
+        evaluate()
+        times.append(time.perf_counter() - started)
+    return 1e3 * float(np.median(times))
+
+
+def measure_command(person: SyntheticPerson) -> dict[str, tuple[float, float]]:
+    """Elapsed and processor seconds of a whole ``smplifyx fit`` for one person, with and without pictures."""
+    seconds = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images, keypoints = folder / "images", folder / "keypoints"
+        images.mkdir()
+        width, height = person.image_size
+        cv2.imwrite(str(images / "photo.jpg"), np.full((height, width, 3), 128, np.uint8))
+        write_openpose_json([person], keypoints / "photo_keypoints.json")
+        program = "import sys; from smplifyx.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        for title, options in (("with pictures", []), ("without pictures", ["--no-render"])):
+            command = [sys.executable, "-c", program, "fit", "--images", str(images), "--keypoints", str(keypoints)]
+            command += ["--output", str(folder / title), *options]
+            started, started_cpu = time.perf_counter(), _children_cpu_seconds()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            seconds[title] = (time.perf_counter() - started, _children_cpu_seconds() - started_cpu)
+    return seconds
+
+
+def _children_cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def describe_machine() -> dict[str, str | int | None]:
+    """Processor, number of cores and versions."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def batch_table(figures: Sequence[BatchFigures]) -> list[dict[str, str | float]]:
+    """One row a batch size."""
+    return [
+        {
+            "batch": one.batch_size,
+            "people/s": 1.0 / one.seconds_per_person,
+            "s/person": f"{one.seconds_per_person:.3f}",
+            "processor s/person": f"{one.cpu_seconds_per_person:.3f}",
+            "evaluations/person": f"{one.evaluations_per_person:.0f}",
+            "ms/evaluation of batch": f"{one.ms_per_evaluation_of_batch:.2f}",
+            "ms/evaluation of person": f"{one.ms_per_evaluation_of_person:.3f}",
+            "peak MiB": f"{one.peak_memory_mib:.0f}",
+            "threads": one.threads,
+        }
+        for one in figures
+    ]

@@ -1,0 +1,201 @@
+"""Synthetic people fitted in several ways: as configured, with bodies of each gender, with each pose prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.search import find_body_model
+from smplifyx.config import Config
+from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends, hinge_bends_of_pose
+from smplifyx.evaluation.runner import fit_and_score, fit_people, load_model, observation_of, score
+from smplifyx.evaluation.statistics import Cell, difference_interval, mean_interval
+from smplifyx.evaluation.views import ViewScene, fit_views
+from smplifyx.fitting.result import FitResult
+from smplifyx.gender import CLASSES
+from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.poses import held_out_poses, mild_poses
+
+FloatArray = NDArray[np.float64]
+Row = dict[str, Cell]
+
+PRIORS = ("vposer", "gmm", "gaussian", "l2", "none")
+#: Body models of a man or woman: of their own gender, the neutral one, of the other gender.
+BODY_CHOICES = ("right", "neutral", "wrong")
+GENDER_METRICS = ("pa_v2v_mm", "v2v_pelvis_mm", "pa_mpjpe_mm", "mpjpe_pelvis_mm", "size_percent")
+_COLUMNS = (
+    "prior", "surface, mean", "median", "joints, mean", "median", "mean difference", "bent backwards", "trunk angle"
+)  # fmt: skip
+
+
+def make_people(data: BodyModelData, count: int, seed: int, mocap: Path | None) -> list[SyntheticPerson]:
+    """Make synthetic people of a body model in held-out poses of a motion-capture file, or in mild random ones.
+
+    Raises:
+        InputError: the motion capture cannot be read.
+    """
+    poses = mild_poses(seed=seed) if mocap is None else held_out_poses(mocap)
+    return list(synthetic_people(data, count, SyntheticOptions(seed=seed), poses))
+
+
+def truncation_groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of :func:`smplifyx.evaluation.runner.fit_and_score` by whether the frame cuts the person."""
+    cut = [row for row in rows if "truncated" in str(row["flags"])]
+    return {"all": list(rows), "whole people": [row for row in rows if row not in cut], "cut by the frame": cut}
+
+
+def body_gender(person: SyntheticPerson, choice: str) -> str:
+    """Gender of the body model that one of :data:`BODY_CHOICES` means for a man or a woman."""
+    if choice == "neutral":
+        return "neutral"
+    right = CLASSES.index(person.gender)
+    return CLASSES[right if choice == "right" else 1 - right]
+
+
+def evaluate_body_choice(
+    people: Sequence[SyntheticPerson], choice: str, config: Config, true_camera: bool = False
+) -> list[Row]:
+    """Fit men and women with the chosen bodies: one row of figures a person, in their order.
+
+    Args:
+        people: men and women.
+        choice: one of :data:`BODY_CHOICES`.
+        config: settings of the fit.
+        true_camera: give the fit the true camera.
+
+    Raises:
+        InputError: a body model is missing.
+    """
+    rows: dict[str, Row] = {}
+    for gender in sorted({body_gender(person, choice) for person in people}):
+        group = [person for person in people if body_gender(person, choice) == gender]
+        data = load_model(find_body_model("smplx", gender, config.body.models_dir), gender)
+        for person, row in zip(group, fit_and_score(data, config, group, true_camera), strict=True):
+            rows[person.name] = {"body": choice, "gender": person.gender, **row}
+    return [rows[person.name] for person in people]
+
+
+def gender_tables(rows: Mapping[str, Sequence[Row]]) -> tuple[list[Row], list[Row]]:
+    """Means with intervals for each choice of body, and differences from the right body, person by person.
+
+    Args:
+        rows: :func:`evaluate_body_choice` by choice; ``right`` must be among them.
+    """
+    means: list[Row] = [
+        {"body": choice, **{name: str(mean_interval(_column(some, name))) for name in GENDER_METRICS}}
+        for choice, some in rows.items()
+    ]
+    right = rows["right"]
+    differences: list[Row] = [
+        {
+            "body": choice,
+            **{name: str(difference_interval(_column(some, name), _column(right, name))) for name in GENDER_METRICS},
+        }
+        for choice, some in rows.items()
+        if choice != "right"
+    ]
+    return means, differences
+
+
+def _column(rows: Sequence[Row], name: str) -> list[float]:
+    return [float(row[name]) for row in rows]
+
+
+def count_bent_backwards(people: Sequence[SyntheticPerson]) -> int:
+    """Number of people whose true pose bends an elbow or knee against its joint."""
+    bends = hinge_bends([person.rotations[skeleton.BODY_JOINTS] for person in people])
+    return int((bends.max(1) > MAX_WRONG_BEND).sum())
+
+
+def prior_rows(figures: Mapping[str, PriorFigures]) -> list[Row]:
+    """One row a prior and person with all figures."""
+    return [
+        {"prior": prior, "number": number, **dict(zip(asdict(of_prior), map(float, values), strict=True))}
+        for prior, of_prior in figures.items()
+        for number, values in enumerate(zip(*asdict(of_prior).values(), strict=True))
+    ]
+
+
+@dataclass(frozen=True)
+class PriorFigures:
+    """Fits of P people with one prior.
+
+    Attributes:
+        pa_v2v_mm: [P] surface error after similarity alignment; NaN where there is no true surface.
+        pa_mpjpe_mm: [P] joint error after similarity alignment.
+        wrong_bend_deg: [P] largest bend of an elbow or knee against its joint; not above 0 when all flex.
+        trunk_angle_deg: [P] between fitted and true trunk.
+    """
+
+    pa_v2v_mm: FloatArray
+    pa_mpjpe_mm: FloatArray
+    wrong_bend_deg: FloatArray
+    trunk_angle_deg: FloatArray
+
+
+def evaluate_people(data: BodyModelData, config: Config, people: Sequence[SyntheticPerson]) -> PriorFigures:
+    """Fit synthetic people without their focal length, with the prior of the configuration."""
+    fits = fit_people(data, config, [observation_of(person) for person in people])
+    scores = [score(person, fit.vertices, fit.joints) for person, fit in zip(people, fits, strict=True)]
+    return PriorFigures(
+        np.array([figures["pa_v2v_mm"] for figures in scores]),
+        np.array([figures["pa_mpjpe_mm"] for figures in scores]),
+        np.array([wrong_bend(fit.result) for fit in fits]),
+        np.array([figures["trunk_angle_deg"] for figures in scores]),
+    )
+
+
+def evaluate_views(data: BodyModelData, config: Config, scenes: Sequence[ViewScene]) -> PriorFigures:
+    """Fit every view of every scene alone, without its calibration; the truth is the triangulated person."""
+    views = fit_views(data, config, scenes)
+    return PriorFigures(
+        np.full(len(views), np.nan),
+        np.array([view.errors.pa_mpjpe_mm for view in views]),
+        np.array([wrong_bend(view.fit.result) for view in views]),
+        np.array([view.errors.posture.trunk_angle for view in views]),
+    )
+
+
+def wrong_bend(result: FitResult) -> float:
+    """Largest bend of an elbow or knee of a fit against its joint, degrees; not above 0 when all flex."""
+    return float(hinge_bends_of_pose(result.body_pose).max())
+
+
+def prior_table(figures: Mapping[str, PriorFigures]) -> str:
+    """Markdown, one row a prior: errors in millimetres, share of people bent backwards, trunk angle in degrees.
+
+    The mean difference is from the first prior, person by person, with its 95 % interval: of the surface where that
+    is known, else of the joints.
+    """
+    rows = [_COLUMNS, ("---", *["---:"] * (len(_COLUMNS) - 1))]
+    first = _main_error(next(iter(figures.values()))) if figures else np.zeros(0)
+    rows += [(name, *_cells(of_prior, _main_error(of_prior) - first)) for name, of_prior in figures.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _main_error(figures: PriorFigures) -> FloatArray:
+    return figures.pa_v2v_mm if np.isfinite(figures.pa_v2v_mm).any() else figures.pa_mpjpe_mm
+
+
+def _cells(figures: PriorFigures, difference: FloatArray) -> tuple[str, ...]:
+    bent = figures.wrong_bend_deg > MAX_WRONG_BEND
+    interval = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
+    return (
+        *_mean_and_median(figures.pa_v2v_mm),
+        *_mean_and_median(figures.pa_mpjpe_mm),
+        f"{difference.mean():+.1f} ± {interval:.1f}" if difference.any() else "",
+        f"{100.0 * bent.mean():.0f} % ({bent.sum()})",
+        f"{figures.trunk_angle_deg.mean():.1f}",
+    )
+
+
+def _mean_and_median(values: FloatArray) -> tuple[str, str]:
+    if not np.isfinite(values).any():
+        return "", ""
+    return f"{values.mean():.1f}", f"{np.median(values):.1f}"
