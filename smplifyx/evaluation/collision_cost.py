@@ -123,7 +123,7 @@ def _checked_candidates() -> Iterator[MissedPairs]:
             count.additional += len(found - expected)
             return meets
 
-    self_collision.CandidateCache = Checked
+    self_collision.CandidateCache = Checked  # type: ignore[misc]
     try:
         yield count
     finally:
