@@ -29,7 +29,7 @@ from smplifyx.fitting.parameters import BodyParameters, has_body
 from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.schedule import Stage, make_schedule
 from smplifyx.fitting.solver import Solver
-from smplifyx.fitting.terms import Term, default_terms
+from smplifyx.fitting.terms import Term, default_terms, unused_weights
 from smplifyx.fitting.upright_stance import has_upright_stance
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import KeypointLifter
@@ -118,6 +118,8 @@ class Fitter:
         )
         self._schedule = make_schedule(self.config, parameters.has_body)
         self._lifter = self._make_lifter()
+        #: Weights in the settings that differ from their defaults and have no effect on this model.
+        self.unused_settings = tuple(unused_weights(self.config, parameters.layout.groups))
 
     def _body_pose_prior(self) -> Any:
         if not has_body(self.data.skeleton):
@@ -169,13 +171,17 @@ class Fitter:
         callback: Callback | None,
     ) -> list[FitResult]:
         started = time.perf_counter()
-        hypotheses = initial_hypotheses(self._solver, self._targets(observations))
+        hypotheses = self.initial_hypotheses(observations)
         for step in self._schedule:
             hypotheses = step.run(self._solver, hypotheses)
             if callback is not None and isinstance(step, Stage):
                 callback(self._progress(hypotheses, step.number, people))
         seconds = (time.perf_counter() - started) / len(observations)
         return collect_results(self._solver, hypotheses, observations, seconds)
+
+    def initial_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:
+        """The hypotheses from which a batch starts; for observations with cameras."""
+        return initial_hypotheses(self._solver, self._targets(observations))
 
     def _progress(self, hypotheses: Hypotheses, number: int, people: range) -> FitProgress:
         losses = hypotheses.losses[hypotheses.best()].cpu().numpy()

@@ -40,12 +40,9 @@ class StageTerms:
         rho: float | None,
     ) -> StageTerms:
         """The terms with a weight, and with parameters to depend on."""
-        active = [
-            (term, weights[term.name])
-            for term in terms
-            if not is_zero(weights[term.name])
-            and term.applies([name for name in groups if view.parameters.layout.sizes[name]])
-        ]
+        moving = set(groups) & set(view.parameters.layout.groups)
+        named = [(term, weights[term.name]) for term in terms]
+        active = [(term, weight) for term, weight in named if not is_zero(weight) and term.applies(moving)]
         return cls(view, active, groups, rho)
 
 

@@ -68,6 +68,11 @@ class ParameterLayout:
             start += size
         self.n_parameters = start
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that hold parameters."""
+        return tuple(name for name, size in self.sizes.items() if size)
+
     def indices(self, names: Iterable[str]) -> Tensor:
         """Columns [n] of the named groups, ascending."""
         columns = [torch.arange(self.slices[name].start, self.slices[name].stop) for name in names]

@@ -128,9 +128,9 @@ def default_terms() -> list[Term]:
     the section ``objective``, that of ``lifting`` is ``lifting.weight``, and ``body_keypoints`` has the weight 1.
     """
     return [
-        Term("body_keypoints", None, BODY),
-        Term("hand_keypoints", None, HANDS),
-        Term("face_keypoints", None, FACE),
+        Term("body_keypoints", None, BODY, ("body_pose",)),
+        Term("hand_keypoints", None, HANDS, ("left_hand", "right_hand")),
+        Term("face_keypoints", None, FACE, ("expression", "jaw_pose", "leye_pose", "reye_pose")),
         Term("body_pose", None, _pose_prior, ("body_pose",)),
         Term("joint_limits", None, _joint_limits, ("body_pose",)),
         Term("neck_pose", None, _squares("neck_pose"), ("neck_pose",)),
@@ -194,6 +194,22 @@ def _weights_of_settings(config: Config, stage: Stage) -> Mapping[str, Weight]:
         "lifting": config.lifting.weight if config.lifting.enabled else 0.0,
         "collision": stage.collision if config.collision.enabled else 0.0,
     }
+
+
+def unused_weights(config: Config, groups: Collection[str]) -> list[str]:
+    """Settings of stages that differ from their defaults and have no effect on a body model.
+
+    Args:
+        config: the settings.
+        groups: the parameter groups of the body model.
+    """
+    default, unused = Stage(), []
+    for term in default_terms():
+        if hasattr(default, term.name) and not term.applies(groups):
+            for number, stage in enumerate(config.stages, 1):
+                if getattr(stage, term.name) != getattr(default, term.name):
+                    unused.append(f"stages.{number}.{term.name}")
+    return unused
 
 
 def squared_weight(weight: Weight, like: Tensor) -> float | Tensor:

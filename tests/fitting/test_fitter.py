@@ -145,6 +145,65 @@ def test_a_person_without_any_keypoint_does_not_stop_the_others(precise, people,
         _assert_same_path(fitted[index], undisturbed[index])
 
 
+def _quick_config(**lifting: object) -> Config:
+    """One stage without collisions and flips."""
+    config = Config()
+    return replace(
+        config,
+        stages=(replace(config.stages[2], max_iterations=5),),
+        starts=replace(config.starts, select_after_stage=1, depth_flips=0),
+        collision=replace(config.collision, enabled=False),
+        lifting=replace(config.lifting, **lifting),
+    )
+
+
+def test_the_callback_gets_each_stage_of_each_batch_and_the_terms_add_up(data, people):
+    fitter, seen = Fitter(data, config=_quick_config(), batch_size=2), []
+    results = fitter.fit([observation_of(person, with_camera=True) for person in people[:3]], seen.append)
+    assert [(one.people, one.stage, one.n_stages) for one in seen] == [(range(2), 1, 1), (range(2, 3), 1, 1)]
+    for one in seen:
+        for position, total in zip(one.people, sum(one.losses.values()), strict=True):
+            assert total == pytest.approx(results[position].loss, rel=1e-4)
+    for result in results:
+        assert sum(result.losses.values()) == pytest.approx(result.loss, rel=1e-4)
+        assert {"body_keypoints", "body_pose", "shape", "lifting"} <= set(result.losses)
+
+
+def test_the_terms_of_a_whole_fit_add_up(results):
+    for result in results:
+        assert sum(result.losses.values()) == pytest.approx(result.loss, rel=1e-4)
+        assert {"hand_keypoints", "face_keypoints", "collision"} <= set(result.losses)
+
+
+def test_meshes_of_several_results_are_those_of_each(fitter, results):
+    together = fitter.vertices(results)
+    assert together.shape == (len(results), fitter.data.n_vertices, 3)
+    for mesh, result in zip(together, results, strict=True):
+        np.testing.assert_allclose(mesh, fitter.vertices([result])[0], atol=1e-5)
+    assert fitter.vertices([]).shape == (0, fitter.data.n_vertices, 3)
+
+
+def test_without_lifting_nothing_of_it_is_loaded_and_its_weight_changes_no_start(data, people, monkeypatch):
+    observation = observation_of(people[0], with_camera=True)
+    starts = [
+        Fitter(data, config=_quick_config(weight=weight)).initial_hypotheses([observation]) for weight in (0.0, 4.0)
+    ]
+    torch.testing.assert_close(starts[0].initial.orientation, starts[1].initial.orientation)
+    monkeypatch.setattr("smplifyx.fitting.fitter.load_lifting", lambda path: pytest.fail("loaded"))
+    (result,) = Fitter(data, config=_quick_config(enabled=False)).fit([observation])
+    assert "lifting" not in result.losses and not any("swapped" in flag for flag in result.flags)
+
+
+def test_settings_without_effect_are_named(data):
+    assert Fitter(data).unused_settings == ()
+    fitter = Fitter(data, overrides={"stages.2.neck_pose": 3.0})
+    assert fitter.unused_settings == ("stages.2.neck_pose",)
+    hand = Fitter("mano", side="left", overrides={"stages.all.body_pose": 3.0})
+    assert hand.unused_settings == tuple(f"stages.{number}.body_pose" for number in (1, 2, 3))
+    head = Fitter("flame")
+    assert head.unused_settings == ()
+
+
 def test_no_people_no_results(fitter):
     assert fitter.fit([]) == []
 

@@ -46,7 +46,7 @@ def test_reading_one_file_or_a_folder(folders: tuple[Path, Path], write_people: 
     photo.rename(keypoints / photo.name)
     assert len(read_keypoints(file)) == 1
     file.write_text("{")
-    with pytest.raises(InputError, match="good_keypoints.json"):
+    with pytest.raises(InputError, match=r"good_keypoints\.json"):
         read_keypoints(file)
 
 
