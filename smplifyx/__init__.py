@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from smplifyx.errors import InputError, SmplifyxError, UsageError
     from smplifyx.fitting.fitter import FitProgress, Fitter
     from smplifyx.fitting.people import fit_people
-    from smplifyx.fitting.result import FitResult
     from smplifyx.fitting.terms import Term, default_terms
     from smplifyx.keypoints import Observation, read_keypoints
+    from smplifyx.result import FitResult, load_result
 
 __version__ = "0.1.0"
 
@@ -34,6 +34,7 @@ __all__ = [
     "default_terms",
     "fit_people",
     "load_config",
+    "load_result",
     "read_keypoints",
 ]
 
@@ -41,7 +42,7 @@ _HOMES = {
     "Camera": "camera",
     "Config": "config",
     "FitProgress": "fitting.fitter",
-    "FitResult": "fitting.result",
+    "FitResult": "result",
     "Fitter": "fitting.fitter",
     "InputError": "errors",
     "Observation": "keypoints",
@@ -51,6 +52,7 @@ _HOMES = {
     "default_terms": "fitting.terms",
     "fit_people": "fitting.people",
     "load_config": "config",
+    "load_result": "result",
     "read_keypoints": "keypoints",
 }
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Points nearer than this (metres) are projected as if they were this far: keeps the division finite.
 MINIMUM_DEPTH = 0.05
+#: From the camera frame to y up and z towards the viewer, by a turn of 180 degrees about x.
+TURN_ABOUT_X = np.array([1.0, -1.0, -1.0])
 #: Entry of a calibration file that holds for every photo without one of its own.
 DEFAULT_ENTRY = "default"
 

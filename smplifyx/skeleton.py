@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 MODEL_TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
 SIDES = ("left", "right")
+GENDERS = ("neutral", "male", "female")
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 #: Order in which other code lists the finger tips.
 _TIPS = ("thumb", "index", "middle", "ring", "pinky")

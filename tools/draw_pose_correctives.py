@@ -12,12 +12,12 @@ import torch
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.data import GENDERS, BodyModelData, FloatArray, IntArray
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.output import BodyMesh, BodyRenderer
-from smplifyx.skeleton import LEFT_HAND_JOINTS, N_JOINTS, joint_index
+from smplifyx.skeleton import GENDERS, LEFT_HAND_JOINTS, N_JOINTS, joint_index
 from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_angles
 from tools.drawing import Viewpoint, captioned, draw_meshes, save_sheet, start_renderer
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from smplifyx.body.arrays import ArrayReader, NpzReader
-from smplifyx.body.data import GENDERS, BodyModelData, FloatArray
+from smplifyx.body.data import BodyModelData, FloatArray
 from smplifyx.body.reduced_models import reduced_from_smplx
 from smplifyx.skeleton import (
+    GENDERS,
     MODEL_TYPES,
     N_CONTOUR_LANDMARKS,
     N_CONTOUR_ROWS,

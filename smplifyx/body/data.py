@@ -13,8 +13,6 @@ from smplifyx.skeleton import EXTRA_POINT_NAMES, Skeleton, skeleton_of
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 
-GENDERS = ("neutral", "male", "female")
-
 
 class HandPoses(NamedTuple):
     """A hand's pose space: ``components`` [45, 45], principal components in rows, and the ``mean`` [45] (radians)."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smplifyx.body.arrays import ArrayReader
-from smplifyx.body.data import GENDERS
 from smplifyx.errors import InputError
-from smplifyx.skeleton import MODEL_TYPES, SIDES, Skeleton, skeleton_of
+from smplifyx.skeleton import GENDERS, MODEL_TYPES, SIDES, Skeleton, skeleton_of
 
 _TYPE_OF_JOINTS = {skeleton_of(t, "right" if t == "mano" else None).n_joints: t for t in MODEL_TYPES}
 #: Words in names of licensed files; folders use the full gender names.

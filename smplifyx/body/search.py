@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smplifyx.body.data import GENDERS
 from smplifyx.errors import InputError, UsageError
-from smplifyx.skeleton import MODEL_TYPES, SIDES
+from smplifyx.skeleton import GENDERS, MODEL_TYPES, SIDES
 
 MODELS_VARIABLE = "SMPLIFYX_MODELS"
 OPEN_BODY_DIR = Path(__file__).resolve().parent.parent / "data" / "open_body"

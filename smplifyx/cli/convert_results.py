@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from smplifyx.cli import messages
 from smplifyx.cli.messages import check_output
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from smplifyx.body.data import BodyModelData
-    from smplifyx.output.results import StoredParameters
+    from smplifyx.result import FitResult
 
 _EPILOG = """Joints that both models have are copied; where mesh or shape space differ, shape, pose and translation
 are refitted to the surface. The mean distance of the two surfaces is printed for each person, in millimetres."""
 _TYPES = ("smpl", "smplh", "smplx")
+
+
+class _Person(NamedTuple):
+    """A result and its file."""
+
+    path: Path
+    result: FitResult
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,66 +74,50 @@ def _result_files(results: Path) -> tuple[Path, list[Path]]:
     return root, paths
 
 
-def _read(paths: Iterable[Path]) -> tuple[list[StoredParameters], int]:
+def _read(paths: Iterable[Path]) -> tuple[list[_Person], int]:
     """The people, and how many files could not be read."""
-    from smplifyx.output.results import read_parameters
+    from smplifyx.output.results import model_parameters
+    from smplifyx.result import load_result
 
     people, failures = [], 0
     for path in paths:
         try:
-            people.append(read_parameters(path))
+            result = load_result(path)
+            model_parameters(result)
         except InputError as error:
-            messages.complain(error, with_traceback=False)
+            messages.complain(InputError(path, error.problem, error.field), with_traceback=False)
             failures += 1
+        else:
+            people.append(_Person(path, result))
     return people, failures
 
 
-def _by_body(people: Iterable[StoredParameters]) -> list[list[StoredParameters]]:
+def _by_body(people: Iterable[_Person]) -> list[list[_Person]]:
     """People who share a body model."""
-    groups: dict[tuple[str, str, str, int], list[StoredParameters]] = {}
+    groups: dict[tuple[str, str, str], list[_Person]] = {}
     for person in people:
-        n_betas = person.parameters.betas.shape[1]
-        groups.setdefault((person.model_type, person.model_name, person.gender, n_betas), []).append(person)
+        result = person.result
+        groups.setdefault((result.model_type, result.model_name, result.gender), []).append(person)
     return list(groups.values())
 
 
-def _convert_group(group: list[StoredParameters], arguments: argparse.Namespace, root: Path) -> list[float]:
+def _convert_group(group: list[_Person], arguments: argparse.Namespace, root: Path) -> list[float]:
     """Convert and write people who share a body model; returns their errors in millimetres."""
     from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.fitting.conversion import Converter, joined
-    from smplifyx.output.results import save_converted
+    from smplifyx.output.results import converted_result, model_parameters
 
-    source = _source_body(group[0], arguments.models)
+    try:
+        source = group[0].result.body_data(arguments.models)
+    except InputError as error:
+        raise InputError(group[0].path, error.problem, error.field) from error
     gender = arguments.gender or source.gender
     target = load_body_model_data(find_body_model(arguments.to, gender, arguments.models), gender)
-    conversion = Converter(source, target)(joined([person.parameters for person in group]))
+    conversion = Converter(source, target)(joined([model_parameters(person.result) for person in group]))
     for row, person in enumerate(group):
         name = person.path.relative_to(root)
-        save_converted(person, target, conversion.person(row), arguments.output / "results" / name)
+        converted = converted_result(person.result, target, conversion.person(row))
+        converted.save(arguments.output / "results" / name)
         messages.say(f"{name}  {conversion.vertex_error_mm[row]:.2f} mm")
     return conversion.vertex_error_mm.tolist()
-
-
-def _source_body(person: StoredParameters, models: str | None) -> BodyModelData:
-    """The body that a result was fitted with: of the models found, the one with its name."""
-    from smplifyx.body.files import load_body_model_data
-    from smplifyx.body.search import list_body_models
-
-    names = []
-    for found in list_body_models(models):
-        if (found.model_type, found.gender) == (person.model_type, person.gender):
-            data = load_body_model_data(
-                found.path,
-                found.gender,
-                n_betas=person.parameters.betas.shape[1],
-                n_expressions=person.parameters.expression.shape[1],
-            )
-            if data.name == person.model_name:
-                return data
-            names.append(data.name)
-    raise InputError(
-        person.path,
-        f"was fitted with {person.model_name!r}; found {', '.join(map(repr, names)) or 'no such model'}",
-        "model_name",
-    )

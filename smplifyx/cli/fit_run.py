@@ -26,7 +26,6 @@ from smplifyx.config import Config, ConfigError, RunOptions, load_run, to_yaml, 
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
 from smplifyx.fitting.fitter import FitProgress, Fitter
-from smplifyx.fitting.result import FitResult
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import (
     Loaded,
@@ -41,6 +40,7 @@ from smplifyx.keypoints import (
     unpaired,
 )
 from smplifyx.output import OutputLayout, read_summary
+from smplifyx.result import FitResult
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
 
 #: What a model of a part of the body fits of a person.

@@ -12,13 +12,10 @@ from types import TracebackType
 
 import numpy as np
 
-import smplifyx
-from smplifyx.camera import Camera
 from smplifyx.cli import messages
 from smplifyx.config import OutputConfig
 from smplifyx.errors import InputError
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation, read_image
 from smplifyx.output import (
     BodyMesh,
@@ -27,17 +24,16 @@ from smplifyx.output import (
     Renderer,
     SummaryRow,
     close_up,
-    load_result,
     open_renderer,
     overlay,
     person_color,
     save_mesh,
     save_picture,
-    save_result,
     save_smplifyx_pickle,
     side_view,
     update_summary,
 )
+from smplifyx.result import FitResult, load_result
 
 #: Batches that wait or are written before the caller must wait; their results are in memory.
 _MAX_PENDING = 2
@@ -192,17 +188,16 @@ class ResultWriter:
         """
         key = _key(one)
         if self.settings.mesh_format != "none":
-            save_mesh(vertices, faces, self.layout.mesh_path(*key), _camera(result), result.camera_translation)
+            save_mesh(vertices, faces, self.layout.mesh_path(*key), result.camera, result.camera_translation)
         if self.settings.render:
             self._draw_person(one, result, vertices, faces)
         if self.settings.save_pickle:
             save_smplifyx_pickle(result, self.layout.pickle_path(*key))
-        version, path = smplifyx.__version__, self.layout.result_path(*key)
-        save_result(result, one.image_path or "", one.keypoint_path or "", version, path)
+        result.save(self.layout.result_path(*key))
 
     def _draw_person(self, one: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray) -> None:
         key, size, renderer = _key(one), self.settings.max_render_size, self._open_renderer()
-        photo, camera = self._read_photo(one.image_file), _camera(result)
+        photo, camera = self._read_photo(one.image_file), result.camera
         mesh = BodyMesh(vertices + result.camera_translation, faces, person_color(one.person_index))
         save_picture(overlay(photo, [mesh], camera, renderer, size), self.layout.overlay_path(*key))
         if result.model_type in _PARTS:
@@ -241,7 +236,7 @@ class ResultWriter:
                 return
             meshes = [self._group_mesh(number, result) for number, result in fitted]
             # All people of a photo have the same camera.
-            photo, camera = self._read_photo(people[0].image_file), _camera(fitted[0][1])
+            photo, camera = self._read_photo(people[0].image_file), fitted[0][1].camera
             picture = overlay(photo, meshes, camera, self._open_renderer(), self.settings.max_render_size)
             save_picture(picture, self.layout.group_overlay_path(stem))
         except (InputError, OSError) as error:
@@ -280,7 +275,3 @@ def _groups(everyone: Sequence[Observation]) -> dict[str, list[Observation]]:
 def _key(one: Observation) -> tuple[str, int, str | None]:
     """Stem, person and side, which name the output files."""
     return one.stem, one.person_index, one.side
-
-
-def _camera(result: FitResult) -> Camera:
-    return Camera(result.focal_length, result.principal_point, image_size=result.image_size)

@@ -23,7 +23,7 @@ from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config
 from smplifyx.evaluation.runner import observation_of
 from smplifyx.fitting.fitter import FitProgress, Fitter
-from smplifyx.fitting.result import FitResult
+from smplifyx.result import FitResult
 from smplifyx.synthetic.people import SyntheticPerson
 
 

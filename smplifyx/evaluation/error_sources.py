@@ -19,7 +19,7 @@ from smplifyx.evaluation.metrics import MILLIMETRES_PER_METRE, SURFACE_HEADINGS,
 from smplifyx.evaluation.report_tables import Cell
 from smplifyx.evaluation.runner import BenchmarkFit
 from smplifyx.evaluation.statistics import mean_interval
-from smplifyx.fitting.result import FitResult
+from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, joint_index
 

@@ -17,12 +17,12 @@ from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.body.pickles import load_pickle
+from smplifyx.camera import TURN_ABOUT_X
 from smplifyx.errors import InputError
 from smplifyx.evaluation.ehf_layout import read_mesh
 from smplifyx.evaluation.error_sources import fitted_rotations
-from smplifyx.output import load_result
-from smplifyx.output.meshes import TURN_ABOUT_X
 from smplifyx.priors.vposer import VPoser
+from smplifyx.result import load_result
 from smplifyx.rotations import axis_angle_to_matrix
 
 FloatArray = NDArray[np.float64]

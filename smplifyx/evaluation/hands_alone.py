@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import smplifyx
 from smplifyx import skeleton
 from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.benchmark_rows import Row, Truths
@@ -27,7 +26,7 @@ from smplifyx.evaluation.runner import (
 from smplifyx.evaluation.statistics import difference_interval, mean_interval
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Loaded, Observation, PersonSelection, split_hands
-from smplifyx.output import load_result, save_result
+from smplifyx.result import load_result
 
 FloatArray = NDArray[np.float64]
 Hand = tuple[str, str]
@@ -95,8 +94,7 @@ class HandFitter:
         for batch in (missing[k : k + BATCH_SIZE] for k in range(0, len(missing), BATCH_SIZE)):
             results = fitter.fit([observed[k] for k in batch])
             for k, result in zip(batch, results, strict=True):
-                frame, hand = todo[k]
-                save_result(result, frame.image, hand.keypoint_path or "", smplifyx.__version__, files[k])
+                result.save(files[k])
         return [(frame, np.float64(load_result(file).joints)) for (frame, _), file in zip(todo, files, strict=True)]
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from smplifyx.errors import InputError
 from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.statistics import Cell
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import read_image
-from smplifyx.output import OutputLayout, SheetEntry, SummaryRow, load_result, load_source
+from smplifyx.output import OutputLayout, SheetEntry, SummaryRow
+from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES
 
 FloatArray = NDArray[np.float64]
@@ -190,10 +190,10 @@ def sheet_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
         InputError: a picture, the photo or the result is missing.
     """
     path = layout.result_path(row.stem, row.person)
-    result, source = load_result(path), load_source(path)
+    result = load_result(path)
     figures = f"{row.reprojection_error_px:.1f} px, {row.n_keypoints} keypoints, f {result.focal_length[0]:.0f}"
     return SheetEntry(
-        photo=read_image(source.image_path),
+        photo=read_image(result.image_path),
         keypoints_2d=result.keypoints_2d,
         overlay=read_image(layout.overlay_path(row.stem, row.person)),
         side_view=read_image(layout.side_view_path(row.stem, row.person)),

@@ -29,9 +29,8 @@ from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import pa_mpjpe, pa_v2v, root_aligned_mpjpe, root_aligned_v2v
 from smplifyx.evaluation.posture import posture_errors, posture_of_joints
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation
-from smplifyx.output import load_result, save_result
+from smplifyx.result import FitResult, load_result
 from smplifyx.synthetic.people import SyntheticPerson
 
 FloatArray = NDArray[np.float64]
@@ -169,7 +168,7 @@ class BenchmarkFitter:
             batch = todo[start : start + BATCH_SIZE]
             results = fitter.fit([observed[k] for k in batch])
             for k, result in zip(batch, results, strict=True):
-                save_result(result, frames[k].image, observed[k].keypoint_path or "", smplifyx.__version__, files[k])
+                result.save(files[k])
             if progress is not None:
                 progress(len(batch))
         return [_placed(frame, load_result(file), fitter) for frame, file in zip(frames, files, strict=True)]

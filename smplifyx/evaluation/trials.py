@@ -17,8 +17,8 @@ from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends, hinge_bends
 from smplifyx.evaluation.runner import fit_and_score, fit_people, load_model, observation_of, score
 from smplifyx.evaluation.statistics import Cell, difference_interval, mean_interval
 from smplifyx.evaluation.views import ViewScene, fit_views
-from smplifyx.fitting.result import FitResult
 from smplifyx.gender import CLASSES
+from smplifyx.result import FitResult
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 

@@ -1,6 +1,6 @@
 """Parameters, objective, stages, batched L-BFGS and the fitter."""
 
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.result import FitResult
+from smplifyx.result import FitResult
 
 __all__ = ["FitResult", "Fitter"]

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+import smplifyx
 from smplifyx.camera import project
 from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.parameters import PosedParameters
 from smplifyx.fitting.quality import QualityFeatures, quality_features, shipped_error_predictor
-from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.solver import Solver
 from smplifyx.fitting.state import BodyState
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import lifting_energy, undo_swap
 from smplifyx.lifting.network import SWAPPABLE_LIMBS
 from smplifyx.optim.lbfgs import Status
+from smplifyx.result import FitResult
 from smplifyx.rotations import matrix_to_axis_angle
 from smplifyx.skeleton import N_KEYPOINTS
 
@@ -126,6 +127,10 @@ def _result(
         body_pose_embedding=None if measured.codes is None else measured.codes[row],
         camera_rotation=np.eye(3, dtype=np.float32),
         image_size=np.array(observation.image_size),
+        camera_source="" if observation.camera is None else observation.camera.source,
+        image_path=str(observation.image_path or ""),
+        keypoint_path=str(observation.keypoint_path or ""),
+        version=smplifyx.__version__,
         keypoints_2d=observed,
         loss=float(hypotheses.loss[row]),
         losses=_losses(solver, hypotheses, row),

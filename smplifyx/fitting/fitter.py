@@ -26,7 +26,6 @@ from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.collect import collect_results
 from smplifyx.fitting.initialization import initial_hypotheses
 from smplifyx.fitting.parameters import BodyParameters, has_body
-from smplifyx.fitting.result import FitResult
 from smplifyx.fitting.schedule import Stage, make_schedule
 from smplifyx.fitting.solver import Solver
 from smplifyx.fitting.terms import Term, default_terms, unused_weights
@@ -35,6 +34,7 @@ from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import KeypointLifter
 from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
 from smplifyx.priors import make_body_pose_prior
+from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}

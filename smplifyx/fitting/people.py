@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smplifyx.fitting.fitter import Callback, Fitter
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation
+from smplifyx.result import FitResult
 
 K = TypeVar("K", bound=Hashable)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from smplifyx import skeleton
 from smplifyx.errors import InputError, reason
-from smplifyx.fitting.result import FitResult
+from smplifyx.result import FitResult
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
 
 FloatArray = NDArray[np.float64]

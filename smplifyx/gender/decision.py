@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from smplifyx.body.data import GENDERS
 from smplifyx.errors import InputError, reason
 from smplifyx.gender.network import CLASSES
+from smplifyx.skeleton import GENDERS
 
 _EVERYBODY = -1
 

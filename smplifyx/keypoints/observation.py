@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smplifyx.body.data import GENDERS
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
-from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, N_KEYPOINTS, SIDES
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, GENDERS, N_KEYPOINTS, SIDES
 
 #: Suffix of the names of keypoint files, before their ending.
 KEYPOINT_SUFFIX = "_keypoints"

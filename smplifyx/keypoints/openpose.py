@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.data import GENDERS
 from smplifyx.errors import InputError
 from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
 from smplifyx.keypoints.observation import arrange_keypoints
@@ -26,6 +25,7 @@ from smplifyx.skeleton import (
     BODY_KEYPOINTS,
     CONTOUR_KEYPOINTS,
     FACE_KEYPOINTS,
+    GENDERS,
     LEFT_HAND_KEYPOINTS,
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,

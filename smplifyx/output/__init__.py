@@ -13,7 +13,7 @@ from smplifyx.output.render import (
     open_renderer,
     person_color,
 )
-from smplifyx.output.results import ResultSource, load_result, load_source, save_result, save_smplifyx_pickle
+from smplifyx.output.results import save_smplifyx_pickle
 from smplifyx.output.summary import SummaryRow, read_summary, update_summary
 
 __all__ = [
@@ -22,22 +22,18 @@ __all__ = [
     "OutputLayout",
     "RenderUnavailable",
     "Renderer",
-    "ResultSource",
     "SheetEntry",
     "SheetOptions",
     "SoftwareRenderer",
     "SummaryRow",
     "close_up",
     "contact_sheet",
-    "load_result",
-    "load_source",
     "open_renderer",
     "overlay",
     "person_color",
     "read_summary",
     "save_mesh",
     "save_picture",
-    "save_result",
     "save_smplifyx_pickle",
     "sheet_entries",
     "side_view",

@@ -15,8 +15,8 @@ from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.images import read_image
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.pictures import save_picture
-from smplifyx.output.results import load_result, load_source
 from smplifyx.output.summary import SummaryRow, read_summary
+from smplifyx.result import load_result
 
 _GAP, _CAPTION_HEIGHT = 8, 24
 _PAPER, _CELL, _INK = (255, 255, 255), (238, 240, 241), (50, 50, 50)
@@ -114,10 +114,10 @@ def sheet_entries(results_dir: str | Path, left_out: Callable[[InputError], None
 
 def _read_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
     path = layout.result_path(row.stem, row.person)
-    result, source = load_result(path), load_source(path)
+    result = load_result(path)
     figures = f"{row.reprojection_error_px:.1f} px, {row.n_keypoints} keypoints, f {result.focal_length[0]:.0f}"
     return SheetEntry(
-        photo=read_image(source.image_path),
+        photo=read_image(result.image_path),
         keypoints_2d=result.keypoints_2d,
         overlay=read_image(layout.overlay_path(row.stem, row.person)),
         side_view=read_image(layout.side_view_path(row.stem, row.person)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smplifyx.camera import Camera
+from smplifyx.camera import TURN_ABOUT_X, Camera
 from smplifyx.files import write_bytes
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     repeated = np.repeat(weighted, 3, axis=0)
     normals = np.stack([np.bincount(index, repeated[:, axis], len(vertices)) for axis in range(3)], axis=1)
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
-
-
-#: Turn by 180 degrees about x: from the camera frame (y down, z forward) to y up, z towards the viewer.
-TURN_ABOUT_X = np.array([1.0, -1.0, -1.0])
 
 
 def save_mesh(

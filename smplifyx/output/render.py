@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from smplifyx.camera import Camera
+from smplifyx.camera import TURN_ABOUT_X, Camera
 from smplifyx.errors import SmplifyxError
-from smplifyx.output.meshes import TURN_ABOUT_X, vertex_normals
+from smplifyx.output.meshes import vertex_normals
 
 
 class _NoViewer:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from smplifyx.errors import InputError, reason
 from smplifyx.files import write_text
-from smplifyx.fitting.result import FitResult
+from smplifyx.result import FitResult
 
 try:
     import fcntl

@@ -8,19 +8,11 @@ import numpy as np
 import pytest
 
 from smplifyx.cli.main import SOME_FAILED, SUCCESS, WRONG_CALL, main
+from tests.random_result import random_result
 
 
-def write(path: Path, **changes: object) -> None:
-    random = np.random.default_rng(2)
-    sizes = {
-        "betas": 10, "expression": 10, "global_orient": 3, "body_pose": 63, "jaw_pose": 3, "leye_pose": 3,
-        "reye_pose": 3, "left_hand_pose": 45, "right_hand_pose": 45, "camera_translation": 3, "left_hand_pca": 12,
-        "right_hand_pca": 12,
-    }  # fmt: skip
-    entries = {name: random.normal(0, 0.2, size).astype(np.float32) for name, size in sizes.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    texts = {"model_type": "smplx", "model_name": "open-body 1", "gender": "male"}
-    np.savez(path, **(entries | texts | changes))
+def write(path: Path, model_name: str = "open-body 1") -> None:
+    random_result(model_name=model_name, gender="male").save(path)
 
 
 @pytest.fixture
@@ -54,7 +46,7 @@ def test_a_damaged_file_and_an_unknown_body_do_not_stop_the_others(run: Path, tm
     printed = capsys.readouterr()
     assert "1 converted" in printed.out
     assert "reading/000.npz" in printed.err
-    assert "was fitted with 'SMPLX_MALE'; found 'open-body 1'" in printed.err
+    assert "expected the body model 'SMPLX_MALE', found 'open-body 1'" in printed.err
     assert [path.name for path in (tmp_path / "h").rglob("*.npz")] == ["001.npz"]
 
 

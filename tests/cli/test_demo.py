@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.keypoints import read_image
-from smplifyx.output import OutputLayout, load_result, read_summary
+from smplifyx.output import OutputLayout, read_summary
+from smplifyx.result import load_result
 
 
 def test_demo_fits_everybody_and_says_where_to_look(tmp_path):

@@ -16,7 +16,8 @@ import yaml
 from smplifyx.cli.main import main
 from smplifyx.cli.result_writer import ResultWriter
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.output import load_result, read_summary
+from smplifyx.output import read_summary
+from smplifyx.result import load_result
 
 #: A standing person in OpenPose's BODY_25 order, pixels of an image of 200 x 300.
 STANDING = [

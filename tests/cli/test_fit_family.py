@@ -12,8 +12,8 @@ import pytest
 from smplifyx.cli.demo import DEMO_INPUTS
 from smplifyx.cli.main import main
 from smplifyx.config import SHIPPED_CONFIGS, Config, load_config
-from smplifyx.output import load_result, read_summary
-from smplifyx.output.results import array_shapes
+from smplifyx.output import read_summary
+from smplifyx.result import field_shapes, load_result
 from smplifyx.skeleton import skeleton_of
 
 QUICK = ("--optimizer.max_iterations", "2", "--threads", "1", "--device", "cpu", "--gender", "neutral")
@@ -48,7 +48,7 @@ def test_each_model_by_name(talking, model, option):
     assert result.model_type == model and np.isfinite(result.betas).all()
     with np.load(path, allow_pickle=False) as stored:
         of_body = {name for name in stored.files if name.endswith(_OF_BODY)}
-    assert of_body == {name for name in array_shapes(skeleton_of(model)) if name.endswith(_OF_BODY)}
+    assert of_body == {name for name in field_shapes(skeleton_of(model)) if name.endswith(_OF_BODY)}
 
 
 def test_hands_are_persons_of_their_own(talking, capsys):

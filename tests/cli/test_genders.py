@@ -20,7 +20,8 @@ from smplifyx.config import BodyConfig, Config, GenderConfig
 from smplifyx.errors import UsageError
 from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, save_checkpoint
 from smplifyx.keypoints import Observation
-from smplifyx.output import load_result, read_summary
+from smplifyx.output import read_summary
+from smplifyx.result import load_result
 from tests.gender.conftest import standing
 
 SIZE = (500, 700)

@@ -19,9 +19,9 @@ from smplifyx.cli import result_writer
 from smplifyx.cli.main import main
 from smplifyx.cli.result_writer import ResultWriter
 from smplifyx.config import OutputConfig
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation, read_image
-from smplifyx.output import OutputLayout, load_result, person_color, read_summary, save_result
+from smplifyx.output import OutputLayout, person_color, read_summary
+from smplifyx.result import FitResult, load_result
 
 NO_FILES = OutputConfig(mesh_format="none", render=False)
 #: Longest wait for another thread; reached only if the test fails.
@@ -222,7 +222,7 @@ def drawing_writer(layout: OutputLayout, everyone: list[Observation], todo: list
 
 def save_earlier(layout: OutputLayout, one: Observation, gender: str = "neutral") -> None:
     path = layout.result_path(one.stem, one.person_index)
-    save_result(result_of(gender), one.image_path, one.keypoint_path, "0", path)
+    result_of(gender).save(path)
 
 
 def group_meshes(renderer: RecordingRenderer) -> list[list]:

@@ -8,11 +8,11 @@ from smplifyx.body.model import BodyModel
 from smplifyx.body.pickles import load_pickle
 from smplifyx.errors import InputError
 from smplifyx.evaluation.external_results import ResultReader, find_results
-from smplifyx.fitting.result import FitResult
 from smplifyx.output import save_mesh
-from smplifyx.output.results import save_result, save_smplifyx_pickle
+from smplifyx.output.results import save_smplifyx_pickle
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 from tests.random_body import random_body_model
 
@@ -67,7 +67,7 @@ def surface(data, result):
 
 
 def test_our_results(tmp_path, reader, result, surface):
-    save_result(result, "a.jpg", "a.json", "1", tmp_path / "000.npz")
+    result.save(tmp_path / "000.npz")
     np.testing.assert_allclose(reader.vertices(tmp_path / "000.npz"), surface, atol=1e-5)
 
 

@@ -9,8 +9,8 @@ from smplifyx.body.search import find_body_model
 from smplifyx.cli.main import main
 from smplifyx.errors import InputError
 from smplifyx.evaluation.photos import judge, judge_folder, keypoint_rows, summary_rows, worst_rows
-from smplifyx.fitting.result import FitResult
-from smplifyx.output import OutputLayout, save_result
+from smplifyx.output import OutputLayout
+from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, JOINT_NAMES, N_JOINTS, N_KEYPOINTS, joint_index
 
@@ -141,7 +141,7 @@ def test_tables_count_and_the_worst_come_first(open_body):
 def test_a_results_folder_is_read_and_an_empty_one_refused(open_body, tmp_path):
     layout = OutputLayout(tmp_path / "run")
     for stem, index in (("a", 0), ("a", 1), ("b", 0)):
-        save_result(person(open_body), "a.jpg", "a.json", "0", layout.result_path(stem, index))
+        person(open_body).save(layout.result_path(stem, index))
     assert [fit.name for fit in judge_folder(layout.root)] == ["a/000", "a/001", "b/000"]
     with pytest.raises(InputError, match="has no results"):
         judge_folder(tmp_path)
@@ -149,7 +149,7 @@ def test_a_results_folder_is_read_and_an_empty_one_refused(open_body, tmp_path):
 
 def test_the_command_prints_tables_and_refuses_other_folders(open_body, tmp_path, capsys):
     layout = OutputLayout(tmp_path / "run")
-    save_result(person(open_body), "a.jpg", "a.json", "0", layout.result_path("a", 0))
+    person(open_body).save(layout.result_path("a", 0))
     assert main(["evaluate", "photos", str(layout.root)]) == 0
     out = capsys.readouterr().out
     assert "a/000" in out and "left_wrist" in out

@@ -14,12 +14,12 @@ from smplifyx.body.search import find_body_model
 from smplifyx.camera import Camera
 from smplifyx.config import Config
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.result import FitResult
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import lift, lifting_energy, undo_swap
 from smplifyx.lifting.network import load_lifting, shipped_lifting
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
+from smplifyx.result import FitResult
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people

@@ -17,10 +17,9 @@ from smplifyx.body.search import find_body_model
 from smplifyx.camera import Camera
 from smplifyx.config import Config, load_config
 from smplifyx.evaluation.metrics import pa_v2v
-from smplifyx.fitting import FitResult, Fitter
+from smplifyx.fitting import Fitter
 from smplifyx.keypoints import Observation
-from smplifyx.output import load_result, save_result
-from smplifyx.output.results import array_shapes
+from smplifyx.result import FitResult, field_shapes, load_result
 from smplifyx.skeleton import N_KEYPOINTS
 
 _FOCAL, _SIZE = 1000.0, 800
@@ -107,7 +106,7 @@ def test_known_bodies_are_recovered(kind, median_mm, worst_mm, tmp_path):
     assert all(one.n_keypoints == len(available_keypoints(data)) for one in results)
 
     path = tmp_path / "000.npz"
-    save_result(results[0], "photo.png", "photo_keypoints.json", "1", path)
+    results[0].save(path)
     loaded = load_result(path)
     body = Body(data)
     parameters = {name: torch.as_tensor(getattr(loaded, name))[None] for name in (*body.pose_sizes, "betas")}
@@ -130,9 +129,9 @@ def test_a_root_joint_off_the_origin_moves_the_start_with_it():
 
 
 def test_results_hold_what_the_model_has():
-    assert set(array_shapes(_load("smpl").skeleton)) >= {"betas", "global_orient", "body_pose"}
-    assert array_shapes(_load("smpl").skeleton)["body_pose"] == (69,)
-    names = {kind: set(array_shapes(_load(kind).skeleton)) for kind in ("smpl", "smplh", "mano_left", "flame")}
+    assert set(field_shapes(_load("smpl").skeleton)) >= {"betas", "global_orient", "body_pose"}
+    assert field_shapes(_load("smpl").skeleton)["body_pose"] == (69,)
+    names = {kind: set(field_shapes(_load(kind).skeleton)) for kind in ("smpl", "smplh", "mano_left", "flame")}
     common = set.intersection(*names.values())
     assert names["smpl"] - common == {"body_pose"}
     hands = {f"{side}_hand_{kind}" for side in ("left", "right") for kind in ("pose", "pca")}

@@ -15,7 +15,8 @@ from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
 from smplifyx.evaluation.runner import observation_of, score
-from smplifyx.fitting import FitResult, Fitter
+from smplifyx.fitting import Fitter
+from smplifyx.result import FitResult
 from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 

@@ -16,7 +16,7 @@ from smplifyx.fitting.quality import (
     quality_features,
     shipped_error_predictor,
 )
-from smplifyx.fitting.result import FitResult
+from smplifyx.result import FitResult
 
 
 def _fit_result() -> FitResult:

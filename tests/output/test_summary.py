@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.fitting.result import FitResult
 from smplifyx.output import SummaryRow, read_summary, update_summary
+from smplifyx.result import FitResult
 
 ROW = SummaryRow("b", 0, "ok", "male", 3.5, 2.25, 60, 1.5, ("a flag", "b,flag"))
 

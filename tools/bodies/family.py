@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.compact_reader import DERIVED_TYPES
-from smplifyx.body.data import GENDERS, BodyModelData, FloatArray, IntArray
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.files import load_body_model_data
+from smplifyx.skeleton import GENDERS
 from smplifyx.synthetic.makehuman.adults import People, people_in_tpose, sample_adults
 from smplifyx.synthetic.makehuman.skinning import mirror_vertices
 from smplifyx.synthetic.makehuman.source import (

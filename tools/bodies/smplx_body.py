@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smplifyx.body.data import GENDERS, BodyModelData, FloatArray, IntArray
-from smplifyx.skeleton import PARENTS
+from smplifyx.body.data import BodyModelData, FloatArray, IntArray
+from smplifyx.skeleton import GENDERS, PARENTS
 from smplifyx.synthetic.makehuman.adults import common_tpose, mean_adult, people_in_tpose, sample_adults
 from smplifyx.synthetic.makehuman.hand_poses import mirror_hand_pose
 from smplifyx.synthetic.makehuman.skinning import mirror_vertices
