@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from smplifyx.cli.demo import DEMO_INPUTS
 from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
+from tools.demo_scene import clothes, room
 from tools.demo_scene.characters import PICTURES
 from tools.demo_scene.truth import people_of, to_world
-from tools.make_demo_inputs import make
+from tools.make_demo_inputs import make, photograph
 
 _REMAKE = "the open body has changed: run python -m tools.make_demo_inputs"
 
@@ -94,3 +96,22 @@ def test_people_stand_on_the_floor_before_the_wall(truth):
             points = to_world(person.vertices, picture)
             assert points[:, 1].min() == pytest.approx(0.0, abs=1e-9)
             assert points[:, 2].min() > -picture.wall_distance
+
+
+def test_a_small_photo_shows_the_dressed_person_in_the_room(monkeypatch):
+    """Few rays of light and coarse cloth, for speed: the shirt is where the truth says, and the room is above it."""
+    monkeypatch.setattr(room, "_N_SUN_RAYS", 2)
+    monkeypatch.setattr(room, "_N_SKY_RAYS", 2)
+    monkeypatch.setattr(clothes, "_FINE", 0.02)
+    picture = next(one for one in PICTURES if one.name == "walking")
+    small = replace(picture, size=(128, 180), focal_length=picture.focal_length / 5)
+    (person,) = people_of(small)
+    photo = photograph(small, [person])
+    assert photo.shape == (180, 128, 3) and photo.dtype == np.uint8
+    neck, hips = (BODY_KEYPOINT_NAMES.index(name) for name in ("neck", "mid_hip"))
+    x, y = 0.6 * person.exact_keypoints_2d[neck] + 0.4 * person.exact_keypoints_2d[hips]
+    shirt = np.median(photo[round(y) - 4 : round(y) + 4, round(x) - 2 : round(x) + 3].reshape(-1, 3), axis=0) / 255.0
+    hue, wanted = (colorsys.rgb_to_hsv(*color)[0] for color in (shirt, small.people[0].outfit.shirt))
+    assert abs((hue - wanted + 0.5) % 1.0 - 0.5) < 0.06
+    wall = np.median(photo[:8].reshape(-1, 3), axis=0) / 255.0
+    assert np.abs(wall - small.wall).max() < 0.3
