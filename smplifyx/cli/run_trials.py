@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from smplifyx.cli.messages import required_file
 from smplifyx.config import Config, Override, load_config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
-from smplifyx.evaluation.photos import judge_folder, keypoint_rows, sheet_entry, summary_rows, worst_rows
+from smplifyx.evaluation.photos import judge_folder, keypoint_rows, summary_rows, worst_rows
 from smplifyx.evaluation.report_tables import csv_text
 from smplifyx.evaluation.runner import fit_and_score, load_model
 from smplifyx.evaluation.self_contact import (
@@ -49,10 +48,8 @@ from smplifyx.evaluation.trials import (
 )
 from smplifyx.evaluation.views import balancing_scenes, seated_scene
 from smplifyx.files import write_text
-from smplifyx.output import OutputLayout, SheetEntry, contact_sheet, open_renderer, read_summary, save_picture
+from smplifyx.output import SheetOptions, open_renderer, save_picture, write_contact_sheets
 from smplifyx.synthetic.self_contact import POSES
-
-_SHEET_COLUMNS, _SHEET_CELL = 2, (300, 400)
 
 
 def evaluate_synthetic(arguments: argparse.Namespace) -> int:
@@ -166,24 +163,17 @@ def evaluate_photos(arguments: argparse.Namespace) -> int:
 
 
 def _write_sheets(arguments: argparse.Namespace) -> int:
-    entries = _sheet_entries(OutputLayout(arguments.folder))
-    number = 0
-    while people := list(islice(entries, max(1, arguments.people_per_sheet))):
-        path = arguments.sheets / f"sheet_{number:03d}.png"
-        save_picture(contact_sheet(people, _SHEET_COLUMNS, _SHEET_CELL), path)
+    def left_out(error: InputError) -> None:
+        messages.note(f"left out: {error}")
+
+    options = SheetOptions(people=max(1, arguments.people_per_sheet))
+    n_sheets = 0
+    for path in write_contact_sheets(arguments.folder, arguments.sheets, left_out, options):
         messages.say(str(path))
-        number += 1
-    if not number:
+        n_sheets += 1
+    if not n_sheets:
         messages.note(f"{arguments.folder}: no person with a result, an overlay and a side view")
-    return 0 if number else 1
-
-
-def _sheet_entries(layout: OutputLayout) -> Iterator[SheetEntry]:
-    for row in required_file(read_summary, layout.summary_path):
-        try:
-            yield sheet_entry(layout, row)
-        except InputError as error:
-            messages.note(f"left out: {error}")
+    return 0 if n_sheets else 1
 
 
 def _config(arguments: argparse.Namespace) -> Config:

@@ -1,4 +1,4 @@
-"""Checks of a results folder without truth: reprojection, facing, joints, sheets of pictures."""
+"""Checks of a results folder without truth: reprojection, facing, joints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from smplifyx.errors import InputError
 from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.statistics import Cell
-from smplifyx.keypoints import read_image
-from smplifyx.output import OutputLayout, SheetEntry, SummaryRow
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES
 
@@ -181,21 +179,3 @@ def _remarks(fit: PhotoFit) -> Iterator[str]:
     for name, angle in fit.wrong_bends.items():
         yield f"{name} {angle:.0f} deg backwards"
     yield from fit.flags
-
-
-def sheet_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
-    """Pictures and caption of one person of a results folder.
-
-    Raises:
-        InputError: a picture, the photo or the result is missing.
-    """
-    path = layout.result_path(row.stem, row.person)
-    result = load_result(path)
-    figures = f"{row.reprojection_error_px:.1f} px, {row.n_keypoints} keypoints, f {result.focal_length[0]:.0f}"
-    return SheetEntry(
-        photo=read_image(result.image_path),
-        keypoints_2d=result.keypoints_2d,
-        overlay=read_image(layout.overlay_path(row.stem, row.person)),
-        side_view=read_image(layout.side_view_path(row.stem, row.person)),
-        caption=f"{row.stem} / {row.person}: {figures} {' '.join(row.flags)}",
-    )

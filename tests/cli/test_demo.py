@@ -40,16 +40,18 @@ def test_demo_fits_everybody_and_says_where_to_look(tmp_path):
     assert not layout.group_overlay_path("walking").exists()
     shown = [tmp_path / line.strip() for line in done.stdout.splitlines() if line.endswith("overlay.png")]
     assert len(shown) == 6 and all(path.is_file() for path in shown)
-    _review_sheets_show_everybody(tmp_path / "out")
+    _sheets_show_everybody(tmp_path, tmp_path / "out")
 
 
-def _review_sheets_show_everybody(results):
-    script = Path(__file__).parents[2] / "scripts" / "review_sheets.py"
+def _sheets_show_everybody(folder, results):
+    program = Path(sys.executable).with_name("smplifyx")
     done = subprocess.run(
-        [sys.executable, str(script), str(results), "--people", "3", "--cell", "60", "80"],
+        [str(program), "evaluate", "photos", str(results), "--sheets", "sheets", "--people-per-sheet", "3"],
+        cwd=folder,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0 and done.stderr == ""
-    shapes = [read_image(path).shape for path in map(Path, done.stdout.split())]
-    assert shapes == [(2 * (24 + 80 + 8), 2 * (3 * 68 + 8), 3), (24 + 80 + 8, 2 * (3 * 68 + 8), 3)]
+    paths = [folder / line for line in done.stdout.splitlines() if line.endswith(".png")]
+    shapes = [read_image(path).shape for path in paths]
+    assert shapes == [(2 * (24 + 400 + 8), 2 * (3 * 308 + 8), 3), (24 + 400 + 8, 2 * (3 * 308 + 8), 3)]
