@@ -14,8 +14,8 @@ from smplifyx.errors import InputError, UsageError
 if TYPE_CHECKING:
     from smplifyx.result import FitResult
 
-_EPILOG = """Joints that both models have are copied; where mesh or shape space differ, shape, pose and translation
-are refitted to the surface. The mean distance of the two surfaces is printed for each person, in millimetres."""
+_EPILOG = """Joints of both models are copied. If mesh or shape space differ, shape, pose and translation are
+fitted to the surface. The mean distance of the two surfaces is printed for each person, in millimetres."""
 _TYPES = ("smpl", "smplh", "smplx")
 
 
@@ -33,11 +33,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Turn results of SMPL, SMPL+H or SMPL-X into those of another one of these.", epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument("results", metavar="RESULTS", type=Path, help="what `fit` wrote: its folder, or one .npz")
+    parser.add_argument("results", metavar="RESULTS", type=Path, help="output folder of `fit`, or one .npz")
     parser.add_argument("--to", choices=_TYPES, required=True, help="the other body model")
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="gets results/STEM/PERSON.npz")
     parser.add_argument(
-        "--gender", choices=["neutral", "male", "female"], help="of the other body (default: the same)"
+        "--gender", choices=["neutral", "male", "female"], help="of the other body model (default: the same)"
     )
     parser.add_argument("--models", metavar="DIR", help="the only folder to take body models from")
     parser.set_defaults(run=_run)
@@ -57,25 +57,25 @@ def _run(arguments: argparse.Namespace) -> int:
             messages.complain(error, with_traceback=False)
             failures += len(group)
     if errors:
-        messages.say(f"{len(errors)} converted, on average {sum(errors) / len(errors):.2f} mm off")
+        messages.say(f"{len(errors)} converted, mean distance {sum(errors) / len(errors):.2f} mm")
     return 1 if failures else 0
 
 
 def _result_files(results: Path) -> tuple[Path, list[Path]]:
-    """The folder that the files' names count from, and the files."""
+    """The folder that file names are relative to, and the files."""
     if results.is_file():
         return results.parent, [results]
     if not results.is_dir():
-        raise UsageError(f"{results} does not exist; expected what `smplifyx fit` wrote")
+        raise UsageError(f"{results} does not exist; expected an output folder of `smplifyx fit`")
     root = results / "results" if (results / "results").is_dir() else results
-    paths = sorted(root.rglob("*.npz"))
+    paths = sorted(path for path in root.rglob("*.npz") if not path.name.startswith("."))
     if not paths:
         raise UsageError(f"{root} holds no results (.npz)")
     return root, paths
 
 
 def _read(paths: Iterable[Path]) -> tuple[list[_Person], int]:
-    """The people, and how many files could not be read."""
+    """The people, and the number of unreadable files."""
     from smplifyx.output.results import model_parameters
     from smplifyx.result import load_result
 
@@ -93,7 +93,7 @@ def _read(paths: Iterable[Path]) -> tuple[list[_Person], int]:
 
 
 def _by_body(people: Iterable[_Person]) -> list[list[_Person]]:
-    """People who share a body model."""
+    """The people by body model."""
     groups: dict[tuple[str, str, str], list[_Person]] = {}
     for person in people:
         result = person.result
@@ -102,7 +102,7 @@ def _by_body(people: Iterable[_Person]) -> list[list[_Person]]:
 
 
 def _convert_group(group: list[_Person], arguments: argparse.Namespace, root: Path) -> list[float]:
-    """Convert and write people who share a body model; returns their errors in millimetres."""
+    """Convert and write people with one body model; returns their errors in millimetres."""
     from smplifyx.body.files import load_body_model_data
     from smplifyx.body.search import find_body_model
     from smplifyx.fitting.conversion import Converter, joined

@@ -35,22 +35,22 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_other_inputs("--images", options.images, images)
     _refuse_other_inputs("--keypoints", options.keypoints, keypoints)
     if not images.is_dir() or not keypoints.is_dir():
-        raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}: install the package again")
+        raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}; reinstall the package")
 
     from smplifyx.cli.fit_run import run_fit
 
     status = run_fit(config, replace(options, images=images, keypoints=keypoints))
-    messages.say(_where_things_are(options.output, config.output.render))
+    messages.say(_paths(options.output, config.output.render))
     return status
 
 
 def _refuse_other_inputs(key: str, given: Path | None, shipped: Path) -> None:
-    """The configuration that a demo wrote names the shipped folders, and may be given to it again."""
+    """Accept the shipped folders only, which the demo's own config.yaml names."""
     if given is not None and given.resolve() != shipped.resolve():
-        raise UsageError(f"demo: {key} {given}: the demo fits its own photos; `smplifyx fit` takes yours")
+        raise UsageError(f"demo: {key} {given}: the demo fits its own photos; use `smplifyx fit` for yours")
 
 
-def _where_things_are(output: Path, with_pictures: bool) -> str:
+def _paths(output: Path, with_pictures: bool) -> str:
     lines = [f"photos and keypoints: {DEMO_INPUTS}", f"table of all people:  {output / 'summary.csv'}"]
     if with_pictures:
         pictures = output / "images"

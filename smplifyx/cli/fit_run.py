@@ -93,6 +93,8 @@ def run_fit(config: Config, run: RunOptions) -> int:
 
     everyone = resolve_cameras(loaded.observations, config.camera, calibration)
     layout = OutputLayout(run.output, config.output.mesh_format)
+    if layout.config_path.is_dir():
+        raise UsageError(f"{layout.config_path} is a folder; expected a file")
     written = portable(config, run)
     todo = _without_results(config, run, everyone, layout)
     n_done = len(everyone) - len(todo)

@@ -36,13 +36,16 @@ from smplifyx.keypoints import Observation
 def choose_genders(
     people: Sequence[Observation], config: Config, device: torch.device, verbose: bool = False
 ) -> list[GenderDecision]:
-    """One decision a person, in their order.
+    """Choose the gender of each person's body model.
 
     Args:
-        people: who is to be fitted.
-        config: ``body.gender`` other than auto holds for everybody; MANO's hands have but one.
+        people: the people to fit.
+        config: ``body.gender`` other than auto sets it for all people; MANO has only a neutral model.
         device: where the classifier runs.
         verbose: name each decision.
+
+    Returns:
+        One decision per person, in their order.
 
     Raises:
         UsageError: the table of labels or the classifier is unusable.
@@ -59,16 +62,16 @@ def choose_genders(
     else:
         classified = iter([fallback("no label, and the classifier is off")] * len(unnamed))
     decisions = [next(classified) if label is None else given(label) for label in named]
-    _tell(people, decisions, verbose)
+    _note(people, decisions, verbose)
     return decisions
 
 
 def note_unmatched_labels(config: Config, photos: Collection[str]) -> None:
-    """Tell how many labels of the user's table name no photo.
+    """Print how many labels of the table match no photo; nothing where no table is used.
 
     Args:
-        config: without a table, or where it is not asked, nothing is told.
-        photos: names without ending of all photos there are.
+        config: the settings.
+        photos: names of all photos, without ending.
 
     Raises:
         UsageError: the table of labels is unusable.
@@ -93,7 +96,7 @@ def _classified(people: Sequence[Observation], config: Config, device: torch.dev
         decisions = decide(ask_about(people, classifier, bar.update), rule)
     missing = [gender for gender in CLASSES if not _has_body(gender, config.body)]
     return [
-        replace(one, gender="neutral", source="fallback", reason=f"there is no {one.gender} body model")
+        replace(one, gender="neutral", source="fallback", reason=f"no {one.gender} body model")
         if one.gender in missing
         else one
         for one in decisions
@@ -117,8 +120,8 @@ def _has_body(gender: str, config: BodyConfig) -> bool:
     return True
 
 
-def _tell(people: Sequence[Observation], decisions: Sequence[GenderDecision], verbose: bool) -> None:
-    """Numbers of what was not given, or names if verbose."""
+def _note(people: Sequence[Observation], decisions: Sequence[GenderDecision], verbose: bool) -> None:
+    """Print counts of decisions without a label, or all decisions if verbose."""
     if verbose:
         for one, decision in zip(people, decisions, strict=True):
             why = f" ({decision.reason})" if decision.reason else ""

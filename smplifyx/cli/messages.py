@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +43,7 @@ T = TypeVar("T")
 
 
 def required_file(read: Callable[..., T], *arguments: object) -> T:
-    """What ``read`` makes of a file; if the file is unusable, the call is wrong and a UsageError is raised."""
+    """The result of ``read``; an unusable file is an error of the call: UsageError."""
     try:
         return read(*arguments)
     except InputError as error:
@@ -49,12 +51,26 @@ def required_file(read: Callable[..., T], *arguments: object) -> T:
 
 
 def check_output(path: Path | None, option: str = "--output") -> None:
-    """Raises UsageError where a file is in the place of a folder to write to; None names no folder."""
-    if path is not None and path.is_file():
-        raise UsageError(f"{option}: {path} is a file; expected a folder")
+    """Check that a folder can be written to, before the work starts; it is not made yet.
+
+    Raises:
+        UsageError: the path is a file or a dangling link, or the folder that it lies in cannot be written.
+    """
+    if path is None:
+        return
+    if path.is_file() or (path.is_symlink() and not path.exists()):
+        kind = "a file" if path.is_file() else "a link to nothing"
+        raise UsageError(f"{option}: {path} is {kind}; expected a folder")
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{option}: {existing} is a file; expected a folder")
+    try:  # permissions alone do not tell: /proc refuses even root
+        os.rmdir(tempfile.mkdtemp(prefix=".smplifyx", dir=existing))
+    except OSError as error:
+        raise UsageError(f"{option}: cannot write to {existing}: {error.strerror}") from error
 
 
 def check_input(path: Path | None, option: str) -> None:
-    """Raises UsageError unless a folder to read from exists; None names no folder."""
+    """Check that a folder to read from exists; None names no folder; raises UsageError."""
     if path is not None and not path.is_dir():
         raise UsageError(f"{option}: {path} is {'a file' if path.exists() else 'not there'}; expected a folder")

@@ -110,7 +110,9 @@ class ObjectiveConfig:
     )
     rho: float = setting(100.0, "scale of the robust keypoint error, in that unit", above=0)
     ignored_keypoints: tuple[str, ...] = setting(
-        (), "names of keypoints excluded from the keypoint term", names=CANONICAL_KEYPOINT_NAMES
+        (),
+        "keypoints excluded from the keypoint term, by name, such as neck, right_hip, left_hand_wrist, face_17",
+        names=CANONICAL_KEYPOINT_NAMES,
     )
     trunk_tilt: float = setting(
         75.0, "keeps the trunk from leaning towards or away from the camera; (paper) 0", minimum=0

@@ -27,7 +27,7 @@ def test_a_run_is_converted_file_by_file(run: Path, tmp_path: Path, capsys) -> N
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[:3]] == ["reading/000.npz", "reading/001.npz", "walking/000.npz"]
     assert all(0 < float(line.split()[1]) < 2 for line in printed[:3])
-    assert printed[3].startswith("3 converted, on average 0.")
+    assert printed[3].startswith("3 converted, mean distance 0.")
     with np.load(tmp_path / "h" / "results" / "walking" / "000.npz") as file:
         assert str(file["model_type"]) == "smplh"
 

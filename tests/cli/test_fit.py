@@ -200,6 +200,8 @@ def test_mesh_pictures_and_pickle_on_request(folders):
         ("--config", "/nowhere.yaml"),
         ("--calibration", "/nowhere"),
         ("--output", __file__),
+        ("--output", f"{__file__}/below"),
+        ("--output", "/proc/x"),
         ("--priors.vposer", "/nowhere"),
         ("--priors.vposer", __file__),
         ("--priors.body_pose", "gmm", "--priors.gmm", "/nowhere"),

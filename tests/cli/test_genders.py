@@ -106,7 +106,7 @@ def test_without_a_body_of_that_gender_the_neutral_one_serves(people, sure, tmp_
     config = Config(body=BodyConfig(models_dir=tmp_path / "models"), gender=GenderConfig(classifier=sure))
     decision = choose_genders(people[1:2], config, CPU)[0]
     assert (decision.gender, decision.source) == ("neutral", "fallback")
-    assert decision.reason == "there is no female body model"
+    assert decision.reason == "no female body model"
 
 
 def test_unusable_files_are_wrong_calls(people, tmp_path):

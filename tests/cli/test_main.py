@@ -92,6 +92,7 @@ def test_start_loads_no_heavy_library():
         (["train", "vposer", "--config", "nowhere"], "no shipped configuration of that name (train_vposer)"),
         (["demo", "--run.images", "photos"], "--images photos: the demo fits its own photos"),
         (["demo", "--run.keypoints", "k"], "--keypoints k: the demo fits its own photos"),
+        (["fit", "--seed", "3"], "unknown argument --seed"),
         (["fit", "--run.threads"], "--run.threads: expected a value"),
         (["fti"], "no command fti; did you mean fit?"),
         (["--config", "x.yaml", "--data_folder", "d"], "expected a command before --config, as in smplifyx fit"),
