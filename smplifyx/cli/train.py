@@ -1,39 +1,114 @@
-"""``smplifyx train``: priors and classifier from the user's own data."""
+"""``smplifyx train``: pose network, lifting network and gender classifier from the user's own data."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from smplifyx.cli import messages, train_gender, train_lifting
+from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
-from smplifyx.cli.training_options import SHIPPED, TrainingCommand, can_plot, run_training, training_config
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
-    from smplifyx.training.vposer_config import VPoserConfig
-    from smplifyx.training.vposer_trainer import VPoserTrainer
+    from smplifyx.training.trainer import Monitor, Progress
 
-#: Vertices, spread evenly, that the report looks at.
-_N_REPORT_POINTS = 1000
+#: Stands for the network that ships with the package.
+_SHIPPED = Path("shipped")
 
-_COMMAND = TrainingCommand(
-    name="vposer",
-    summary="the body-pose network, from motion capture",
-    config_name="train_vposer",
-    data=("PATH", "folder of AMASS-style .npz, or one .npz of clips"),
-    evaluate=(
-        "CHECKPOINT",
-        "only report on a trained network on the held-out people; without a name, on the one that ships",
+
+@dataclass(frozen=True)
+class _Training:
+    """Texts of one command of ``train``.
+
+    Attributes:
+        name, summary, description: of the command, for its help.
+        data, evaluate: metavar and help of the options of these names.
+        example: a setting and a value, for the help.
+    """
+
+    name: str
+    summary: str
+    description: str
+    data: tuple[str, str]
+    evaluate: tuple[str, str]
+    example: str
+
+    @property
+    def config_name(self) -> str:
+        """Name of the shipped configuration."""
+        return f"train_{self.name}"
+
+
+_MOCAP = ("PATH", "folder of AMASS-style .npz, or one .npz of clips")
+_TRAININGS = (
+    _Training(
+        name="vposer",
+        summary="the body-pose network, from motion capture",
+        data=_MOCAP,
+        evaluate=("CHECKPOINT", "only report on this network (default: the shipped one) on the held-out people"),
+        example="loss.divergence 0.01",
+        description="""Train the body-pose network on motion capture.
+
+Files in DIR:
+  vposer.npz   the trained network, for --priors.vposer
+  report.txt   figures on held-out people
+  curves.png   learning curves
+  config.yaml  all settings
+  state.pt     for --resume
+
+--evaluate trains nothing and prints the report of an existing network.""",
     ),
-    example="loss.divergence 0.01",
-    description="""Train the body-pose network on motion capture.
+    _Training(
+        name="lifting",
+        summary="the lifting network (3D joints of keypoints), from motion capture",
+        data=_MOCAP,
+        evaluate=("CHECKPOINT", "only report on this network (default: the shipped one)"),
+        example="run.epochs 20",
+        description="""Train the network that predicts 3D joints from keypoints.
 
-DIR gets vposer.npz, the trained network, for --priors.vposer; config.yaml; state.pt, from which --resume
-goes on; curves.png; and report.txt, the figures on people who were held out.
+Files in DIR:
+  lifting.npz  the trained network, for --lifting.checkpoint
+  report.txt   figures on validation people
+  curves.png   learning curves
+  config.yaml  all settings
+  state.pt     for --resume
 
-With --evaluate nothing is trained: the same figures for a network that exists, printed.""",
+--evaluate trains nothing and prints the report of an existing network.""",
+    ),
+    _Training(
+        name="gender",
+        summary="the gender classifier, from photos",
+        data=("MANIFEST.csv", "table of people with gender labels"),
+        evaluate=("CLASSIFIER", "only report on this .safetensors or .onnx (default: the shipped one)"),
+        example="architecture.width 24",
+        description="""Train the classifier that chooses male, female or neutral bodies.
+
+MANIFEST.csv has the columns image, keypoint_file, person (number in the
+keypoint file, from 0), label (male, female) and optionally source; paths are
+relative to it. People of one source (default: of one photo) are not split
+between training, validation and test.
+
+--out-of-distribution adds photos without labels that the classifier learns to
+recognise as pictures it must not judge. This is for training on pictures of
+another kind than those to classify, such as rendered ones. Training on your
+own photos does not need it.
+
+Files in DIR:
+  gender.safetensors  the trained classifier, for `fit --gender.classifier`
+  report.txt          figures on the test people
+  test.csv            the test people
+  reliability.png     accuracy by probability, verdicts by threshold
+  curves.png          learning curves
+  config.yaml         all settings
+  state.pt            for --resume
+
+--evaluate trains nothing and prints the report of an existing classifier on
+all people of the manifest.""",
+    ),
 )
 
 
@@ -43,96 +118,119 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "train", help="train priors and classifier on your own data", description="Training.", allow_abbrev=False
     )
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
-    vposer = _COMMAND.add_parser(actions)
-    vposer.add_argument("--models", metavar="DIR", help="the only folder to search for the body model")
-    vposer.set_defaults(run=_train_vposer, options=())
-    train_lifting.add_parser(actions)
-    train_gender.add_parser(actions)
+    for training in _TRAININGS:
+        _add_training(actions, training)
 
 
-def _train_vposer(arguments: argparse.Namespace) -> int:
-    from smplifyx.training.vposer_config import VPoserConfig
-
-    config = training_config(arguments, VPoserConfig(), _COMMAND.config_name)
-    return run_training(arguments, config, _train, _evaluate)
-
-
-def _train(arguments: argparse.Namespace, config: VPoserConfig) -> None:
-    from smplifyx.body.files import load_body_model_data
-    from smplifyx.body.search import find_body_model
-    from smplifyx.config import to_yaml
-    from smplifyx.files import write_text
-    from smplifyx.priors.vposer_checkpoints import save_vposer
-    from smplifyx.training.deviation import with_deviation
-    from smplifyx.training.motion_capture import load_motion_capture
-    from smplifyx.training.surface import PoseSurface
-    from smplifyx.training.vposer_report import PoseCoder, report
-    from smplifyx.training.vposer_trainer import VPoserTrainer
-
-    options, output = config.data, arguments.output
-    seen, held_out = required_file(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
-    training, validation = seen.split_random(options.validation_share, options.split_by, config.run.seed)
-    if not len(training.held) or not len(validation.held):
-        raise UsageError(f"--data: too few {options.split_by}s for training and validation")
-    messages.note(
-        f"{len(training.held)} poses to learn, {len(validation.held)} to validate, {len(held_out.held)} held out"
+def _add_training(actions: argparse._SubParsersAction[argparse.ArgumentParser], training: _Training) -> None:
+    parser = actions.add_parser(
+        training.name,
+        help=training.summary,
+        description=training.description,
+        epilog=(
+            f"--SECTION.KEY VALUE changes a setting, as in --{training.example};\n"
+            "--print-config shows all of them.\n"
+            f"The shipped network was trained with --config {training.config_name}."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
-    trainer = VPoserTrainer(body, training, validation, config)
-    if arguments.resume:
-        trainer.resume(output / "state.pt")
-    write_text(output / "config.yaml", to_yaml(config))
-    held_out_names = ", ".join(options.held_out) or "nobody"
-    source = f"{len(training.held)} poses of {arguments.data.name}, held out: {held_out_names}"
-    _run_epochs(trainer, output, source)
-    save_vposer(output / "vposer.npz", with_deviation(trainer.best_network().folded(source), training, config))
-    unseen = held_out if len(held_out.held) else validation
-    coder = PoseCoder.of_network(trainer.best_network())
-    lines = report(coder, PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
-    write_text(output / "report.txt", "\n".join(lines) + "\n")
-    for line in lines:
+    metavar, help_line = training.data
+    parser.add_argument("--data", metavar=metavar, type=Path, help=help_line)
+    parser.add_argument("--output", metavar="DIR", type=Path, help="folder of all results")
+    parser.add_argument("--config", metavar="FILE", help=f"YAML file with settings, or {training.config_name}")
+    parser.add_argument("--resume", action="store_true", help="continue from DIR/state.pt")
+    parser.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
+    parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
+    metavar, help_line = training.evaluate
+    parser.add_argument("--evaluate", metavar=metavar, nargs="?", type=Path, const=_SHIPPED, help=help_line)
+    if training.name == "gender":
+        parser.add_argument(
+            "--out-of-distribution", metavar="PHOTOS", type=Path, help="folder of photos that must not be judged"
+        )
+    else:
+        parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to search for the body model")
+    parser.set_defaults(run=_run, training=training, options=())
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    if arguments.print_config:
+        from smplifyx.config import to_yaml
+
+        messages.say(to_yaml(config).rstrip("\n"))
+        return 0
+    for name in ("data",) if arguments.evaluate else ("data", "output"):
+        if getattr(arguments, name) is None:
+            raise UsageError(f"--{name}: expected a path")
+    if not arguments.data.exists():
+        raise UsageError(f"--data: {arguments.data} does not exist")
+    if arguments.threads is not None:
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    for line in _evaluate(arguments, config) if arguments.evaluate else _train(arguments, config):
         messages.say(line)
+    return 0
 
 
-def _evaluate(arguments: argparse.Namespace, config: VPoserConfig) -> None:
-    from smplifyx.body.files import load_body_model_data
-    from smplifyx.body.search import find_body_model
-    from smplifyx.priors.vposer import VPoser
-    from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
-    from smplifyx.training.motion_capture import load_motion_capture
-    from smplifyx.training.surface import PoseSurface
-    from smplifyx.training.vposer_report import PoseCoder, report
+def _config(arguments: argparse.Namespace) -> Any:
+    """Settings: defaults, then ``--config``, then single settings by their dotted names, with absolute paths."""
+    from smplifyx.config.loading import find_config, merge, read_yaml, with_absolute_paths, with_override
+    from smplifyx.training.settings import GenderTraining, LiftingConfig, VPoserConfig
 
-    options = config.data
-    _, held_out = required_file(load_motion_capture, arguments.data, options.fps).split_subjects(options.held_out)
-    if not len(held_out.held):
-        raise UsageError("--evaluate: nobody is held out; name subjects with --data.held_out")
-    prior = VPoser(load_vposer(shipped_weights() if arguments.evaluate is SHIPPED else arguments.evaluate))
-    messages.note(prior.source)
-    body = load_body_model_data(find_body_model("smplx", "neutral", arguments.models))
-    surface = PoseSurface(body, _N_REPORT_POINTS)
-    for line in report(PoseCoder.of_prior(prior), surface, held_out, config.run.seed).lines():
-        messages.say(line)
+    defaults = {"vposer": VPoserConfig, "lifting": LiftingConfig, "gender": GenderTraining}
+    config: Any = defaults[arguments.training.name]()
+    if arguments.config is not None:
+        path = find_config(arguments.config, arguments.training.config_name)
+        config = merge(config, read_yaml(path), str(path))
+    for override in arguments.overrides:
+        config = with_override(config, override)
+    folder = getattr(arguments, "out_of_distribution", None)
+    if folder is not None:
+        config = replace(config, out_of_distribution=replace(config.out_of_distribution, folder=folder))
+    return with_absolute_paths(config, Path.cwd())
 
 
-def _run_epochs(trainer: VPoserTrainer, output: Path, source: str) -> None:
-    """Trains to the end; after every epoch all files are up to date."""
-    from tqdm import tqdm
+def _train(arguments: argparse.Namespace, config: Any) -> Sequence[str]:
+    from smplifyx.training.gender import train_gender
+    from smplifyx.training.lifting import train_lifting
+    from smplifyx.training.vposer import train_vposer
 
-    from smplifyx.priors.vposer_checkpoints import save_vposer
-    from smplifyx.training.vposer_report import plot_history
+    train: Any = {"vposer": train_vposer, "lifting": train_lifting, "gender": train_gender}[arguments.training.name]
+    models = getattr(arguments, "models", None)
+    lines: Sequence[str] = required_file(
+        train, arguments.data, arguments.output, config, arguments.resume, models, _console()
+    )
+    return lines
 
-    plot = can_plot("curves.png")
-    run = trainer.config.run
-    n_done = len(trainer.history.validation) * run.steps_per_epoch
-    with tqdm(total=run.max_epochs * run.steps_per_epoch, initial=n_done, unit="step", disable=None) as bar:
-        for history in trainer.epochs(bar.update):
-            trainer.save(output / "state.pt")
-            save_vposer(output / "vposer.npz", trainer.best_network().folded(source))
-            if plot:
-                plot_history(history, output / "curves.png")
-            messages.note(
-                f"epoch {len(history.validation)}: loss {history.training[-1]:.4f}, validation "
-                f"{history.validation[-1]:.4f} ({history.rotation_deg[-1]:.2f} degrees, "
-                f"{history.surface_mm[-1]:.1f} mm, {history.divergence[-1]:.1f} nats)"
-            )
+
+def _evaluate(arguments: argparse.Namespace, config: Any) -> Sequence[str]:
+    from smplifyx.training.gender import evaluate_gender
+    from smplifyx.training.lifting import evaluate_lifting
+    from smplifyx.training.vposer import evaluate_vposer
+
+    checkpoint = None if arguments.evaluate is _SHIPPED else arguments.evaluate
+    if arguments.training.name == "gender":
+        return required_file(evaluate_gender, arguments.data, checkpoint, config, arguments.output, _console())
+    evaluate: Any = {"vposer": evaluate_vposer, "lifting": evaluate_lifting}[arguments.training.name]
+    lines: Sequence[str] = required_file(evaluate, arguments.data, checkpoint, config, arguments.models, _console())
+    return lines
+
+
+def _console() -> Monitor:
+    """Prints remarks and progress bars on standard error."""
+    from smplifyx.training.trainer import Monitor
+
+    class Console(Monitor):
+        def note(self, line: str) -> None:
+            messages.note(line)
+
+        @contextmanager
+        def bar(self, label: str, unit: str, total: int | None, done: int = 0) -> Iterator[Progress]:
+            from tqdm import tqdm
+
+            with tqdm(total=total, initial=done, unit=unit, desc=label or None, disable=None) as bar:
+                yield bar.update
+
+    return Console()

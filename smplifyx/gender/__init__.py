@@ -1,4 +1,4 @@
-"""Decides whether a person is fitted with a male, a female or a neutral body: labels, classifier, decision rule."""
+"""Choice of male, female or neutral body models: labels, classifier, decision rule."""
 
 from smplifyx.gender.checkpoint import (
     GenderCheckpoint,
@@ -8,11 +8,17 @@ from smplifyx.gender.checkpoint import (
     save_checkpoint,
     shipped_checkpoint,
 )
-from smplifyx.gender.classifier import ClassifierOutput, GenderClassifier, NetworkClassifier, OnnxClassifier
+from smplifyx.gender.classifier import (
+    ClassifierOutput,
+    GenderClassifier,
+    NetworkClassifier,
+    OnnxClassifier,
+    load_classifier,
+)
 from smplifyx.gender.crop import CropRules, Region, cut, person_region, read_crops
 from smplifyx.gender.decision import DecisionRule, GenderDecision, GenderLabels, fallback, given, read_labels
-from smplifyx.gender.network import CLASSES, GenderNetwork, KnownFeatures
-from smplifyx.gender.people import Classification, ask_about, decide
+from smplifyx.gender.network import CLASSES, FeatureDistribution, GenderNetwork
+from smplifyx.gender.people import Classification, choose_genders, classify_people, decide
 
 __all__ = [
     "CLASSES",
@@ -20,23 +26,25 @@ __all__ = [
     "ClassifierOutput",
     "CropRules",
     "DecisionRule",
+    "FeatureDistribution",
     "GenderCheckpoint",
     "GenderClassifier",
     "GenderDecision",
     "GenderLabels",
     "GenderNetwork",
     "GenderSettings",
-    "KnownFeatures",
     "NetworkClassifier",
     "OnnxClassifier",
     "Region",
-    "ask_about",
+    "choose_genders",
+    "classify_people",
     "cut",
     "decide",
     "fallback",
     "given",
     "load_backbone",
     "load_checkpoint",
+    "load_classifier",
     "person_region",
     "read_crops",
     "read_labels",

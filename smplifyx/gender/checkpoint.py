@@ -1,4 +1,4 @@
-"""The classifier on disk: a safetensors file with the weights in half precision and the configuration as metadata."""
+"""The classifier's file: safetensors with the weights in half precision and the settings as metadata."""
 
 from __future__ import annotations
 
@@ -16,73 +16,73 @@ from torch import Tensor
 
 from smplifyx.errors import InputError, reason
 from smplifyx.files import write_bytes
-from smplifyx.gender.network import FULL_WIDTH, GenderNetwork, KnownFeatures
+from smplifyx.gender.network import FULL_WIDTH, FeatureDistribution, GenderNetwork
 
 _KEY = "smplifyx_gender"
-_NETWORK, _KNOWN = "network.", "known."
+_NETWORK, _FEATURES = "network.", "features."
 _MAX_WIDTH, _MAX_SIDE = 512, 1024
 
 
 @dataclass(frozen=True)
 class GenderSettings:
-    """What belongs to the weights.
+    """Settings stored with the weights.
 
     Attributes:
         width: of the network.
-        side: of the square picture that it sees, pixels.
-        temperature: logits are divided by it, so that probabilities tell the share of right answers.
-        threshold: a probability must reach it for a verdict other than neutral.
-        foreign_limit: pictures of more foreignness get no verdict; None without such a check.
+        side: of the network's square input, pixels.
+        temperature: divisor of the logits, which calibrates the probabilities.
+        threshold: lowest probability for a verdict other than neutral.
+        distance_limit: largest feature distance for a verdict; None: not checked.
         source: a line about the weights' origin.
-        foreign_probability_limit: nor do pictures get one that are foreign with more than this probability, as far
-            as the network's own output tells; None without that output.
+        out_of_distribution_limit: largest probability of being out of distribution for a verdict; None: the network
+            has no such output.
     """
 
     width: int = FULL_WIDTH
     side: int = 224
     temperature: float = 1.0
     threshold: float = 0.9
-    foreign_limit: float | None = None
+    distance_limit: float | None = None
     source: str = ""
-    foreign_probability_limit: float | None = None
+    out_of_distribution_limit: float | None = None
 
 
 @dataclass(frozen=True)
 class GenderCheckpoint:
-    """A trained classifier; ``known`` is None where foreign pictures are not recognised."""
+    """A trained classifier; ``features`` is None if no feature distance is checked."""
 
     network: GenderNetwork
     settings: GenderSettings
-    known: KnownFeatures | None = None
+    features: FeatureDistribution | None = None
 
 
 def shipped_checkpoint() -> Path:
-    """The classifier that ships with the package."""
+    """Return the path of the classifier that ships with the package."""
     return Path(str(resources.files("smplifyx") / "data" / "gender" / "resnet18_slim.safetensors"))
 
 
 def save_checkpoint(path: Path, checkpoint: GenderCheckpoint) -> None:
-    """Write a classifier, all or nothing."""
+    """Write a classifier, atomically."""
     tensors = {f"{_NETWORK}{name}": value for name, value in checkpoint.network.state_dict().items()}
     tensors = {name: _stored(value) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
-    if checkpoint.known is not None:
-        tensors[f"{_KNOWN}means"] = checkpoint.known.means.contiguous()
-        tensors[f"{_KNOWN}whitening"] = checkpoint.known.whitening.contiguous()
-    # Written by ourselves, as safetensors leaves files that nobody else may read.
+    if checkpoint.features is not None:
+        tensors[f"{_FEATURES}means"] = checkpoint.features.means.contiguous()
+        tensors[f"{_FEATURES}whitening"] = checkpoint.features.whitening.contiguous()
+    # safetensors' own writer makes files that other users cannot read.
     write_bytes(path, save(tensors, {_KEY: json.dumps(asdict(checkpoint.settings))}))
 
 
 def _stored(value: Tensor) -> Tensor:
     half = value.detach().cpu().half().contiguous()
-    # A batch normalisation's variance may be beyond what half precision can hold.
+    # The variance of a batch normalisation may exceed half precision.
     return half if half.isfinite().all() else value.detach().cpu().contiguous()
 
 
 def load_checkpoint(path: Path) -> GenderCheckpoint:
-    """Read a classifier that :func:`save_checkpoint` wrote.
+    """Read a classifier written by :func:`save_checkpoint`.
 
     Raises:
-        InputError: there is no such file, or it is damaged or something else.
+        InputError: there is no such file, or it is damaged or holds something else.
     """
     if not path.is_file():
         raise InputError(path, "no such file; expected a gender classifier (.safetensors)")
@@ -95,9 +95,9 @@ def load_checkpoint(path: Path) -> GenderCheckpoint:
     if _KEY not in metadata:
         raise InputError(path, "is missing; expected a file from `smplifyx train gender`", f"metadata {_KEY}")
     settings = _settings(path, metadata[_KEY])
-    network = GenderNetwork(settings.width, settings.foreign_probability_limit is not None)
+    network = GenderNetwork(settings.width, settings.out_of_distribution_limit is not None)
     _load_network(path, network, tensors)
-    return GenderCheckpoint(network.eval(), settings, _known(path, tensors, network.n_features))
+    return GenderCheckpoint(network.eval(), settings, _features(path, tensors, network.n_features))
 
 
 def _settings(path: Path, text: str) -> GenderSettings:
@@ -106,10 +106,8 @@ def _settings(path: Path, text: str) -> GenderSettings:
         values = json.loads(text)
     except ValueError:
         values = None
-    # Files from before there was this limit have all the others.
-    if not isinstance(values, dict) or {*values, "foreign_probability_limit"} != expected:
+    if not isinstance(values, dict) or {*values} != expected:
         raise InputError(path, f"expected exactly {', '.join(sorted(expected))}", f"metadata {_KEY}")
-    values = {"foreign_probability_limit": None} | values
 
     def wrong(name: str, wanted: str) -> InputError:
         return InputError(path, f"is {values[name]!r}; expected {wanted}", f"metadata {_KEY}.{name}")
@@ -117,8 +115,8 @@ def _settings(path: Path, text: str) -> GenderSettings:
     for name, limit in (("width", _MAX_WIDTH), ("side", _MAX_SIDE)):
         if type(values[name]) is not int or not 1 <= values[name] <= limit:
             raise wrong(name, f"a whole number from 1 to {limit}")
-    for name in ("temperature", "threshold", "foreign_limit", "foreign_probability_limit"):
-        if not (_is_positive(values[name]) or (name.startswith("foreign") and values[name] is None)):
+    for name in ("temperature", "threshold", "distance_limit", "out_of_distribution_limit"):
+        if not (_is_positive(values[name]) or (name.endswith("limit") and values[name] is None)):
             raise wrong(name, "a number above 0")
     if not isinstance(values["source"], str):
         raise wrong("source", "text")
@@ -141,22 +139,22 @@ def _load_network(path: Path, network: GenderNetwork, tensors: dict[str, Tensor]
     network.load_state_dict({name: state[name] for name in wanted}, strict=False)
 
 
-def _known(path: Path, tensors: dict[str, Tensor], n_features: int) -> KnownFeatures | None:
-    means, whitening = tensors.get(f"{_KNOWN}means"), tensors.get(f"{_KNOWN}whitening")
+def _features(path: Path, tensors: dict[str, Tensor], n_features: int) -> FeatureDistribution | None:
+    means, whitening = tensors.get(f"{_FEATURES}means"), tensors.get(f"{_FEATURES}whitening")
     if means is None and whitening is None:
         return None
     if means is None or whitening is None:
-        raise InputError(path, "expected both or neither", f"{_KNOWN}means, {_KNOWN}whitening")
+        raise InputError(path, "expected both or neither", f"{_FEATURES}means, {_FEATURES}whitening")
     if means.shape != (2, n_features) or whitening.shape != (n_features, n_features):
-        raise InputError(path, f"do not fit {n_features} features", f"{_KNOWN}means, {_KNOWN}whitening")
-    return KnownFeatures(means, whitening)
+        raise InputError(path, f"do not fit {n_features} features", f"{_FEATURES}means, {_FEATURES}whitening")
+    return FeatureDistribution(means, whitening)
 
 
 def load_backbone(path: Path, network: GenderNetwork) -> None:
-    """Copy the weights of a ResNet-18 with torchvision's names into ``network``; outputs that it lacks stay.
+    """Copy the weights of a ResNet-18 with torchvision's names into ``network``; missing outputs are not changed.
 
     Args:
-        path: ``.safetensors``, or a PyTorch file (.pth, .pt) of plain tensors; one of ours serves too.
+        path: ``.safetensors``, or a PyTorch file (.pth, .pt) of plain tensors; our own checkpoints work as well.
         network: of the same width.
 
     Raises:
@@ -164,7 +162,7 @@ def load_backbone(path: Path, network: GenderNetwork) -> None:
     """
     state = _read_state(path)
     own = network.state_dict()
-    outputs = [name for name in own if name.startswith(("fc.", "foreign."))]
+    outputs = [name for name in own if name.startswith(("fc.", "out_of_distribution."))]
     for name, value in own.items():
         if name.endswith("num_batches_tracked") or name in outputs:
             continue

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, reason
-from smplifyx.gender.checkpoint import GenderCheckpoint
+from smplifyx.gender.checkpoint import GenderCheckpoint, load_checkpoint, shipped_checkpoint
 from smplifyx.gender.decision import DecisionRule
 from smplifyx.gender.network import CLASSES, normalized
 
@@ -20,21 +20,21 @@ PAPER_SIDE = 224
 
 
 class ClassifierOutput(NamedTuple):
-    """About crops.
+    """Output for a batch of crops.
 
     Attributes:
-        probabilities: `[B, 2]` of male and female.
-        foreignness: `[B]` distance to the training pictures; 0 where it is not known.
-        foreign_probability: `[B]` of being foreign, in the network's own opinion; 0 where it has none.
+        probabilities: [B, 2] of male and female.
+        distance: [B] of the features from those of the training pictures; 0 if unknown.
+        out_of_distribution: [B] probability of being out of distribution; 0 without such an output.
     """
 
     probabilities: NDArray[np.float64]
-    foreignness: NDArray[np.float64]
-    foreign_probability: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    out_of_distribution: NDArray[np.float64]
 
 
 class GenderClassifier(Protocol):
-    """What can be asked about crops."""
+    """A classifier of crops of people."""
 
     @property
     def side(self) -> int:
@@ -42,24 +42,24 @@ class GenderClassifier(Protocol):
 
     @property
     def rule(self) -> DecisionRule:
-        """When an answer counts."""
+        """Conditions of a verdict."""
 
     def classify(self, crops: NDArray[np.uint8]) -> ClassifierOutput:
-        """Answers for crops `[B, side, side, 3]`, blue first."""
+        """Classify crops [B, side, side, 3], blue first."""
 
 
 class NetworkClassifier:
-    """Our network.
+    """A classifier trained by ``smplifyx train gender``.
 
     Args:
         checkpoint: the trained network.
-        device: where it runs.
+        device: of the arithmetic.
     """
 
     def __init__(self, checkpoint: GenderCheckpoint, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
         self._network = checkpoint.network.eval().to(self._device)
-        self._known, self._settings = checkpoint.known, checkpoint.settings
+        self._features, self._settings = checkpoint.features, checkpoint.settings
 
     @property
     def side(self) -> int:
@@ -68,36 +68,37 @@ class NetworkClassifier:
 
     @property
     def rule(self) -> DecisionRule:
-        """The threshold and the limits that were stored with the weights."""
+        """Threshold and limits stored with the weights."""
         settings = self._settings
-        return DecisionRule(settings.threshold, settings.foreign_limit, settings.foreign_probability_limit)
+        return DecisionRule(settings.threshold, settings.distance_limit, settings.out_of_distribution_limit)
 
     @torch.inference_mode()
     def classify(self, crops: NDArray[np.uint8]) -> ClassifierOutput:
-        """Answers for crops `[B, side, side, 3]`, blue first."""
+        """Classify crops [B, side, side, 3], blue first."""
         features = self._network.features(normalized(torch.as_tensor(crops, device=self._device)))
         logits = self._network.logits(features).double().cpu()
         probabilities = torch.softmax(logits / self._settings.temperature, 1)
-        foreignness = foreign = torch.zeros(len(crops), dtype=torch.float64)
-        if self._known is not None:
-            foreignness = self._known.foreignness(features.cpu()).double()
-        if self._network.foreign is not None:
-            foreign = torch.sigmoid(self._network.foreign_logits(features).double().cpu())
-        return ClassifierOutput(probabilities.numpy(), foreignness.numpy(), foreign.numpy())
+        distance = out_of_distribution = torch.zeros(len(crops), dtype=torch.float64)
+        if self._features is not None:
+            distance = self._features.distance(features.cpu()).double()
+        if self._network.out_of_distribution is not None:
+            logits = self._network.out_of_distribution_logits(features).double().cpu()
+            out_of_distribution = torch.sigmoid(logits)
+        return ClassifierOutput(probabilities.numpy(), distance.numpy(), out_of_distribution.numpy())
 
 
 class OnnxClassifier:
     """A classifier in an ONNX file.
 
-    Its input is float32 `[B, 3, 224, 224]`: red, green, blue from 0 to 1 with ImageNet's mean taken off and divided
-    by its spread. Its output is `[B, 2]`, male and female, as logits or as probabilities; rows of numbers from 0 to 1
-    that add up to 1 are probabilities.
+    Its input is float32 [B, 3, 224, 224]: red, green, blue from 0 to 1, normalised with ImageNet's mean and standard
+    deviation. Its output is [B, 2], male and female, as logits or as probabilities; rows of numbers from 0 to 1 with
+    sum 1 are probabilities.
 
     Args:
         path: the file; OpenCV must know its operators.
 
     Raises:
-        InputError: the file is unusable, or gives something else than two numbers a picture.
+        InputError: the file is unusable, or its output is not two numbers per picture.
     """
 
     side = PAPER_SIDE
@@ -114,8 +115,8 @@ class OnnxClassifier:
         self.classify(np.zeros((1, self.side, self.side, 3), np.uint8))
 
     def classify(self, crops: NDArray[np.uint8]) -> ClassifierOutput:
-        """Answers for crops `[B, 224, 224, 3]`, blue first."""
-        # One by one, as many files are exported for a single picture.
+        """Classify crops [B, 224, 224, 3], blue first."""
+        # One by one, because many files are exported for a single picture.
         outputs = np.array([self._outputs(crop) for crop in crops]).reshape(-1, len(CLASSES))
         are_probabilities = (outputs >= 0).all(1) & (np.abs(outputs.sum(1) - 1.0) < 1e-4)
         powers = np.exp(outputs - outputs.max(1, keepdims=True, initial=-np.inf))
@@ -133,3 +134,18 @@ class OnnxClassifier:
         if outputs.size != len(CLASSES):
             raise InputError(self._path, f"its output has shape {outputs.shape}; expected 1 x 2, male and female")
         return outputs.reshape(-1)
+
+
+def load_classifier(path: Path | None = None, device: torch.device | str = "cpu") -> GenderClassifier:
+    """Load a classifier.
+
+    Args:
+        path: ``.onnx``, or a checkpoint of ``smplifyx train gender``; None: the one that ships with the package.
+        device: of the arithmetic; ONNX files run on the CPU.
+
+    Raises:
+        InputError: the file is unusable.
+    """
+    if path is not None and path.suffix.lower() == ".onnx":
+        return OnnxClassifier(path)
+    return NetworkClassifier(load_checkpoint(path or shipped_checkpoint()), device)

@@ -1,7 +1,7 @@
-"""The square picture of one person that the classifier sees, and the rules for who can be classified at all.
+"""The classifier's square picture of a person, and the conditions for classifying a person.
 
 The box around the body's keypoints, with a margin of 8 % of the photo, is scaled so that its longer side fills the
-square; the rest of the square is black. People who are too small or too hidden for a judgement are refused.
+square; the rest of the square is black. People who are too small or too occluded are not classified.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _PART_INDICES = {
 
 @dataclass(frozen=True)
 class CropRules:
-    """Who can be classified.
+    """Conditions for classifying a person.
 
     Attributes:
         margin: added on each side of the keypoints, as a share of the photo's width and height.
         min_side: smallest width and height of the region, pixels.
-        min_confidence: body keypoints at or below it do not count.
-        min_mean_confidence: of the keypoints that count.
-        min_points: how many keypoints of the head, the arms and the legs must be seen.
+        min_confidence: body keypoints at or below it are ignored.
+        min_mean_confidence: of the remaining keypoints.
+        min_points: least number of keypoints of the head, the arms and the legs.
     """
 
     margin: float = 0.08
@@ -49,16 +49,13 @@ class CropRules:
 
     @classmethod
     def for_side(cls, side: int) -> CropRules:
-        """The paper's rules for a classifier that sees ``side`` pixels, where the paper's sees 224.
-
-        People may be so much smaller as the classifier needs fewer pixels.
-        """
+        """Return the paper's conditions with the least size scaled from 224 pixels to ``side``."""
         return cls(min_side=round(cls.min_side * side / _PAPER_SIDE))
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a photo in pixels of the upright photo; right and bottom are outside."""
+    """A part of a photo, pixels of the upright photo; right and bottom are exclusive."""
 
     left: float
     top: float
@@ -74,12 +71,12 @@ class Region:
 def person_region(
     keypoints: NDArray[np.float32], image_size: tuple[int, int], rules: CropRules | None = None
 ) -> Region | str:
-    """The region around a person, margin included, within the photo; or the reason why they cannot be classified.
+    """Return the region around a person within the photo, margin included, or the reason against classification.
 
     Args:
-        keypoints: `[135, 3]`, canonical layout.
+        keypoints: [135, 3], canonical layout.
         image_size: width and height of the photo, pixels.
-        rules: who can be classified.
+        rules: conditions for classifying a person.
     """
     rules = rules or CropRules()
     body = keypoints[BODY_KEYPOINTS]
@@ -98,16 +95,16 @@ def person_region(
 
 
 def cut(image: NDArray[np.uint8], region: Region, image_size: tuple[int, int], side: int) -> NDArray[np.uint8]:
-    """Cut a region out and fit it into a square, the longer side filling it, centred, black around.
+    """Crop a region into a square: the longer side fills it, centred, on black.
 
     Args:
-        image: `[H, W, 3]`, the photo; it may have been decoded at a reduced size.
+        image: [H, W, 3], the photo, possibly decoded at a reduced size.
         region: in pixels of the full photo.
         image_size: width and height of the full photo.
         side: of the square, pixels.
 
     Returns:
-        uint8 `[side, side, 3]`, channels as in ``image``.
+        uint8 [side, side, 3], channels as in ``image``.
     """
     height, width = image.shape[:2]
     factor = np.array([width / image_size[0], height / image_size[1]] * 2)
@@ -117,7 +114,7 @@ def cut(image: NDArray[np.uint8], region: Region, image_size: tuple[int, int], s
     part = image[top:bottom, left:right]
     scale = side / max(part.shape[:2])
     shape = tuple(max(1, round(scale * length)) for length in (part.shape[1], part.shape[0]))
-    # Averaging over areas when shrinking keeps fine patterns from turning into false ones.
+    # Averaging over areas when shrinking avoids aliasing.
     small = cv2.resize(part, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     square = np.zeros((side, side, 3), np.uint8)
     y, x = (side - small.shape[0]) // 2, (side - small.shape[1]) // 2
@@ -128,7 +125,7 @@ def cut(image: NDArray[np.uint8], region: Region, image_size: tuple[int, int], s
 def read_crops(
     path: Path, image_size: tuple[int, int], regions: Sequence[Region], side: int
 ) -> list[NDArray[np.uint8]]:
-    """Crops of one photo, which is decoded no larger than they need.
+    """Read crops of one photo, decoded at the lowest sufficient resolution.
 
     Args:
         path: the photo.

@@ -1,4 +1,4 @@
-"""Labels that the user gives in a table: image, person, label."""
+"""Labels of the user, and the rule that turns a classifier's output into a decision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smplifyx.errors import InputError, reason
 from smplifyx.gender.network import CLASSES
 from smplifyx.skeleton import GENDERS
 
-_EVERYBODY = -1
+_ALL_OTHERS = -1
 
 
 @dataclass(frozen=True)
@@ -21,29 +21,29 @@ class GenderLabels:
     """Labels by photo and person.
 
     Attributes:
-        by_person: (photo's name without its ending, number of the person in the keypoint file) -> gender; the number
-            -1 stands for everybody else in the photo.
+        by_person: (photo's name without its suffix, number of the person in the keypoint file) -> gender; the
+            number -1 stands for all other people in the photo.
     """
 
     by_person: dict[tuple[str, int], str]
 
     def of(self, stem: str, person: int) -> str | None:
-        """The label of a person; None without one."""
-        return self.by_person.get((stem, person), self.by_person.get((stem, _EVERYBODY)))
+        """Return the label of a person, or None."""
+        return self.by_person.get((stem, person), self.by_person.get((stem, _ALL_OTHERS)))
 
 
 def read_labels(path: Path) -> GenderLabels:
     """Read a CSV table with the columns ``image``, ``person`` and ``label``; others are ignored.
 
-    ``image`` is a file name or path, its folder and ending do not matter; ``person`` counts from 0 and may be blank
-    for everybody in the photo; ``label`` is male, female or neutral.
+    ``image`` is a file name or path; folder and suffix are ignored. ``person`` counts from 0 and may be blank
+    for all people in the photo; ``label`` is male, female or neutral.
 
     Raises:
         InputError: the file cannot be read, or an entry is wrong or contradicts another.
     """
     labels: dict[tuple[str, int], str] = {}
     for where, row in read_table(path, ("image", "person", "label")):
-        person = person_number(path, where, row["person"]) if row["person"] else _EVERYBODY
+        person = person_number(path, where, row["person"]) if row["person"] else _ALL_OTHERS
         label = row["label"].lower()
         if label not in GENDERS:
             raise InputError(path, f"is {label!r}; expected one of {', '.join(GENDERS)}", f"{where}, label")
@@ -54,7 +54,7 @@ def read_labels(path: Path) -> GenderLabels:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The lines of a CSV table, each with a text that says where it stands; entries are stripped of blanks.
+    """Yield the rows of a CSV table, each with its line for messages; entries are stripped.
 
     Raises:
         InputError: the file cannot be read, a column is missing, or a line has fewer entries.
@@ -76,7 +76,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict
 
 
 def person_number(path: Path, where: str, text: str) -> int:
-    """The number of a person in a keypoint file; raises InputError unless it is a whole number from 0."""
+    """Parse the number of a person in a keypoint file; raise InputError unless it is a whole number from 0."""
     if not text.isdecimal():
         raise InputError(path, f"is {text!r}; expected a whole number from 0", f"{where}, person")
     return int(text)
@@ -90,13 +90,13 @@ Source = Literal["given", "classified", "fallback"]
 
 @dataclass(frozen=True)
 class GenderDecision:
-    """Which body model a person is fitted with, and why.
+    """Gender of the body model of a person, and the reason.
 
     Attributes:
         gender: ``male``, ``female`` or ``neutral``.
-        source: ``given`` by the user; ``classified``; or ``fallback``, where nobody could say.
-        probability: of the likelier of the two, from the classifier; NaN where it was not asked.
-        reason: why it is neutral, where nobody asked for that; else empty.
+        source: ``given`` by the user; ``classified``; or ``fallback``, if the person could not be classified.
+        probability: of the more probable class; NaN if the person was not classified.
+        reason: of a neutral body that was not given; else empty.
     """
 
     gender: str
@@ -107,50 +107,50 @@ class GenderDecision:
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """When a classifier's answer counts.
+    """Conditions of a verdict.
 
     Attributes:
-        threshold: least probability for a verdict; below it the person is neutral.
-        foreign_limit: largest foreignness for a verdict; None without such a check.
-        foreign_probability_limit: likewise, of the probability of being foreign.
+        threshold: lowest probability for a verdict; below it the person is neutral.
+        distance_limit: largest feature distance for a verdict; None: not checked.
+        out_of_distribution_limit: largest probability of being out of distribution; None: not checked.
     """
 
     threshold: float = PAPER_THRESHOLD
-    foreign_limit: float | None = None
-    foreign_probability_limit: float | None = None
+    distance_limit: float | None = None
+    out_of_distribution_limit: float | None = None
 
     def decide(
-        self, probabilities: tuple[float, float], foreignness: float = 0.0, foreign_probability: float = 0.0
+        self, probabilities: tuple[float, float], distance: float = 0.0, out_of_distribution: float = 0.0
     ) -> GenderDecision:
-        """The decision for one person.
+        """Decide about one person.
 
         Args:
             probabilities: of male and female.
-            foreignness: distance of the person's picture to the training pictures.
-            foreign_probability: of the picture being foreign, in the classifier's own opinion.
+            distance: of the features from those of the training pictures.
+            out_of_distribution: probability of being out of distribution.
         """
-        likelier = int(probabilities[1] > probabilities[0])
-        probability = probabilities[likelier]
-        if not math.isfinite(probability + foreignness + foreign_probability):
-            return fallback("the classifier gave no number")
-        if self.foreign_limit is not None and foreignness > self.foreign_limit:
-            reason = f"unlike the classifier's training pictures: {foreignness:.2f}, limit {self.foreign_limit:.2f}"
+        more_probable = int(probabilities[1] > probabilities[0])
+        probability = probabilities[more_probable]
+        if not math.isfinite(probability + distance + out_of_distribution):
+            return fallback("the classifier's output is not finite")
+        if self.distance_limit is not None and distance > self.distance_limit:
+            reason = f"out of distribution: distance {distance:.2f}, limit {self.distance_limit:.2f}"
             return GenderDecision("neutral", "fallback", probability, reason)
-        limit = self.foreign_probability_limit
-        if limit is not None and foreign_probability > limit:
-            reason = f"foreign to the classifier: probability {foreign_probability:.4f}, limit {limit:.4f}"
+        limit = self.out_of_distribution_limit
+        if limit is not None and out_of_distribution > limit:
+            reason = f"out of distribution: probability {out_of_distribution:.4f}, limit {limit:.4f}"
             return GenderDecision("neutral", "fallback", probability, reason)
         if probability < self.threshold:
-            reason = f"not sure enough: {probability:.3f}, threshold {self.threshold:.3f}"
+            reason = f"uncertain: probability {probability:.3f}, threshold {self.threshold:.3f}"
             return GenderDecision("neutral", "classified", probability, reason)
-        return GenderDecision(CLASSES[likelier], "classified", probability)
+        return GenderDecision(CLASSES[more_probable], "classified", probability)
 
 
 def given(gender: str) -> GenderDecision:
-    """The decision for a person whose gender the user names."""
+    """Return the decision for a person with a label of the user."""
     return GenderDecision(gender, "given")
 
 
 def fallback(reason: str) -> GenderDecision:
-    """The decision for a person about whom nothing can be said."""
+    """Return the decision for a person who cannot be classified."""
     return GenderDecision("neutral", "fallback", reason=reason)

@@ -1,7 +1,7 @@
 """ResNet-18 (He et al. 2016) for two classes, at any width.
 
-torchvision has this network, but a plain installation of it replaces a CPU-only PyTorch by one with CUDA, for one
-class of ours. Parameters have torchvision's names, so that its weights, and weights fine-tuned from them, load.
+torchvision has this network, but its plain installation replaces a CPU-only PyTorch by one with CUDA. Parameters have
+torchvision's names, so that its weights, and weights fine-tuned from them, load.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class _Block(nn.Module):
 
 
 class GenderNetwork(nn.Module):
-    """A ResNet-18 with two outputs, and perhaps a third that tells foreign pictures.
+    """A ResNet-18 with two outputs, and optionally a third for out-of-distribution pictures.
 
     Args:
-        width: channels of the first layer; 64 is the published network, fewer make it slimmer.
-        tells_foreign: whether it has that third output.
+        width: channels of the first layer; 64 is the published network.
+        detects_out_of_distribution: whether it has the third output.
     """
 
-    def __init__(self, width: int = FULL_WIDTH, tells_foreign: bool = False) -> None:
+    def __init__(self, width: int = FULL_WIDTH, detects_out_of_distribution: bool = False) -> None:
         super().__init__()
         self.width = width
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
@@ -64,7 +64,7 @@ class GenderNetwork(nn.Module):
             setattr(self, f"layer{number + 1}", nn.Sequential(*blocks))
             n_in = n_out
         self.fc = nn.Linear(n_in, len(CLASSES))
-        self.foreign = nn.Linear(self.n_features, 1) if tells_foreign else None
+        self.out_of_distribution = nn.Linear(self.n_features, 1) if detects_out_of_distribution else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -85,18 +85,18 @@ class GenderNetwork(nn.Module):
         return torch.cat(means, 1)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Logits [B, 2], in the order of :data:`CLASSES`; only the last layer's features [B, F] have a say."""
+        """Logits [B, 2], in the order of :data:`CLASSES`, from the last layer's part of features [B, F]."""
         return self.fc(features[:, -self.fc.in_features :])
 
-    def foreign_logits(self, features: Tensor) -> Tensor:
-        """Logits [B] of being foreign; the features [B, F] of all layers have a say.
+    def out_of_distribution_logits(self, features: Tensor) -> Tensor:
+        """Logits [B] of being out of distribution, from the features [B, F] of all layers.
 
         Raises:
-            ValueError: the network does not tell foreign pictures.
+            ValueError: the network has no such output.
         """
-        if self.foreign is None:
-            raise ValueError("this network does not tell foreign pictures")
-        return self.foreign(features).squeeze(1)
+        if self.out_of_distribution is None:
+            raise ValueError("this network has no out-of-distribution output")
+        return self.out_of_distribution(features).squeeze(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, 2] for normalised pictures [B, 3, S, S]."""
@@ -106,32 +106,32 @@ class GenderNetwork(nn.Module):
 def normalized(crops: Tensor) -> Tensor:
     """Network input float32 [B, 3, S, S] from crops uint8 [B, S, S, 3] in OpenCV's order, blue first.
 
-    It stays channels-last in memory, which convolutions on a CPU like better.
+    It stays channels-last in memory, which is faster for convolutions on a CPU.
     """
     rgb = crops.flip(-1).permute(0, 3, 1, 2).float() / 255.0
     mean, sd = (torch.tensor(values, device=crops.device)[:, None, None] for values in (_MEAN, _SD))
     return ((rgb - mean) / sd).contiguous(memory_format=torch.channels_last)
 
 
-#: Share of a spherical covariance that is mixed in, as features are many and correlated.
+#: Weight of a spherical covariance in the estimate, because features are many and correlated.
 _SHRINKAGE = 0.01
 
 
 @dataclass(frozen=True)
-class KnownFeatures:
-    """What the features of the training pictures look like.
+class FeatureDistribution:
+    """Distribution of the features of the training pictures: a Gaussian per class, with one covariance.
 
     Attributes:
-        means: `[2, F]` of the classes.
-        whitening: `[F, F]`; features times it have a covariance of one.
+        means: [2, F] of the classes.
+        whitening: [F, F]; maps features to unit covariance.
     """
 
     means: Tensor
     whitening: Tensor
 
     @classmethod
-    def of(cls, features: Tensor, labels: Tensor) -> KnownFeatures:
-        """From features [N, F] of training pictures and their class numbers [N]."""
+    def of(cls, features: Tensor, labels: Tensor) -> FeatureDistribution:
+        """Estimate from features [N, F] of training pictures and their class numbers [N]."""
         features = features.double()
         means = torch.stack([features[labels == label].mean(0) for label in (0, 1)])
         centred = features - means[labels]
@@ -141,7 +141,7 @@ class KnownFeatures:
         values, vectors = torch.linalg.eigh((1.0 - _SHRINKAGE) * covariance + _SHRINKAGE * spherical)
         return cls(means.float(), (vectors / values.sqrt()).float())
 
-    def foreignness(self, features: Tensor) -> Tensor:
-        """Distances [B] of features [B, F]; about 1 for pictures like those of the training."""
+    def distance(self, features: Tensor) -> Tensor:
+        """Mahalanobis distances [B] of features [B, F] to the nearer class; about 1 for training pictures."""
         offsets = (features[:, None] - self.means) @ self.whitening
         return offsets.norm(dim=-1).amin(1) / self.means.shape[1] ** 0.5

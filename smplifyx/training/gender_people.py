@@ -1,4 +1,4 @@
-"""People of known gender: read from a manifest, dealt out by source, cut out of their photos."""
+"""People with gender labels: manifests, splits by source, crops of their photos."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from smplifyx.gender.decision import person_number, read_table
 from smplifyx.keypoints import Observation, OpenPoseFile, image_size, read_image, read_openpose
 
 _COLUMNS = ("image", "keypoint_file", "person", "label")
-#: Photos are cut out with a margin so much wider than the classifier's, from which training takes narrower ones.
+#: Extra margin of the stored crops, from which augmentation takes narrower ones.
 SPARE_MARGIN = 0.06
-#: Training looks at people too small or too hidden for a verdict as well: they are harder to tell, not wrong.
+#: Training includes people too small or too occluded for a verdict: they are difficult, not wrong.
 TRAINING_RULES = CropRules(min_side=64, min_mean_confidence=0.3, min_points=(("head", 1),))
-#: Cut-outs are kept so much larger than the classifier's pictures.
+#: Size of the stored crops relative to the classifier's pictures.
 _SPARE_PIXELS = 1.25
 
 
 @dataclass(frozen=True)
 class LabelledPerson:
-    """A person of known gender.
+    """A person with a gender label.
 
     Attributes:
         observation: photo and keypoints.
         label: 0 male, 1 female.
-        source: what goes whole into training, validation or test: the manifest's column, or the photo.
+        source: unit of the split into training, validation and test: the manifest's column, or the photo.
     """
 
     observation: Observation
@@ -48,7 +48,7 @@ class LabelledPerson:
 
 @dataclass(frozen=True)
 class Manifest:
-    """People of known gender, and an error for each whose keypoints are unusable."""
+    """People with gender labels, and an error for each with unusable keypoints."""
 
     people: list[LabelledPerson]
     failures: list[InputError]
@@ -58,11 +58,11 @@ def read_manifest(path: Path) -> Manifest:
     """Read a CSV table with the columns ``image``, ``keypoint_file``, ``person``, ``label`` and perhaps ``source``.
 
     Paths are relative to the table's folder; ``person`` counts from 0 in the keypoint file; ``label`` is male or
-    female; people of the same ``source``, such as frames of one video, are never split (default: the same photo).
+    female; people of the same ``source``, such as frames of one video, are not split (default: the same photo).
 
     Raises:
         InputError: the table, a photo or a whole keypoint file is unusable, or the person is not in it; or a photo
-            stands under two sources, so that people who are learned would judge what was learned.
+            has two sources, so that training and test would share it.
     """
     size_of = functools.cache(image_size)
     file_of: Callable[[Path], OpenPoseFile] = functools.lru_cache(16)(read_openpose)
@@ -91,15 +91,15 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _refuse_doubles(path: Path, first_of: dict[Path, tuple[str, str]], image: Path, source: str, where: str) -> None:
-    """Raises InputError if the photo stood in an earlier line under another source; notes it in ``first_of``."""
+    """Raise InputError if an earlier line has the photo with another source; record it in ``first_of``."""
     earlier, other = first_of.setdefault(image.resolve(), (where, source))
     if other != source:
-        problem = f"{image} is of source {source!r} here and of {other!r} in {earlier}; expected one source a photo"
+        problem = f"{image} is of source {source!r} here and of {other!r} in {earlier}; expected one source per photo"
         raise InputError(path, problem, where)
 
 
 def write_manifest(path: Path, people: Sequence[LabelledPerson]) -> None:
-    """Write a manifest with full paths, all or nothing."""
+    """Write a manifest with full paths, atomically."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow((*_COLUMNS, "source"))
@@ -112,7 +112,7 @@ def write_manifest(path: Path, people: Sequence[LabelledPerson]) -> None:
 
 @dataclass(frozen=True)
 class Split:
-    """People for training, validation and test, no source in two of them."""
+    """People for training, validation and test; no source is in two of them."""
 
     training: list[LabelledPerson]
     validation: list[LabelledPerson]
@@ -120,14 +120,14 @@ class Split:
 
 
 def split_by_source(people: Sequence[LabelledPerson], validation_share: float, test_share: float, seed: int) -> Split:
-    """Deal whole sources out at random.
+    """Split whole sources at random.
 
-    The seed and the source's name alone decide where a source goes, so that a table that grows keeps everybody in
-    their part, and a classifier trained further never sees its test.
+    The seed and the source's name decide, so that people keep their part when a table grows, and a classifier trained
+    further never sees its test.
     """
     parts = Split([], [], [])
     for person in people:
-        place = chance(person.source, seed)
+        place = hash_fraction(person.source, seed)
         if place < test_share:
             parts.test.append(person)
         elif place < test_share + validation_share:
@@ -137,20 +137,20 @@ def split_by_source(people: Sequence[LabelledPerson], validation_share: float, t
     return parts
 
 
-def chance(name: str, seed: int) -> float:
-    """A number from 0 to 1 that looks random but is always the same for a name and a seed."""
+def hash_fraction(name: str, seed: int) -> float:
+    """Return a pseudo-random number from 0 to 1 that depends on the name and the seed only."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 @dataclass(frozen=True)
 class CutOut:
-    """A person with more of the photo around than the classifier sees.
+    """A crop of a person with a wider margin than the classifier's.
 
     Attributes:
-        plain: the classifier's picture of the person, uint8 `[side, side, 3]`, blue first.
-        pixels: the person with a wider margin, uint8 `[H, W, 3]`.
-        region: what the classifier sees, in these pixels.
+        plain: the classifier's picture of the person, uint8 [side, side, 3], blue first.
+        pixels: the person with a wider margin, uint8 [H, W, 3].
+        region: the classifier's region, in these pixels.
         margin: the classifier's margin, horizontally and vertically, in these pixels.
     """
 
@@ -160,14 +160,14 @@ class CutOut:
     margin: tuple[float, float]
 
     def crop(self, region: Region) -> NDArray[np.uint8]:
-        """A picture like ``plain`` of another region."""
+        """Return a picture like ``plain`` of another region."""
         height, width = self.pixels.shape[:2]
         return cut(self.pixels, region, (width, height), len(self.plain))
 
 
 @dataclass(frozen=True)
 class CutOuts:
-    """People who can be classified, ``labels`` `[N]`, and how often each reason spoke against others."""
+    """Crops of people with ``labels`` [N], and the numbers of ``refused`` people by reason."""
 
     pictures: list[CutOut]
     labels: NDArray[np.int64]
@@ -175,20 +175,20 @@ class CutOuts:
 
     @property
     def plain(self) -> list[NDArray[np.uint8]]:
-        """The pictures as the classifier will see them."""
+        """The classifier's pictures."""
         return [one.plain for one in self.pictures]
 
 
 def load_cut_outs(
-    people: Sequence[LabelledPerson], side: int, rules: CropRules, progress: Callable[[], object] = lambda: None
+    people: Sequence[LabelledPerson], side: int, rules: CropRules, progress: Callable[[int], object] = lambda n: None
 ) -> CutOuts:
-    """Cut people out of their photos, each of which is decoded once where its people stand together.
+    """Crop people of their photos; consecutive people of one photo share its decoding.
 
     Args:
-        people: anyone.
+        people: the people.
         side: of the classifier's picture, pixels.
-        rules: who is taken.
-        progress: called after each person.
+        rules: conditions for classifying a person.
+        progress: called with 1 after each person.
 
     Raises:
         InputError: a photo cannot be read.
@@ -203,29 +203,29 @@ def load_cut_outs(
                 else:
                     pictures.append(picture)
                     labels.append(person.label)
-                progress()
+                progress(1)
     return CutOuts(pictures, np.array(labels, np.int64), refused)
 
 
 def _of_photo(people: Sequence[LabelledPerson], side: int, rules: CropRules) -> list[CutOut | str]:
-    """The cut-out of each person of one photo, or why there is none."""
+    """Crop the people of one photo; the reason stands for a person who is refused."""
     first = people[0].observation
     found = [person_region(person.observation.keypoints, first.image_size, rules) for person in people]
     regions = [one for one in found if isinstance(one, Region)]
     if not regions:
         return [one for one in found if isinstance(one, str)]
-    # Cut out once as fits do it, to the pixel: the measure of foreignness notices the least difference.
+    # The classifier's own crops, identical to those of fits: the feature distance is sensitive to small differences.
     plain = iter(read_crops(first.image_file, first.image_size, regions, side))
     image = read_image(first.image_file)
     return [one if isinstance(one, str) else cut_out(next(plain), image, one) for one in found]
 
 
 def cut_out(plain: NDArray[np.uint8], image: NDArray[np.uint8], region: Region) -> CutOut:
-    """A region of a photo with more around it.
+    """Crop a region of a photo with a wider margin.
 
     Args:
         plain: the classifier's picture of the region.
-        image: the whole photo, uint8 `[H, W, 3]`.
+        image: the whole photo, uint8 [H, W, 3].
         region: in its pixels.
     """
     height, width = image.shape[:2]

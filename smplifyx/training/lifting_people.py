@@ -1,4 +1,4 @@
-"""People in front of a camera, for the lifting network: where their joints are and where their keypoints."""
+"""Synthetic people for the lifting network: joints, exact keypoints, and keypoints of a simulated detector."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from smplifyx.lifting.network import LIFTED_KEYPOINTS, lifting_features
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from smplifyx.synthetic.detector import DetectorNoise, detect_people
-from smplifyx.training.lifting_config import LiftingPeopleSettings
 from smplifyx.training.motion_capture import MotionCapture
-from smplifyx.training.vposer_config import VPoserData
-from smplifyx.training.vposer_trainer import PoseSampler
+from smplifyx.training.poses import PoseSampler
+from smplifyx.training.settings import LiftingPeople, PoseData
 
 _NAMES = tuple(CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS)
 _BATCH = 1000
 _N_HAND_COMPONENTS = 12
-#: Nearest that any keypoint comes to the camera, metres.
+#: Smallest depth of a keypoint, metres.
 _NEAREST = 0.5
 _LEGS = [
     skeleton.joint_index(f"{side}_{joint}") - skeleton.BODY_JOINTS.start
@@ -38,11 +37,11 @@ _SPINE = [skeleton.joint_index(f"spine{number}") - skeleton.BODY_JOINTS.start fo
 
 
 @dataclass(frozen=True)
-class LiftingPeople:
-    """People in the middle of the picture of a camera with a focal length of one.
+class SyntheticPoses:
+    """People in the centre of the image of a camera with a focal length of one.
 
     Attributes:
-        points: [N, 31, 2] keypoints in the picture.
+        points: [N, 31, 2] keypoints in the image.
         joints: [N, 21, 3] body joints from the pelvis, camera axes, metres.
     """
 
@@ -51,7 +50,7 @@ class LiftingPeople:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class PeopleBatch:
     """Training input and output: ``features`` [B, F], ``joints`` [B, 21, 3] and ``swapped_sides`` [B, 2]."""
 
     features: Tensor
@@ -59,8 +58,10 @@ class Sighting:
     swapped_sides: Tensor
 
 
-def observe(people: LiftingPeople, noise: DetectorNoise, focal_spread: float, rng: np.random.Generator) -> Sighting:
-    """People as a simulated detector reports them, through a camera with a guessed focal length.
+def observe(
+    people: SyntheticPoses, noise: DetectorNoise, focal_spread: float, rng: np.random.Generator
+) -> PeopleBatch:
+    """Detect people through a camera with a guessed focal length.
 
     Args:
         people: the people.
@@ -72,39 +73,39 @@ def observe(people: LiftingPeople, noise: DetectorNoise, focal_spread: float, rn
     points, confidence = (torch.as_tensor(np.float32(values)) for values in (found.points, found.confidence))
     focal_error = torch.as_tensor(np.float32(np.exp(focal_spread * rng.standard_normal(len(points)))))
     swapped_sides = torch.as_tensor(np.float32(found.swapped_sides))
-    return Sighting(lifting_features(points, confidence, focal_error), people.joints, swapped_sides)
+    return PeopleBatch(lifting_features(points, confidence, focal_error), people.joints, swapped_sides)
 
 
 @dataclass(frozen=True)
 class PoseSource:
-    """Draws poses for people: ``any`` of the motion capture, and those of people who stand ``straight``."""
+    """Draws poses: ``any`` pose of the motion capture, and those of people ``standing`` straight."""
 
     any: PoseSampler
-    straight: PoseSampler
+    standing: PoseSampler
 
     @classmethod
-    def of(cls, poses: MotionCapture, options: VPoserData, seed: int) -> PoseSource:
-        """From motion capture; both draw from one generator, which is ``any``'s."""
-        straight = PoseSampler(poses, replace(options, upright_share=1.0, seated_share=0.0), seed)
-        both = cls(PoseSampler(poses, options, seed), straight)
-        straight.rng = both.any.rng
+    def of(cls, poses: MotionCapture, options: PoseData, seed: int) -> PoseSource:
+        """Create both samplers of motion capture; they share one generator."""
+        standing = PoseSampler(poses, replace(options, upright_share=1.0, seated_share=0.0), seed)
+        both = cls(PoseSampler(poses, options, seed), standing)
+        standing.rng = both.any.rng
         return both
 
     @property
     def rng(self) -> np.random.Generator:
-        """The generator of everything random."""
+        """The shared generator."""
         return self.any.rng
 
 
 @torch.no_grad()
-def make_people(data: BodyModelData, poses: PoseSource, settings: LiftingPeopleSettings, count: int) -> LiftingPeople:
-    """Makes so many people.
+def make_people(data: BodyModelData, poses: PoseSource, settings: LiftingPeople, count: int) -> SyntheticPoses:
+    """Create synthetic people.
 
     Args:
         data: a body model with hands.
-        poses: draws their poses; its generator draws everything else too.
-        settings: who they are and how they are seen.
-        count: how many.
+        poses: draws their poses; its generator draws everything else as well.
+        settings: distribution of people and cameras.
+        count: number of people.
     """
     rng, (nearest, furthest) = poses.rng, settings.distance
     regressor = KeypointRegressor(data, LIFTED_KEYPOINTS, dtype=torch.float32)
@@ -117,17 +118,17 @@ def make_people(data: BodyModelData, poses: PoseSource, settings: LiftingPeopleS
         output = model(betas, betas.new_zeros(n, data.expression_dirs.shape[2]), rotations)
         keypoints = regressor(output)
         distance = torch.as_tensor(np.exp(rng.uniform(math.log(nearest), math.log(furthest), n))).float()
-        points = _in_the_middle(keypoints - output.joints[:, :1], distance)
+        points = _project_centred(keypoints - output.joints[:, :1], distance)
         made.append((points, output.joints[:, skeleton.BODY_JOINTS] - output.joints[:, :1]))
-    return LiftingPeople(*(torch.cat(parts) for parts in zip(*made, strict=True)))
+    return SyntheticPoses(*(torch.cat(parts) for parts in zip(*made, strict=True)))
 
 
-def _rotations(data: BodyModelData, poses: PoseSource, settings: LiftingPeopleSettings, n: int) -> Tensor:
-    """Local rotations [N, 55, 3, 3]; eyes and jaw stay."""
+def _rotations(data: BodyModelData, poses: PoseSource, settings: LiftingPeople, n: int) -> Tensor:
+    """Draw local rotations [N, 55, 3, 3]; eyes and jaw are not rotated."""
     rng = poses.rng
     body, kind = poses.any.draw(n).rotations, rng.random(n)
     standing, mixed = kind < settings.standing_share, kind > 1.0 - settings.mixed_share
-    for chosen, source, joints in ((standing, poses.straight, _LEGS + _SPINE), (mixed, poses.any, _LEGS)):
+    for chosen, source, joints in ((standing, poses.standing, _LEGS + _SPINE), (mixed, poses.any, _LEGS)):
         other = source.draw(n).rotations[:, joints]
         body[:, joints] = torch.where(torch.as_tensor(chosen)[:, None, None, None], other, body[:, joints])
     root = torch.as_tensor(_orientations(settings, standing, rng)).float()
@@ -136,9 +137,9 @@ def _rotations(data: BodyModelData, poses: PoseSource, settings: LiftingPeopleSe
 
 
 def _orientations(
-    settings: LiftingPeopleSettings, standing: NDArray[np.bool_], rng: np.random.Generator
+    settings: LiftingPeople, standing: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """[N, 3, 3] body to camera: tilt, heading, then the camera's pitch and roll, about a person facing it."""
+    """Draw rotations [N, 3, 3] from body to camera: tilt, heading, then pitch and roll of the camera."""
     n = len(standing)
     heading = np.where(
         rng.random(n) < settings.facing_share, rng.normal(0.0, settings.facing_sd_deg, n), rng.uniform(-180, 180, n)
@@ -153,8 +154,8 @@ def _orientations(
     return np.asarray(turned)
 
 
-def _hands(data: BodyModelData, settings: LiftingPeopleSettings, rng: np.random.Generator, n: int) -> list[Tensor]:
-    """Left and right hands [N, 15, 3, 3]."""
+def _hands(data: BodyModelData, settings: LiftingPeople, rng: np.random.Generator, n: int) -> list[Tensor]:
+    """Draw rotations [N, 15, 3, 3] of the left and the right hand."""
     sd = settings.hand_sd / np.sqrt(np.arange(1, _N_HAND_COMPONENTS + 1))
     hands = []
     for components, mean in (data.hand(side) for side in skeleton.SIDES):
@@ -163,8 +164,8 @@ def _hands(data: BodyModelData, settings: LiftingPeopleSettings, rng: np.random.
     return hands
 
 
-def _in_the_middle(keypoints: Tensor, distance: Tensor) -> Tensor:
-    """Pictures [N, K, 2] of keypoints [N, K, 3] about the pelvis from that far away, their box in the middle."""
+def _project_centred(keypoints: Tensor, distance: Tensor) -> Tensor:
+    """Project keypoints [N, K, 3] relative to the pelvis from a distance [N], their box [N, K, 2] centred."""
     depth = torch.maximum(distance, _NEAREST - keypoints[..., 2].amin(1))
     place = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1)
     for _ in range(4):  # moving sideways changes the perspective a little

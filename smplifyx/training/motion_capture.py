@@ -1,4 +1,4 @@
-"""Motion capture as body poses: files in, weights that make it a fair sample of people, splits by subject or clip."""
+"""Motion capture as body poses: readers, sample weights, splits by subject or clip, mirror images."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 
 from smplifyx import skeleton
 from smplifyx.errors import InputError, reason
+from smplifyx.priors.pose_space import N_BODY_JOINTS, N_BODY_POSE, FloatArray
 
-FloatArray = NDArray[np.float64]
-
-N_BODY_JOINTS = skeleton.BODY_JOINTS.stop - skeleton.BODY_JOINTS.start
 #: Columns of the body joints in an AMASS pose vector, which starts with the global orientation.
-_AMASS_BODY = slice(3, 3 + 3 * N_BODY_JOINTS)
-#: AMASS files spell their frame rate in either way.
+_AMASS_BODY = slice(3, 3 + N_BODY_POSE)
+#: Names of the frame rate in AMASS files.
 _AMASS_RATES = ("mocap_framerate", "mocap_frame_rate")
 #: Angle below which a knee or hip counts as straight, and beyond which a shoulder counts as lowered (radians).
 _STRAIGHT = np.radians(15.0)
 _HANGING = np.radians(50.0)
-#: A pose held longer than this (seconds) counts no more than that.
+#: Largest weight of a pose, by the time it is held (seconds).
 _LONGEST_HOLD = 2.0
 
 
@@ -32,9 +30,9 @@ class MotionCapture:
 
     Attributes:
         body_pose: [N, 63] axis-angle of the 21 body joints, radians.
-        held: [N] how long each pose was held, in any one unit.
-        subjects: [N] who moved.
-        clips: [N] in which recording.
+        held: [N] duration of each pose, in any unit.
+        subjects: [N] names of the people.
+        clips: [N] names of the recordings.
     """
 
     body_pose: FloatArray
@@ -44,9 +42,9 @@ class MotionCapture:
 
     @property
     def weights(self) -> FloatArray:
-        """Weights [N] that sum to one: hold time, each subject with the square root of its share.
+        """Weights [N] with sum one: durations, each subject weighted by the square root of its share.
 
-        So neither the frames that a capture spends on motion nor one long recording of one person rule.
+        This reduces the weight of fast motion and of long recordings of one person.
         """
         _, of_frame = np.unique(self.subjects, return_inverse=True)
         share = np.bincount(of_frame, self.held)
@@ -54,16 +52,16 @@ class MotionCapture:
         return np.asarray(weights / weights.sum())
 
     def select(self, frames: NDArray[np.bool_]) -> MotionCapture:
-        """Only the frames [N] that are marked."""
+        """Select frames by a mask [N]."""
         return MotionCapture(self.body_pose[frames], self.held[frames], self.subjects[frames], self.clips[frames])
 
     def split_subjects(self, held_out: Collection[str]) -> tuple[MotionCapture, MotionCapture]:
-        """Everybody else, and the named subjects."""
+        """Split into all other subjects and the named ones."""
         chosen = np.isin(self.subjects, list(held_out))
         return self.select(~chosen), self.select(chosen)
 
     def split_random(self, share: float, by: str, seed: int) -> tuple[MotionCapture, MotionCapture]:
-        """Splits off about that share of the frames, by whole ``subject`` or ``clip``, never by frame."""
+        """Split off about this share of the frames at random, by whole ``subject`` or ``clip``."""
         groups = self.subjects if by == "subject" else self.clips
         names, counts = np.unique(groups, return_counts=True)
         order = np.random.default_rng(seed).permutation(len(names))
@@ -73,16 +71,16 @@ class MotionCapture:
 
 
 def load_motion_capture(path: Path, fps: float = 30.0) -> MotionCapture:
-    """Reads a folder of AMASS-style files, or one file of poses with clips.
+    """Read a folder of AMASS-style files, or one file of poses with clips.
 
     Args:
-        path: a folder, searched at any depth for ``.npz`` with ``poses`` [N, >= 66] (other ``.npz`` are passed over)
-            whose sub-folders name the subjects; or an ``.npz`` with ``body_pose`` [N, 63], ``clip_index`` [N],
+        path: a folder, searched at any depth for ``.npz`` with ``poses`` [N, >= 66] (other ``.npz`` are skipped), of
+            which the sub-folders name the subjects; or an ``.npz`` with ``body_pose`` [N, 63], ``clip_index`` [N],
             ``clip_names`` (``SUBJECT_TRIAL``), ``frame`` [N] and ``fps``.
-        fps: AMASS files are thinned to about this many frames a second.
+        fps: AMASS files are thinned to about this frame rate.
 
     Raises:
-        InputError: nothing is there, or a file is damaged.
+        InputError: no motion capture is found, or a file is damaged.
     """
     return _load_amass(path, fps) if path.is_dir() else _load_clips(path)
 
@@ -94,7 +92,7 @@ def _load_clips(path: Path) -> MotionCapture:
             names, fps = file["clip_names"].astype(str), float(file["fps"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(path, f"not a motion-capture file: {reason(error)}", "body_pose") from error
-    if poses.ndim != 2 or poses.shape[1] != 3 * N_BODY_JOINTS:
+    if poses.ndim != 2 or poses.shape[1] != N_BODY_POSE:
         raise InputError(path, f"expected shape [N, 63], found {list(poses.shape)}", "body_pose")
     held = np.ones(len(poses))
     same_clip = clips[1:] == clips[:-1]
@@ -119,7 +117,7 @@ def _load_amass(folder: Path, fps: float) -> MotionCapture:
 
 
 def _read_amass_file(path: Path, fps: float) -> FloatArray | None:
-    """Thinned body poses [N, 63]; None for a file without poses (AMASS keeps body shapes beside them)."""
+    """Read thinned body poses [N, 63]; None for a file without poses, such as AMASS' body shapes."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if "poses" not in file:
@@ -136,7 +134,7 @@ def _read_amass_file(path: Path, fps: float) -> FloatArray | None:
 
 
 def mirror_body_pose(body_pose: FloatArray) -> FloatArray:
-    """Left and right exchanged, [N, 63] axis-angle."""
+    """Mirror poses [N, 63] (axis-angle)."""
     first = skeleton.BODY_JOINTS.start
     order = [skeleton.mirrored_joint(first + k) - first for k in range(N_BODY_JOINTS)]
     mirrored = body_pose.reshape(-1, N_BODY_JOINTS, 3)[:, order] * np.array([1.0, -1.0, -1.0], body_pose.dtype)
@@ -144,7 +142,7 @@ def mirror_body_pose(body_pose: FloatArray) -> FloatArray:
 
 
 def is_upright(body_pose: FloatArray) -> NDArray[np.bool_]:
-    """Frames [N] of people who stand: straight hips and knees, arms hanging."""
+    """Mask [N] of frames with straight hips and knees and hanging arms."""
     pose = body_pose.reshape(-1, N_BODY_JOINTS, 3)
 
     def joints(name: str) -> FloatArray:
@@ -157,7 +155,7 @@ def is_upright(body_pose: FloatArray) -> NDArray[np.bool_]:
 
 
 def standing_pose(data: MotionCapture) -> FloatArray:
-    """The mean [63] of the frames of people who stand with hanging arms, symmetric between left and right."""
+    """Mean [63] of the frames of people standing with hanging arms, symmetric between left and right."""
     upright = is_upright(data.body_pose)
     if not upright.any():
         raise ValueError("no frame shows a person standing with hanging arms")

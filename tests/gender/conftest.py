@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.gender import GenderCheckpoint, GenderNetwork, GenderSettings, KnownFeatures
+from smplifyx.gender import FeatureDistribution, GenderCheckpoint, GenderNetwork, GenderSettings
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, N_KEYPOINTS
 
 
@@ -26,5 +26,5 @@ def checkpoint() -> GenderCheckpoint:
     torch.manual_seed(0)
     network = GenderNetwork(4).eval()
     features = torch.randn(200, network.n_features, generator=torch.Generator().manual_seed(1)).abs()
-    known = KnownFeatures.of(features, torch.arange(200) % 2)
-    return GenderCheckpoint(network, GenderSettings(4, 64, 1.5, 0.8, 3.0, "a test"), known)
+    distribution = FeatureDistribution.of(features, torch.arange(200) % 2)
+    return GenderCheckpoint(network, GenderSettings(4, 64, 1.5, 0.8, 3.0, "a test"), distribution)

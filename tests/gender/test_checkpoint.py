@@ -24,47 +24,41 @@ def path(checkpoint, tmp_path):
 def test_a_checkpoint_comes_back_in_half_precision(checkpoint, path):
     loaded = load_checkpoint(path)
     assert loaded.settings == checkpoint.settings
-    assert loaded.known is not None
+    assert loaded.features is not None
     x = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(loaded.network(x), checkpoint.network(x), atol=5e-3, rtol=5e-3)
         features = loaded.network.features(x)
-    torch.testing.assert_close(loaded.known.foreignness(features), checkpoint.known.foreignness(features))
+    torch.testing.assert_close(loaded.features.distance(features), checkpoint.features.distance(features))
     n_bytes = 2 * sum(p.numel() for p in checkpoint.network.parameters())
     assert path.stat().st_size < 1.5 * n_bytes
 
 
-def test_foreignness_is_optional(checkpoint, tmp_path):
-    bare = replace(checkpoint, known=None, settings=replace(checkpoint.settings, foreign_limit=None))
+def test_the_feature_distribution_is_optional(checkpoint, tmp_path):
+    bare = replace(checkpoint, features=None, settings=replace(checkpoint.settings, distance_limit=None))
     save_checkpoint(tmp_path / "a.safetensors", bare)
-    assert load_checkpoint(tmp_path / "a.safetensors").known is None
+    assert load_checkpoint(tmp_path / "a.safetensors").features is None
 
 
-def test_the_output_for_foreign_pictures_comes_back(checkpoint, tmp_path):
-    network = GenderNetwork(4, tells_foreign=True).eval()
-    torch.nn.init.normal_(network.foreign.weight)
-    settings = replace(checkpoint.settings, foreign_probability_limit=0.25)
+def test_the_out_of_distribution_output_comes_back(checkpoint, tmp_path):
+    network = GenderNetwork(4, detects_out_of_distribution=True).eval()
+    torch.nn.init.normal_(network.out_of_distribution.weight)
+    settings = replace(checkpoint.settings, out_of_distribution_limit=0.25)
     save_checkpoint(tmp_path / "a.safetensors", replace(checkpoint, network=network, settings=settings))
-    assert "network.foreign.weight" in load_file(tmp_path / "a.safetensors")
+    assert "network.out_of_distribution.weight" in load_file(tmp_path / "a.safetensors")
     loaded = load_checkpoint(tmp_path / "a.safetensors")
-    assert loaded.settings.foreign_probability_limit == 0.25
+    assert loaded.settings.out_of_distribution_limit == 0.25
     features = torch.rand(3, network.n_features)
     with torch.no_grad():
-        expected = network.foreign_logits(features)
-        torch.testing.assert_close(loaded.network.foreign_logits(features), expected, atol=2e-2, rtol=2e-2)
+        expected = network.out_of_distribution_logits(features)
+        torch.testing.assert_close(
+            loaded.network.out_of_distribution_logits(features), expected, atol=2e-2, rtol=2e-2
+        )
 
 
 def test_a_limit_without_its_output_is_refused(path):
-    with pytest.raises(InputError, match=r"network\.foreign\.weight"):
-        load_checkpoint(changed(path, foreign_probability_limit=0.25))
-
-
-def test_files_from_before_that_limit_load(path):
-    values = json.loads(safe_open(path, "pt").metadata()["smplifyx_gender"])
-    del values["foreign_probability_limit"]
-    save_file(load_file(path), path, {"smplifyx_gender": json.dumps(values)})
-    loaded = load_checkpoint(path)
-    assert loaded.settings.foreign_probability_limit is None and loaded.network.foreign is None
+    with pytest.raises(InputError, match=r"network\.out_of_distribution\.weight"):
+        load_checkpoint(changed(path, out_of_distribution_limit=0.25))
 
 
 def test_values_beyond_half_precision_are_kept(checkpoint, tmp_path):
@@ -91,8 +85,8 @@ def changed(path, tensors=None, **settings):
         ({"side": True}, "side"),
         ({"temperature": 0.0}, "temperature"),
         ({"threshold": "high"}, "threshold"),
-        ({"foreign_limit": float("nan")}, "foreign_limit"),
-        ({"foreign_probability_limit": -1}, "foreign_probability_limit"),
+        ({"distance_limit": float("nan")}, "distance_limit"),
+        ({"out_of_distribution_limit": -1}, "out_of_distribution_limit"),
         ({"source": 3}, "source"),
         ({"extra": 3}, "metadata smplifyx_gender"),
     ],
@@ -104,8 +98,8 @@ def test_wrong_settings_are_named(path, settings, field):
 
 
 def test_wrong_tensors_are_named(path):
-    with pytest.raises(InputError, match=r"known\.means"):
-        load_checkpoint(changed(path, {"known.means": torch.zeros(2, 3)}))
+    with pytest.raises(InputError, match=r"features\.means"):
+        load_checkpoint(changed(path, {"features.means": torch.zeros(2, 3)}))
 
 
 def test_other_files_are_refused(tmp_path, path):

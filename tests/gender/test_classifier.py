@@ -26,35 +26,35 @@ def crops():
     return make
 
 
-def test_probabilities_are_tempered_and_foreignness_is_known(checkpoint, crops):
+def test_probabilities_are_tempered_and_the_distance_is_computed(checkpoint, crops):
     classifier = NetworkClassifier(checkpoint)
-    answers = classifier.classify(crops(classifier.side))
+    outputs = classifier.classify(crops(classifier.side))
     with torch.no_grad():
         features = checkpoint.network.features(normalized(torch.as_tensor(crops(64))))
         expected = torch.softmax(checkpoint.network.logits(features) / 1.5, 1)
-    np.testing.assert_allclose(answers.probabilities, expected, atol=1e-5)
-    np.testing.assert_allclose(answers.foreignness, checkpoint.known.foreignness(features), rtol=1e-4)
+    np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-5)
+    np.testing.assert_allclose(outputs.distance, checkpoint.features.distance(features), rtol=1e-4)
     assert classifier.rule.threshold == 0.8
-    assert classifier.rule.foreign_limit == 3.0
+    assert classifier.rule.distance_limit == 3.0
 
 
-def test_the_networks_own_opinion_of_foreign_pictures_is_heard(checkpoint, crops):
-    network = GenderNetwork(4, tells_foreign=True).eval()
-    settings = replace(checkpoint.settings, foreign_probability_limit=0.25)
+def test_the_out_of_distribution_output_is_a_probability(checkpoint, crops):
+    network = GenderNetwork(4, detects_out_of_distribution=True).eval()
+    settings = replace(checkpoint.settings, out_of_distribution_limit=0.25)
     classifier = NetworkClassifier(GenderCheckpoint(network, settings))
     with torch.no_grad():
         features = network.features(normalized(torch.as_tensor(crops(64))))
-        expected = torch.sigmoid(features @ network.foreign.weight[0] + network.foreign.bias)
-    answers = classifier.classify(crops(64))
-    np.testing.assert_allclose(answers.foreign_probability, expected, atol=1e-5)
-    assert not answers.foreignness.any()
-    assert classifier.rule.foreign_probability_limit == 0.25
-    assert not NetworkClassifier(checkpoint).classify(crops(64)).foreign_probability.any()
-    with pytest.raises(ValueError, match="does not tell foreign"):
-        checkpoint.network.foreign_logits(features)
+        expected = torch.sigmoid(features @ network.out_of_distribution.weight[0] + network.out_of_distribution.bias)
+    outputs = classifier.classify(crops(64))
+    np.testing.assert_allclose(outputs.out_of_distribution, expected, atol=1e-5)
+    assert not outputs.distance.any()
+    assert classifier.rule.out_of_distribution_limit == 0.25
+    assert not NetworkClassifier(checkpoint).classify(crops(64)).out_of_distribution.any()
+    with pytest.raises(ValueError, match="no out-of-distribution output"):
+        checkpoint.network.out_of_distribution_logits(features)
 
 
-def test_answers_do_not_depend_on_the_batch(checkpoint, crops):
+def test_outputs_do_not_depend_on_the_batch(checkpoint, crops):
     classifier = NetworkClassifier(checkpoint)
     together = classifier.classify(crops(64))
     alone = [classifier.classify(crop[None]) for crop in crops(64)]
@@ -68,9 +68,9 @@ def test_an_onnx_file_gives_probabilities_whatever_its_output(crops, output):
     classifier = OnnxClassifier(DATA / f"mean_colour_{output}.onnx")
     means = normalized(torch.as_tensor(crops(224))).mean((2, 3)).numpy()
     powers = np.exp(means @ WEIGHT.T + BIAS)
-    answers = classifier.classify(crops(224))
-    np.testing.assert_allclose(answers.probabilities, powers / powers.sum(1, keepdims=True), atol=1e-5)
-    assert not answers.foreignness.any()
+    outputs = classifier.classify(crops(224))
+    np.testing.assert_allclose(outputs.probabilities, powers / powers.sum(1, keepdims=True), atol=1e-5)
+    assert not outputs.distance.any()
     assert classifier.rule.threshold == 0.9
 
 

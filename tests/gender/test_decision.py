@@ -1,4 +1,4 @@
-"""The rule: a verdict only at the threshold, and none for foreign pictures."""
+"""The rule: a verdict only at the threshold, and none for out-of-distribution pictures."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def test_the_threshold_itself_is_enough(male, gender):
     assert bool(decision.reason) == (gender == "neutral")
 
 
-def test_a_foreign_picture_gets_no_verdict():
-    rule = DecisionRule(0.9, foreign_limit=2.0)
+def test_a_distant_picture_gets_no_verdict():
+    rule = DecisionRule(0.9, distance_limit=2.0)
     assert rule.decide((0.99, 0.01), 2.0).gender == "male"
     decision = rule.decide((0.99, 0.01), 2.1)
     assert (decision.gender, decision.source) == ("neutral", "fallback")
-    assert "unlike the classifier's training pictures: 2.10" in decision.reason
+    assert "out of distribution: distance 2.10" in decision.reason
 
 
-def test_a_picture_that_the_classifier_takes_for_foreign_gets_no_verdict():
-    rule = DecisionRule(0.9, foreign_limit=2.0, foreign_probability_limit=0.3)
+def test_an_out_of_distribution_picture_gets_no_verdict():
+    rule = DecisionRule(0.9, distance_limit=2.0, out_of_distribution_limit=0.3)
     assert rule.decide((0.99, 0.01), 2.0, 0.3).gender == "male"
     decision = rule.decide((0.99, 0.01), 1.0, 0.31)
     assert (decision.gender, decision.source) == ("neutral", "fallback")
-    assert decision.reason == "foreign to the classifier: probability 0.3100, limit 0.3000"
+    assert decision.reason == "out of distribution: probability 0.3100, limit 0.3000"
     assert DecisionRule(0.9).decide((0.99, 0.01), 9.0, 1.0).gender == "male"
 
 
-def test_answers_that_are_no_numbers_get_no_verdict():
+def test_outputs_that_are_not_finite_get_no_verdict():
     assert DecisionRule().decide((math.nan, math.nan)).source == "fallback"
     assert DecisionRule(0.9, 1.0).decide((0.99, 0.01), math.nan).gender == "neutral"
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.gender import ClassifierOutput, DecisionRule, ask_about, decide
+from smplifyx.gender import ClassifierOutput, DecisionRule, classify_people, decide
 from smplifyx.keypoints import Observation
 from tests.gender.conftest import standing
 
@@ -14,7 +14,7 @@ SIZE = (1200, 900)
 
 
 class ByColour:
-    """Red people are female, blue ones male, the surer the more; green ones are unlike others, dark ones foreign."""
+    """Red is female, blue male, with a probability by colour; green is distant, dark is out of distribution."""
 
     side, rule = 64, DecisionRule(0.8, 1.0)
 
@@ -46,8 +46,8 @@ def photo(tmp_path):
     return make
 
 
-def classify_people(people, classifier, rule=ByColour.rule, **options):
-    return decide(ask_about(people, classifier, **options), rule)
+def decided(people, classifier, rule=ByColour.rule, **options):
+    return decide(classify_people(people, classifier, **options), rule)
 
 
 RED, BLUE, BLUISH, GREEN = (10, 0, 250), (250, 0, 10), (130, 0, 100), (250, 250, 0)
@@ -56,24 +56,24 @@ RED, BLUE, BLUISH, GREEN = (10, 0, 250), (250, 0, 10), (130, 0, 100), (250, 250,
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_everybody_gets_their_own_decision_in_the_order_given(photo, suffix):
     people = [*photo(f"a.{suffix}", RED, BLUE), *photo(f"b.{suffix}", BLUISH, GREEN)]
-    decisions = classify_people(people, ByColour())
+    decisions = decided(people, ByColour())
     assert [one.gender for one in decisions] == ["female", "male", "neutral", "neutral"]
     assert [one.source for one in decisions] == ["classified", "classified", "classified", "fallback"]
     assert decisions[0].probability == pytest.approx(250 / 260, abs=0.02)
-    assert "unlike" in decisions[3].reason
-    again = classify_people([people[i] for i in (3, 1, 0, 2)], ByColour())
+    assert "out of distribution: distance" in decisions[3].reason
+    again = decided([people[i] for i in (3, 1, 0, 2)], ByColour())
     assert [one.gender for one in again] == ["neutral", "male", "female", "neutral"]
 
 
 def test_another_rule_can_be_asked_for(photo):
-    decisions = classify_people(photo("a.png", BLUISH, GREEN), ByColour(), DecisionRule(0.51))
+    decisions = decided(photo("a.png", BLUISH, GREEN), ByColour(), DecisionRule(0.51))
     assert [one.gender for one in decisions] == ["male", "male"]
 
 
-def test_what_the_classifier_takes_for_foreign_is_heard(photo):
-    decisions = classify_people(photo("a.png", RED, (9, 0, 60)), ByColour(), DecisionRule(0.8, None, 0.5))
+def test_out_of_distribution_people_are_neutral(photo):
+    decisions = decided(photo("a.png", RED, (9, 0, 60)), ByColour(), DecisionRule(0.8, None, 0.5))
     assert [one.gender for one in decisions] == ["female", "neutral"]
-    assert "foreign to the classifier: probability 0.76" in decisions[1].reason
+    assert "out of distribution: probability 0.76" in decisions[1].reason
 
 
 def test_people_who_cannot_be_seen_and_photos_that_cannot_be_read_fall_back(photo, tmp_path):
@@ -81,7 +81,7 @@ def test_people_who_cannot_be_seen_and_photos_that_cannot_be_read_fall_back(phot
     people[1].keypoints[:, 2] = 0
     people[2].image_path.write_bytes(b"")
     classifier = ByColour()
-    decisions = classify_people(people, classifier)
+    decisions = decided(people, classifier)
     assert [one.gender for one in decisions] == ["female", "neutral", "neutral"]
     assert "occluded" in decisions[1].reason
     assert "b.png" in decisions[2].reason
@@ -93,11 +93,11 @@ def test_crops_go_in_batches_and_progress_counts_everybody(photo):
     people = [one for number in range(12) for one in photo(f"{number}.png", RED, BLUE)]
     people[3].keypoints[:, 2] = 0
     classifier, counts = ByColour(), []
-    decisions = classify_people(people, classifier, progress=counts.append)
+    decisions = decided(people, classifier, progress=counts.append)
     assert len(decisions) == 24
     assert sum(counts) == 24
     assert classifier.batches == [16, 7]
 
 
 def test_nobody_is_no_problem():
-    assert classify_people([], ByColour()) == []
+    assert decided([], ByColour()) == []

@@ -20,7 +20,7 @@ from smplifyx.synthetic.detector import (
     detect,
     detect_people,
 )
-from smplifyx.training.lifting_config import TRAINING_DETECTOR
+from smplifyx.training.settings import TRAINING_DETECTOR
 
 EXACT = DetectorNoise().scaled(0.0)
 

@@ -1,4 +1,4 @@
-"""A folder of crude photos of known gender: blue men and red women, so that anybody can tell them apart."""
+"""Simple photos with gender labels: blue men and red women."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_photos(folder: Path, n_photos: int, people_per_photo: int = 2) -> Path:
     return folder / "manifest.csv"
 
 
-def make_foreign(folder: Path, n_photos: int) -> Path:
+def make_out_of_distribution(folder: Path, n_photos: int) -> Path:
     """Writes photos of another kind, dark and striped, some of them frames in a subfolder; returns the folder."""
     rng = np.random.default_rng(1)
     rows, columns = np.mgrid[:400, :500]

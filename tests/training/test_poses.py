@@ -1,4 +1,4 @@
-"""Made-up sitting, kneeling and squatting people."""
+"""Synthetic sitting, kneeling and squatting people."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from smplifyx import skeleton
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.kinematics import KinematicTree
 from smplifyx.body.search import find_body_model
-from smplifyx.training.everyday_poses import everyday_poses
-from smplifyx.training.vposer_trainer import pose_batch
+from smplifyx.training.poses import pose_batch, seated_poses
 
 
 def _joints(poses: np.ndarray) -> dict[str, np.ndarray]:
@@ -32,7 +31,7 @@ def test_thighs_are_raised_knees_bend_backwards_and_arms_stay(motion_capture):
         skeleton.joint_index(f"{side}_{joint}") - 1 for side in ("left", "right") for joint in ("elbow", "wrist")
     ]
     before = motion_capture.body_pose
-    after = everyday_poses(before, np.random.default_rng(0))
+    after = seated_poses(before, np.random.default_rng(0))
     np.testing.assert_array_equal(before.reshape(-1, 21, 3)[:, upper], after.reshape(-1, 21, 3)[:, upper])
     joints = _joints(after[:300])
     thigh = joints["left_knee"] - joints["left_hip"]

@@ -1,12 +1,12 @@
-"""Temperature, thresholds and reliability, on answers whose truth is known."""
+"""Temperature, thresholds and reliability, on synthetic logits with known calibration."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from smplifyx.training.gender_calibration import (
-    choose_foreign_limit,
+from smplifyx.training.gender_report import (
+    choose_out_of_distribution_limit,
     choose_threshold,
     class_weights,
     fit_temperature,
@@ -60,9 +60,9 @@ def test_both_classes_count_the_same():
     assert class_weights(np.zeros(4, int)).sum() == pytest.approx(1.0)
 
 
-def test_at_most_the_named_share_of_foreign_pictures_passes():
-    foreign = np.random.default_rng(0).beta(3, 1, 210)
-    for passed in (0.0, 0.05, 0.31, 1.0):
-        limit = choose_foreign_limit(foreign, passed)
-        assert (foreign <= limit).sum() == int(passed * 210 + 1e-9)
-    assert (foreign <= choose_foreign_limit(np.repeat(foreign, 2), 0.5)).mean() <= 0.5
+def test_the_limit_accepts_at_most_the_given_share():
+    outliers = np.random.default_rng(0).beta(3, 1, 210)
+    for accepted in (0.0, 0.05, 0.31, 1.0):
+        limit = choose_out_of_distribution_limit(outliers, accepted)
+        assert (outliers <= limit).sum() == int(accepted * 210 + 1e-9)
+    assert (outliers <= choose_out_of_distribution_limit(np.repeat(outliers, 2), 0.5)).mean() <= 0.5

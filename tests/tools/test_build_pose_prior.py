@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import multivariate_normal
 
-from smplifyx.training.mixture import fit_mixture, log_densities
+from tools.build_pose_prior import fit_mixture, log_densities
 
 
 def test_a_known_mixture_is_found_again():

@@ -1,0 +1,81 @@
+"""People for the lifting network, what a detector makes of them, and short training runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.errors import InputError
+from smplifyx.lifting.network import save_lifting
+from smplifyx.training.lifting import lifting_trainer, report
+from smplifyx.training.lifting_people import PoseSource, make_people
+from smplifyx.training.settings import LiftingConfig, LiftingPeople, LiftingRun, PoseData
+
+_RUN = LiftingRun(width=64, n_blocks=1, batch_size=64, steps_per_epoch=40, epochs=3, n_validation=300, averaging=0.9)
+_CONFIG = LiftingConfig(people=LiftingPeople(count=1500), run=_RUN)
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body_model_data(find_body_model("smplx", "neutral", None))
+
+
+@pytest.fixture(scope="module")
+def people(body, motion_capture):
+    settings = LiftingPeople(lying_share=0.0, distance=(3.0, 6.0))
+    return make_people(body, PoseSource.of(motion_capture, PoseData(), 0), settings, 400)
+
+
+def test_people_stand_upright_in_the_middle_of_the_picture(people):
+    middle = (people.points.amax(1) + people.points.amin(1)) / 2
+    assert middle.abs().max() < 1e-3
+    height = people.points[..., 1].amax(1) - people.points[..., 1].amin(1)
+    assert height.min() > 0.1 and height.max() < 1.0
+    head = people.joints[:, 14]  # the 15th body joint; y points down
+    assert (head[:, 1] < -0.2).float().mean() > 0.95 and head[:, 2].abs().mean() < 0.3
+    bones = (people.joints[:, 3] - people.joints[:, 0]).norm(dim=1)  # left knee from left hip
+    assert bones.min() > 0.3 and bones.max() < 0.6
+
+
+@pytest.fixture(scope="module")
+def trained(body, motion_capture):
+    trainer = lifting_trainer(body, *motion_capture.split_random(0.2, "clip", 0), _CONFIG)
+    list(trainer.epochs())
+    return trainer
+
+
+def test_training_reduces_the_error_of_joints(trained):
+    validation, joints_mm = trained.history["validation"], trained.history["joints_mm"]
+    assert len(joints_mm) == 3
+    assert validation[-1] < validation[0] and joints_mm[-1] < joints_mm[0]
+    people = trained.task.validation
+    assert joints_mm[-1] < 0.8 * 1000 * people.joints.norm(dim=2).mean()
+    lines = report(trained.best_network(), people)
+    with_flip = float(lines[1].split()[1])
+    assert 0.8 * joints_mm[-1] < with_flip < 1.1 * joints_mm[-1]
+
+
+def test_a_resumed_run_ends_like_one_without_a_stop(body, motion_capture, trained, tmp_path):
+    split = motion_capture.split_random(0.2, "clip", 0)
+    first = lifting_trainer(body, *split, _CONFIG)
+    next(first.epochs())
+    first.save(tmp_path / "state.pt")
+    again = lifting_trainer(body, *split, _CONFIG)
+    again.resume(tmp_path / "state.pt")
+    list(again.epochs())
+    np.testing.assert_allclose(again.history["validation"], trained.history["validation"], rtol=1e-4)
+
+
+def test_initial_weights_are_loaded_or_refused(body, motion_capture, trained, tmp_path):
+    split = motion_capture.split_random(0.2, "clip", 0)
+    save_lifting(tmp_path / "start.npz", trained.best_network(), "a test")
+    started = replace(_CONFIG, run=replace(_RUN, initial_weights=tmp_path / "start.npz"))
+    weight = lifting_trainer(body, *split, started).task.network.first.weight
+    torch.testing.assert_close(weight, trained.best_network().first.weight, rtol=1e-3, atol=1e-3)
+    with pytest.raises(InputError, match=r"start.npz: first.bias: expected a network of width 32"):
+        lifting_trainer(body, *split, replace(started, run=replace(started.run, width=32)))
