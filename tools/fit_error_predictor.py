@@ -27,7 +27,7 @@ from smplifyx.synthetic.poses import PosePool, held_out_poses, subjects_of
 
 FloatArray = NDArray[np.float64]
 
-SHIPPED = Path(__file__).parent.parent / "smplifyx/data/trust.json"
+SHIPPED = Path(__file__).parent.parent / "smplifyx/data/error_predictor.json"
 #: Of the ridge regression, in units of the features' variance.
 REGULARISATION = 0.02
 

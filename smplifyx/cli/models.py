@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from smplifyx.body.data import BodyModelData
     from smplifyx.body.search import FoundModel
 
-_SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, MALE and FEMALE alike, or .pkl;
-SMPLH_, SMPL_ and FLAME_ alike; MANO_LEFT and MANO_RIGHT. The names inside the licensed archives are known too, for
+_SEARCH = """Files are named DIR/smplx/SMPLX_NEUTRAL.npz or DIR/SMPLX_NEUTRAL.npz, also MALE and FEMALE, or .pkl;
+likewise SMPLH_, SMPL_ and FLAME_; MANO_LEFT and MANO_RIGHT. The names in the licensed archives are also known, for
 example smplh/male/model.npz and basicmodel_m_lbs_10_207_0_v1.1.0.pkl.
-With --models they are looked for in that folder alone, otherwise in the folders of $SMPLIFYX_MODELS, in ./models,
-in the user's cache, and at last in the package, which brings the open bodies."""
-_CONVERT = """Each file is written with all its components as DIR/smplx/SMPLX_NEUTRAL.npz and so on: plain arrays,
-nothing pickled, hand poses and landmarks of other files included. The source's licence holds for the result too."""
+--models names the only folder to search. By default the folders of $SMPLIFYX_MODELS, ./models, the user's cache and
+the package, which contains the open bodies, are searched in this order."""
+_CONVERT = """Each file is written with all its components as DIR/smplx/SMPLX_NEUTRAL.npz and so on: plain
+arrays, no pickled objects, with hand poses and landmarks from separate files. The source's licence also applies to
+the result."""
 _TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
 
 
@@ -37,26 +38,30 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     found.add_argument("--models", metavar="DIR", help="the only folder to search")
     found.set_defaults(run=_list)
 
-    info = _action(actions, "info", "tell what a body-model file holds, and what is missing or damaged in it", None)
+    info = _action(actions, "info", "describe a body-model file, and list missing or damaged arrays", None)
     info.add_argument("file", metavar="FILE", type=Path, help="body-model file")
     info.set_defaults(run=_info)
 
     convert = _action(
-        actions, "convert", "write licensed files, pickled ones too, in the clean .npz layout", _CONVERT
+        actions, "convert", "convert licensed files, pickled ones included, to the plain .npz layout", _CONVERT
     )
     convert.add_argument("files", metavar="FILE", type=Path, nargs="+", help="body-model files")
     convert.add_argument(
         "--output", metavar="DIR", type=Path, required=True, help="gets smplx/SMPLX_NEUTRAL.npz etc."
     )
-    convert.add_argument("--gender", choices=["neutral", "male", "female"], help="of them (default: as they tell)")
+    convert.add_argument(
+        "--gender", choices=["neutral", "male", "female"], help="of the bodies (default: from the files)"
+    )
     convert.set_defaults(run=_convert)
 
     export = _action(actions, "export", "write body models in the plain dense layout, for other code", _SEARCH)
     export.add_argument("directory", metavar="DIR", type=Path, help="gets smplx/SMPLX_NEUTRAL.npz and so on")
     export.add_argument("--models", metavar="DIR", help="the only folder to take them from")
-    export.add_argument("--model", choices=_TYPES, default="smplx", help="which model (default: smplx)")
-    export.add_argument("--gender", choices=["neutral", "male", "female"], help="only this one (default: all)")
-    export.add_argument("--format", choices=["npz", "pkl"], default="npz", help="what the other code reads")
+    export.add_argument("--model", choices=_TYPES, default="smplx", help="model type (default: smplx)")
+    export.add_argument("--gender", choices=["neutral", "male", "female"], help="only this gender (default: all)")
+    export.add_argument(
+        "--format", choices=["npz", "pkl"], default="npz", help="file format that the other code reads"
+    )
     export.set_defaults(run=_export)
 
 

@@ -123,7 +123,7 @@ class ErrorPredictor:
 @functools.cache
 def shipped_error_predictor() -> ErrorPredictor:
     """The model that ships with the package."""
-    return load_error_predictor(Path(str(resources.files("smplifyx") / "data" / "trust.json")))
+    return load_error_predictor(Path(str(resources.files("smplifyx") / "data" / "error_predictor.json")))
 
 
 def load_error_predictor(path: Path) -> ErrorPredictor:

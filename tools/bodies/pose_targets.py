@@ -54,7 +54,7 @@ _SHARE_OF_ANGLES_AT_REST = 0.4
 
 #: How alike two vertices' weights must be for the one to help place the other's centre of rotation.
 _WEIGHT_SIMILARITY = 0.1
-#: Steps of smoothing of open skin, of skin in creases, and of the measure that tells the two apart.
+#: Steps of smoothing of open skin, of skin in creases, and of the measure that separates the two.
 _OPEN_SMOOTHINGS, _CREASE_SMOOTHINGS, _MEASURE_SMOOTHINGS = 1, 16, 3
 #: Loss of area at which skin counts as fully creased.
 _FULL_CREASE = 0.4
