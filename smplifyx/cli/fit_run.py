@@ -39,7 +39,7 @@ from smplifyx.keypoints import (
     split_hands,
     unpaired,
 )
-from smplifyx.output import OutputLayout, read_summary
+from smplifyx.output import OutputLayout, complete_summary
 from smplifyx.result import FitResult
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
 
@@ -196,7 +196,9 @@ def _without_results(
     config: Config, run: RunOptions, everyone: Sequence[Observation], layout: OutputLayout
 ) -> list[Observation]:
     """The people to fit: those whose files or row in the table are missing, or all with ``--overwrite``."""
-    rows = required_file(read_summary, layout.summary_path) if layout.summary_path.exists() else []
+    rows, restored = complete_summary(layout)
+    if restored is not None:
+        messages.note(restored)
     in_table = {row.key for row in rows if row.status == "ok"}
     settings = config.output
     return [

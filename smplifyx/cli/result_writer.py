@@ -21,9 +21,10 @@ from smplifyx.output import (
     BodyMesh,
     BodyRenderer,
     OutputLayout,
-    Renderer,
     SummaryRow,
+    append_summary,
     close_up,
+    compact_summary,
     open_renderer,
     overlay,
     person_color,
@@ -31,7 +32,6 @@ from smplifyx.output import (
     save_picture,
     save_smplifyx_pickle,
     side_view,
-    update_summary,
 )
 from smplifyx.result import FitResult, load_result
 
@@ -109,7 +109,7 @@ class ResultWriter:
             self._stop()
             raise
         finally:
-            self._thread.submit(self._release_renderer)
+            self._thread.submit(compact_summary, self.layout.summary_path)
             self._thread.shutdown()
 
     def write(self, people: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
@@ -155,7 +155,7 @@ class ResultWriter:
             self._draw_completed_group(one)
             self.on_person()
         if rows:
-            update_summary(self.layout.summary_path, rows)
+            append_summary(self.layout.summary_path, rows)
 
     def _write_person(
         self, one: Observation, result: FitResult, vertices: np.ndarray, faces: np.ndarray
@@ -247,21 +247,12 @@ class ResultWriter:
         return BodyMesh(fitter.vertices([result])[0] + result.camera_translation, fitter.faces, person_color(number))
 
     def _open_renderer(self) -> BodyRenderer:
-        """The best renderer of this machine; opened by the writing thread, to which its OpenGL context belongs."""
+        """The best renderer of this machine; opened at the first picture."""
         if self._renderer is None:
             self._renderer, remark = open_renderer()
             if remark:
                 messages.note(remark)
         return self._renderer
-
-    def _release_renderer(self) -> None:
-        """Give up the OpenGL context, so that another thread of this process can draw."""
-        if isinstance(self._renderer, Renderer):
-            from OpenGL import EGL, platform
-
-            if type(platform.PLATFORM).__name__ == "EGLPlatform":
-                EGL.eglReleaseThread()
-        self._renderer = None
 
 
 def _groups(everyone: Sequence[Observation]) -> dict[str, list[Observation]]:

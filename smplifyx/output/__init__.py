@@ -14,7 +14,7 @@ from smplifyx.output.render import (
     person_color,
 )
 from smplifyx.output.results import save_smplifyx_pickle
-from smplifyx.output.summary import SummaryRow, read_summary, update_summary
+from smplifyx.output.summary import SummaryRow, append_summary, compact_summary, complete_summary, read_summary
 
 __all__ = [
     "BodyMesh",
@@ -26,7 +26,10 @@ __all__ = [
     "SheetOptions",
     "SoftwareRenderer",
     "SummaryRow",
+    "append_summary",
     "close_up",
+    "compact_summary",
+    "complete_summary",
     "contact_sheet",
     "open_renderer",
     "overlay",
@@ -37,6 +40,5 @@ __all__ = [
     "save_smplifyx_pickle",
     "sheet_entries",
     "side_view",
-    "update_summary",
     "write_contact_sheets",
 ]

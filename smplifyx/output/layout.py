@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 MeshFormat = Literal["obj", "ply", "glb", "none"]
+
+_RESULT_NAME = re.compile(r"(\d+)(?:_(left|right))?")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class OutputLayout:
     def group_overlay_path(self, stem: str) -> Path:
         """The photo with the bodies of all its people."""
         return Path(self.root) / "images" / stem / "overlay.png"
+
+    def results(self) -> Iterator[tuple[str, int, str, Path]]:
+        """Stem, person, side (or an empty text) and path of all result files, sorted."""
+        for path in sorted((Path(self.root) / "results").glob("*/*.npz")):
+            match = _RESULT_NAME.fullmatch(path.stem)
+            if match:
+                yield path.parent.name, int(match[1]), match[2] or "", path
 
     def is_done(
         self,

@@ -53,9 +53,12 @@ def offscreen_renderer() -> Any:
     """The one OffscreenRenderer of this process.
 
     All of a process's contexts live on one EGL display, and deleting any of them closes it, so one is made and kept;
-    its viewport takes any size. Raises whatever pyrender, PyOpenGL or the driver raise.
+    its viewport takes any size. The context is not current in any thread between pictures. Raises whatever pyrender,
+    PyOpenGL or the driver raise.
     """
-    return load_pyrender().OffscreenRenderer(viewport_width=64, viewport_height=64)
+    offscreen = load_pyrender().OffscreenRenderer(viewport_width=64, viewport_height=64)
+    release_context(offscreen)
+    return offscreen
 
 
 def release_context(offscreen: Any) -> None:

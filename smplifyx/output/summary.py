@@ -1,195 +1,246 @@
-"""The table of a run: one row a person, completed by every later run."""
+"""The table of a run, ``summary.csv``: rows are appended, and the last row of a person counts.
+
+The columns are ``stem`` and ``person`` and those fields of a result that :data:`smplifyx.result.RESULT_FIELDS` gives
+a column format.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TextIO
 
 from smplifyx.errors import InputError, reason
 from smplifyx.files import write_text
-from smplifyx.result import FitResult
+from smplifyx.output.layout import OutputLayout
+from smplifyx.result import RESULT_FIELDS, FitFigures, FitResult, format_figure, load_result, parse_figure
 
 try:
     import fcntl
 except ImportError:  # Windows: runs that share one output folder are not kept apart there
     fcntl = None  # type: ignore[assignment]
 
-#: The fixed columns, in order. Columns that a run adds come after them.
-COLUMNS = (
-    "stem", "person", "status", "gender", "loss", "reprojection_error_px", "n_keypoints", "seconds", "flags",
-)  # fmt: skip
-#: Fixed columns that tables of earlier versions lack; they follow the others.
-LATER_COLUMNS = (
-    "gender_source", "gender_probability", "gender_reason", "expected_error_mm", "penetration_mm", "colliding_pairs",
-)  # fmt: skip
-_FLAG_SEPARATOR = ";"
-#: Column of runs that fit hands: which hand of the person.
-_SIDE = "side"
+_FIGURES = {one.name: one for one in RESULT_FIELDS if one.csv is not None}
+_PERSON_COLUMNS = ("stem", "person")
+#: The columns of a new table, in order.
+COLUMNS: tuple[str, ...] = (*_PERSON_COLUMNS, *_FIGURES)
+
+Key = tuple[str, int, str]
 
 
-@dataclass(frozen=True)
-class SummaryRow:
-    """One person. Unknown numbers, as for a person that failed early, are NaN (counts -1) and blank in the file."""
+@dataclass
+class SummaryRow(FitFigures):
+    """One row: a person and the figures of the fit.
+
+    Attributes:
+        stem: name of the image without its ending.
+        person: number of the person in the keypoint file.
+        extra: values of columns that are not ours, by name.
+    """
 
     stem: str
     person: int
-    status: str
-    gender: str = ""
-    loss: float = math.nan
-    reprojection_error_px: float = math.nan
-    n_keypoints: int = 0
-    seconds: float = math.nan
-    flags: tuple[str, ...] = ()
-    gender_source: str = ""
-    gender_probability: float = math.nan
-    gender_reason: str = ""
-    expected_error_mm: float = math.nan
-    penetration_mm: float = math.nan
-    colliding_pairs: int = -1
     extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_result(cls, result: FitResult, stem: str, person: int) -> SummaryRow:
-        """The row of a fitted person."""
-        return cls(
-            stem,
-            person,
-            result.status,
-            result.gender,
-            float(result.loss),
-            float(result.reprojection_error_px),
-            int(result.n_keypoints),
-            float(result.seconds),
-            tuple(result.flags),
-            result.gender_source,
-            float(result.gender_probability),
-            result.gender_reason,
-            float(result.expected_error_mm),
-            float(result.penetration_mm),
-            int(result.colliding_pairs),
-            {_SIDE: result.side} if result.side else {},
-        )
+        """Return the row of a fitted person."""
+        return cls(stem, person, **{name: getattr(result, name) for name in _FIGURES})
 
     @property
-    def key(self) -> tuple[str, int, str]:
-        """Stem, person, and the side of a hand that was fitted alone; no two rows of a table share it."""
-        return self.stem, self.person, self.extra.get(_SIDE, "")
+    def key(self) -> Key:
+        """Stem, person, and the side of a hand that was fitted alone: one row of these counts."""
+        return self.stem, self.person, self.side
 
 
-def update_summary(path: str | Path, rows: Iterable[SummaryRow]) -> list[SummaryRow]:
-    """Merge ``rows`` into the table at ``path`` and rewrite it, all or nothing, sorted by stem and person.
+def append_summary(path: str | Path, rows: Iterable[SummaryRow]) -> None:
+    """Append rows to the table, in one write; a new table gets a header.
 
-    A new row replaces an earlier one of the same stem, person and hand; other earlier rows and extra columns stay.
-    Runs on one machine that share the table wait for each other.
-
-    Returns:
-        All rows now in the table.
+    Runs on one machine that share the table wait for each other. The time does not depend on the length of the
+    table. A last line that a killed run left incomplete is removed. A table without one of our columns is rewritten.
 
     Raises:
-        InputError: the table that is there cannot be read.
+        InputError: the file is not such a table.
     """
     path = Path(path)
+    rows = list(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
-        merged = {row.key: row for row in (read_summary(path) if path.exists() else [])}
-        merged |= {row.key: row for row in rows}
-        ordered = [merged[key] for key in sorted(merged)]
-        write_text(path, _format(ordered))
-    return ordered
+        _remove_incomplete_line(path)
+        columns = _read_header(path)
+        if columns is None:
+            write_text(path, _format(COLUMNS, rows, with_header=True))
+        elif set(COLUMNS) <= set(columns):
+            _append(path, _format(columns, rows))
+        else:
+            _rewrite(path, [*read_summary(path), *rows])
 
 
 def read_summary(path: str | Path) -> list[SummaryRow]:
-    """Read the table; raises InputError for a file that is not such a table."""
+    """Read the table: one row a person, the last one written, sorted by stem and person.
+
+    An incomplete last line, as a killed run leaves it, is ignored.
+
+    Raises:
+        InputError: the file is not such a table.
+    """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restkey="", strict=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(path, f"columns are missing: {', '.join(missing)}", "line 1")
-            return [_parse(path, reader.line_num, entries) for entries in reader]
+        text = path.read_text(encoding="utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), restkey="", strict=True)
+        missing = [name for name in (*_PERSON_COLUMNS, "status") if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(path, f"columns are missing: {', '.join(missing)}", "line 1")
+        rows = [_parse(path, reader.line_num, entries) for entries in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, f"cannot be read as a table: {reason(error)}") from error
+    return _latest(rows)
+
+
+def compact_summary(path: str | Path) -> None:
+    """Rewrite the table as :func:`read_summary` returns it: sorted, one row a person.
+
+    Raises:
+        InputError: the file is not such a table.
+    """
+    path = Path(path)
+    with _locked(path.parent):
+        if path.exists():
+            _rewrite(path, read_summary(path))
+
+
+def complete_summary(layout: OutputLayout) -> tuple[list[SummaryRow], str | None]:
+    """Read the table of an output folder and add rows of results that it lacks, also when all of it is lost.
+
+    A damaged table is kept beside the new one under the ending ``.damaged``. Result files that cannot be read get no
+    row.
+
+    Returns:
+        The rows, and a note on what was restored; None if nothing was.
+    """
+    path = layout.summary_path
+    rows: list[SummaryRow] = []
+    damage = None
+    if path.exists():
+        try:
+            rows = read_summary(path)
+        except InputError as error:
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+            damage = str(error)
+    keys = {row.key for row in rows}
+    restored = list(_rows_of_results(layout, keys))
+    if restored:
+        append_summary(path, restored)
+    if damage is not None:
+        return _latest(restored), f"{damage}; {len(restored)} rows are restored from results"
+    note = f"{path}: {len(restored)} missing rows are restored from results" if restored else None
+    return _latest([*rows, *restored]), note
+
+
+def _rows_of_results(layout: OutputLayout, known: set[Key]) -> Iterator[SummaryRow]:
+    """Rows of the result files of people who are not known."""
+    for stem, person, side, path in layout.results():
+        if (stem, person, side) in known:
+            continue
+        try:
+            yield SummaryRow.of_result(load_result(path), stem, person)
+        except InputError:
+            continue
+
+
+def _latest(rows: Iterable[SummaryRow]) -> list[SummaryRow]:
+    latest = {row.key: row for row in rows}
+    return [latest[key] for key in sorted(latest)]
 
 
 def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
     if "" in entries or None in entries.values():
         raise InputError(path, "has more or fewer entries than there are columns", f"line {line}")
-
-    def number(name: str) -> float:
+    figures: dict[str, Any] = {}
+    for name in (name for name in _FIGURES if name in entries):
         try:
-            return float(entries[name]) if entries.get(name) else math.nan
+            figures[name] = parse_figure(_FIGURES[name], entries[name])
         except ValueError:
             raise InputError(path, f"expected a number, found {entries[name]!r}", f"line {line}, {name}") from None
-
-    def count(name: str) -> int:
-        try:
-            return int(entries[name])
-        except ValueError:
-            raise InputError(path, f"expected a count, found {entries[name]!r}", f"line {line}, {name}") from None
-
-    return SummaryRow(
-        entries["stem"],
-        count("person"),
-        entries["status"],
-        entries["gender"],
-        number("loss"),
-        number("reprojection_error_px"),
-        count("n_keypoints"),
-        number("seconds"),
-        tuple(flag for flag in entries["flags"].split(_FLAG_SEPARATOR) if flag),
-        entries.get("gender_source", ""),
-        number("gender_probability"),
-        entries.get("gender_reason", ""),
-        number("expected_error_mm"),
-        number("penetration_mm"),
-        count("colliding_pairs") if entries.get("colliding_pairs") else -1,
-        {name: value for name, value in entries.items() if name not in (*COLUMNS, *LATER_COLUMNS) and value},
-    )
+    if not entries["person"].isdecimal():
+        raise InputError(path, f"expected a number, found {entries['person']!r}", f"line {line}, person")
+    extra = {name: value for name, value in entries.items() if name not in COLUMNS and value}
+    return SummaryRow(entries["stem"], int(entries["person"]), extra, **figures)
 
 
-def _format(rows: list[SummaryRow]) -> str:
-    extra_names = sorted({name for row in rows for name in row.extra})
+def _format(columns: Sequence[str], rows: Iterable[SummaryRow], with_header: bool = False) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*COLUMNS, *LATER_COLUMNS, *extra_names])
+    if with_header:
+        writer.writerow(columns)
     for row in rows:
-        writer.writerow(
-            [
-                row.stem,
-                row.person,
-                row.status,
-                row.gender,
-                _number_text(row.loss, ".7g"),
-                _number_text(row.reprojection_error_px, ".2f"),
-                row.n_keypoints,
-                _number_text(row.seconds, ".2f"),
-                _FLAG_SEPARATOR.join(row.flags),
-                row.gender_source,
-                _number_text(row.gender_probability, ".4f"),
-                row.gender_reason,
-                _number_text(row.expected_error_mm, ".0f"),
-                _number_text(row.penetration_mm, ".1f"),
-                "" if row.colliding_pairs < 0 else row.colliding_pairs,
-                *(row.extra.get(name, "") for name in extra_names),
-            ]
-        )
+        values = {"stem": row.stem, "person": str(row.person), **row.extra}
+        values |= {name: format_figure(one, getattr(row, name)) for name, one in _FIGURES.items()}
+        writer.writerow([values.get(name, "") for name in columns])
     return stream.getvalue()
 
 
-def _number_text(value: float, style: str) -> str:
-    return "" if math.isnan(value) else format(value, style)
+def _rewrite(path: Path, rows: Iterable[SummaryRow]) -> None:
+    rows = _latest(rows)
+    columns = (*COLUMNS, *sorted({name for row in rows for name in row.extra}))
+    write_text(path, _format(columns, rows, with_header=True))
+
+
+def _append(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        data = text.encode("utf-8")
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+
+
+def _read_header(path: Path) -> list[str] | None:
+    """Columns of the table; None if there is no table yet."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            columns = _first_row(stream)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"cannot be read as a table: {reason(error)}") from error
+    if columns is not None and not set(_PERSON_COLUMNS) <= set(columns):
+        raise InputError(path, f"expected columns {', '.join(_PERSON_COLUMNS)}, found {', '.join(columns)}", "line 1")
+    return columns
+
+
+def _first_row(stream: TextIO) -> list[str] | None:
+    return next(csv.reader(stream, strict=True), None)
+
+
+def _remove_incomplete_line(path: Path) -> None:
+    """Cut off what follows the last line end."""
+    if not path.exists():
+        return
+    with path.open("r+b") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        position = end
+        while position > 0:
+            start = max(0, position - 4096)
+            stream.seek(start)
+            newline = stream.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                position = start + newline + 1
+                break
+            position = start
+        if position < end:
+            stream.truncate(position)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder while the table is read and rewritten; it is itself the lock, so no file stays behind."""
+    """Hold the folder while the table is changed; it is itself the lock, so no file stays behind."""
     if fcntl is None:
         yield
         return

@@ -263,7 +263,7 @@ def test_exit_status_of_the_program_is_that_of_the_command():
     assert (done.returncode, done.stderr) == (143, "smplifyx: interrupted: 1 of 2\n")
 
 
-def test_people_without_their_row_in_the_table_are_fitted_again(folders, capsys):
+def test_missing_rows_of_the_table_are_restored_from_results(folders, capsys):
     for stem in ("a", "b", "c"):
         folders.add(stem, [person()])
     assert folders.fit() == 0
@@ -273,20 +273,21 @@ def test_people_without_their_row_in_the_table_are_fitted_again(folders, capsys)
         "\ufeff" + "".join(complete[:2]), encoding="utf-8"
     )  # as a killed run, then a spreadsheet, leave it
     assert folders.fit() == 0
-    assert "2 people fitted" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "0 people fitted" in printed.out and "2 missing rows are restored from results" in printed.err
     assert [row.stem for row in read_summary(table)] == ["a", "b", "c"]
     table.unlink()
     assert folders.fit() == 0
     assert len(read_summary(table)) == 3
 
 
-@pytest.mark.parametrize("options", [(), ("--overwrite",)])
-def test_a_damaged_table_is_named_before_anyone_is_fitted(folders, capsys, options):
+def test_a_damaged_table_is_rebuilt(folders, capsys):
     folders.add("one", [person()])
-    folders.output.mkdir()
-    (folders.output / "summary.csv").write_text("stem,person,status\none,0,ok\n")
-    assert folders.fit(*options) == 2
-    errors = capsys.readouterr().err
-    assert "summary.csv" in errors and "columns are missing: gender, loss" in errors
-    assert folders.results() == []
-    assert not (folders.output / "config.yaml").exists()
+    assert folders.fit() == 0
+    table = folders.output / "summary.csv"
+    table.write_text("nothing of ours\n")
+    assert folders.fit() == 0
+    printed = capsys.readouterr()
+    assert "0 people fitted" in printed.out and "1 rows are restored from results" in printed.err
+    assert [row.stem for row in read_summary(table)] == ["one"]
+    assert (folders.output / "summary.csv.damaged").read_text() == "nothing of ours\n"

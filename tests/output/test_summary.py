@@ -1,7 +1,10 @@
+"""The table of a run: appended rows, the last one of a person counts, nothing is lost."""
+
 from __future__ import annotations
 
 import csv
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,116 +12,161 @@ from pathlib import Path
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.output import SummaryRow, read_summary, update_summary
-from smplifyx.result import FitResult
+from smplifyx.output import OutputLayout, SummaryRow, append_summary, compact_summary, complete_summary, read_summary
+from smplifyx.result import RESULT_FIELDS, FitResult
 
-ROW = SummaryRow("b", 0, "ok", "male", 3.5, 2.25, 60, 1.5, ("a flag", "b,flag"))
+ROW = SummaryRow(
+    "b", 0, status="ok", gender="male", loss=3.5, reprojection_error_px=2.25, n_keypoints=60, seconds=1.5,
+    flags=("a flag", "b,flag"),
+)  # fmt: skip
+COLUMNS = [
+    "stem", "person", "status", "gender", "loss", "reprojection_error_px", "n_keypoints", "seconds", "flags",
+    "gender_source", "gender_probability", "gender_reason", "expected_error_mm", "penetration_mm", "colliding_pairs",
+    "side", "camera_source",
+]  # fmt: skip
 
 
-def test_columns_and_order(result: FitResult, tmp_path: Path) -> None:
-    path = tmp_path / "out" / "summary.csv"
-    update_summary(path, [ROW, replace(ROW, person=10), replace(ROW, person=2), SummaryRow('a, "1"', 0, "failed")])
+def _lines(path: Path) -> list[list[str]]:
     with path.open(newline="") as stream:
-        lines = list(csv.reader(stream))
-    assert lines[0] == (
-        [
-            "stem",
-            "person",
-            "status",
-            "gender",
-            "loss",
-            "reprojection_error_px",
-            "n_keypoints",
-            "seconds",
-            "flags",
-            "gender_source",
-            "gender_probability",
-            "gender_reason",
-            "expected_error_mm",
-            "penetration_mm",
-            "colliding_pairs",
-        ]
-    )
-    assert [(line[0], line[1]) for line in lines[1:]] == [('a, "1"', "0"), ("b", "0"), ("b", "2"), ("b", "10")]
-    assert lines[1][2:] == ["failed", "", "", "", "0", "", "", "", "", "", "", "", ""]
-    assert lines[2][2:] == ["ok", "male", "3.5", "2.25", "60", "1.50", "a flag;b,flag", "", "", "", "", "", ""]
-    assert SummaryRow.of_result(result, "s", 4).flags == result.flags
+        return list(csv.reader(stream))
 
 
-def test_how_the_gender_was_decided(tmp_path: Path) -> None:
+def test_columns_and_rows(result: FitResult, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "summary.csv"
+    append_summary(path, [ROW, SummaryRow('a, "1"', 0, status="failed")])
+    append_summary(path, [replace(ROW, person=10), replace(ROW, person=2)])
+    lines = _lines(path)
+    assert lines[0] == COLUMNS == ["stem", "person", *(one.name for one in RESULT_FIELDS if one.csv is not None)]
+    assert [(line[0], line[1]) for line in lines[1:]] == [("b", "0"), ('a, "1"', "0"), ("b", "10"), ("b", "2")]
+    assert lines[2][2:] == ["failed", "", "", "", "0", *[""] * 10]
+    assert lines[1][2:] == ["ok", "male", "3.5", "2.25", "60", "1.50", "a flag;b,flag", *[""] * 8]
+    assert [(row.stem, row.person) for row in read_summary(path)] == [('a, "1"', 0), ("b", 0), ("b", 2), ("b", 10)]
+
+
+def test_the_row_of_a_result_comes_back(result: FitResult, tmp_path: Path) -> None:
     path = tmp_path / "summary.csv"
-    rows = [
-        replace(
-            ROW,
-            gender_source="classified",
-            gender_probability=0.75,
-            gender_reason="not sure enough: 0.75",
-            expected_error_mm=72.0,
-        )
-    ]
-    update_summary(path, rows)
-    assert path.read_text().endswith(",classified,0.7500,not sure enough: 0.75,72,,\n")
-    assert read_summary(path) == rows
-
-
-def test_how_far_a_body_passes_through_itself(result: FitResult, tmp_path: Path) -> None:
-    path = tmp_path / "summary.csv"
-    rows = [replace(ROW, penetration_mm=12.5, colliding_pairs=40), replace(ROW, person=1, colliding_pairs=0)]
-    update_summary(path, rows)
-    assert [line.split(",")[-2:] for line in path.read_text().splitlines()[1:]] == [["12.5", "40"], ["", "0"]]
-    assert read_summary(path) == rows
     row = SummaryRow.of_result(result, "s", 4)
-    assert (row.penetration_mm, row.colliding_pairs) == (3.5, 17)
+    append_summary(path, [row])
+    (read,) = read_summary(path)
+    assert read == replace(row, gender_probability=0.9375, expected_error_mm=62.0)
+    assert (row.penetration_mm, row.colliding_pairs, row.camera_source) == (3.5, 17, "exif")
 
 
-def test_a_table_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
+def test_the_last_row_of_a_person_counts(tmp_path: Path) -> None:
     path = tmp_path / "summary.csv"
-    update_summary(path, [replace(ROW, flags=("a flag",))])
-    earlier = [",".join(line.split(",")[:-6]) for line in path.read_text().splitlines()]
-    path.write_text("\n".join(earlier) + "\n")
-    rows = update_summary(path, [replace(ROW, person=1, gender_source="given")])
-    assert [row.gender_source for row in rows] == ["", "given"]
+    append_summary(path, [ROW, replace(ROW, side="left")])
+    append_summary(path, [replace(ROW, loss=1.0, flags=()), replace(ROW, stem="a")])
+    rows = read_summary(path)
+    assert [(row.stem, row.side, row.loss) for row in rows] == [("a", "", 3.5), ("b", "", 1.0), ("b", "left", 3.5)]
+    compact_summary(path)
+    assert read_summary(path) == rows and len(_lines(path)) == 4
 
 
-def test_later_run_adds_and_replaces(tmp_path: Path) -> None:
+def test_appending_writes_the_new_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "summary.csv"
-    update_summary(path, [ROW, replace(ROW, stem="c", extra={"heading": "back"})])
-    rows = update_summary(path, [replace(ROW, loss=1.0, flags=()), replace(ROW, stem="a")])
-    assert [row.stem for row in rows] == ["a", "b", "c"]
-    assert rows == read_summary(path)
-    assert rows[1].loss == 1.0 and rows[1].flags == ()
-    assert rows[2].extra == {"heading": "back"}
-    assert path.read_text().splitlines()[0].endswith(",penetration_mm,colliding_pairs,heading")
+    append_summary(path, [replace(ROW, person=person) for person in range(1000)])
+    written: list[int] = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: written.append(len(data)) or write(file, data))
+    monkeypatch.setattr("smplifyx.output.summary.write_text", None)
+    append_summary(path, [replace(ROW, person=1000)])
+    assert 0 < sum(written) < 200
+    assert len(read_summary(path)) == 1001
+
+
+def test_columns_of_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "summary.csv"
+    path.write_text("stem,person,status,heading\nc,0,ok,back\n")
+    append_summary(path, [ROW])
+    assert _lines(path)[0] == [*COLUMNS, "heading"]
+    append_summary(path, [replace(ROW, stem="a")])
+    rows = read_summary(path)
+    assert [(row.stem, row.extra) for row in rows] == [("a", {}), ("b", {}), ("c", {"heading": "back"})]
 
 
 def test_unknown_numbers_come_back_as_nan(tmp_path: Path) -> None:
-    update_summary(tmp_path / "summary.csv", [SummaryRow("a", 0, "failed")])
+    append_summary(tmp_path / "summary.csv", [SummaryRow("a", 0, status="failed")])
     assert math.isnan(read_summary(tmp_path / "summary.csv")[0].loss)
 
 
 def test_runs_at_the_same_time_lose_no_row(tmp_path: Path) -> None:
     path = tmp_path / "summary.csv"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda person: update_summary(path, [replace(ROW, person=person)]), range(40)))
+        list(pool.map(lambda person: append_summary(path, [replace(ROW, person=person)]), range(40)))
     assert [row.person for row in read_summary(path)] == list(range(40))
     assert [p.name for p in tmp_path.iterdir()] == ["summary.csv"]
+
+
+@pytest.mark.parametrize("kept", [1, 10, 40])
+def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "summary.csv"
+    append_summary(path, [ROW, replace(ROW, person=1)])
+    data = path.read_bytes()
+    first_lines = data.index(b"\n", data.index(b"\n") + 1) + 1
+    path.write_bytes(data[: first_lines + kept])
+    assert [row.person for row in read_summary(path)] == [0]
+    append_summary(path, [replace(ROW, person=2)])
+    assert [row.person for row in read_summary(path)] == [0, 2]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
-        ("seconds", "minutes", "seconds"),
+        ("stem,", "name,", "stem"),
         (",0,ok", ",zero,ok", "line 2, person"),
         (",3.5,", ",much,", "line 2, loss"),
         (",60,", ",", "line 2"),
         (",60,", ",60,60,", "line 2"),
     ],
 )
-def test_foreign_tables_raise_input_error(tmp_path: Path, old: str, new: str, where: str) -> None:
+def test_damaged_tables_raise_input_error(tmp_path: Path, old: str, new: str, where: str) -> None:
     path = tmp_path / "summary.csv"
-    update_summary(path, [ROW])
+    append_summary(path, [ROW])
     path.write_text(path.read_text().replace(old, new))
-    before = path.read_bytes()
     with pytest.raises(InputError, match=where):
-        update_summary(path, [ROW])
-    assert path.read_bytes() == before
+        read_summary(path)
+
+
+@pytest.fixture
+def layout(result: FitResult, tmp_path: Path) -> OutputLayout:
+    layout = OutputLayout(tmp_path)
+    for stem, person, side in (("a", 0, None), ("a", 1, "left"), ("b", 12, None)):
+        replace(result, side=side or "").save(layout.result_path(stem, person, side))
+    layout.result_path("b", 13).write_bytes(b"damaged")
+    return layout
+
+
+_KEYS = [("a", 0, ""), ("a", 1, "left"), ("b", 12, "")]
+
+
+def test_a_lost_table_is_rebuilt_from_results(result: FitResult, layout: OutputLayout) -> None:
+    rows, note = complete_summary(layout)
+    assert [row.key for row in rows] == _KEYS
+    assert note is not None and "3 missing rows" in note
+    assert rows[0] == SummaryRow.of_result(result, "a", 0)
+    assert [row.key for row in read_summary(layout.summary_path)] == _KEYS
+    assert complete_summary(layout) == (read_summary(layout.summary_path), None)
+
+
+def test_a_damaged_table_is_kept_beside_the_new_one(layout: OutputLayout) -> None:
+    layout.summary_path.write_bytes(b"\xff\x00 no table\n")
+    rows, note = complete_summary(layout)
+    assert [row.key for row in rows] == _KEYS
+    assert note is not None and "cannot be read as a table" in note
+    assert (layout.root / "summary.csv.damaged").is_file()
+
+
+def test_rows_that_are_there_stay(layout: OutputLayout) -> None:
+    append_summary(layout.summary_path, [SummaryRow("a", 0, status="failed"), SummaryRow("z", 3, status="ok")])
+    rows, _ = complete_summary(layout)
+    assert [(row.stem, row.person, row.status) for row in rows] == [
+        ("a", 0, "failed"),
+        ("a", 1, "ok"),
+        ("b", 12, "ok"),
+        ("z", 3, "ok"),
+    ]
+
+
+def test_no_output_gives_no_rows(tmp_path: Path) -> None:
+    assert complete_summary(OutputLayout(tmp_path / "none")) == ([], None)
+    assert not (tmp_path / "none").exists()
