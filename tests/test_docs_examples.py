@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import smplifyx
 from smplifyx.body.search import MODELS_VARIABLE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+DEMO = Path(smplifyx.__file__).parent / "data" / "demo"
 EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -18,7 +21,7 @@ def examples() -> list[str]:
     """Examples one after the other: those that import nothing go on from the one before."""
     joined: list[str] = []
     for code in EXAMPLE.findall((DOCS / "api.md").read_text()):
-        starts_anew = "from smplifyx" in code
+        starts_anew = "from smplifyx" in code or "import smplifyx" in code
         if starts_anew or not joined:
             joined.append(code)
         else:
@@ -38,6 +41,8 @@ def folder_with_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path = tmp_path / "output" / "results" / "photo" / "000.npz"
     path.parent.mkdir(parents=True)
     np.savez(path, model_type="smplx", gender="female", **result)
+    shutil.copy(DEMO / "images" / "walking.jpg", tmp_path / "photo.jpg")
+    shutil.copy(DEMO / "keypoints" / "walking_keypoints.json", tmp_path / "photo_keypoints.json")
 
 
 def test_there_are_examples() -> None:

@@ -26,6 +26,7 @@ from smplifyx.config import Config, ConfigError, RunOptions, load_run, to_yaml, 
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
 from smplifyx.fitting.fitter import FitProgress, Fitter
+from smplifyx.fitting.people import fit_people, group_people
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import (
     Loaded,
@@ -56,9 +57,6 @@ _LACKING = {
     "smpl": (("hand", _HANDS, "hand_keypoints"), ("face", _FACE, "face_keypoints")),
     "smplh": (("face", _FACE, "face_keypoints"),),
 }
-
-#: A group of people with one body model: gender, or side of a hand, and the people.
-Group = tuple[str, Sequence[Observation], Sequence[GenderDecision]]
 
 
 def run_fit(config: Config, run: RunOptions) -> int:
@@ -103,16 +101,19 @@ def run_fit(config: Config, run: RunOptions) -> int:
     writer = ResultWriter(layout, config.output, fitter_of, everyone, todo, verbose=run.verbose)
     with _terminated_as_interrupt():
         try:
-            groups = _groups(todo, config, run, device)
-            for kind, _, _ in groups:  # found before any is loaded, which takes seconds
-                _model_file(config, kind)
-            for kind, _, _ in groups:
-                fitter_of(kind)
+            decisions = choose_genders(todo, config, device, run.verbose)
+            bodies = [one.side or decision.gender for one, decision in zip(todo, decisions, strict=True)]
+            for body, _ in group_people(bodies):  # found before any is loaded, which takes seconds
+                _model_file(config, body)
+            for body, _ in group_people(bodies):
+                fitter_of(body)
+            if bodies:
+                _note_unused_settings(fitter_of(bodies[0]))
             if todo or not layout.config_path.exists():  # calls that are wrong or fit nobody leave the earlier file
                 write_text(layout.config_path, to_yaml(*written))
             with tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar, writer:
                 writer.on_person = bar.update
-                _fit_groups(groups, fitter_of, writer, bar)
+                _fit_people(todo, bodies, decisions, fitter_of, writer, bar)
         except KeyboardInterrupt as interrupt:
             finished = f"{writer.n_written + n_done} of {len(everyone)} people are finished in {run.output}"
             raise type(interrupt)(f"{finished}; the same command continues") from None
@@ -224,15 +225,6 @@ def _note_existing(n_done: int, other_settings: bool) -> None:
         messages.note(f"{n_done} people with existing results are skipped (--overwrite fits them again)")
 
 
-def _groups(people: Sequence[Observation], config: Config, run: RunOptions, device: torch.device) -> list[Group]:
-    """The people by the gender of their body model, or the hands by their side."""
-    decisions = choose_genders(people, config, device, run.verbose)
-    groups: dict[str, list[tuple[Observation, GenderDecision]]] = {}
-    for one, decision in zip(people, decisions, strict=True):
-        groups.setdefault(one.side or decision.gender, []).append((one, decision))
-    return [(kind, [one for one, _ in group], [d for _, d in group]) for kind, group in sorted(groups.items())]
-
-
 def _model_file(config: Config, kind: str) -> Path:
     """The body-model file of a gender or side; raises :class:`UsageError` without one."""
     gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
@@ -249,23 +241,31 @@ def _fitter(config: Config, run: RunOptions, device: torch.device, kind: str) ->
     return required_file(make, config.body.model, gender)
 
 
-def _fit_groups(groups: Sequence[Group], fitter_of: Callable[[str], Fitter], writer: ResultWriter, bar: tqdm) -> None:
-    """Fit all groups in batches; each batch is written while the next one is fitted."""
-    n_fitted, n_people = 0, sum(len(people) for _, people, _ in groups)
+def _note_unused_settings(fitter: Fitter) -> None:
+    if fitter.unused_settings:
+        messages.note(f"without effect on {fitter.data.model_type}: {', '.join(fitter.unused_settings)}")
+
+
+def _fit_people(
+    people: Sequence[Observation],
+    bodies: Sequence[str],
+    decisions: Sequence[GenderDecision],
+    fitter_of: Callable[[str], Fitter],
+    writer: ResultWriter,
+    bar: tqdm,
+) -> None:
+    """Fit people in batches; each batch is written while the next one is fitted."""
+    n_fitted = 0
 
     def show_stage(progress: FitProgress) -> None:
         bar.set_postfix_str(f"stage {progress.stage} of {progress.n_stages}")
 
-    for kind, people, decisions in groups:
-        fitter, n_done = fitter_of(kind), 0
-        for results in fitter.fit_batches(people, show_stage):
-            batch = slice(n_done, n_done + len(results))
-            results = [_with_decision(*pair) for pair in zip(results, decisions[batch], strict=True)]
-            writer.write(people[batch], results, fitter)
-            n_done += len(results)
-            n_fitted += len(results)
-            if bar.disable and n_fitted < n_people:  # a log file shows progress too
-                messages.note(f"fitted {n_fitted} of {n_people} people")
+    for batch in fit_people(people, bodies, fitter_of, show_stage):
+        results = [_with_decision(one, decisions[k]) for k, one in zip(batch.people, batch.results, strict=True)]
+        writer.write([people[k] for k in batch.people], results, batch.fitter)
+        n_fitted += len(results)
+        if bar.disable and n_fitted < len(people):  # a log file shows progress too
+            messages.note(f"fitted {n_fitted} of {len(people)} people")
 
 
 def _with_decision(result: FitResult, decision: GenderDecision) -> FitResult:

@@ -15,7 +15,6 @@ from smplifyx.evaluation.benchmark_rows import Row, Truths
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import pa_mpjpe
 from smplifyx.evaluation.runner import (
-    BATCH_SIZE,
     BenchmarkFit,
     FitStore,
     Progress,
@@ -91,10 +90,9 @@ class HandFitter:
         files = [self._store.path(trial, frame, hand, path) for (frame, _), hand in zip(todo, observed, strict=True)]
         missing = [number for number, file in enumerate(files) if not file.is_file()]
         fitter = Fitter(load_model(path, "neutral"), config=trial.config, device=self._device)
-        for batch in (missing[k : k + BATCH_SIZE] for k in range(0, len(missing), BATCH_SIZE)):
-            results = fitter.fit([observed[k] for k in batch])
-            for k, result in zip(batch, results, strict=True):
-                result.save(files[k])
+        results = (result for batch in fitter.fit_batches([observed[k] for k in missing]) for result in batch)
+        for k, result in zip(missing, results, strict=True):
+            result.save(files[k])
         return [(frame, np.float64(load_result(file).joints)) for (frame, _), file in zip(todo, files, strict=True)]
 
 

@@ -50,8 +50,6 @@ _DECISIVE_SETTINGS = (
     "collision",
 )
 _DIGEST_LENGTH = 12
-#: Number of people fitted at the same time.
-BATCH_SIZE = 32
 
 #: Called with the number of people fitted since the last call.
 Progress = Callable[[int], None]
@@ -141,37 +139,31 @@ class BenchmarkFitter:
         Raises:
             InputError: a file is damaged, or a body model is missing.
         """
-        done: dict[str, BenchmarkFit] = {}
-        for gender in sorted({_gender(frame, trial) for frame in frames}):
-            group = [frame for frame in frames if _gender(frame, trial) == gender]
-            for fit in self._fit_group(trial, gender, group, keypoints, progress):
-                done[fit.frame.name] = fit
-        return [done[frame.name] for frame in frames]
-
-    def _fit_group(
-        self,
-        trial: Trial,
-        gender: str,
-        frames: Sequence[Frame],
-        keypoints: Callable[[Frame], Path] | None,
-        progress: Progress | None,
-    ) -> list[BenchmarkFit]:
-        config = trial.config
-        path = find_body_model(config.body.model, gender, config.body.models_dir)
-        fitter = Fitter(load_model(path, gender), config=config, device=self._device)
         observed = [_observation(frame, trial, keypoints) for frame in frames]
-        files = [self._store.path(trial, frame, one, path) for frame, one in zip(frames, observed, strict=True)]
+        genders = [_gender(frame, trial) for frame in frames]
+        body = trial.config.body
+        paths = {gender: find_body_model(body.model, gender, body.models_dir) for gender in sorted(set(genders))}
+        files = [
+            self._store.path(trial, frame, one, paths[gender])
+            for frame, one, gender in zip(frames, observed, genders, strict=True)
+        ]
+
+        @functools.cache
+        def fitter_of(gender: str) -> Fitter:
+            return Fitter(load_model(paths[gender], gender), config=trial.config, device=self._device)
+
         todo = [number for number, file in enumerate(files) if not file.is_file()]
         if progress is not None:
             progress(len(frames) - len(todo))
-        for start in range(0, len(todo), BATCH_SIZE):
-            batch = todo[start : start + BATCH_SIZE]
-            results = fitter.fit([observed[k] for k in batch])
-            for k, result in zip(batch, results, strict=True):
-                result.save(files[k])
+        for batch in smplifyx.fit_people([observed[k] for k in todo], [genders[k] for k in todo], fitter_of):
+            for position, result in zip(batch.people, batch.results, strict=True):
+                result.save(files[todo[position]])
             if progress is not None:
-                progress(len(batch))
-        return [_placed(frame, load_result(file), fitter) for frame, file in zip(frames, files, strict=True)]
+                progress(len(batch.people))
+        return [
+            _placed(frame, load_result(file), fitter_of(gender))
+            for frame, file, gender in zip(frames, files, genders, strict=True)
+        ]
 
 
 @functools.lru_cache(maxsize=8)
@@ -323,12 +315,9 @@ def fit_people(data: BodyModelData, config: Config, observations: Sequence[Obser
     definitions = OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
     regressor = KeypointRegressor(data, definitions=definitions, dtype=torch.float64)
     fitted = []
-    for start in range(0, len(observations), BATCH_SIZE):
-        batch = slice(start, start + BATCH_SIZE)
-        for result in fitter.fit(observations[batch]):
-            vertices = np.float64(fitter.vertices([result])[0]) + np.float64(result.camera_translation)
-            joints = np.float64(result.joints)
-            fitted.append(FittedPerson(result, vertices, joints, _keypoints(regressor, vertices, joints)))
+    for result in fitter.fit(observations):
+        vertices, joints = np.float64(result.vertices), np.float64(result.joints)
+        fitted.append(FittedPerson(result, vertices, joints, _keypoints(regressor, vertices, joints)))
     return fitted
 
 

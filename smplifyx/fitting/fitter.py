@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smplifyx.body.body import Body
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
-from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import available_keypoints
 from smplifyx.body.search import find_body_model
 from smplifyx.camera import resolve_cameras
@@ -27,7 +27,7 @@ from smplifyx.fitting.collect import collect_results
 from smplifyx.fitting.initialization import initial_hypotheses
 from smplifyx.fitting.parameters import BodyParameters, has_body
 from smplifyx.fitting.schedule import Stage, make_schedule
-from smplifyx.fitting.solver import Solver
+from smplifyx.fitting.solver import Solver, keypoint_definitions
 from smplifyx.fitting.terms import Term, default_terms, unused_weights
 from smplifyx.fitting.upright_stance import has_upright_stance
 from smplifyx.keypoints import Observation
@@ -109,12 +109,13 @@ class Fitter:
             self.config = settings_for(model.model_type, config, overrides)
         self.data, self.batch_size = model, batch_size
         self._device, self._dtype = torch.device(device), _DTYPES[dtype]
-        self._model = BodyModel.from_data(model, self._dtype, self._device)
+        #: The body model, with the keypoints that are compared with the observed ones.
+        self.body = Body(model, definitions=keypoint_definitions(self.config), dtype=self._dtype, device=self._device)
         parameters = BodyParameters(
             model, self._body_pose_prior(), self.config.body.n_hand_components, self._dtype, self._device
         )
         self._solver = Solver(
-            model, self._model, parameters, self.config, default_terms() if terms is None else terms
+            model, self.body.model, parameters, self.config, default_terms() if terms is None else terms
         )
         self._schedule = make_schedule(self.config, parameters.has_body)
         self._lifter = self._make_lifter()
@@ -177,7 +178,8 @@ class Fitter:
             if callback is not None and isinstance(step, Stage):
                 callback(self._progress(hypotheses, step.number, people))
         seconds = (time.perf_counter() - started) / len(observations)
-        return collect_results(self._solver, hypotheses, observations, seconds)
+        results = collect_results(self._solver, hypotheses, observations, seconds)
+        return [replace(result, _body=self.body) for result in results]
 
     def initial_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:
         """The hypotheses from which a batch starts; for observations with cameras."""
@@ -201,7 +203,7 @@ class Fitter:
             betas, expression = (
                 self._tensor(np.stack([getattr(one, name) for one in some])) for name in ("betas", "expression")
             )
-            meshes.append(self._model(betas, expression, rotations).vertices.cpu().numpy())
+            meshes.append(self.body.model(betas, expression, rotations).vertices.cpu().numpy())
         return np.concatenate(meshes) if meshes else np.zeros((0, self.data.n_vertices, 3), np.float32)
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, available_keypoints
+from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, PointCombination, available_keypoints
 from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
@@ -70,8 +70,7 @@ class Solver:
         available = set(available_keypoints(self.data))
         chosen = tuple(keypoint for keypoint in keypoints if keypoint in available)
         if chosen not in self._views:
-            openpose = self.config.body.openpose_joint_definitions
-            definitions = OPENPOSE_DEFINITIONS if openpose else SMPLX_DEFINITIONS
+            definitions = keypoint_definitions(self.config)
             self._views[chosen] = BodyView(self.data, self.model, self.parameters, chosen, definitions)
         return self._views[chosen]
 
@@ -155,6 +154,11 @@ class Solver:
         assert self.self_collision is not None
         posed = self.pose(hypotheses.x, hypotheses.initial).inputs
         return self.self_collision.find(posed.betas, posed.expression, posed.rotations)
+
+
+def keypoint_definitions(config: Config) -> Mapping[str, PointCombination]:
+    """The joint combinations of the keypoints that are not joints of the model."""
+    return OPENPOSE_DEFINITIONS if config.body.openpose_joint_definitions else SMPLX_DEFINITIONS
 
 
 def no_weight(weights: Mapping[str, Weight], name: str) -> bool:

@@ -53,7 +53,7 @@ def no_fitting(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a fit that exists was made again")
 
-    monkeypatch.setattr(Fitter, "fit", refuse)
+    monkeypatch.setattr(Fitter, "fit_batches", refuse)
 
 
 def test_fits_come_in_the_order_of_the_frames(fits, frames):
