@@ -40,7 +40,7 @@ def validation_people(body: BodyModelData, poses: MotionCapture, config: Lifting
     """Create the people of a validation; the same settings give the same people."""
     run = config.run
     people = make_people(body, PoseSource.of(poses, config.data, run.seed), config.people, run.n_validation)
-    return observe(people, config.detector, config.people.focal_spread, np.random.default_rng(run.seed))
+    return observe(people, config, np.random.default_rng(run.seed))
 
 
 class LiftingTask(Task):
@@ -84,7 +84,7 @@ class LiftingTask(Task):
         for _ in range(config.run.steps_per_epoch):
             rows = torch.as_tensor(self.rng.integers(len(self._people.points), size=config.run.batch_size))
             people = SyntheticPoses(self._people.points[rows], self._people.joints[rows])
-            batch = observe(people, config.detector, config.people.focal_spread, self.rng)
+            batch = observe(people, config, self.rng)
             yield self._loss(self.network(batch.features), batch)
 
     def _loss(self, output: LiftingOutput, batch: PeopleBatch) -> Tensor:

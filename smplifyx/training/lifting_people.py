@@ -18,10 +18,10 @@ from smplifyx.body.regressor import KeypointRegressor
 from smplifyx.lifting.network import LIFTED_KEYPOINTS, lifting_features
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
-from smplifyx.synthetic.detector import DetectorNoise, detect_people
+from smplifyx.synthetic.detector import detect_people
 from smplifyx.training.motion_capture import MotionCapture
 from smplifyx.training.poses import PoseSampler
-from smplifyx.training.settings import LiftingPeople, PoseData
+from smplifyx.training.settings import LiftingConfig, LiftingPeople, PoseData
 
 _NAMES = tuple(CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS)
 _BATCH = 1000
@@ -58,21 +58,23 @@ class PeopleBatch:
     swapped_sides: Tensor
 
 
-def observe(
-    people: SyntheticPoses, noise: DetectorNoise, focal_spread: float, rng: np.random.Generator
-) -> PeopleBatch:
+def observe(people: SyntheticPoses, config: LiftingConfig, rng: np.random.Generator) -> PeopleBatch:
     """Detect people through a camera with a guessed focal length.
 
     Args:
-        people: the people.
-        noise: parameters of the detector.
-        focal_spread: error of the focal length, standard deviation of its logarithm.
+        people: the people; the last ones, by ``people.correlated_share``, are detected by ``correlated_detector``.
+        config: parameters of the detectors and of the focal length's error.
         rng: source of all randomness.
     """
-    found = detect_people(np.float64(people.points.numpy()), noise, rng, _NAMES)
-    points, confidence = (torch.as_tensor(np.float32(values)) for values in (found.points, found.confidence))
-    focal_error = torch.as_tensor(np.float32(np.exp(focal_spread * rng.standard_normal(len(points)))))
-    swapped_sides = torch.as_tensor(np.float32(found.swapped_sides))
+    exact, settings = np.float64(people.points.numpy()), config.people
+    first = len(exact) - round(settings.correlated_share * len(exact))
+    parts = ((exact[:first], config.detector), (exact[first:], config.correlated_detector))
+    found = [detect_people(points, noise, rng, _NAMES) for points, noise in parts if len(points)]
+    points, confidence, swapped_sides = (
+        torch.as_tensor(np.concatenate([np.float32(getattr(one, name)) for one in found]))
+        for name in ("points", "confidence", "swapped_sides")
+    )
+    focal_error = torch.as_tensor(np.float32(np.exp(settings.focal_spread * rng.standard_normal(len(exact)))))
     return PeopleBatch(lifting_features(points, confidence, focal_error), people.joints, swapped_sides)
 
 

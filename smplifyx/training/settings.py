@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,11 +85,12 @@ class LiftingPeople:
     tilt_sd_deg: float = setting(7.0, "sd of the pelvis' tilt about all axes, degrees", minimum=0)
     standing_tilt_sd_deg: float = setting(3.0, "the same of standing people, degrees", minimum=0)
     lying_share: float = setting(0.05, "share with any orientation", minimum=0, maximum=1)
+    correlated_share: float = setting(0.5, "share detected by correlated_detector", minimum=0, maximum=1)
     focal_spread: float = setting(0.35, "sd of the logarithm of the focal length's error", minimum=0)
     distance: tuple[float, float] = setting((1.6, 12.0), "nearest and furthest, metres, log-uniform", above=0)
 
 
-#: The simulated detector of the training. Its points are in focal lengths, so hands and faces have no least size.
+#: Simulated detector with independent errors. Its points are in focal lengths, so hands and faces have no least size.
 TRAINING_DETECTOR = DetectorNoise(
     jitter_spread=0.5,
     limb_hidden_rate=0.1,
@@ -104,6 +105,17 @@ TRAINING_DETECTOR = DetectorNoise(
     confidence_range=(0.7, 1.2),
     unsure_rate=0.05,
     certain_rate=0.25,
+)
+#: Simulated detector with errors shared within limbs, random joint offsets of each person, and missing limbs.
+CORRELATED_TRAINING_DETECTOR = replace(
+    TRAINING_DETECTOR,
+    tail=4,
+    limb_jitter=0.008,
+    limb_spread=0.8,
+    offset_sd=0.004,
+    limb_miss_rate=0.06,
+    confidence=0.76,
+    confidence_sd=0.12,
 )
 
 
@@ -132,6 +144,7 @@ class LiftingConfig:
     data: PoseData = field(default_factory=PoseData)
     people: LiftingPeople = field(default_factory=LiftingPeople)
     detector: DetectorNoise = field(default_factory=lambda: TRAINING_DETECTOR)
+    correlated_detector: DetectorNoise = field(default_factory=lambda: CORRELATED_TRAINING_DETECTOR)
     run: LiftingRun = field(default_factory=LiftingRun)
 
 

@@ -13,7 +13,7 @@ from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
 from smplifyx.lifting.network import save_lifting
 from smplifyx.training.lifting import lifting_trainer, report
-from smplifyx.training.lifting_people import PoseSource, make_people
+from smplifyx.training.lifting_people import PoseSource, make_people, observe
 from smplifyx.training.settings import LiftingConfig, LiftingPeople, LiftingRun, PoseData
 
 _RUN = LiftingRun(width=64, n_blocks=1, batch_size=64, steps_per_epoch=40, epochs=3, n_validation=300, averaging=0.9)
@@ -40,6 +40,21 @@ def test_people_stand_upright_in_the_middle_of_the_picture(people):
     assert (head[:, 1] < -0.2).float().mean() > 0.95 and head[:, 2].abs().mean() < 0.3
     bones = (people.joints[:, 3] - people.joints[:, 0]).norm(dim=1)  # left knee from left hip
     assert bones.min() > 0.3 and bones.max() < 0.6
+
+
+def test_a_share_of_the_people_has_correlated_errors(people):
+    exact = LiftingConfig().detector.scaled(0.0)
+    config = replace(
+        _CONFIG,
+        people=replace(_CONFIG.people, correlated_share=0.25, focal_spread=0.0),
+        detector=exact,
+        correlated_detector=replace(exact, limb_jitter=0.05),
+    )
+    seen = observe(people, config, np.random.default_rng(0)).features[:, :62]
+    without = replace(config, people=replace(config.people, correlated_share=0.0))
+    expected = observe(people, without, np.random.default_rng(0)).features[:, :62]
+    errors = (seen - expected).abs().amax(1)
+    assert errors[:300].max() < 1e-5 and (errors[300:] > 1e-3).all()
 
 
 @pytest.fixture(scope="module")
