@@ -10,11 +10,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body.correspondence import body_vertices
-from smplifyx.body.data import GENDERS, BodyModelData
+from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import InputError
+from smplifyx.skeleton import GENDERS
 
 #: FLAME's names for joints of the body.
 HEAD_JOINTS = {
