@@ -26,7 +26,7 @@ from smplifyx.config import Config, ConfigError, RunOptions, load_run, to_yaml, 
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
 from smplifyx.fitting.fitter import FitProgress, Fitter
-from smplifyx.fitting.people import fit_people, group_people
+from smplifyx.fitting.people import fit_people
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import (
     Loaded,
@@ -52,11 +52,8 @@ _DECISIVE = (
 )  # fmt: skip
 _HANDS = [*range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop)]
 _FACE = [*range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
-#: Of each body without hands or face: the keypoints that it lacks, and the weights without effect.
-_LACKING = {
-    "smpl": (("hand", _HANDS, "hand_keypoints"), ("face", _FACE, "face_keypoints")),
-    "smplh": (("face", _FACE, "face_keypoints"),),
-}
+#: The keypoints that a body without hands or face lacks.
+_LACKING = {"smpl": (("hand", _HANDS), ("face", _FACE)), "smplh": (("face", _FACE),)}
 
 
 def run_fit(config: Config, run: RunOptions) -> int:
@@ -102,18 +99,17 @@ def run_fit(config: Config, run: RunOptions) -> int:
     with _terminated_as_interrupt():
         try:
             decisions = choose_genders(todo, config, device, run.verbose)
-            bodies = [one.side or decision.gender for one, decision in zip(todo, decisions, strict=True)]
-            for body, _ in group_people(bodies):  # found before any is loaded, which takes seconds
-                _model_file(config, body)
-            for body, _ in group_people(bodies):
-                fitter_of(body)
-            if bodies:
-                _note_unused_settings(fitter_of(bodies[0]))
+            bodies = dict.fromkeys(_bodies(todo, decisions))
+            for body in bodies:  # found before any is loaded, which takes seconds
+                _find_model(config, body)
+            unused = dict.fromkeys(name for body in bodies for name in fitter_of(body).unused_settings)
+            if unused:
+                messages.note(f"without effect on {config.body.model}: {', '.join(unused)}")
             if todo or not layout.config_path.exists():  # calls that are wrong or fit nobody leave the earlier file
                 write_text(layout.config_path, to_yaml(*written))
             with tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar, writer:
                 writer.on_person = bar.update
-                _fit_people(todo, bodies, decisions, fitter_of, writer, bar)
+                _fit_all(todo, decisions, fitter_of, writer, bar)
         except KeyboardInterrupt as interrupt:
             finished = f"{writer.n_written + n_done} of {len(everyone)} people are finished in {run.output}"
             raise type(interrupt)(f"{finished}; the same command continues") from None
@@ -160,19 +156,13 @@ def _load(config: Config, run: RunOptions, pairing: Pairing) -> Loaded:
 
 
 def _note_unused_keypoints(config: Config, people: Sequence[Observation]) -> None:
-    """Count hand and face keypoints that a body lacks, and name the weights without effect."""
+    """Count observed hand and face keypoints that a body lacks."""
     model = config.body.model
-    for part, keypoints, weight in _LACKING.get(model, ()):
+    for part, keypoints in _LACKING.get(model, ()):
         seen = [int((one.keypoints[keypoints, 2] >= config.people.min_confidence).sum()) for one in people]
-        weights = [f"stages.{k}.{weight}" for k, stage in enumerate(config.stages, 1) if getattr(stage, weight)]
         n_people = sum(count > 0 for count in seen)
         if n_people:
-            without_effect = f"; {', '.join(weights)} have no effect" if weights else ""
-            messages.note(
-                f"{model} has no {part} keypoints: {sum(seen)} seen on {n_people} people are not used{without_effect}"
-            )
-        elif weights:
-            messages.note(f"{model} has no {part} keypoints: {', '.join(weights)} have no effect")
+            messages.note(f"{model} has no {part} keypoints: {sum(seen)} seen on {n_people} people are not used")
 
 
 def _note_skipped(loaded: Loaded, verbose: bool) -> None:
@@ -225,47 +215,47 @@ def _note_existing(n_done: int, other_settings: bool) -> None:
         messages.note(f"{n_done} people with existing results are skipped (--overwrite fits them again)")
 
 
-def _model_file(config: Config, kind: str) -> Path:
-    """The body-model file of a gender or side; raises :class:`UsageError` without one."""
-    gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
+def _find_model(config: Config, body: str) -> None:
+    """Raise :class:`UsageError` if there is no model file for a gender or side."""
+    gender, side = ("neutral", body) if body in SIDES else (body, None)
     find = functools.partial(find_body_model, side=side)
-    return required_file(find, config.body.model, gender, config.body.models_dir)
+    required_file(find, config.body.model, gender, config.body.models_dir)
 
 
-def _fitter(config: Config, run: RunOptions, device: torch.device, kind: str) -> Fitter:
+def _fitter(config: Config, run: RunOptions, device: torch.device, body: str) -> Fitter:
     """The fitter of a gender or side; raises :class:`UsageError` for a damaged model, prior or network."""
-    gender, side = ("neutral", kind) if kind in SIDES else (kind, None)
+    gender, side = ("neutral", body) if body in SIDES else (body, None)
     make = functools.partial(
         Fitter, side=side, config=config, device=device, dtype=run.dtype, batch_size=run.batch_size
     )
     return required_file(make, config.body.model, gender)
 
 
-def _note_unused_settings(fitter: Fitter) -> None:
-    if fitter.unused_settings:
-        messages.note(f"without effect on {fitter.data.model_type}: {', '.join(fitter.unused_settings)}")
-
-
-def _fit_people(
+def _fit_all(
     people: Sequence[Observation],
-    bodies: Sequence[str],
     decisions: Sequence[GenderDecision],
     fitter_of: Callable[[str], Fitter],
     writer: ResultWriter,
     bar: tqdm,
 ) -> None:
-    """Fit people in batches; each batch is written while the next one is fitted."""
-    n_fitted = 0
+    """Fit all people; each batch is written while the next one is fitted."""
 
     def show_stage(progress: FitProgress) -> None:
         bar.set_postfix_str(f"stage {progress.stage} of {progress.n_stages}")
 
-    for batch in fit_people(people, bodies, fitter_of, show_stage):
-        results = [_with_decision(one, decisions[k]) for k, one in zip(batch.people, batch.results, strict=True)]
+    n_fitted = 0
+    for batch in fit_people(people, _bodies(people, decisions), fitter_of, show_stage):
+        chosen = [decisions[k] for k in batch.people]
+        results = [_with_decision(*pair) for pair in zip(batch.results, chosen, strict=True)]
         writer.write([people[k] for k in batch.people], results, batch.fitter)
         n_fitted += len(results)
         if bar.disable and n_fitted < len(people):  # a log file shows progress too
             messages.note(f"fitted {n_fitted} of {len(people)} people")
+
+
+def _bodies(people: Sequence[Observation], decisions: Sequence[GenderDecision]) -> list[str]:
+    """The body model of each person: the gender, or the side of a hand."""
+    return [one.side or decision.gender for one, decision in zip(people, decisions, strict=True)]
 
 
 def _with_decision(result: FitResult, decision: GenderDecision) -> FitResult:

@@ -97,7 +97,8 @@ def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
     assert _fit(talking, "--model", "smpl", "--stages.5.face_keypoints", "2", *NO_FILES) == 0
     told = capsys.readouterr().err
     assert told.count("smpl has no hand keypoints: 63 seen on 2 people are not used\n") == 1
-    assert told.count("smpl has no face keypoints: 136 seen on 2 people are not used; stages.5.face_keypoints") == 1
+    assert told.count("smpl has no face keypoints: 136 seen on 2 people are not used\n") == 1
+    assert told.count("without effect on smpl: stages.5.face_keypoints\n") == 1
     assert _fit(talking, "--model", "smplh", "--overwrite", *NO_FILES) == 0
     told = capsys.readouterr().err
     assert "no hand keypoints" not in told and "smplh has no face keypoints: 136 seen on 2 people" in told
