@@ -75,12 +75,12 @@ class FitTargets(Rows):
     sqrt_precision: Tensor
 
     def of_keypoints(self, keypoints: Sequence[int]) -> FitTargets:
-        """The same with some of the keypoints [N] alone."""
+        """These targets, restricted to some keypoints [N]."""
         chosen = list(keypoints)
         return replace(self, keypoints=self.keypoints[:, chosen], confidence=self.confidence[:, chosen])
 
     def without_keypoints(self, keypoints: Sequence[int]) -> FitTargets:
-        """The same with confidence 0 for some keypoints."""
+        """These targets with confidence 0 for some keypoints."""
         if not keypoints:
             return self
         confidence = self.confidence.clone()

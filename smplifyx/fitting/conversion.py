@@ -1,8 +1,8 @@
-"""Turns the parameters of one body model into those of another that give nearly the same surface.
+"""Converts the parameters of one body model to those of another with nearly the same surface.
 
-Joints that both models have are copied, then shape, pose and translation are refined until the target's vertices
-lie where their counterparts on the source's surface are. Where mesh and shape space are the same, as among the open
-bodies of one gender, the copies are the answer, and joints of the target alone are refined.
+The joints that both models have are copied. Then shape, pose and translation are refined until the vertices of the
+target coincide with their counterparts on the source's surface. Models with the same mesh and shape space, such as
+the open bodies of one gender, need the copies only; joints that the source does not have are refined.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from smplifyx.skeleton import SIDES
 
 CONVERTIBLE = ("smpl", "smplh", "smplx")
 _KNUCKLES = ("index1", "middle1", "pinky1", "ring1")
-#: How many vertices the refinement looks at; the error is measured on all of them.
+#: Number of vertices in the refinement; the error is measured on all of them.
 _N_FITTED_VERTICES = 2500
 _PEOPLE_AT_ONCE = 16
 #: Rounds of matching surfaces and refitting, for bodies with different meshes.
 _N_ROUNDS = 6
-#: Squared centimetres that a squared unit of a coefficient, and a squared radian away from the start, cost.
+#: Penalty (squared centimetres) of a squared unit of a coefficient, and of a squared radian away from the start.
 _SHAPE_RIDGE = 1e-6
 _POSE_RIDGE = 1e-4
 _CENTIMETRES = 100.0
@@ -40,7 +40,7 @@ _OPTIONS = LBFGSOptions(max_iterations=300, relative_loss_tolerance=5e-4, patien
 
 @dataclass(frozen=True)
 class ModelParameters:
-    """What poses a body model (B people, float64).
+    """Parameters of a body model (B people, float64).
 
     Attributes:
         betas: [B, S] shape coefficients.
@@ -58,16 +58,16 @@ class ModelParameters:
         return len(self.betas)
 
     def rows(self, chosen: slice) -> ModelParameters:
-        """Some of the people."""
+        """The parameters of some people."""
         return ModelParameters(*(value[chosen] for value in self.tensors()))
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """The four, in the order above."""
+        """The four tensors, in the order above."""
         return self.betas, self.expression, self.pose, self.translation
 
 
 def joined(people: Sequence[ModelParameters]) -> ModelParameters:
-    """All people of several batches."""
+    """Concatenate several batches."""
     return ModelParameters(*(torch.cat(values) for values in zip(*(p.tensors() for p in people), strict=True)))
 
 
@@ -86,13 +86,13 @@ class Conversion:
     vertex_error_mm: FloatArray
 
     def person(self, row: int) -> Conversion:
-        """One person alone."""
+        """The conversion of one person."""
         chosen = slice(row, row + 1)
         return Conversion(self.parameters.rows(chosen), self.joints[chosen], self.vertex_error_mm[chosen])
 
 
 class Converter:
-    """Converts from one model to another; what depends on the models alone is computed once.
+    """Converts from one model to another; quantities of the models are computed once.
 
     Args:
         source: SMPL, SMPL+H or SMPL-X.
@@ -138,7 +138,7 @@ class Converter:
         return Conversion(fitted, output.joints.numpy(), 1e3 * errors.numpy())
 
     def _start(self, parameters: ModelParameters) -> ModelParameters:
-        """Copies of what both models have, zero for the rest."""
+        """Copies of the parameters that both models have, zero for the others."""
         names, known = self._target.skeleton.joint_names, self._source.skeleton.joint_names
         pose = parameters.pose.new_zeros(len(parameters), len(names), 3)
         for joint, name in enumerate(names):
@@ -154,14 +154,14 @@ class Converter:
         return ModelParameters(betas, expression, pose, parameters.translation)
 
     def _free_joints(self) -> list[int] | None:
-        """The joints that alone are refined, for bodies of the same shapes; None to refine everything."""
+        """The only joints to refine for models with the same shapes; None to refine everything."""
         if not self._same_shapes:
             return None
         known = self._source.skeleton.joint_names
         return [joint for joint, name in enumerate(self._target.skeleton.joint_names) if name not in known]
 
     def _match_surfaces(self) -> SurfaceMap:
-        """Lay the target over the source at rest, and take nearest points."""
+        """Fit the target to the source at rest, and match nearest points."""
         rest = _at_rest(self._source_model)
         with torch.no_grad():
             output = _posed(self._source_model, rest)
@@ -180,7 +180,7 @@ class Converter:
         return nearest_surface_map(own, self._target.faces, vertices, self._source.faces)
 
     def _fit_joints(self, joints: Tensor) -> ModelParameters:
-        """The target with its joints at the source's [1, J, 3], as far as both have them."""
+        """The target with its joints at those of the source [1, J, 3], as far as both have them."""
         known = self._source.skeleton.joint_names
         names = [name for name in self._target.skeleton.joint_names if name in known]
         places = torch.tensor([self._target.skeleton.joint_index(name) for name in names])
@@ -189,7 +189,7 @@ class Converter:
 
 
 def _counterparts(joint: str) -> tuple[str, ...]:
-    """Joints of another model to copy a joint from: itself, the knuckles for SMPL's hand, or the reverse."""
+    """The joints of another model from which a joint is copied: itself; knuckles for SMPL's hand, or the reverse."""
     for side in SIDES:
         if joint == f"{side}_hand":
             return (joint, *(f"{side}_{knuckle}" for knuckle in _KNUCKLES))
@@ -225,7 +225,7 @@ def _fit(
     joints: Tensor | None = None,
     free: Sequence[int] | None = None,
 ) -> ModelParameters:
-    """Move vertices, or joints, to where they should be, from a start that is left no farther than needed.
+    """Fit vertices, or joints, to goals, with a penalty on leaving the start.
 
     Args:
         model: restricted to the vertices that have goals.

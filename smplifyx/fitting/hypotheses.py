@@ -81,7 +81,7 @@ _FLIPS: tuple[tuple[str, ...], ...] = (
     ("pelvis", *_LEGS),
     ("pelvis", *_LEGS, *_LEFT_ARM, *_RIGHT_ARM),
 )
-#: Joints whose bones are laid into the image plane together: the person who neither leans nor bends in depth.
+#: Joints whose bones are rotated into the image plane together: a person who does not lean or bend in depth.
 _LEVELLED: tuple[tuple[str, ...], ...] = (("pelvis",), ("pelvis", *_LEGS))
 _BONE_ENDS = {
     "pelvis": "neck",
@@ -91,7 +91,7 @@ _BONE_ENDS = {
 #: Joints that keep their direction in space when a bone above them flips; the others follow.
 _KEEP_DIRECTION = {_joint(name) for name in (*_BONE_ENDS, "neck") if name != "pelvis"}
 _N_BODY = skeleton.BODY_JOINTS.stop
-#: A bone closer to the image plane than this (sine) has no other side worth trying.
+#: Sine of the angle to the image plane below which a bone is not flipped.
 _FLAT = 0.15
 
 
@@ -136,7 +136,7 @@ def _view_sine(joints: Tensor, start: int, end: int) -> Tensor:
 
 
 def _level(joints: Tensor, start: int, end: int) -> Tensor:
-    """Smallest rotations [B, 3, 3] that lay a bone into the plane across the view ray."""
+    """Smallest rotations [B, 3, 3] of a bone into the plane perpendicular to the view ray."""
     bone = joints[:, end] - joints[:, start]
     bone = bone / bone.norm(dim=1, keepdim=True)
     view = _view_direction(joints, start)

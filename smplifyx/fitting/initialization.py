@@ -281,7 +281,7 @@ def _body_orientations(solver: Solver, targets: FitTargets) -> tuple[Tensor, Ten
 
 
 def _part_starts(solver: Solver, targets: FitTargets) -> tuple[Tensor, InitialPose, Tensor, Tensor]:
-    """The same of hands and heads, from several sides and with several bends of the fingers."""
+    """Starts of hands and heads, from several sides and with several bends of the fingers."""
     view, poses = solver.first_view, solver.parameters.starting_poses()
     sides = view_orientations(solver.data.model_type, solver.dtype, solver.device)
     n_people = len(targets.keypoints)

@@ -39,7 +39,7 @@ _BENDS = (0.0, -1.0, 1.0)
 
 
 def has_body(skeleton: Skeleton) -> bool:
-    """Whether this is a whole body, not a hand or a head."""
+    """True for a whole body, False for a hand or a head."""
     return "body_pose" in skeleton.pose_groups
 
 
@@ -154,7 +154,7 @@ class BodyParameters:
 
     @property
     def has_body(self) -> bool:
-        """Whether the model is a whole body, not a hand or a head."""
+        """True for a whole body, False for a hand or a head."""
         return has_body(self.skeleton)
 
     @property

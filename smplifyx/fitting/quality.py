@@ -1,7 +1,7 @@
-"""How far a fit is probably off, told from what the fit itself shows: residuals, unseen parts, rival poses, depth.
+"""Expected error of a fit, predicted from the fit itself: residuals, invisible parts, competing poses, depth.
 
-A linear model of the logarithm of the error, learned on synthetic people. It knows nothing of the truth of a photo:
-it orders fits by how doubtful they are, and its millimetres are those of people like the synthetic ones.
+The predictor is a linear model of the logarithm of the error, trained on synthetic people. It ranks fits by their
+quality; its millimetres hold for people like the synthetic ones.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ _LIMB_JOINTS = {
     name: np.array([[skeleton.joint_index(a), skeleton.joint_index(b)] for a, b in bones])
     for name, bones in _LIMBS.items()
 }
-#: Residuals in shares of the person's size are about this large where a fit is good.
+#: Typical residual of a good fit, relative to the person's size.
 _GOOD_RESIDUAL = 0.01
-#: Depths that are known this well (metres) are known well.
+#: Typical standard deviation of a well-determined depth (metres).
 _GOOD_DEPTH = 0.05
 
 
 @dataclass(frozen=True)
 class QualityFeatures:
-    """What is known about a fit besides its result.
+    """Quantities of a fit that its result does not hold.
 
     Attributes:
         size: of the person in the picture, pixels.
         pose_energy: of the body-pose prior.
         spread: see :class:`~smplifyx.fitting.hypotheses.Ambiguity`, metres.
         gap: likewise, 0 to 1.
-        depth_sd: how far the lifted joints may be off by their own account, on average (metres); 0 without them.
+        depth_sd: mean standard deviation of the lifted joints (metres); 0 without lifting.
         depth_energy: squared Mahalanobis distance of the fitted joints from the lifted ones.
     """
 
@@ -75,7 +75,7 @@ class QualityFeatures:
 
 
 def quality_features(result: FitResult, signs: QualityFeatures) -> dict[str, float]:
-    """The numbers that the estimate is made from, by name; all finite for a finite fit."""
+    """The inputs of the predictor by name; all finite for a finite fit."""
     features: dict[str, float] = {}
     seen = (result.keypoints_2d[:, 2] > 0) & np.isfinite(result.projected_keypoints_2d).all(1)
     distance = np.linalg.norm(result.keypoints_2d[:, :2] - result.projected_keypoints_2d, axis=1) / signs.size

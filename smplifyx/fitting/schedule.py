@@ -37,7 +37,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class CameraStage:
-    """Moves translation and orientation by the squared error of the trunk's keypoints, with the depth held.
+    """Moves translation and orientation by the squared error of the trunk's keypoints and a depth term.
 
     People whose trunk is hardly visible are placed by all body keypoints, hands and heads by all of theirs.
     """

@@ -162,5 +162,5 @@ def keypoint_definitions(config: Config) -> Mapping[str, PointCombination]:
 
 
 def no_weight(weights: Mapping[str, Weight], name: str) -> bool:
-    """Whether a term is absent or switched off."""
+    """True where a term is absent or has weight 0."""
     return is_zero(weights.get(name, 0.0))

@@ -46,7 +46,7 @@ class Term:
     requires: tuple[str, ...] = ()
 
     def applies(self, groups: Collection[str]) -> bool:
-        """Whether the term depends on one of these parameter groups."""
+        """True if the term depends on one of these parameter groups."""
         return not self.requires or any(group in groups for group in self.requires)
 
 
@@ -220,5 +220,5 @@ def squared_weight(weight: Weight, like: Tensor) -> float | Tensor:
 
 
 def is_zero(weight: Weight) -> bool:
-    """Whether a weight switches its term off."""
+    """True for a weight that switches its term off."""
     return not any(weight) if isinstance(weight, tuple) else weight == 0.0

@@ -1,4 +1,4 @@
-"""Limited-memory BFGS inverse Hessians, one a row, in the compact form of Byrd, Nocedal & Schnabel (1994).
+"""Limited-memory BFGS inverse Hessians, one per row, in the compact form of Byrd, Nocedal & Schnabel (1994).
 
 With S, Y the last H steps and gradient changes of a row (as rows of a matrix), R the upper triangle of S Yᵀ, D its
 diagonal and gamma I the initial matrix (equation 3.1 there):
@@ -72,7 +72,7 @@ class InverseHessian:
             setattr(self, name, getattr(self, name)[index])
 
     def reset(self, mask: Mask) -> None:
-        """Forget the pairs of the rows in `mask`."""
+        """Clear the history of the rows in `mask`."""
         self._pairs[torch.from_numpy(mask).to(self._pairs.device)] = 0.0
         for value in (self._r_inverse, self._y_gram, self._step_dot_change, self._next_slot):
             value[mask] = 0
@@ -80,7 +80,7 @@ class InverseHessian:
         self.is_empty[mask] = True
 
     def update(self, mask: Mask, step: Tensor, change: Tensor) -> None:
-        """Take in a pair for the rows in `mask`: the step and the change of the gradient, both `[A, D]`.
+        """Add a pair to the history of the rows in `mask`: the step and the change of the gradient, both `[A, D]`.
 
         A pair without clearly positive curvature is left out, so that the matrix stays positive definite.
         """

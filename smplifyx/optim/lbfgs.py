@@ -1,4 +1,4 @@
-"""L-BFGS with a strong-Wolfe line search for many independent problems at once: one a row of x `[B, D]`.
+"""L-BFGS with a strong-Wolfe line search for many independent problems at once: one per row of x `[B, D]`.
 
 Each row has its own history, step length, convergence and failure. All active rows advance by one evaluation of the
 objective at a time, whatever phase of its line search a row is in, and finished rows are no longer evaluated.
@@ -26,7 +26,7 @@ Objective = Callable[[Tensor], Evaluation]
 
 
 def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
-    """The objective of a function of x `[A, D]` and rows `[A]` that gathers nothing."""
+    """The objective of a function of x `[A, D]` and rows `[A]`."""
     return lambda rows: lambda x: function(x, rows)
 
 
@@ -63,7 +63,7 @@ class LBFGSOptions:
 
 
 class Status(IntEnum):
-    """How a row ended."""
+    """Reasons why the minimisation of a row ended."""
 
     RUNNING = 0
     CONVERGED = 1  # by the loss or the gradient tolerance, or because the loss resolves no further decrease
@@ -194,7 +194,7 @@ class _Run:
         self._start_searches(np.ones(self.n_active, dtype=bool))
 
     def advance(self) -> None:
-        """Evaluate the objective once, and let every row make of it what its phase asks for."""
+        """Evaluate the objective once and advance the line search of every row."""
         trial = self._x + self._column(self._search.step) * self._direction
         gradient, loss, slope, largest = self._evaluate(trial)
         outcome = self._search.advance(np.where(np.isfinite(largest), loss, np.nan), slope)
@@ -226,7 +226,7 @@ class _Run:
     def _move(
         self, moved: Mask, x: Tensor, gradient: Tensor, loss: NDArray[np.float64], largest: NDArray[np.float64]
     ) -> None:
-        """Take the step of the rows in `moved`, learn from it and test for convergence."""
+        """Take the step of the rows in `moved`, update their history and test for convergence."""
         x, gradient = self._select(moved, x, self._x), self._select(moved, gradient, self._gradient)
         self._memory.update(moved, x - self._x, gradient - self._gradient)
         self._x, self._gradient = x, gradient
@@ -242,7 +242,7 @@ class _Run:
         self._status[moved & converged] = Status.CONVERGED
 
     def _handle_stuck(self, stuck: Mask, unresolved: Mask) -> None:
-        """Rows whose line search found no lower loss: done, failed, or once more along the steepest descent."""
+        """Handle rows whose line search found no lower loss: converged, failed, or restart with steepest descent."""
         self._status[stuck & unresolved] = Status.CONVERGED
         self._status[stuck & ~unresolved & self._memory.is_empty] = Status.LINE_SEARCH_FAILED
         again = stuck & (self._status == Status.RUNNING)

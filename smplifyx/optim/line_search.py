@@ -1,4 +1,4 @@
-"""Strong-Wolfe line search for many rows at once: each row brackets and zooms on its own, one trial a call.
+"""Strong-Wolfe line search for many rows at once: each row brackets and zooms independently, one trial per call.
 
 Nocedal & Wright, Numerical Optimization (2nd ed.), algorithms 3.5 and 3.6, written as one loop: while no upper end is
 known it lies at infinity, so that bracketing and zooming share every rule but the choice of the next step.
@@ -28,7 +28,7 @@ _RESOLUTION, _ROUNDING = 8.0, 1000.0
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a trial did to each row; masks `[A]`, of which `accepted` and `stopped` exclude each other.
+    """Effect of a trial on each row; masks `[A]`, of which `accepted` and `stopped` exclude each other.
 
     accepted: the trial satisfies the strong Wolfe conditions.
     stopped: the search gave up; `StrongWolfeSearch.low_step` is its best step, 0 if none lowered the loss.
@@ -43,7 +43,7 @@ class SearchOutcome:
 
 
 class StrongWolfeSearch:
-    """State of one line search a row, in double precision.
+    """State of one line search per row, in double precision.
 
     `step [A]` is the trial that each row wants evaluated next. Along a row's direction the loss is phi(t), its
     derivative phi'(t). A trial is accepted when phi(t) <= phi(0) + armijo t phi'(0) and
@@ -99,7 +99,7 @@ class StrongWolfeSearch:
             np.copyto(target, value, where=mask)
 
     def advance(self, loss: Floats, slope: Floats) -> SearchOutcome:
-        """Take in phi and phi' `[A]` at `step` and set the next `step`; a value that is not finite is too high."""
+        """Process phi and phi' `[A]` at `step` and set the next `step`; a value that is not finite is too high."""
         with np.errstate(all="ignore"):
             return self._advance(loss, slope)
 
