@@ -5,7 +5,7 @@ The five models differ in these tables alone. The names without a model's name a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 MODEL_TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
@@ -225,14 +225,44 @@ def joint_index(name: str) -> int:
     return JOINT_NAMES.index(name)
 
 
-def mirrored_joint(index: int) -> int:
-    """The joint on the other side of the body (a midline joint is its own mirror image)."""
-    name = JOINT_NAMES[index]
-    if name.startswith("left_"):
-        return joint_index("right_" + name.removeprefix("left_"))
-    if name.startswith("right_"):
-        return joint_index("left_" + name.removeprefix("right_"))
-    return index
+#: Landmark of the 68-point face layout -> its counterpart on the other side of the face.
+_MIRRORED_LANDMARKS: Mapping[int, int] = {
+    first + k: last - k
+    for first, last in ((0, 16), (17, 26), (27, 27), (28, 28), (29, 29), (30, 30), (31, 35), (48, 54), (60, 64))
+    for k in range(last - first + 1)
+} | {
+    **{55 + k: 59 - k for k in range(5)},
+    **{65 + k: 67 - k for k in range(3)},
+    **{36 + k: 45 - k for k in range(4)},
+    **{42 + k: 39 - k for k in range(4)},
+    40: 47, 41: 46, 46: 41, 47: 40,
+}  # fmt: skip
+
+
+def mirrored_landmark(number: int) -> int:
+    """Number of the landmark on the other side of the face, in the 68-point layout."""
+    return _MIRRORED_LANDMARKS[number]
+
+
+def mirrored_name(name: str) -> str:
+    """Name of the joint or keypoint on the other side of the body; one of the midline is its own counterpart."""
+    if name.startswith("face_"):
+        return f"face_{mirrored_landmark(int(name.removeprefix('face_')))}"
+    for side, other in (SIDES, SIDES[::-1]):
+        if name.startswith(f"{side}_"):
+            return other + name.removeprefix(side)
+    return name
+
+
+def mirror_order(names: Sequence[str], only: Collection[str] | None = None) -> list[int]:
+    """Left-right permutation of joints or keypoints: row ``order[k]`` of an array becomes row k.
+
+    Args:
+        names: names of the rows.
+        only: names to exchange with their counterparts; None for all.
+    """
+    positions = {name: position for position, name in enumerate(names)}
+    return [positions[mirrored_name(name) if only is None or name in only else name] for name in names]
 
 
 #: OpenPose BODY_25.
@@ -257,6 +287,9 @@ CANONICAL_KEYPOINT_NAMES: tuple[str, ...] = (
     + tuple(f"face_{k}" for k in range(17))
 )
 N_KEYPOINTS = len(CANONICAL_KEYPOINT_NAMES)
+#: Left-right permutations of the joints and of the canonical keypoints.
+MIRRORED_JOINTS: tuple[int, ...] = tuple(mirror_order(JOINT_NAMES))
+MIRRORED_KEYPOINTS: tuple[int, ...] = tuple(mirror_order(CANONICAL_KEYPOINT_NAMES))
 
 
 def keypoint_index(name: str) -> int:

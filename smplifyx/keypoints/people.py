@@ -20,16 +20,12 @@ from smplifyx.skeleton import (
     LEFT_HAND_KEYPOINTS,
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
+    mirror_order,
 )
 
 NECK, MID_HIP = BODY_KEYPOINT_NAMES.index("neck"), BODY_KEYPOINT_NAMES.index("mid_hip")
 #: For each body keypoint the one on the other side.
-MIRRORED = [
-    BODY_KEYPOINT_NAMES.index(
-        name.replace("left", "right") if name.startswith("left") else name.replace("right", "left")
-    )
-    for name in BODY_KEYPOINT_NAMES
-]
+MIRRORED = mirror_order(BODY_KEYPOINT_NAMES)
 #: (from, to) pairs that point to the person's left.
 LEFTWARD = [
     (NECK, BODY_KEYPOINT_NAMES.index("left_shoulder")),

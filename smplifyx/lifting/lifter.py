@@ -93,12 +93,9 @@ def lifting_energy(joints: Tensor, lifted: Tensor, sqrt_precision: Tensor) -> Te
 
 def _swapped_order(limbs: str) -> list[int]:
     """Order of the 135 keypoints with left and right of the arms (with hands) or the legs swapped."""
-    names = list(CANONICAL_KEYPOINT_NAMES)
-    left, right = skeleton.SIDES
-    hands = {name.removeprefix(f"{left}_") for name in names if name.startswith(f"{left}_hand_")}
-    parts = {*_LIMB_PARTS[limbs], *(hands if limbs == "arms" else ())}
-    other = {f"{a}_{part}": f"{b}_{part}" for part in parts for a, b in ((left, right), (right, left))}
-    return [names.index(other.get(name, name)) for name in names]
+    parts = {f"{side}_{part}" for side in skeleton.SIDES for part in _LIMB_PARTS[limbs]}
+    hands = {name for name in CANONICAL_KEYPOINT_NAMES if "_hand_" in name and limbs == "arms"}
+    return skeleton.mirror_order(CANONICAL_KEYPOINT_NAMES, only=parts | hands)
 
 
 _SWAPPED_ORDERS = tuple(_swapped_order(limbs) for limbs in SWAPPABLE_LIMBS)

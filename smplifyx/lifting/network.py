@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -100,15 +99,8 @@ def lifting_features(points: Tensor, confidence: Tensor, spread_factor: Tensor |
     return torch.cat([shape.flatten(1), confidence, seen, size.log()], 1)
 
 
-def _other_side(names: Sequence[str]) -> list[int]:
-    """Indices of the names with left and right exchanged."""
-    left, right = (f"{side}_" for side in skeleton.SIDES)
-    mirrored = [name.replace(left, "?").replace(right, left).replace("?", right) for name in names]
-    return [list(names).index(name) for name in mirrored]
-
-
-_MIRRORED_POINTS = _other_side([CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS])
-_MIRRORED_JOINTS = _other_side(skeleton.JOINT_NAMES[skeleton.BODY_JOINTS])
+_MIRRORED_POINTS = skeleton.mirror_order([CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS])
+_MIRRORED_JOINTS = skeleton.mirror_order(skeleton.JOINT_NAMES[skeleton.BODY_JOINTS])
 
 
 def predict_with_flip(network: LiftingNetwork, features: Tensor) -> LiftingOutput:

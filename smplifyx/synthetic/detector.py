@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from smplifyx.config.fields import setting
 from smplifyx.lifting.network import SWAPPABLE_LIMBS
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, CANONICAL_KEYPOINT_NAMES, N_KEYPOINTS, SIDES
+from smplifyx.skeleton import (
+    BODY_KEYPOINT_NAMES,
+    BODY_KEYPOINTS,
+    CANONICAL_KEYPOINT_NAMES,
+    N_KEYPOINTS,
+    SIDES,
+    mirror_order,
+)
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -310,11 +317,8 @@ def _layout(names: tuple[str, ...]) -> _Layout:
 
     def swapped(parts: Sequence[str], with_hands: bool) -> list[int]:
         moving = [*parts, "hand"] if with_hands else list(parts)
-        order = list(range(len(names)))
-        for side, other in (SIDES, SIDES[::-1]):
-            for index in np.flatnonzero(of_side(side, moving)):
-                order[index] = names.index(names[index].replace(f"{side}_", f"{other}_", 1))
-        return order
+        sides = np.sum([of_side(side, moving) for side in SIDES], axis=0)
+        return mirror_order(names, only=[name for name, moves in zip(names, sides, strict=True) if moves])
 
     missed = [(of_side(side, parts), share) for parts, share in _MISSED_TOGETHER for side in SIDES]
     shares = [

@@ -143,8 +143,7 @@ PLACES = _places()
 
 def _both(contact: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     """The contact on the left, and its mirror image."""
-    swapped = [name.replace("left", "*").replace("right", "left").replace("*", "right") for name in contact]
-    return contact, (swapped[0], swapped[1])
+    return contact, (skeleton.mirrored_name(contact[0]), skeleton.mirrored_name(contact[1]))
 
 
 _LAP = (("left_palm", "right_hand_back"), ("right_palm", "right_thigh"))

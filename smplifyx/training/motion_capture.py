@@ -136,7 +136,7 @@ def _read_amass_file(path: Path, fps: float) -> FloatArray | None:
 def mirror_body_pose(body_pose: FloatArray) -> FloatArray:
     """Mirror poses [N, 63] (axis-angle)."""
     first = skeleton.BODY_JOINTS.start
-    order = [skeleton.mirrored_joint(first + k) - first for k in range(N_BODY_JOINTS)]
+    order = np.array(skeleton.MIRRORED_JOINTS[skeleton.BODY_JOINTS]) - first
     mirrored = body_pose.reshape(-1, N_BODY_JOINTS, 3)[:, order] * np.array([1.0, -1.0, -1.0], body_pose.dtype)
     return np.asarray(mirrored.reshape(body_pose.shape))
 

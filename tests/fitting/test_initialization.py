@@ -17,7 +17,7 @@ from smplifyx.fitting.initialization import (
     trunk_orientation,
     trunk_roll,
 )
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, mirror_order
 
 _NAMES = BODY_KEYPOINT_NAMES
 
@@ -95,9 +95,8 @@ def _automatic(keypoints: torch.Tensor, confidence: torch.Tensor) -> list[float]
 
 
 def _swap_sides(keypoints: torch.Tensor) -> torch.Tensor:
-    pairs = [name.replace("left", "right") if "left" in name else name.replace("right", "left") for name in _NAMES]
     swapped = keypoints.clone()
-    swapped[:, :25] = keypoints[:, [_NAMES.index(name) for name in pairs]]
+    swapped[:, :25] = keypoints[:, mirror_order(_NAMES)]
     return swapped
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smplifyx.body.data import FloatArray, IntArray
-from smplifyx.skeleton import EXTRA_POINT_NAMES
+from smplifyx.skeleton import EXTRA_POINT_NAMES, mirrored_landmark
 from smplifyx.synthetic.makehuman.skinning import mirror_vertices
 from smplifyx.synthetic.makehuman.source import SourceMesh
 from tools.bodies.face_contour import face_contour
@@ -73,15 +73,6 @@ _RIGHT_AND_MIDDLE_LANDMARKS: dict[int, dict[int, float]] = {
     67: {481: 0.5, 487: 0.5},
 }
 
-#: Landmark of the left side -> its mirror image on the right side.
-_MIRRORED_LANDMARKS: dict[int, int] = {
-    **{43 - right: right for right in range(17, 22)},
-    34: 32, 35: 31,
-    42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40,
-    52: 50, 53: 49, 54: 48, 55: 59, 56: 58,
-    63: 61, 64: 60, 65: 67,
-}  # fmt: skip
-
 _FIRST_LANDMARK, _END_LANDMARK = 17, 68
 
 
@@ -133,9 +124,10 @@ def _extra_point(source: SourceMesh, mirror: IntArray, name: str) -> int:
 
 def _landmark(source: SourceMesh, mirror: IntArray, number: int) -> tuple[int, FloatArray]:
     """The first triangle that has the landmark's vertices, and their weights in it."""
-    picked = _RIGHT_AND_MIDDLE_LANDMARKS[_MIRRORED_LANDMARKS.get(number, number)]
+    on_the_left = number not in _RIGHT_AND_MIDDLE_LANDMARKS
+    picked = _RIGHT_AND_MIDDLE_LANDMARKS[mirrored_landmark(number) if on_the_left else number]
     vertices = source.positions_of(np.array(list(picked)))
-    if number in _MIRRORED_LANDMARKS:
+    if on_the_left:
         vertices = mirror[vertices]
     has_all = np.all([np.any(source.faces == vertex, axis=1) for vertex in vertices], axis=0)
     if not has_all.any():

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from smplifyx.body.data import FloatArray, IntArray
-from smplifyx.skeleton import JAW_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT, mirrored_joint
+from smplifyx.skeleton import JAW_JOINT, LEFT_EYE_JOINT, MIRRORED_JOINTS, RIGHT_EYE_JOINT
 from tools.bodies.pose_targets import SkinnedMesh, TargetSkinning, random_poses
 
 _N_POSES = 320
@@ -163,7 +163,7 @@ def _compress(effects: FloatArray, features: FloatArray, partners: IntArray) -> 
         projections.append(spread_out.reshape(len(projection), -1))
 
     for joint in range(1, len(effects)):
-        other = mirrored_joint(joint)
+        other = MIRRORED_JOINTS[joint]
         effect = (effects[joint] + _mirror_effect(effects[other], partners)) / 2
         if other < joint or not effect.any():
             continue

@@ -19,10 +19,10 @@ from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.skeleton import (
     JOINT_NAMES,
     LEFT_HAND_JOINTS,
+    MIRRORED_JOINTS,
     N_JOINTS,
     RIGHT_HAND_JOINTS,
     joint_index,
-    mirrored_joint,
 )
 from smplifyx.synthetic.makehuman.hand_poses import (
     LOWER_LIMITS,
@@ -234,7 +234,7 @@ def random_poses(count: int, seed: int) -> FloatArray:
         low, high = np.radians(limits).T
         left = joint_index(name if name in JOINT_NAMES else f"left_{name}")
         vectors[:, left] = random.uniform(low, high, size=(count, 3))
-        if (right := mirrored_joint(left)) != left:
+        if (right := MIRRORED_JOINTS[left]) != left:
             vectors[:, right] = random.uniform(low, high, size=(count, 3)) * (1, -1, -1)
     vectors[random.uniform(size=vectors.shape) < _SHARE_OF_ANGLES_AT_REST] = 0
     for hand in (LEFT_HAND_JOINTS, RIGHT_HAND_JOINTS):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from smplifyx.body.data import FloatArray
-from smplifyx.skeleton import JOINT_NAMES, PARENTS, joint_index, mirrored_joint
+from smplifyx.skeleton import JOINT_NAMES, MIRRORED_JOINTS, PARENTS, joint_index
 from smplifyx.synthetic.makehuman.skinning import merged_weights
 from smplifyx.synthetic.makehuman.source import SourceModel
 
@@ -106,8 +106,7 @@ def joint_matrix(anchor_names: tuple[str, ...]) -> FloatArray:
 
 def mirror_joints(joints: FloatArray) -> FloatArray:
     """[..., 55, 3] the joints of the mirrored person."""
-    swapped = [mirrored_joint(j) for j in range(len(JOINT_NAMES))]
-    return joints[..., swapped, :] * np.array([-1.0, 1.0, 1.0], dtype=joints.dtype)
+    return joints[..., MIRRORED_JOINTS, :] * np.array([-1.0, 1.0, 1.0], dtype=joints.dtype)
 
 
 def joint_locations(model: SourceModel, vertices: FloatArray, bone_heads: FloatArray) -> FloatArray:

@@ -10,9 +10,9 @@ from smplifyx.skeleton import (
     JAW_JOINT,
     JOINT_NAMES,
     LEFT_EYE_JOINT,
+    MIRRORED_JOINTS,
     RIGHT_EYE_JOINT,
     joint_index,
-    mirrored_joint,
 )
 from smplifyx.synthetic.makehuman.source import (
     LEFT_EYE_VERTICES,
@@ -134,6 +134,5 @@ def skinning_weights(model: SourceModel, vertices: FloatArray, joints: FloatArra
     _share_trunk(weights, vertices, joints)
     _share_collars(weights, vertices)
     _separate_face_parts(weights, model.mesh)
-    swapped = [mirrored_joint(j) for j in range(len(JOINT_NAMES))]
-    weights = (weights + weights[mirror_vertices(model.mesh)][:, swapped]) / 2
+    weights = (weights + weights[mirror_vertices(model.mesh)][:, MIRRORED_JOINTS]) / 2
     return _keep_largest(weights, 6)

@@ -16,7 +16,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.skeleton import BODY_JOINTS, N_JOINTS, PARENTS, joint_index, mirrored_joint
+from smplifyx.skeleton import BODY_JOINTS, MIRRORED_JOINTS, N_JOINTS, PARENTS, joint_index
 from tools.bodies.correctives import PoseCorrectives, fit_pose_correctives
 from tools.bodies.pose_targets import SkinnedMesh, TargetSkinning, centers_of_rotation, random_poses
 
@@ -35,7 +35,7 @@ def rotations_of(**degrees: tuple[float, float, float]) -> np.ndarray:
 
 def mirrored(rotations: np.ndarray) -> np.ndarray:
     flip = np.diag(MIRROR)
-    return flip @ rotations[..., [mirrored_joint(j) for j in range(N_JOINTS)], :, :] @ flip
+    return flip @ rotations[..., MIRRORED_JOINTS, :, :] @ flip
 
 
 def volume(vertices: np.ndarray, faces: np.ndarray) -> float:
