@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, load_config
-from smplifyx.evaluation.runner import fit_people, observation_of, score
+from smplifyx.evaluation.runner import fit_with_body
+from smplifyx.evaluation.scores import score
 from smplifyx.evaluation.statistics import area_under_curve, worst_share
 from smplifyx.fitting.quality import ErrorPredictor
 from smplifyx.priors import HELD_OUT_SUBJECTS
+from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from smplifyx.synthetic.poses import PosePool, held_out_poses, subjects_of
 
@@ -37,7 +39,7 @@ def fitted(config: Config, poses: PosePool, count: int, seed: int) -> tuple[list
     data = load_body_model_data(find_body_model("smplx", "neutral"))
     people = list(synthetic_people(data, count, SyntheticOptions(seed=seed), poses))
     observations = [observation_of(person) for person in people]
-    fits = fit_people(data, config, observations)
+    fits = fit_with_body(data, config, observations)
     errors = [score(person, fit.vertices, fit.joints)["pa_v2v_mm"] for person, fit in zip(people, fits, strict=True)]
     return [fit.result.quality_features for fit in fits], np.array(errors)
 

@@ -27,33 +27,36 @@ from smplifyx.evaluation.ablations import (
     FULL,
     HANDS_ALONE,
     PAPER_FOCAL_LENGTH,
+    BenchmarkFit,
+    Trial,
     Unavailable,
     Variant,
     all_variants,
     configuration,
+    fit_frames,
+    fit_hands,
 )
-from smplifyx.evaluation.benchmark_rows import Row, Truths, result_row, rows_of, surface_between
-from smplifyx.evaluation.ehf_layout import KEYPOINT_SUFFIX, TRUTH_FILE, Frame, read_benchmark
+from smplifyx.evaluation.ehf_layout import (
+    KEYPOINT_SUFFIX,
+    TRUTH_FILE,
+    Frame,
+    load_true_joints,
+    load_true_rotations,
+    read_benchmark,
+)
 from smplifyx.evaluation.error_sources import (
     Diagnosis,
     error_sources,
+    hand_rows,
     joint_rows,
-    load_true_rotations,
     mirrored_limbs,
 )
 from smplifyx.evaluation.external_results import ResultReader, find_results
-from smplifyx.evaluation.hands_alone import HandFitter, hand_rows
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report import Findings, write_report, write_results_report, write_views_report
 from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
-from smplifyx.evaluation.runner import (
-    BenchmarkFit,
-    BenchmarkFitter,
-    FitStore,
-    Trial,
-    load_model,
-    load_true_joints,
-)
+from smplifyx.evaluation.runner import Runner, load_model
+from smplifyx.evaluation.scores import Row, Truths, result_row, rows_of, surface_between
 from smplifyx.evaluation.vertex_sets import vertex_sets
 from smplifyx.evaluation.views import (
     balancing_scenes,
@@ -157,8 +160,7 @@ class _Session:
         self.frames, self.truths, self.sets = frames, truths, vertex_sets(data, folders)
         self._data = data
         self._cameras = arguments.cameras
-        store, device = FitStore(arguments.output / "fits"), _device(arguments.device)
-        self._fitter, self._hand_fitter = BenchmarkFitter(store, device), HandFitter(store, device)
+        self._runner = Runner(arguments.output / "fits", _device(arguments.device))
 
     def tables(
         self, configs: dict[str, Config], variants: Sequence[Variant]
@@ -210,7 +212,7 @@ class _Session:
         trial = Trial("fit_mano", HANDS_ALONE, mano, self._cameras[0], level)
         _tell(bar, f"MANO, noise level {level:g}")
         try:
-            return self._hand_fitter.fit(trial, self.frames, keypoints, bar.update)
+            return fit_hands(self._runner, trial, self.frames, keypoints, bar.update)
         except InputError as error:
             messages.note(f"no hands alone: {error}")
             return {}
@@ -240,7 +242,7 @@ class _Session:
     def _fit(
         self, trial: Trial, bar: tqdm | None, keypoints: Callable[[Frame], Path] | None = None
     ) -> list[BenchmarkFit]:
-        return self._fitter.fit(trial, self.frames, keypoints, None if bar is None else bar.update)
+        return fit_frames(self._runner, trial, self.frames, keypoints, None if bar is None else bar.update)
 
 
 def _variants(only: Sequence[str] | None) -> list[Variant]:

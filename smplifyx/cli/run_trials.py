@@ -20,7 +20,7 @@ from smplifyx.errors import InputError
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
 from smplifyx.evaluation.photos import judge_folder, keypoint_rows, summary_rows, worst_rows
 from smplifyx.evaluation.report_tables import csv_text
-from smplifyx.evaluation.runner import fit_and_score, load_model
+from smplifyx.evaluation.runner import load_model
 from smplifyx.evaluation.self_contact import (
     ContactCase,
     ContactFit,
@@ -40,6 +40,7 @@ from smplifyx.evaluation.trials import (
     evaluate_body_choice,
     evaluate_people,
     evaluate_views,
+    fit_and_score,
     gender_tables,
     make_people,
     prior_rows,

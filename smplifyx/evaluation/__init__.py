@@ -1,6 +1,5 @@
 """Metrics against known truth: EHF, the open benchmark, synthetic people and calibrated views."""
 
-from smplifyx.evaluation.cameras import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
 from smplifyx.evaluation.ehf_layout import Frame, read_benchmark
 from smplifyx.evaluation.metrics import (
     Alignment,
@@ -12,9 +11,16 @@ from smplifyx.evaluation.metrics import (
     surface_errors,
     v2v,
 )
-from smplifyx.evaluation.runner import score
+from smplifyx.evaluation.scores import score
 from smplifyx.evaluation.statistics import MeanInterval, difference_interval, mean_interval
-from smplifyx.evaluation.triangulation import Triangulation, TriangulationOptions, triangulate
+from smplifyx.evaluation.triangulation import (
+    CalibratedCamera,
+    Triangulation,
+    TriangulationOptions,
+    read_camera_parameters,
+    read_qualisys_cameras,
+    triangulate,
+)
 from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
 from smplifyx.evaluation.views import ViewErrors, views_report
 from smplifyx.synthetic.detector import DetectorNoise

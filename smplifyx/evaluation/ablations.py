@@ -1,18 +1,29 @@
-"""What the paper's Tables 1 and 2 compare, as data: a row a way of fitting, each a change to one configuration."""
+"""The ways of fitting that the paper's Tables 1 and 2 compare, as data, and their fits of a benchmark's frames."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from smplifyx.camera import resolve_cameras
 from smplifyx.config import Config, ConfigError, Override
 from smplifyx.config.loading import with_override
 from smplifyx.config.schema import check
+from smplifyx.evaluation.ehf_layout import Frame
+from smplifyx.evaluation.runner import FittedPerson, Progress, Runner
+from smplifyx.keypoints import Loaded, Observation, PersonSelection, split_hands
 from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS
 
+FloatArray = NDArray[np.float64]
+#: The keypoint file of a frame.
+KeypointFiles = Callable[[Frame], Path]
+#: Frame name and side.
+Hand = tuple[str, str]
 KeypointSet = Literal["body", "all"]
 GenderRule = Literal["true", "neutral"]
 CameraRule = Literal["config", "paper", "true"]
@@ -109,3 +120,107 @@ def all_variants(tables: Sequence[Sequence[Variant]] = (TABLE_1, TABLE_2)) -> li
 
 def _settings(overrides: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {text}" for key, text in overrides.items())
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to fit all frames.
+
+    Attributes:
+        label: name of the configuration that ``config`` came from.
+        variant: what differs from it.
+        config: the result.
+        camera: how much is known of the camera: what the configuration says, the paper's focal length, or the truth.
+        noise_level: of the keypoints; None for the benchmark's own.
+    """
+
+    label: str
+    variant: Variant
+    config: Config
+    camera: CameraRule
+    noise_level: float | None = None
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its kept fits."""
+        return f"{self.label}_{self.variant.key}_{self.camera}"
+
+
+@dataclass(frozen=True)
+class BenchmarkFit(FittedPerson):
+    """A fit of a frame with known truth."""
+
+    frame: Frame
+
+
+def fit_frames(
+    runner: Runner,
+    trial: Trial,
+    frames: Sequence[Frame],
+    keypoints: KeypointFiles | None = None,
+    progress: Progress | None = None,
+) -> list[BenchmarkFit]:
+    """Fit all frames, in their order.
+
+    Args:
+        runner: fits, and keeps fits.
+        trial: settings and what is known of the camera.
+        frames: the frames.
+        keypoints: other keypoint files than the frames' own.
+        progress: called with the number of frames that are done.
+
+    Raises:
+        InputError: a file is damaged, or a body model is missing.
+    """
+    observations = [_observation(frame, trial, keypoints) for frame in frames]
+    genders = [frame.gender if trial.variant.gender == "true" else "neutral" for frame in frames]
+    fits = runner.fit(trial.config, observations, genders, trial.folder, progress)
+    return [
+        BenchmarkFit(fit.result, fit.vertices, fit.joints, frame) for frame, fit in zip(frames, fits, strict=True)
+    ]
+
+
+def fit_hands(
+    runner: Runner,
+    trial: Trial,
+    frames: Sequence[Frame],
+    keypoints: KeypointFiles | None = None,
+    progress: Progress | None = None,
+) -> dict[Hand, FloatArray]:
+    """Fit every hand by itself: joints [16, 3] of each that the detector reported, by frame name and side.
+
+    Args:
+        runner: fits, and keeps fits.
+        trial: settings for MANO and what is known of the camera.
+        frames: the frames.
+        keypoints: other keypoint files than the frames' own.
+        progress: called with the number of hands that are done.
+
+    Raises:
+        InputError: a file is damaged, or there is no MANO model.
+    """
+    selection = PersonSelection(min_keypoints=trial.config.people.min_keypoints, part="hands")
+    found: list[tuple[Frame, Observation]] = []
+    for frame in frames:
+        person = frame.observation(keypoints and keypoints(frame))
+        hands = split_hands(Loaded((person,)), selection).observations
+        found += [(frame, with_trial_camera(frame, hand, trial)) for hand in hands]
+    sides = [str(hand.side) for _, hand in found]
+    fits = runner.fit(trial.config, [hand for _, hand in found], sides, trial.folder, progress)
+    return {(frame.name, side): fit.joints for (frame, _), side, fit in zip(found, sides, fits, strict=True)}
+
+
+def with_trial_camera(frame: Frame, observation: Observation, trial: Trial) -> Observation:
+    """Return the observation with the camera that the trial assumes for the frame."""
+    if trial.camera == "true":
+        return replace(observation, camera=frame.camera.intrinsics)
+    config = trial.config.camera
+    if trial.camera == "paper":
+        config = replace(config, focal_length=PAPER_FOCAL_LENGTH)
+    return resolve_cameras([observation], config)[0]
+
+
+def _observation(frame: Frame, trial: Trial, keypoints: KeypointFiles | None) -> Observation:
+    observation = frame.observation(None if keypoints is None else keypoints(frame))
+    selected = trial.variant.select(observation.keypoints).astype(np.float32)
+    return with_trial_camera(frame, replace(observation, keypoints=selected), trial)

@@ -21,9 +21,9 @@ from smplifyx.collision.candidates import CandidateCache
 from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config
-from smplifyx.evaluation.runner import observation_of
 from smplifyx.fitting.fitter import FitProgress, Fitter
 from smplifyx.result import FitResult
+from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticPerson
 
 

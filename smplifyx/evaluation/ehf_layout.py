@@ -193,3 +193,29 @@ def write_mesh(path: str | Path, vertices: FloatArray, faces: NDArray[np.integer
     from smplifyx.files import write_bytes
 
     write_bytes(path, export_ply(trimesh.Trimesh(vertices, faces, process=False)))
+
+
+def load_true_joints(path: Path) -> dict[str, FloatArray]:
+    """Joints [55, 3] in the camera frame by frame name, from a benchmark's ``truth.npz``; none without the file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return _truth(path, "joints") if path.is_file() else {}
+
+
+def load_true_rotations(path: Path) -> dict[str, FloatArray]:
+    """Local joint rotations [55, 3, 3] by frame name, from a benchmark's ``truth.npz``.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return _truth(path, "rotations")
+
+
+def _truth(path: Path, key: str) -> dict[str, FloatArray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {str(name): np.float64(values) for name, values in zip(file["names"], file[key], strict=True)}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(path, f"not a benchmark's truth: {reason(error)}") from error

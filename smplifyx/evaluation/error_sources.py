@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.errors import InputError, reason
-from smplifyx.evaluation.benchmark_rows import Row, Truths
-from smplifyx.evaluation.metrics import MILLIMETRES_PER_METRE, SURFACE_HEADINGS, pa_v2v, root_aligned_v2v
+from smplifyx.evaluation.ablations import BenchmarkFit, Hand
+from smplifyx.evaluation.metrics import MILLIMETRES_PER_METRE, SURFACE_HEADINGS, pa_mpjpe, pa_v2v, root_aligned_v2v
 from smplifyx.evaluation.report_tables import Cell
-from smplifyx.evaluation.runner import BenchmarkFit
-from smplifyx.evaluation.statistics import mean_interval
+from smplifyx.evaluation.scores import Row, Truths
+from smplifyx.evaluation.statistics import difference_interval, mean_interval
 from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, joint_index
@@ -168,19 +166,6 @@ def fitted_rotations(result: FitResult) -> FloatArray:
     return np.asarray(axis_angle_to_matrix(torch.as_tensor(np.float64(pose)).reshape(-1, 3)).numpy())
 
 
-def load_true_rotations(path: Path) -> dict[str, FloatArray]:
-    """Local joint rotations [55, 3, 3] by frame name, from a benchmark's ``truth.npz``.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {str(name): np.float64(r) for name, r in zip(file["names"], file["rotations"], strict=True)}
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a benchmark's truth: {reason(error)}") from error
-
-
 @torch.no_grad()
 def _posed(body: BodyModel, result: FitResult, rotations: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Vertices [N, V, 3] and joints [N, 55, 3] of one person in N poses."""
@@ -237,5 +222,56 @@ def _source_means(diagnoses: Mapping[str, Diagnosis]) -> Table:
                 values = [float(row[metric]) for row in one.sources if row["replaced"] == part]
                 interval, name = mean_interval(values), f"{label}, {SURFACE_HEADINGS[metric]}"
                 line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        table.append(line)
+    return table
+
+
+#: The wrist and the fifteen finger joints, in MANO's order.
+_HAND_JOINTS = {
+    "left": [skeleton.joint_index("left_wrist"), *range(*skeleton.LEFT_HAND_JOINTS.indices(skeleton.N_JOINTS))],
+    "right": [skeleton.joint_index("right_wrist"), *range(*skeleton.RIGHT_HAND_JOINTS.indices(skeleton.N_JOINTS))],
+}
+
+
+def hand_rows(
+    level: float, alone: Mapping[Hand, FloatArray], whole: Sequence[BenchmarkFit], truths: Truths
+) -> list[Row]:
+    """A row a hand that both ways fitted: errors of its 16 joints after similarity alignment, millimetres.
+
+    Args:
+        level: of the keypoints' noise.
+        alone: joints of hands fitted alone.
+        whole: whole bodies fitted to the same keypoints.
+        truths: the true bodies.
+    """
+    rows: list[Row] = []
+    for fit in whole:
+        true = truths.of(fit.frame).joints
+        for side, joints in _HAND_JOINTS.items():
+            hand = alone.get((fit.frame.name, side))
+            if hand is None:
+                continue
+            errors = {
+                "whole body": pa_mpjpe(fit.joints[None, joints], true[None, joints]),
+                "alone": pa_mpjpe(hand[None], true[None, joints]),
+            }
+            row: Row = {"noise": level, "person": fit.frame.name, "side": side}
+            rows.append(row | {name: float(error[0]) for name, error in errors.items()})
+    return rows
+
+
+def hand_table(rows: Sequence[Row]) -> list[dict[str, str | float]]:
+    """Means by noise level, and the difference hand by hand."""
+    table: list[dict[str, str | float]] = []
+    for level in sorted({float(row["noise"]) for row in rows}):
+        group = [row for row in rows if row["noise"] == level]
+        whole, alone = ([float(row[name]) for row in group] for name in ("whole body", "alone"))
+        line: dict[str, str | float] = {"noise": level, "hands": len(group)}
+        for name, interval in (
+            ("whole body", mean_interval(whole)),
+            ("alone", mean_interval(alone)),
+            ("alone minus whole body", difference_interval(alone, whole)),
+        ):
+            line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
         table.append(line)
     return table

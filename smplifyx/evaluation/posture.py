@@ -1,14 +1,15 @@
-"""Posture angles that photos hide: a leaning trunk, bent knees, a wrong facing."""
+"""Posture angles, size and depth: errors that photos hide, such as a leaning trunk or a wrong facing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from smplifyx import skeleton
 from smplifyx.priors import hyperextension
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, JOINT_NAMES
@@ -105,3 +106,21 @@ def _posture(points: FloatArray, names: Sequence[str], root: str) -> Posture:
 
 def _angle(a: FloatArray, b: FloatArray) -> float:
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
+
+
+def placement(true_joints: FloatArray, fitted_joints: FloatArray) -> dict[str, float]:
+    """Depth and size in percent and the posture's angles, from joints [22 or more, 3] of any body of the family."""
+    angles = asdict(posture_errors(posture_of_joints(fitted_joints), posture_of_joints(true_joints)))
+    return {
+        "depth_percent": float(100.0 * (fitted_joints[0, 2] / true_joints[0, 2] - 1.0)),
+        "size_percent": 100.0 * (_size(fitted_joints) / _size(true_joints) - 1.0),
+        **{f"{name}_deg": angle for name, angle in angles.items()},
+    }
+
+
+def _size(joints: FloatArray) -> float:
+    """Summed length of the bones of both legs and the trunk, which no pose changes (metres)."""
+    chain = [
+        skeleton.joint_index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "knee", "ankle")
+    ] + [skeleton.joint_index(joint) for joint in ("spine1", "spine2", "spine3", "neck", "head")]
+    return float(sum(np.linalg.norm(joints[j] - joints[skeleton.PARENTS[j]]) for j in chain))

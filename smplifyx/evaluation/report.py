@@ -14,9 +14,7 @@ import numpy as np
 
 import smplifyx
 from smplifyx.config import Config, to_yaml
-from smplifyx.evaluation.benchmark_rows import Row
-from smplifyx.evaluation.error_sources import Diagnosis, diagnosis_tables
-from smplifyx.evaluation.hands_alone import hand_table
+from smplifyx.evaluation.error_sources import Diagnosis, diagnosis_tables, hand_table
 from smplifyx.evaluation.metrics import SURFACE_HEADINGS
 from smplifyx.evaluation.report_tables import (
     Cell,
@@ -32,6 +30,7 @@ from smplifyx.evaluation.report_tables import (
     table_2,
 )
 from smplifyx.evaluation.runner import code_digest
+from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.statistics import mean_interval
 from smplifyx.files import atomic_path, write_text
 
@@ -83,7 +82,7 @@ class Findings:
         evaluation: all rows.
         parts_source: where the vertex sets come from.
         noise_rows: rows at several noise levels.
-        hands: rows of :func:`smplifyx.evaluation.hands_alone.hand_rows`.
+        hands: rows of :func:`smplifyx.evaluation.error_sources.hand_rows`.
         diagnosis: where the full method's errors come from, by configuration.
         benchmark: what the benchmark was made from; None for one that was given.
     """

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from smplifyx.evaluation.ablations import FULL, TABLE_1, TABLE_2, Variant
-from smplifyx.evaluation.benchmark_rows import Row
 from smplifyx.evaluation.metrics import SURFACE_HEADINGS
+from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.statistics import (
     MeanInterval,
     area_under_curve,

@@ -25,11 +25,13 @@ from smplifyx.collision.penetration import (
 )
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import CollisionConfig, Config
-from smplifyx.evaluation.runner import FittedPerson, fit_people, observation_of, score, true_camera
+from smplifyx.evaluation.runner import FittedPerson, fit_with_body
+from smplifyx.evaluation.scores import score
 from smplifyx.evaluation.statistics import Cell
 from smplifyx.files import atomic_path
 from smplifyx.keypoints import Observation, draw_keypoints, load_pairs, pair_folder, read_image
 from smplifyx.output import BodyMesh, BodyRenderer, overlay, side_view
+from smplifyx.synthetic.documents import observation_of, true_camera
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool
 from smplifyx.synthetic.self_contact import POSES, contact_poses, with_flat_hands
@@ -173,7 +175,7 @@ def fit_cases(
     data: BodyModelData, config: Config, cases: Sequence[ContactCase], judge: ContactJudge
 ) -> list[ContactFit]:
     """Fits all the cases; the i-th fit belongs to the i-th case."""
-    fits = fit_people(data, config, [case.observation for case in cases])
+    fits = fit_with_body(data, config, [case.observation for case in cases])
     return [ContactFit(fit, judge.measure(fit.vertices)) for fit in fits]
 
 

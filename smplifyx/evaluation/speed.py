@@ -27,11 +27,10 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
-from smplifyx.evaluation.runner import observation_of
 from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.optim.lbfgs import Evaluation, LBFGSResult, Objective, minimize
-from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.documents import observation_of, write_openpose_json
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 _N_HAND_COMPONENTS = 12

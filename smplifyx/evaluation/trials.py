@@ -14,11 +14,13 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends, hinge_bends_of_pose
-from smplifyx.evaluation.runner import fit_and_score, fit_people, load_model, observation_of, score
+from smplifyx.evaluation.runner import FittedPerson, fit_with_body, load_model
+from smplifyx.evaluation.scores import score
 from smplifyx.evaluation.statistics import Cell, difference_interval, mean_interval
 from smplifyx.evaluation.views import ViewScene, fit_views
 from smplifyx.gender import CLASSES
 from smplifyx.result import FitResult
+from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
@@ -44,8 +46,35 @@ def make_people(data: BodyModelData, count: int, seed: int, mocap: Path | None) 
     return list(synthetic_people(data, count, SyntheticOptions(seed=seed), poses))
 
 
+def fit_and_score(
+    data: BodyModelData, config: Config, people: Sequence[SyntheticPerson], true_camera: bool = False
+) -> list[dict[str, str | float]]:
+    """Fit synthetic people: one row of figures for each.
+
+    Args:
+        data: the body model, the one that the people were made with.
+        config: the fitter's settings.
+        people: the truth.
+        true_camera: give the fit the true focal length; otherwise the camera rules decide.
+    """
+    fits = fit_with_body(data, config, [observation_of(person, true_camera) for person in people])
+    return [_score_row(person, fit) for person, fit in zip(people, fits, strict=True)]
+
+
+def _score_row(person: SyntheticPerson, fit: FittedPerson) -> dict[str, str | float]:
+    figures = score(person, fit.vertices, fit.joints)
+    return {
+        "person": person.name,
+        **figures,
+        "reprojection_px": fit.result.reprojection_error_px,
+        "n_keypoints": fit.result.n_keypoints,
+        "seconds": fit.result.seconds,
+        "flags": " ".join([*(["truncated"] if person.truncated else []), *fit.result.flags]),
+    }
+
+
 def truncation_groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows of :func:`smplifyx.evaluation.runner.fit_and_score` by whether the frame cuts the person."""
+    """Rows of :func:`fit_and_score` by whether the frame cuts the person."""
     cut = [row for row in rows if "truncated" in str(row["flags"])]
     return {"all": list(rows), "whole people": [row for row in rows if row not in cut], "cut by the frame": cut}
 
@@ -141,7 +170,7 @@ class PriorFigures:
 
 def evaluate_people(data: BodyModelData, config: Config, people: Sequence[SyntheticPerson]) -> PriorFigures:
     """Fit synthetic people without their focal length, with the prior of the configuration."""
-    fits = fit_people(data, config, [observation_of(person) for person in people])
+    fits = fit_with_body(data, config, [observation_of(person) for person in people])
     scores = [score(person, fit.vertices, fit.joints) for person, fit in zip(people, fits, strict=True)]
     return PriorFigures(
         np.array([figures["pa_v2v_mm"] for figures in scores]),

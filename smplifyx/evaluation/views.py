@@ -15,14 +15,16 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.camera import Camera
 from smplifyx.config import Config
 from smplifyx.errors import InputError
-from smplifyx.evaluation.cameras import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
 from smplifyx.evaluation.metrics import Alignment, mpjpe, pa_mpjpe, pa_v2v
 from smplifyx.evaluation.posture import PostureErrors, posture_errors, posture_of_keypoints
-from smplifyx.evaluation.runner import FittedPerson, fit_people
+from smplifyx.evaluation.runner import FittedPerson, fit_with_body, model_keypoints
 from smplifyx.evaluation.triangulation import (
+    CalibratedCamera,
     Triangulation,
     TriangulationOptions,
     associate_people,
+    read_camera_parameters,
+    read_qualisys_cameras,
     refine_extrinsics,
     triangulate,
 )
@@ -242,9 +244,9 @@ def fit_views(
         if scene.keypoints[view, BODY_KEYPOINTS, 2].any()
     ]
     observations = [_observation(scene, view, true_camera) for scene, view in places]
-    fits = fit_people(data, config, observations)
+    fits = fit_with_body(data, config, observations)
     return [
-        FittedView(scene, fit, _errors(scene.cameras[view], fit, scene.truth))
+        FittedView(scene, fit, _errors(scene.cameras[view], model_keypoints(data, config, fit), scene.truth))
         for (scene, view), fit in zip(places, fits, strict=True)
     ]
 
@@ -266,8 +268,8 @@ def describe_scene(scene: ViewScene) -> str:
     )
 
 
-def _errors(camera: CalibratedCamera, fit: FittedPerson, truth: Triangulation) -> ViewErrors:
-    return compare_view(camera.name, fit.keypoints[BODY_KEYPOINTS], camera.to_camera(truth.points))
+def _errors(camera: CalibratedCamera, keypoints: FloatArray, truth: Triangulation) -> ViewErrors:
+    return compare_view(camera.name, keypoints[BODY_KEYPOINTS], camera.to_camera(truth.points))
 
 
 def _same_person(

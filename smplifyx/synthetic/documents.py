@@ -1,4 +1,4 @@
-"""Synthetic people as keypoint files."""
+"""Synthetic people as observations and as keypoint files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from smplifyx.camera import Camera
+from smplifyx.keypoints import Observation
 from smplifyx.keypoints.writing import openpose_person, write_openpose
 from smplifyx.skeleton import (
     BODY_KEYPOINTS,
@@ -19,6 +21,21 @@ from smplifyx.skeleton import (
 from smplifyx.synthetic.people import SyntheticPerson
 
 _N_PUPILS = 2
+
+
+def observation_of(person: SyntheticPerson, with_camera: bool = False) -> Observation:
+    """Return the observation of a synthetic person, with the true camera or without one."""
+    return Observation(
+        keypoints=person.keypoints_2d.astype(np.float32),
+        image_size=person.image_size,
+        camera=true_camera(person) if with_camera else None,
+        stem=person.name,
+    )
+
+
+def true_camera(person: SyntheticPerson) -> Camera:
+    """Return the camera that the person was made with."""
+    return Camera(person.focal_length, person.principal_point, "calibration", person.image_size)
 
 
 def write_openpose_json(people: Sequence[SyntheticPerson], path: str | Path) -> None:

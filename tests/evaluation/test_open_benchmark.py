@@ -6,8 +6,7 @@ import pytest
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
-from smplifyx.evaluation.ehf_layout import TRUTH_FILE, read_benchmark
-from smplifyx.evaluation.error_sources import load_true_rotations
+from smplifyx.evaluation.ehf_layout import TRUTH_FILE, load_true_joints, load_true_rotations, read_benchmark
 from smplifyx.evaluation.open_benchmark import (
     OpenBenchmark,
     _tags,
@@ -16,7 +15,6 @@ from smplifyx.evaluation.open_benchmark import (
     noise_folder,
     write_benchmark,
 )
-from smplifyx.evaluation.runner import load_true_joints
 from smplifyx.keypoints.openpose import read_openpose
 from smplifyx.output import SoftwareRenderer
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES

@@ -14,10 +14,11 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
-from smplifyx.evaluation.runner import observation_of, score
+from smplifyx.evaluation.scores import score
 from smplifyx.fitting import Fitter
 from smplifyx.result import FitResult
 from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 

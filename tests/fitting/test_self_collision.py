@@ -13,9 +13,9 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
-from smplifyx.evaluation.runner import observation_of
 from smplifyx.fitting import Fitter
 from smplifyx.result import FitResult
+from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 

@@ -8,7 +8,7 @@ import torch
 
 from smplifyx.body.model import BodyModel
 from smplifyx.errors import InputError
-from smplifyx.evaluation.runner import score
+from smplifyx.evaluation.scores import score
 from smplifyx.keypoints.openpose import read_openpose
 from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.evaluation.cameras import CalibratedCamera, read_camera_parameters, read_qualisys_cameras
 from smplifyx.evaluation.triangulation import (
+    CalibratedCamera,
     TriangulationOptions,
     associate_people,
+    read_camera_parameters,
+    read_qualisys_cameras,
     refine_extrinsics,
     triangulate,
 )

@@ -10,10 +10,9 @@ from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.camera import Camera
 from smplifyx.config import load_config
 from smplifyx.errors import InputError
-from smplifyx.evaluation.ablations import FULL
-from smplifyx.evaluation.benchmark_rows import Truths, result_row, rows_of, surface_between
+from smplifyx.evaluation.ablations import FULL, BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame, FrameCamera, write_mesh
-from smplifyx.evaluation.runner import BenchmarkFit, Trial
+from smplifyx.evaluation.scores import Truths, result_row, rows_of, surface_between
 from smplifyx.evaluation.vertex_sets import vertex_sets
 
 TRIAL = Trial("a", FULL, load_config(), "true")
@@ -51,7 +50,7 @@ def coarse(data):
 
 
 def fit_of(frame, vertices, joints):
-    return BenchmarkFit(frame, SimpleNamespace(flags=("few_keypoints",), expected_error_mm=60.0), vertices, joints)
+    return BenchmarkFit(SimpleNamespace(flags=("few_keypoints",), expected_error_mm=60.0), vertices, joints, frame)
 
 
 def test_truth_itself_has_no_error(frame, data, sets):

@@ -1,26 +1,30 @@
-"""A row of figures for every fitted frame of a benchmark."""
+"""Errors of fitted people: a row for every frame of a benchmark, and scores of synthetic people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smplifyx import skeleton
 from smplifyx.body.correspondence import SurfaceMap, nearest_surface_map, same_mesh
 from smplifyx.body.data import BodyModelData
 from smplifyx.errors import InputError
+from smplifyx.evaluation.ablations import BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import (
     SURFACE_METRICS,
     fit_similarity,
     pa_mpjpe,
     pa_v2v,
+    root_aligned_mpjpe,
     root_aligned_v2v,
     surface_errors,
 )
-from smplifyx.evaluation.runner import BenchmarkFit, Trial, placement
+from smplifyx.evaluation.posture import placement
 from smplifyx.evaluation.vertex_sets import VertexSets
 
 FloatArray = NDArray[np.float64]
@@ -154,3 +158,53 @@ def result_row(frame: Frame, vertices: FloatArray, truths: Truths, sets: VertexS
 
 def _words(tags: Sequence[str]) -> str:
     return " ".join(tag.replace(" ", "-") for tag in tags)
+
+
+_BODY = list(range(skeleton.BODY_JOINTS.stop))
+_HANDS = (
+    [skeleton.joint_index("left_wrist"), *range(skeleton.LEFT_HAND_JOINTS.start, skeleton.LEFT_HAND_JOINTS.stop)],
+    [skeleton.joint_index("right_wrist"), *range(skeleton.RIGHT_HAND_JOINTS.start, skeleton.RIGHT_HAND_JOINTS.stop)],
+)
+
+
+class Truth(Protocol):
+    """A person whose vertices [V, 3] and joints [55, 3] in the camera frame are known, metres."""
+
+    @property
+    def vertices(self) -> FloatArray:
+        """[V, 3]."""
+        ...
+
+    @property
+    def joints(self) -> FloatArray:
+        """[55, 3]."""
+        ...
+
+
+def score(person: Truth, fitted_vertices: FloatArray, fitted_joints: FloatArray) -> dict[str, float]:
+    """Errors in millimetres, degrees and percent.
+
+    ``pa_`` is after similarity alignment, ``v2v_pelvis_mm`` and ``mpjpe_pelvis_mm`` after moving the pelvis; the
+    angles are those of :class:`~smplifyx.evaluation.posture.PostureErrors`; ``size_percent`` is the fitted over the
+    true length of legs and trunk, ``depth_percent`` that of the pelvis's depth, minus one.
+
+    Args:
+        person: the truth.
+        fitted_vertices: [V, 3] camera frame with translation, metres, on the person's mesh.
+        fitted_joints: [55, 3] in the same frame.
+
+    Raises:
+        ValueError: the meshes have different numbers of vertices.
+    """
+    vertices, joints = (np.asarray(points, dtype=np.float64)[None] for points in (fitted_vertices, fitted_joints))
+    true_vertices, true_joints = person.vertices[None], person.joints[None]
+    pelvis, true_pelvis = joints[:, 0], true_joints[:, 0]
+    hands = [pa_mpjpe(joints[:, hand], true_joints[:, hand])[0] for hand in _HANDS]
+    return {
+        "pa_v2v_mm": float(pa_v2v(vertices, true_vertices)[0]),
+        "v2v_pelvis_mm": float(root_aligned_v2v(vertices, true_vertices, pelvis, true_pelvis)[0]),
+        "pa_mpjpe_mm": float(pa_mpjpe(joints[:, _BODY], true_joints[:, _BODY])[0]),
+        "mpjpe_pelvis_mm": float(root_aligned_mpjpe(joints[:, _BODY], true_joints[:, _BODY], pelvis, true_pelvis)[0]),
+        "pa_hands_mm": float(np.mean(hands)),
+        **placement(person.joints, joints[0]),
+    }
