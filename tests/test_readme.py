@@ -1,0 +1,71 @@
+"""The commands and Python examples of README and docs: options and settings exist, examples compile and import."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import smplifyx
+from smplifyx.cli.main import build_parser
+from smplifyx.cli.options import split_dotted
+from smplifyx.config import all_settings, load_config, load_run
+from smplifyx.config.original_names import ORIGINAL_NAMES
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def commands() -> list[str]:
+    """Lines of code blocks that call smplifyx; those with placeholders for options are left out."""
+    lines = [line for page in PAGES for line in re.findall(r"^    (smplifyx .*)$", page.read_text(), re.MULTILINE)]
+    return sorted({line.split("  #")[0].strip() for line in lines if not re.search(r"\.\.\.|\[|NAME$", line)})
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) > 15
+
+
+@pytest.mark.parametrize("line", commands())
+def test_command_exists(line: str) -> None:
+    others, overrides = split_dotted(shlex.split(line)[1:])
+    arguments, unknown = build_parser().parse_known_args(others)
+    assert unknown == []
+    if arguments.command in ("fit", "demo"):
+        load_run(None, overrides)
+
+
+def test_paths_and_settings_of_the_readme_exist() -> None:
+    text = PAGES[0].read_text()
+    for link in re.findall(r"\]\(([^)#:]+)", text):
+        assert (ROOT / link).exists(), link
+    for path in re.findall(r"`pytest ([\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+    names = {leaf.key.replace(".N.", ".4.") for leaf in all_settings()}
+    for key in re.findall(r"--([a-z]+\.[a-z_.0-9]*[a-z])(?: |`)", text):
+        assert key.replace(".5.", ".4.").replace(".all.", ".4.") in names, key
+
+
+def test_yaml_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGES[0].read_text(), re.DOTALL)
+    (tmp_path / "settings.yaml").write_text(example)
+    config = load_config(tmp_path / "settings.yaml")
+    assert [stage.shape for stage in config.stages] == [5.0] * 5
+    assert config.stages[3].collision == 20.0
+
+
+def test_python_of_the_readme_uses_public_names() -> None:
+    for code in re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.DOTALL):
+        compile(code, "README.md", "exec")
+        for name in re.findall(r"smplifyx\.(\w+)", code):
+            assert name in smplifyx.__all__, name
+
+
+def test_equivalents_in_the_readme_are_those_of_the_program() -> None:
+    rows = re.findall(r"^    --(\w+) .*?  +(--[\w-]+)", PAGES[0].read_text(), re.MULTILINE)
+    assert len(rows) >= 5
+    for name, option in rows:
+        assert name in ORIGINAL_NAMES
+        assert option in ORIGINAL_NAMES[name].replace("--stages.N", "--stages.4")
