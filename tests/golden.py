@@ -73,12 +73,15 @@ def compare(output: Path, other: Path) -> None:
         files = sorted((output / name).rglob("*.npz"))
         losses, joints, evaluations, moved = [], [], [], 0
         for path in files:
+            if not (other / path.relative_to(output)).is_file():
+                print(f"{name:14} {path.relative_to(output)} is missing in {other}")
+                continue
             with np.load(path) as a, np.load(other / path.relative_to(output)) as b:
                 losses.append(float(b["loss"] / a["loss"] - 1.0))
                 joints.append(1e3 * float(np.linalg.norm(a["joints"] - b["joints"], axis=1).max()))
                 evaluations.append(float(b["n_evaluations"] / a["n_evaluations"]))
                 moved += not np.array_equal(a["joints"], b["joints"])
-        if not files:
+        if not losses:
             print(f"{name:14} no results")
             continue
         print(

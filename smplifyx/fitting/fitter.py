@@ -28,7 +28,7 @@ from smplifyx.fitting.initialization import initial_hypotheses
 from smplifyx.fitting.parameters import BodyParameters, has_body
 from smplifyx.fitting.schedule import Stage, make_schedule
 from smplifyx.fitting.solver import Solver, keypoint_definitions
-from smplifyx.fitting.terms import Term, default_terms, unused_weights
+from smplifyx.fitting.terms import Term, default_terms, unused_settings
 from smplifyx.fitting.upright_stance import has_upright_stance
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import KeypointLifter
@@ -119,8 +119,8 @@ class Fitter:
         )
         self._schedule = make_schedule(self.config, parameters.has_body)
         self._lifter = self._make_lifter()
-        #: Weights in the settings that differ from their defaults and have no effect on this model.
-        self.unused_settings = tuple(unused_weights(self.config, parameters.layout.groups))
+        #: Settings that differ from their defaults and have no effect on this model.
+        self.unused_settings = tuple(unused_settings(self.config, parameters.layout.groups))
 
     def _body_pose_prior(self) -> Any:
         if not has_body(self.data.skeleton):

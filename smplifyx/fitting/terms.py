@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -196,14 +197,23 @@ def _weights_of_settings(config: Config, stage: Stage) -> Mapping[str, Weight]:
     }
 
 
-def unused_weights(config: Config, groups: Collection[str]) -> list[str]:
-    """Settings of stages that differ from their defaults and have no effect on a body model.
+#: Settings outside of the stages that hands and heads do not use.
+_BODY_SETTINGS = (
+    "priors.body_pose", "lifting.weight", "lifting.undo_swaps", "objective.trunk_tilt", "objective.upright_stance",
+    "starts.headings", "starts.depth_flips", "starts.side_view_threshold",
+)  # fmt: skip
+
+
+def unused_settings(config: Config, groups: Collection[str]) -> list[str]:
+    """Settings that differ from their defaults and have no effect on a body model.
 
     Args:
         config: the settings.
         groups: the parameter groups of the body model.
     """
     default, unused = Stage(), []
+    if "body_pose" not in groups:
+        unused = [name for name in _BODY_SETTINGS if attrgetter(name)(config) != attrgetter(name)(Config())]
     for term in default_terms():
         if hasattr(default, term.name) and not term.applies(groups):
             for number, stage in enumerate(config.stages, 1):

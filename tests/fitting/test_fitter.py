@@ -200,8 +200,9 @@ def test_settings_without_effect_are_named(data):
     assert Fitter(data).unused_settings == ()
     fitter = Fitter(data, overrides={"stages.2.neck_pose": 3.0})
     assert fitter.unused_settings == ("stages.2.neck_pose",)
-    hand = Fitter("mano", side="left", overrides={"stages.all.body_pose": 3.0})
-    assert hand.unused_settings == tuple(f"stages.{number}.body_pose" for number in (1, 2, 3))
+    hand = Fitter("mano", side="left", overrides={"stages.all.body_pose": 3.0, "objective.trunk_tilt": 9.0})
+    of_stages = [f"stages.{number}.body_pose" for number in (1, 2, 3)]
+    assert hand.unused_settings == ("objective.trunk_tilt", *of_stages)
     head = Fitter("flame")
     assert head.unused_settings == ()
 
