@@ -7,6 +7,7 @@ table in ``docs/results.md`` are made from it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,23 +277,7 @@ class FitResult(FitFigures):
         Raises:
             InputError: there is no such model.
         """
-        if self._body is not None:
-            return self._body.data
-        from smplifyx.body.files import load_body_model_data
-        from smplifyx.body.search import list_body_models
-
-        names = []
-        wanted = (self.model_type, self.gender, self.side if self.model_type == "mano" else None)
-        for found in list_body_models(models_dir):
-            if (found.model_type, found.gender, found.side) == wanted:
-                data = load_body_model_data(
-                    found.path, found.gender, n_betas=len(self.betas), n_expressions=len(self.expression)
-                )
-                if data.name == self.model_name:
-                    return data
-                names.append(data.name)
-        others = ", ".join(map(repr, names)) or "no model of this type and gender"
-        raise InputError(None, f"expected the body model {self.model_name!r}, found {others}", "model_name")
+        return self.body(models_dir).data
 
     def body(self, models_dir: str | Path | None = None) -> Body:
         """Return the body model of this result; ``result.body()(**result.parameters)`` poses it.
@@ -307,10 +292,23 @@ class FitResult(FitFigures):
             InputError: there is no such model.
         """
         if self._body is None:
-            from smplifyx.body.body import Body
-
-            self._body = Body(self.body_data(models_dir))
+            self._body = self._find_body(models_dir)
         return self._body
+
+    def _find_body(self, models_dir: str | Path | None) -> Body:
+        from smplifyx.body.search import list_body_models
+
+        names = []
+        wanted = (self.model_type, self.gender, self.side if self.model_type == "mano" else None)
+        for found in list_body_models(models_dir):
+            if (found.model_type, found.gender, found.side) == wanted:
+                changed = found.path.stat().st_mtime_ns
+                body = _load_body(found.path, found.gender, len(self.betas), len(self.expression), changed)
+                if body.data.name == self.model_name:
+                    return body
+                names.append(body.data.name)
+        others = ", ".join(map(repr, names)) or "no model of this type and gender"
+        raise InputError(None, f"expected the body model {self.model_name!r}, found {others}", "model_name")
 
     @property
     def vertices(self) -> np.ndarray:
@@ -403,6 +401,15 @@ def load_result(path: str | Path) -> FitResult:
     if values["gender"] not in GENDERS:
         raise InputError(path, f"expected one of {', '.join(GENDERS)}, found {values['gender']!r}", "gender")
     return FitResult(**values)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_body(path: Path, gender: str, n_betas: int, n_expressions: int, changed: int) -> Body:
+    """Load a body model; results of the same model share it. ``changed`` tells versions of the file apart."""
+    from smplifyx.body.body import Body
+    from smplifyx.body.files import load_body_model_data
+
+    return Body(load_body_model_data(path, gender, n_betas=n_betas, n_expressions=n_expressions))
 
 
 def format_figure(one: ResultField, value: Any) -> str:

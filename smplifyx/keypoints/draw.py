@@ -1,4 +1,4 @@
-"""Which keypoints are joined by a bone, and how long a body bone is beside a person's height."""
+"""Bones between keypoints with their lengths, and drawings of keypoints."""
 
 from __future__ import annotations
 

@@ -44,13 +44,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What two folders hold.
+    """Images and keypoint files of two folders.
 
     Attributes:
         pairs: photos with their keypoint files, in natural order (``a2`` before ``a10``).
-        images_without_keypoints: photos that no keypoint file names.
-        keypoints_without_image: keypoint files that name no photo.
-        ambiguous: files that are passed over because another of the same stem is used: (passed over, used).
+        images_without_keypoints: photos without a keypoint file.
+        keypoints_without_image: keypoint files without a photo.
+        ambiguous: files that are not used because another of the same stem is: (unused, used).
     """
 
     pairs: tuple[Pair, ...]

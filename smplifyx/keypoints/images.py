@@ -1,4 +1,4 @@
-"""Read photos of any kind upright, and what their EXIF data say about the camera.
+"""Reading of photos, upright, and of the focal length in their EXIF data.
 
 Pillow decodes what it knows, because it notices a file that was cut off; OpenCV decodes the rest.
 """

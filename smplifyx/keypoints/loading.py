@@ -20,13 +20,13 @@ from smplifyx.skeleton import LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
 
 #: A point further outside the image than this fraction of its longer side counts as unseen.
 OUTSIDE_MARGIN = 0.1
-#: Points of less confidence are noise, of which nobody wants to hear.
+#: Points of less confidence are noise and cause no warning.
 WORTH_A_WARNING = 0.1
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that is rightly left out: a file without people, a person too small, a fragment."""
+    """An input that is skipped on purpose: a file without people, a person too small, a fragment."""
 
     path: Path
     person_index: int | None
@@ -35,12 +35,12 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read.
+    """Observations and failures of a number of files.
 
     Attributes:
         observations: one per person, in the order of the images, largest person first.
         failures: an error for each image, keypoint file or person that is unusable.
-        skipped: what was left out on purpose.
+        skipped: what was skipped on purpose.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -148,7 +148,7 @@ def _within_image(person: PersonKeypoints, size: tuple[int, int]) -> PersonKeypo
 
 
 def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndarray:
-    """How many pixels each visible point lies outside the image: `[135]`, 0 for those inside or unseen."""
+    """Distance in pixels of each visible point to the image: `[135]`, 0 for those inside or unseen."""
     xy = person.keypoints[:, :2]
     beyond = np.maximum(np.maximum(-xy, xy - np.array(size)), 0).max(axis=1)
     return np.where(person.keypoints[:, 2] > 0, beyond, 0)
@@ -172,7 +172,7 @@ _HANDS = {"left": LEFT_HAND_KEYPOINTS, "right": RIGHT_HAND_KEYPOINTS}
 
 
 def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
-    """The same input with each person's hands in the person's place, and those that cannot be fitted left out.
+    """Replace each person by its hands; hands that cannot be fitted are skipped.
 
     Args:
         loaded: whole people.

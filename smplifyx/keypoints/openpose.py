@@ -1,9 +1,9 @@
 """Read OpenPose's JSON files, versions 1.0 to 1.7, into the canonical keypoint layout.
 
-Body layouts are told apart by the length of the list: 25 points are BODY_25, 18 are OpenPose's COCO model, 17 are
+The body layout follows from the length of the list: 25 points are BODY_25, 18 are OpenPose's COCO model, 17 are
 the plain COCO order that other detectors write into the same kind of file. The experimental BODY_25B model has 25
-points too, in another order, and the file does not say so. Read as BODY_25 its bones cross the whole body, so that
-a person of whom enough is seen is recognised and refused; a person of few points cannot be told apart.
+points too, in another order, which the file does not say. Read as BODY_25 its bones cross the whole body: a person
+with enough visible points is recognised and refused, a person with few points cannot be recognised.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PersonKeypoints:
         index: position in the list.
         keypoints: float32 `[135, 3]`, canonical layout; an unseen point is (0, 0, 0).
         gender: from ``gender_gt``, else ``gender_pd``, where the file has one.
-        warnings: what was odd but usable.
+        warnings: peculiarities that did not prevent its use.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""Choose the people of a file that are worth a fit, and put people together again that the detector took apart."""
+"""Selection of the people of a file, and merging of people that the detector reported in fragments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LEFTWARD = [
     (MID_HIP, BODY_KEYPOINT_NAMES.index("left_hip")),
     (BODY_KEYPOINT_NAMES.index("right_hip"), MID_HIP),
 ]
-#: Hands and face are taken whole from the fragment that saw them better.
+#: Hands and face are taken whole from the fragment with the higher confidence.
 WHOLE_PARTS: tuple[list[slice], ...] = (
     [LEFT_HAND_KEYPOINTS],
     [RIGHT_HAND_KEYPOINTS],
@@ -41,7 +41,7 @@ WHOLE_PARTS: tuple[list[slice], ...] = (
 )
 
 Part = Literal["body", "hands", "face"]
-#: Of each part the pieces that can be fitted by themselves, with their names.
+#: Pieces of each part that can be fitted alone, by name.
 _PIECES: Mapping[Part, Mapping[str, list[int]]] = {
     "body": {"body": [*range(N_KEYPOINTS)[BODY_KEYPOINTS]]},
     "hands": {
@@ -57,12 +57,12 @@ class PersonSelection:
     """Which people of an image to fit.
 
     Attributes:
-        max_persons: at most so many per image, the largest; None for all.
+        max_persons: largest number of people per image, the largest first; None for all.
         min_keypoints: points of the part, of at least `min_confidence`, that a person needs.
-        min_confidence: below it a point does not count as seen here; it is still handed on.
+        min_confidence: points below it do not count as seen here; they are kept in the observation.
         min_size: smallest diagonal, in pixels, of the box around the counted points.
         merge_fragments: join parts of one person that the detector reports as several.
-        part: what is to be fitted: the body, each hand (one is enough) or the face.
+        part: the part to fit: the body, each hand (one is enough) or the face.
     """
 
     max_persons: int | None = None
@@ -79,8 +79,8 @@ def select_people(
     """Choose people, largest first.
 
     Returns:
-        The chosen people, and for each of the others its index in the file and why it is left out. A person put
-        together from fragments keeps the index of its largest part.
+        The chosen people, and for each of the others its index in the file and the reason. A person merged from
+        fragments keeps the index of its largest part.
     """
     ordered = sorted(people, key=lambda person: (-_size(person, selection), person.index))
     skipped: list[tuple[int, str]] = []
@@ -90,7 +90,7 @@ def select_people(
     for person in ordered:
         reason = _reason_to_skip(person, selection)
         if reason is None and selection.max_persons is not None and len(chosen) >= selection.max_persons:
-            reason = f"only the {selection.max_persons} largest are wanted"
+            reason = f"only the {selection.max_persons} largest are fitted"
         if reason is None:
             chosen.append(person)
         else:
@@ -110,7 +110,7 @@ def _reason_to_skip(person: PersonKeypoints, selection: PersonSelection) -> str 
 
 
 def piece_lacks(keypoints: NDArray[np.float32], name: str, selection: PersonSelection) -> str | None:
-    """Why the piece ``name`` of keypoints [135, 3] (body, left hand, right hand, face) cannot be fitted, or None."""
+    """Reason why a part of keypoints [135, 3] (body, left hand, right hand, face) cannot be fitted, or None."""
     piece = keypoints[_PIECES[selection.part][name]]
     seen = piece[piece[:, 2] >= selection.min_confidence]
     if len(seen) < selection.min_keypoints:
@@ -124,12 +124,12 @@ def piece_lacks(keypoints: NDArray[np.float32], name: str, selection: PersonSele
 def _merge_fragments(
     people: Sequence[PersonKeypoints], selection: PersonSelection
 ) -> tuple[list[PersonKeypoints], list[tuple[int, str]]]:
-    """Add each part to the one person it belongs to; a part that suits two is left alone."""
+    """Add each part to the one person it belongs to; a part that fits two people stays."""
     people = list(people)
     merged: list[tuple[int, str]] = []
     while (found := _next_part(people, selection)) is not None:
         person, part = found
-        merged.append((part.index, f"part of person {person.index}, to whom it was added"))
+        merged.append((part.index, f"part of person {person.index}, merged with it"))
         people = [_joined(p, part) if p is person else p for p in people if p is not part]
     return people, merged
 
@@ -137,7 +137,7 @@ def _merge_fragments(
 def _next_part(
     people: Sequence[PersonKeypoints], selection: PersonSelection
 ) -> tuple[PersonKeypoints, PersonKeypoints] | None:
-    """A person and, further down the list, a part that belongs to nobody else."""
+    """Find a person and, further down the list, a fragment that fits this person alone."""
     whole = [person for person in people if _reason_to_skip(person, selection) is None]
     for k, part in enumerate(people):
         owners = [person for person in whole if person is not part and _belongs(person, part, selection)]
@@ -147,10 +147,10 @@ def _next_part(
 
 
 def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSelection) -> bool:
-    """Whether `part` is a missing piece of `person`. Doubt means no: two people in one are worse than a gap.
+    """Decide whether `part` is a missing piece of `person`; False in doubt: merging two people is worse than a gap.
 
     It must have at least two body points, none that the person has, continue one of its bones at a plausible
-    length, have a like scale, lie on its proper side, and not be a second reading of the other arm or leg.
+    length, have a similar scale, lie on its proper side, and not be a second reading of the other arm or leg.
     """
     a, b = person.keypoints[BODY_KEYPOINTS], part.keypoints[BODY_KEYPOINTS]
     seen_a, seen_b = _seen(a, selection), _seen(b, selection)
@@ -174,7 +174,7 @@ def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSe
 
 
 def _on_proper_side(points: NDArray[np.float32], seen_a: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
-    """Whether shoulders and hips that the part brings agree with the person about where left is."""
+    """Check that shoulders and hips of the part agree with the person about the direction to the left."""
     known = [points[j] - points[i] for i, j in LEFTWARD if seen_a[i] and seen_a[j]]
     added = [points[j] - points[i] for i, j in LEFTWARD if seen[i] and seen[j] and not (seen_a[i] and seen_a[j])]
     if not added:
@@ -191,7 +191,7 @@ def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
         if sum(b[s, 2].sum() for s in slices) > sum(a[s, 2].sum() for s in slices):
             for s in slices:
                 keypoints[s] = b[s]
-    note = f"put together from people {person.index} and {part.index} of the file"
+    note = f"merged from people {person.index} and {part.index} of the file"
     return replace(
         person,
         keypoints=keypoints,
@@ -205,7 +205,7 @@ def _seen(keypoints: NDArray[np.float32], selection: PersonSelection) -> NDArray
 
 
 def _stature(points: NDArray[np.float32], seen: NDArray[np.bool_]) -> float | None:
-    """The person's height in pixels that the longer bones speak for; foreshortened ones say too little."""
+    """Estimate the height in pixels from the longer bones; a high percentile, as foreshortened ones are short."""
     heights = [
         _length(points, bone) / length
         for bone, length in BODY_BONE_LENGTHS.items()

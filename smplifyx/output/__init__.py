@@ -1,4 +1,4 @@
-"""What a run leaves behind: parameters, meshes, pictures and a table."""
+"""Output of a run: results, meshes, pictures and the summary table."""
 
 from smplifyx.output.contact_sheet import SheetEntry, SheetOptions, contact_sheet, sheet_entries, write_contact_sheets
 from smplifyx.output.layout import OutputLayout

@@ -56,7 +56,7 @@ def contact_sheet(
         cell: width and height of each picture, pixels.
 
     Raises:
-        ValueError: there is nobody to show.
+        ValueError: there are no people.
     """
     if not entries:
         raise ValueError("a contact sheet needs at least one person")

@@ -1,4 +1,4 @@
-"""Where every output file lies."""
+"""Paths of the output files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class OutputLayout:
         return self._person_images(stem, person, side) / "overlay.png"
 
     def close_up_path(self, stem: str, person: int, side: str | None = None) -> Path:
-        """The same of a hand or a head, enlarged."""
+        """The overlay of a hand or a head, enlarged."""
         return self._person_images(stem, person, side) / "close_up.png"
 
     def side_view_path(self, stem: str, person: int, side: str | None = None) -> Path:
@@ -82,7 +82,7 @@ class OutputLayout:
         overlay: bool = False,
         pickle: bool = False,
     ) -> bool:
-        """Whether the result is there, and the mesh, overlay and pickle too where they are asked for."""
+        """Check that the result exists, and those of mesh, overlay and pickle that are requested."""
         wanted = [self.result_path(stem, person, side)]
         if mesh:
             wanted.append(self.mesh_path(stem, person, side))

@@ -1,4 +1,4 @@
-"""Smooth normals."""
+"""Mesh files with smooth normals."""
 
 from __future__ import annotations
 

@@ -66,23 +66,23 @@ def composite(background_bgr: np.ndarray, rgba: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _SideCanvas:
-    """Where points of the turned body `[N, 3]`, in metres about the pelvis, fall in the side view."""
+    """Map from the turned body, metres about the pelvis, to pixels of the side view."""
 
     scale: float
     origin: tuple[float, float]
     size: tuple[int, int]
 
     def camera(self) -> Camera:
-        """Far away on the pelvis's level, at the scale of the canvas."""
+        """A distant camera at the height of the pelvis, at the scale of the canvas."""
         focal_length = self.scale * _SIDE_DISTANCE
         return Camera(focal_length, self.origin, image_size=self.size)
 
     def column(self, metres: float) -> int:
-        """Pixel column of a point so far behind the pelvis."""
+        """Pixel column of a point by its distance behind the pelvis."""
         return round(self.origin[0] + self.scale * metres)
 
     def row(self, metres: float) -> int:
-        """Pixel row of a point so far below the pelvis."""
+        """Pixel row of a point by its distance below the pelvis."""
         return round(self.origin[1] + self.scale * metres)
 
 
@@ -97,8 +97,8 @@ def side_view(
 
     The view is the photo's turned by 90 degrees about its vertical through the pelvis, nearly orthographic, at the
     scale that the pelvis has in :func:`overlay`. A level line lies under the lowest point and an upright one goes
-    through the pelvis, both in terms of the photo: they are level and upright in the world if the camera was held so.
-    A dashed line shows where the photo ends if it cuts the body.
+    through the pelvis, both relative to the photo: they are level and upright in the world if the camera was.
+    A dashed line shows the lower edge of the photo if it cuts the body.
 
     Args:
         mesh: the body in the camera frame, camera translation included.
@@ -204,7 +204,7 @@ _MARGIN = 0.4
 def close_up(
     image_bgr: np.ndarray, camera: Camera, vertices: np.ndarray, longest_side: int = _LONGEST_SIDE
 ) -> tuple[np.ndarray, Camera]:
-    """The photo around a mesh, as large as ``longest_side`` allows, and the camera that took just that.
+    """Crop the photo to a mesh, enlarged to ``longest_side``, with the camera of the crop.
 
     Args:
         image_bgr: the photo `[H, W, 3]` uint8.

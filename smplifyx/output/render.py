@@ -1,4 +1,7 @@
-"""pyrender, imported so that it works without a display, without pyglet and with NumPy 2."""
+"""Renderers of bodies: OpenGL through pyrender, and software in NumPy.
+
+pyrender is imported so that it works without a display, without pyglet and with NumPy 2.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from smplifyx.output.meshes import vertex_normals
 
 
 class _NoViewer:
-    """Stands for pyrender's window, which needs pyglet and a display."""
+    """Replacement of pyrender's window, which needs pyglet and a display."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         raise RuntimeError("pyrender was imported for pictures only, without its viewer")
@@ -41,7 +44,7 @@ def load_pyrender() -> ModuleType:
         if stubbed:
             del sys.modules["pyrender.viewer"]
     if not hasattr(np, "infty"):
-        # pyrender.mesh asks for np.infty, which NumPy 2 dropped: its own view of numpy gets the name, nobody else's
+        # pyrender.mesh asks for np.infty, which NumPy 2 dropped: only its own view of numpy gets the name
         numpy_view = ModuleType("numpy")
         numpy_view.__dict__.update(vars(np), infty=np.inf)
         sys.modules["pyrender.mesh"].np = numpy_view  # type: ignore[attr-defined]
@@ -202,7 +205,7 @@ class BodyMesh:
 
 
 class BodyRenderer(Protocol):
-    """What draws bodies."""
+    """Interface of the renderers."""
 
     def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha, of all bodies as ``camera`` sees them."""
@@ -263,7 +266,7 @@ class SoftwareRenderer:
 
 
 def open_renderer() -> tuple[BodyRenderer, str | None]:
-    """The best renderer of this machine, and, where that is not OpenGL, a sentence on why and what to install."""
+    """Return the best renderer of this machine and, where that is not OpenGL, the reason and what to install."""
     try:
         return Renderer(), None
     except RenderUnavailable as error:

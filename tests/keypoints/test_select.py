@@ -60,7 +60,7 @@ def test_a_part_goes_back_to_its_person(names: list[str]) -> None:
     rest, part = split(whole, names, 1)
     part.keypoints[LEFT_HAND_KEYPOINTS] = (50, 60, 0.5)
     chosen, skipped = select_people([part, rest], PersonSelection())
-    assert [p.index for p in chosen] == [0] and skipped == [(1, "part of person 0, to whom it was added")]
+    assert [p.index for p in chosen] == [0] and skipped == [(1, "part of person 0, merged with it")]
     np.testing.assert_array_equal(chosen[0].keypoints[:25], whole.keypoints[:25])
     np.testing.assert_array_equal(chosen[0].keypoints[LEFT_HAND_KEYPOINTS], part.keypoints[LEFT_HAND_KEYPOINTS])
     assert "put together" in chosen[0].warnings[0]
