@@ -11,8 +11,8 @@ import numpy as np
 
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
-from smplifyx.keypoints.folder import Pair, Pairing, pair_folder
-from smplifyx.keypoints.images import exif_focal_length_px, image_size
+from smplifyx.keypoints import images
+from smplifyx.keypoints.folder import Pair, Pairing, natural_key, pair_folder
 from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation
 from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
 from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_people
@@ -49,24 +49,34 @@ class Loaded:
 
 
 def read_keypoints(
-    path: str | Path, image: str | Path | None = None, selection: PersonSelection | None = None
+    path: str | Path,
+    image: str | Path | None = None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    selection: PersonSelection | None = None,
 ) -> list[Observation]:
     """Read the people of a keypoint file, or of a folder of keypoint files.
 
     Args:
         path: an OpenPose JSON file, or a folder of them.
         image: the photo, or the folder of photos; None: photos of the same name beside the keypoint files.
+        image_size: (width, height) of the photos, pixels; without ``image`` no photo is read then.
         selection: which people to keep; None for all with enough keypoints.
 
     Raises:
         InputError: a file cannot be used, or the photo is not found.
     """
-    path = Path(path)
-    beside = path if path.is_dir() else path.parent
-    pairing = pair_folder(beside if image is None else image, path)
-    if not pairing.pairs:
-        raise InputError(path, f"expected a photo of the same name in {image or beside}, found none")
-    loaded = load_pairs(pairing.pairs, selection)
+    path, chosen = Path(path), selection or PersonSelection()
+    if image is None and image_size is not None:
+        files = sorted(path.glob("*.json"), key=natural_key) if path.is_dir() else [path]
+        loaded = merge_loaded(_load_file(file, None, image_size, chosen) for file in files)
+    else:
+        beside = path if path.is_dir() else path.parent
+        pairing = pair_folder(beside if image is None else image, path)
+        if not pairing.pairs:
+            problem = f"expected a photo of the same name in {image or beside}, or image_size, found none"
+            raise InputError(path, problem)
+        loaded = load_pairs(pairing.pairs, chosen)
     if loaded.failures:
         raise loaded.failures[0]
     return list(loaded.observations)
@@ -82,27 +92,37 @@ def load_pairs(pairs: Sequence[Pair], selection: PersonSelection | None = None) 
 def load_pair(pair: Pair, selection: PersonSelection) -> Loaded:
     """Read the people of one photo; an unusable file comes back as a failure."""
     try:
-        size = image_size(pair.image)
-        focal_length = exif_focal_length_px(pair.image)
-        file = read_openpose(pair.keypoints)
+        size = images.image_size(pair.image)
+    except InputError as error:
+        return Loaded(failures=(error,))
+    return _load_file(pair.keypoints, pair.image, size, selection, pair.stem)
+
+
+def _load_file(
+    path: Path, image: Path | None, size: tuple[int, int], selection: PersonSelection, stem: str = ""
+) -> Loaded:
+    """Read the people of a keypoint file, for an image of a known size."""
+    try:
+        focal_length = None if image is None else images.exif_focal_length_px(image)
+        file = read_openpose(path)
         people = [_within_image(person, size) for person in file.people]
-        _refuse_other_image(pair, file.people, people, size)
+        _refuse_other_image(path, "the image" if image is None else image.name, file.people, people, size)
     except InputError as error:
         return Loaded(failures=(error,))
     chosen, left_out = select_people(people, selection)
-    skipped = [Skipped(pair.keypoints, index, reason) for index, reason in left_out]
+    skipped = [Skipped(path, index, reason) for index, reason in left_out]
     if not file.people and not file.failures:
-        skipped.append(Skipped(pair.keypoints, None, "no people in the file"))
+        skipped.append(Skipped(path, None, "no people in the file"))
     observations = tuple(
         Observation(
             keypoints=person.keypoints,
             image_size=size,
             camera=None if focal_length is None else Camera(focal_length, source="exif"),
-            image_path=pair.image,
-            keypoint_path=pair.keypoints,
+            image_path=image,
+            keypoint_path=path,
             person_index=person.index,
             gender=person.gender,
-            stem=pair.stem,
+            stem=stem,
             warnings=person.warnings,
         )
         for person in chosen
@@ -155,17 +175,17 @@ def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndar
 
 
 def _refuse_other_image(
-    pair: Pair, before: Sequence[PersonKeypoints], after: Sequence[PersonKeypoints], size: tuple[int, int]
+    path: Path, image: str, before: Sequence[PersonKeypoints], after: Sequence[PersonKeypoints], size: tuple[int, int]
 ) -> None:
     # Weighted by confidence: detectors invent hands of confidence 0.02 beyond the frame.
     total = sum(float(person.keypoints[:, 2].sum()) for person in before)
     kept = sum(float(person.keypoints[:, 2].sum()) for person in after)
     if kept < 0.7 * total:
         problem = (
-            f"{1 - kept / total:.0%} of the keypoints lie far outside {pair.image.name}, which is {size[0]} x "
+            f"{1 - kept / total:.0%} of the keypoints lie far outside {image}, which is {size[0]} x "
             f"{size[1]} pixels when upright; expected keypoints of the image in this size and orientation"
         )
-        raise InputError(pair.keypoints, problem, "people")
+        raise InputError(path, problem, "people")
 
 
 _HANDS = {"left": LEFT_HAND_KEYPOINTS, "right": RIGHT_HAND_KEYPOINTS}

@@ -43,6 +43,11 @@ def test_reading_one_file_or_a_folder(folders: tuple[Path, Path], write_people: 
         assert person.image_path == photo and person.keypoint_path == file
     with pytest.raises(InputError, match="photo of the same name"):
         read_keypoints(write_people(standing_person(), name="lost_keypoints.json"), image=images)
+    (person,) = read_keypoints(file, image_size=(200, 260))
+    assert (person.image_path, person.stem, person.image_size) == (None, "good", (200, 260))
+    assert [one.stem for one in read_keypoints(keypoints, image_size=(200, 260))] == ["good", "lost"]
+    with pytest.raises(InputError, match="lie far outside the image, which is 20 x 26 pixels"):
+        read_keypoints(file, image_size=(20, 26))
     photo.rename(keypoints / photo.name)
     assert len(read_keypoints(file)) == 1
     file.write_text("{")

@@ -63,7 +63,7 @@ def test_a_part_goes_back_to_its_person(names: list[str]) -> None:
     assert [p.index for p in chosen] == [0] and skipped == [(1, "part of person 0, merged with it")]
     np.testing.assert_array_equal(chosen[0].keypoints[:25], whole.keypoints[:25])
     np.testing.assert_array_equal(chosen[0].keypoints[LEFT_HAND_KEYPOINTS], part.keypoints[LEFT_HAND_KEYPOINTS])
-    assert "put together" in chosen[0].warnings[0]
+    assert "merged from people" in chosen[0].warnings[0]
     apart, _ = select_people([part, rest], PersonSelection(merge_fragments=False, min_keypoints=2))
     assert len(apart) == 2
 
