@@ -105,7 +105,7 @@ def evaluate_open(arguments: argparse.Namespace) -> int:
 
 def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "benchmark.json").is_file():
-        messages.note(f"{folder}: going on with an unfinished benchmark")
+        messages.note(f"{folder}: continuing an unfinished benchmark")
     for old in folder.glob(f"**/*{KEYPOINT_SUFFIX}") if folder.is_dir() else ():
         old.unlink()
     for old in folder.glob("*_align.ply") if folder.is_dir() else ():
@@ -132,7 +132,7 @@ def _evaluate(
     models_dir = next(iter(configs.values())).body.models_dir
     data = load_model(required_file(find_body_model, "smplx", "neutral", models_dir), "neutral")
     truths = Truths(data, load_true_joints(folder / TRUTH_FILE))
-    truths.of(frames[0])  # a mesh that cannot be compared is told before anybody is fitted
+    truths.of(frames[0])  # a mesh that cannot be compared is an error before the first fit
     session = _Session(arguments, frames, data, truths)
     rows, unavailable = session.tables(configs, variants)
     evaluation = Evaluation(rows, list(configs), arguments.cameras, unavailable)
@@ -165,7 +165,7 @@ class _Session:
     def tables(
         self, configs: dict[str, Config], variants: Sequence[Variant]
     ) -> tuple[list[Row], dict[tuple[str, str], str]]:
-        """The rows of all variants, and why some cannot be fitted."""
+        """The rows of all variants, and the reasons why some cannot be fitted."""
         rows: list[Row] = []
         unavailable: dict[tuple[str, str], str] = {}
         trials = []
@@ -178,7 +178,7 @@ class _Session:
                 trials += [Trial(label, variant, config, camera) for camera in self._cameras]
         with _bar(len(trials) * len(self.frames), "fitting") as bar:
             for trial in trials:
-                _tell(bar, f"{trial.label}, {trial.variant.name}, camera {CAMERA_NAMES[trial.camera]}")
+                _show(bar, f"{trial.label}, {trial.variant.name}, camera {CAMERA_NAMES[trial.camera]}")
                 surface = self._surface(trial.config)
                 rows += rows_of(trial, self._fit(trial, bar), self.truths, self.sets, surface)
         return rows, unavailable
@@ -195,7 +195,7 @@ class _Session:
                 def keypoints(frame: Frame, level: float = level) -> Path:
                     return folder / noise_folder(level) / frame.keypoints.name
 
-                _tell(bar, f"{label}, noise level {level:g}")
+                _show(bar, f"{label}, noise level {level:g}")
                 fits = self._fit(trial, bar, keypoints)
                 rows += rows_of(trial, fits, self.truths, self.sets)
                 if label == first:
@@ -210,7 +210,7 @@ class _Session:
         mano = load_config("fit_mano")
         mano = replace(mano, body=replace(mano.body, models_dir=config.body.models_dir))
         trial = Trial("fit_mano", HANDS_ALONE, mano, self._cameras[0], level)
-        _tell(bar, f"MANO, noise level {level:g}")
+        _show(bar, f"MANO, noise level {level:g}")
         try:
             return fit_hands(self._runner, trial, self.frames, keypoints, bar.update)
         except InputError as error:
@@ -218,7 +218,7 @@ class _Session:
             return {}
 
     def diagnosis(self, configs: dict[str, Config], rotations: Mapping[str, FloatArray]) -> dict[str, Diagnosis]:
-        """Where the errors of the full method come from, by configuration."""
+        """Sources of the errors of the full method, by configuration."""
         found = {}
         for label, config in configs.items():
             everyone = self._fit(Trial(label, FULL, config, self._cameras[0]), None)
@@ -233,7 +233,7 @@ class _Session:
         return found
 
     def _surface(self, config: Config) -> SurfaceMap | None:
-        """How the fitted mesh corresponds to the true one."""
+        """Correspondence of the fitted mesh and the true one."""
         if config.body.model == self._data.model_type:
             return None
         path = required_file(find_body_model, config.body.model, "neutral", config.body.models_dir)
@@ -273,8 +273,8 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _tell(bar: tqdm, what: str) -> None:
-    """What is being done: beside the bar, or as a line where no bar is shown."""
+def _show(bar: tqdm, what: str) -> None:
+    """Show the current work beside the bar, or as a line without one."""
     if bar.disable:
         messages.note(what)
     else:

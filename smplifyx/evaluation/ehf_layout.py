@@ -2,7 +2,7 @@
 
 EHF's own camera is known. Another benchmark in this layout brings ``cameras.json``, an entry for every frame:
 ``focal_length`` [2] and ``principal_point`` [2] (pixels), ``rotation`` [3, 3] and ``translation`` [3] (metres, from
-the mesh's to the camera's frame), perhaps ``gender`` and ``tags``; and ``truth.npz`` with what no mesh tells.
+the mesh's to the camera's frame), perhaps ``gender`` and ``tags``; and ``truth.npz`` with the joints and poses.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Frame:
         """The largest person of the keypoint file, or of another file in its place.
 
         Raises:
-            InputError: a file is damaged or holds nobody.
+            InputError: a file is damaged or holds no person.
         """
         path = keypoints or self.keypoints
         loaded = load_pair(Pair(self.name, self.image, path), PersonSelection(max_persons=1, min_keypoints=1))
@@ -99,7 +99,7 @@ def read_benchmark(folder: str | Path, gender: str = "neutral") -> list[Frame]:
 
     Args:
         folder: with the files.
-        gender: of people whose gender no file tells.
+        gender: of people whose gender no file names.
 
     Raises:
         UsageError: the folder holds no frames.
@@ -186,7 +186,7 @@ def read_mesh(path: str | Path) -> FloatArray:
 
 
 def write_mesh(path: str | Path, vertices: FloatArray, faces: NDArray[np.integer]) -> None:
-    """Writes a mesh as binary .ply, vertices in their order, all or nothing."""
+    """Write a mesh as binary .ply, vertices in their order, all or nothing."""
     import trimesh
     from trimesh.exchange.ply import export_ply
 

@@ -77,7 +77,7 @@ def joint_table(rows: Sequence[Row]) -> list[dict[str, str | float]]:
 
 
 def mirrored_limbs(fits: Sequence[BenchmarkFit], truths: Truths) -> list[dict[str, str | float]]:
-    """How many limbs point towards the camera and should point away, or the other way round.
+    """Count limbs that point towards the camera and should point away, or the other way round.
 
     The angle, in degrees, is between fitted and true direction of the limb.
     """
@@ -110,7 +110,7 @@ def _unit(vector: FloatArray) -> FloatArray:
 _TRUNK = ("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar")
 _LEGS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle", "foot"))
 _ARMS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist"))
-#: What is replaced, by joints; the last leaves shape and face alone as sources.
+#: Replaced parts by their joints; with the last, only shape and face are sources of error.
 REPLACED: Mapping[str, tuple[int, ...]] = {
     "nothing": (),
     "orientation": (0,),
@@ -182,7 +182,7 @@ Table = list[dict[str, Cell]]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was measured on the fits of one configuration.
+    """Measurements on the fits of one configuration.
 
     Attributes:
         sources: rows of :func:`smplifyx.evaluation.error_sources.error_sources`; none where the pose is unknown.

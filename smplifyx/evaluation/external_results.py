@@ -1,4 +1,4 @@
-"""Bodies that any program fitted: meshes, SMPLify-X's pickles, our own results."""
+"""Results of any program: meshes, SMPLify-X's pickles, our own results."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _OTHER_PERSON = re.compile(r"0*[1-9]\d*")
 
 @dataclass(frozen=True)
 class ResultReader:
-    """What is needed to turn parameters into surfaces.
+    """Turns parameters into surfaces.
 
     Attributes:
         model: the body model of a gender.
-        gender: of pickles, which do not tell it.
+        gender: of pickles, which do not name it.
         vposer: decodes body poses that are VPoser codes.
         mesh_axes: ``smplifyx`` where meshes are turned by 180 degrees about x, as SMPLify-X and this program write
             them, ``camera`` where they are in the camera's axes.
@@ -53,7 +53,7 @@ class ResultReader:
     mesh_axes: str = "smplifyx"
 
     def vertices(self, path: Path) -> FloatArray:
-        """[V, 3] metres in the camera's axes (OpenCV), with the camera translation where the file tells one.
+        """[V, 3] metres in the camera's axes (OpenCV), with the camera translation where the file has one.
 
         Raises:
             InputError: the file is damaged or holds something else.
@@ -120,7 +120,7 @@ def find_results(folder: Path, names: Iterable[str], truths: Iterable[Path] = ()
     Args:
         folder: searched to any depth.
         names: of the frames.
-        truths: files that are nobody's results, although they may lie in the same folder.
+        truths: files that are no results, although they may lie in the same folder.
     """
     found: dict[str, Path] = {}
     wanted = sorted(names, key=len, reverse=True)

@@ -21,7 +21,7 @@ MILLIMETRES_PER_METRE = 1000.0
 
 
 class Alignment(Enum):
-    """What is taken out of the prediction before its distance to the truth is measured."""
+    """Transform that is removed from the prediction before its distance to the truth is measured."""
 
     NONE = "none"
     RIGID = "rigid"
@@ -195,7 +195,7 @@ SURFACE_METRICS = tuple(field.name for field in fields(SurfaceErrors))
 
 
 def surface_errors(fitted: ArrayLike, true: ArrayLike, sets: VertexSets) -> SurfaceErrors:
-    """Compares two meshes.
+    """Compare two meshes.
 
     Args:
         fitted: [V, 3] vertices, in the true mesh's orientation (the camera frame).

@@ -1,8 +1,8 @@
 """The open benchmark: people with known truth as photos, keypoint files and meshes in EHF's layout.
 
 Nothing in it needs a licence, and any program that reads OpenPose's files can be run on it. Besides EHF's files,
-``cameras.json`` and ``truth.npz``, the folder ``noise_LEVEL`` holds each frame's keypoints with a detector so many
-times as bad; the ordinary keypoints have level 1.
+``cameras.json`` and ``truth.npz``, the folder ``noise_LEVEL`` holds each frame's keypoints with the detector's errors
+scaled by LEVEL; the ordinary keypoints have level 1.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class OpenBenchmark:
-    """What decides how the benchmark looks.
+    """Options that determine the benchmark.
 
     Attributes:
         n_people: how many.
@@ -97,7 +97,7 @@ def noise_folder(level: float) -> str:
 
 
 def is_made(benchmark: OpenBenchmark, folder: Path) -> bool:
-    """Whether the folder holds exactly this benchmark, complete."""
+    """Check that the folder holds exactly this benchmark, complete."""
     try:
         found = json.loads((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -131,7 +131,7 @@ def write_benchmark(
     renderer: BodyRenderer,
     progress: Progress | None = None,
 ) -> None:
-    """Makes the people and writes all files; the file that says so comes last.
+    """Make the people and writes all files; the file that says so comes last.
 
     Args:
         benchmark: the options.
@@ -186,7 +186,7 @@ def _tags(person: SyntheticPerson) -> tuple[str, ...]:
 
 
 def _exchanged(person: SyntheticPerson, limb: Sequence[str]) -> bool:
-    """Whether the detector took the left limb for the right one."""
+    """Check whether the detector took the left limb for the right one."""
     distances = {"own": [0.0], "other": [0.0]}
     for side, other in (("left", "right"), ("right", "left")):
         for part in limb:

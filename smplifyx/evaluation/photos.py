@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 _CONFIDENT = 0.5
 #: A keypoint this near, as a share of the person's box, is hit.
 _HIT = 0.05
-#: Shoulders further apart than this share of the trunk, across it, tell chest from back.
+#: Shoulders further apart than this share of the trunk, across it, distinguish chest from back.
 _CLEAR_ORDER = 0.25
 
 
@@ -149,7 +149,7 @@ def _faces_away(result: FitResult) -> bool | None:
 
 
 def _chest_faces_camera(joints: NDArray[np.floating]) -> bool:
-    """Whether the chest of joints [55, 3] in the camera frame is what the camera sees."""
+    """Check whether the camera sees the chest of joints [55, 3] in the camera frame."""
     left, right, neck, pelvis = (
         np.asarray(joints[JOINT_NAMES.index(name)], np.float64)
         for name in ("left_shoulder", "right_shoulder", "neck", "pelvis")

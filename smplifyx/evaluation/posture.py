@@ -23,7 +23,7 @@ HINGE_NAMES = ("left_elbow", "right_elbow", "left_knee", "right_knee")
 
 
 def hinge_bends(rotations: ArrayLike) -> FloatArray:
-    """How far each elbow and knee bends against its joint, degrees [P, 4], for body rotations [P, 21, 3, 3]."""
+    """Bend of each elbow and knee against its joint, degrees [P, 4], for body rotations [P, 21, 3, 3]."""
     degrees = torch.rad2deg(hyperextension(torch.as_tensor(np.asarray(rotations, np.float64))))
     return np.asarray(degrees.numpy())
 
@@ -78,7 +78,7 @@ def posture_of_joints(joints: FloatArray) -> Posture:
 
 
 def posture_errors(fitted: Posture, true: Posture) -> PostureErrors:
-    """Compares two postures given in one frame."""
+    """Compare two postures given in one frame."""
     up = true.trunk / np.linalg.norm(true.trunk)
     left = true.left - up * (true.left @ up)
     left = left / np.linalg.norm(left)

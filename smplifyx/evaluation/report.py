@@ -1,4 +1,4 @@
-"""A picture of errors against the noise of the keypoints."""
+"""Reports of evaluations: tables, versions, and a picture of errors against keypoint noise."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DPI = 130
 
 
 def plot_noise(table: Sequence[Mapping[str, str | float]], metrics: Mapping[str, str], path: str | Path) -> None:
-    """Draws one panel a metric, one line a configuration, with 95 % intervals.
+    """Draw one panel a metric, one line a configuration, with 95 % intervals.
 
     Args:
         table: from :func:`smplifyx.evaluation.report_tables.noise_table`.
@@ -76,7 +76,7 @@ _INTERVALS = "Millimetres unless said otherwise; means with 95 % bootstrap inter
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found.
+    """Results of an evaluation.
 
     Attributes:
         evaluation: all rows.
@@ -96,12 +96,12 @@ class Findings:
 
 
 def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[str, Config]) -> str:
-    """Writes everything into a folder and returns the Markdown.
+    """Write everything into a folder and returns the Markdown.
 
     Args:
         folder: made if missing.
         title: name of the benchmark.
-        findings: what to tell.
+        findings: the results.
         configs: the configurations by label.
     """
     evaluation, noise_rows = findings.evaluation, findings.noise_rows
@@ -112,9 +112,9 @@ def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[
         "details": ("Posture, depth and size", details_table(evaluation)),
         "groups": ("Groups of people", groups_table(evaluation)),
     }
-    trust = quality_table(evaluation)
-    if trust:
-        tables["trust"] = ("Do the fits know how far they are off?", trust)
+    expected = quality_table(evaluation)
+    if expected:
+        tables["expected_errors"] = ("Expected and true errors", expected)
     tables |= diagnosis_tables(findings.diagnosis)
     if noise_rows:
         tables["noise"] = ("Keypoint noise", noise_table(noise_rows, list(_NOISE_METRICS)))
@@ -137,7 +137,7 @@ def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[
 
 
 def write_results_report(folder: Path, name: str, rows: Sequence[Row], parts_source: str) -> str:
-    """Writes the figures of somebody's results and returns the Markdown.
+    """Write the figures of external results and returns the Markdown.
 
     Args:
         folder: made if missing.
@@ -162,7 +162,7 @@ def write_views_report(
     pairs: Sequence[Row],
     configs: Mapping[str, Config],
 ) -> str:
-    """Writes how single views compare with all views and with each other, and returns the Markdown.
+    """Write how single views compare with all views and with each other, and returns the Markdown.
 
     Args:
         folder: made if missing.
@@ -199,7 +199,7 @@ def _means(rows: Sequence[Row]) -> list[dict[str, Cell]]:
 
 
 def _written(folder: Path, parts: Sequence[str], benchmark: Mapping[str, Any] | None, parts_source: str) -> str:
-    """Writes the versions and the report, and returns the report."""
+    """Write the versions and the report, and returns the report."""
     write_text(folder / "versions.json", json.dumps(_versions(benchmark, parts_source), indent=1))
     report = "\n\n".join(parts) + "\n"
     write_text(folder / "report.md", report)
@@ -207,7 +207,7 @@ def _written(folder: Path, parts: Sequence[str], benchmark: Mapping[str, Any] | 
 
 
 def _plot(table: Sequence[Mapping[str, Cell]], folder: Path) -> bool:
-    """Whether the picture could be drawn."""
+    """Draw the picture; False where matplotlib is missing."""
     try:
         plot_noise(table, _NOISE_METRICS, folder / "noise.png")
     except ImportError:

@@ -30,7 +30,7 @@ CAMERA_NAMES = {
     "paper": "the paper's focal length",
     "true": "true",
 }
-#: Where errors come from: heading, column, whether its magnitude counts.
+#: Heading, column, whether its magnitude counts.
 _DETAILS: tuple[tuple[str, str, bool], ...] = (
     ("trunk angle, degrees", "trunk_angle_deg", False),
     ("lean, degrees (+ forward)", "lean_deg", False),
@@ -43,7 +43,7 @@ _DETAILS: tuple[tuple[str, str, bool], ...] = (
     ("body size, %", "size_percent", False),
     ("size of body-size error, %", "size_percent", True),
 )
-#: Fits that ought to be marked as doubtful, and people fewer than which no order is told of.
+#: Share of the fits that count as worst, and smallest number of people for statements about their order.
 _WORST, _FEWEST_ORDERED = 0.1, 10
 _GROUPS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("all", lambda row: True),
@@ -123,7 +123,7 @@ def groups_table(
 
 
 def quality_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
-    """How well the fits' own expected errors order them by the true ones, of the full method."""
+    """Agreement of the fits' expected errors with the true ones, for the full method."""
     table: list[dict[str, Cell]] = []
     for config, camera in evaluation.settings():
         rows = evaluation.of(config, camera, FULL)

@@ -57,7 +57,7 @@ class FittedPerson:
 
     @property
     def succeeded(self) -> bool:
-        """Whether all numbers are finite."""
+        """True where all numbers are finite."""
         return bool(np.isfinite(self.vertices).all() and np.isfinite(self.joints).all())
 
 

@@ -82,7 +82,7 @@ def rows_of(
 
 
 def surface_between(fitted: BodyModelData, true: BodyModelData) -> SurfaceMap | None:
-    """Where the vertices of another mesh lie on the true one, by the nearest points of both templates.
+    """Map the vertices of another mesh to the true one, by the nearest points of both templates.
 
     The templates are moved together by their pelvises, then by a similarity of the points that were found near.
     """

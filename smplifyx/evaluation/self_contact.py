@@ -174,7 +174,7 @@ class ContactFit:
 def fit_cases(
     data: BodyModelData, config: Config, cases: Sequence[ContactCase], judge: ContactJudge
 ) -> list[ContactFit]:
-    """Fits all the cases; the i-th fit belongs to the i-th case."""
+    """Fit all the cases; the i-th fit belongs to the i-th case."""
     fits = fit_with_body(data, config, [case.observation for case in cases])
     return [ContactFit(fit, judge.measure(fit.vertices)) for fit in fits]
 

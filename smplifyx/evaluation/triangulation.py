@@ -69,7 +69,7 @@ class CalibratedCamera:
 
 
 def read_qualisys_cameras(path: str | Path) -> list[CalibratedCamera]:
-    """Reads a Qualisys calibration (``*.qca.txt``, XML).
+    """Read a Qualisys calibration (``*.qca.txt``, XML).
 
     The rows of its ``transform`` matrix are the camera's axes in the world; ``x y z`` is the camera's position.
 
@@ -122,7 +122,7 @@ def _qualisys_camera(path: Path, element: ElementTree.Element) -> CalibratedCame
 def read_camera_parameters(
     path: str | Path, image_size: tuple[int, int], metres_per_unit: float = 1.0
 ) -> list[CalibratedCamera]:
-    """Reads the plain-text list of MvSMPLfitting: number, 3 x 3 intrinsics, k1 k2, 3 x 4 world-to-camera matrix.
+    """Read the plain-text list of MvSMPLfitting: number, 3 x 3 intrinsics, k1 k2, 3 x 4 world-to-camera matrix.
 
     Args:
         path: the text file.
@@ -212,7 +212,7 @@ def triangulate_linear(
 def triangulate(
     cameras: Sequence[CalibratedCamera], keypoints: FloatArray, options: TriangulationOptions | None = None
 ) -> Triangulation:
-    """Triangulates one person's keypoints: linear start, robust refinement, gross outliers taken out one by one.
+    """Triangulate one person's keypoints: linear start, robust refinement, gross outliers taken out one by one.
 
     Args:
         cameras: V cameras.
@@ -273,13 +273,13 @@ def associate_people(
         The index of the person in each view, or None.
 
     Raises:
-        ValueError: fewer than two views show anybody.
+        ValueError: fewer than two views show a person.
     """
     options = options or TriangulationOptions()
     if sum(len(people) > 0 for people in candidates) < 2:
         raise ValueError("association needs people in at least two views")
     n_points = next(len(person) for people in candidates for person in people)
-    nobody = np.zeros((n_points, 3))
+    empty = np.zeros((n_points, 3))
     best: tuple[float, list[int | None]] = (np.inf, [])
     choices = [[*range(len(people)), None] for people in candidates]
     for combination in itertools.product(*choices):
@@ -287,7 +287,7 @@ def associate_people(
         if len(combination) - missing < 2:
             continue
         keypoints = np.stack(
-            [nobody if c is None else people[c] for people, c in zip(candidates, combination, strict=True)]
+            [empty if c is None else people[c] for people, c in zip(candidates, combination, strict=True)]
         )
         cost = _median_linear_error(cameras, keypoints, options) + missing * options.max_error_px
         if cost < best[0]:

@@ -34,7 +34,7 @@ _BODY_JOINTS = skeleton.JOINT_NAMES[: skeleton.BODY_JOINTS.stop]
 _HEAD_JOINTS = ("neck", "head", "jaw", "left_eye_smplhf", "right_eye_smplhf")
 #: A vertex belongs to the part that carries more than this share of it.
 _PART_WEIGHT = 0.5
-#: Vertices that move with a joint and its parent in less than this product do not tell where the joint is.
+#: Vertices that move with a joint and its parent in less than this product carry no information on the joint.
 _MIN_BLEND = 1e-3
 
 

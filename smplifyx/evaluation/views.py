@@ -1,4 +1,4 @@
-"""How far the fits of single views agree with each other: one person has one body, whatever the view."""
+"""Fits of single views against all calibrated views, and against each other."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class ViewErrors:
 def views_report(
     predictions: Mapping[str, FloatArray], cameras: Sequence[CalibratedCamera], points: FloatArray
 ) -> list[ViewErrors]:
-    """Compares each view's fit with the triangulated person.
+    """Compare each view's fit with the triangulated person.
 
     Args:
         predictions: for each camera's name the fitted BODY_25 keypoints [25, 3] in that camera's frame, metres.
@@ -229,7 +229,7 @@ class FittedView:
 def fit_views(
     data: BodyModelData, config: Config, scenes: Sequence[ViewScene], true_camera: bool = False
 ) -> list[FittedView]:
-    """Fits every view that shows the person alone and compares it with all views together.
+    """Fit every view that shows the person alone and compares it with all views together.
 
     Args:
         data: the body model.
@@ -260,7 +260,7 @@ def view_rows(views: Sequence[FittedView]) -> list[dict[str, str | float]]:
 
 
 def describe_scene(scene: ViewScene) -> str:
-    """How well the person could be triangulated, in a sentence."""
+    """Describe the quality of the triangulation in a sentence."""
     errors = scene.truth.errors_px
     return (
         f"{scene.name}: {scene.truth.valid.sum()} of {len(scene.truth.valid)} joints triangulated, "
@@ -275,7 +275,7 @@ def _errors(camera: CalibratedCamera, keypoints: FloatArray, truth: Triangulatio
 def _same_person(
     folder: Path, stems: Sequence[str], cameras: Sequence[CalibratedCamera], options: TriangulationOptions
 ) -> FloatArray:
-    """Keypoints [V, 135, 3] of the person whom all views share."""
+    """Keypoints [V, 135, 3] of the person that all views share."""
     if len(stems) != len(cameras):
         raise InputError(folder, f"expected a photo for each of {len(cameras)} cameras, found {len(stems)}")
     people = [
@@ -284,8 +284,8 @@ def _same_person(
     ]
     body = [[person[BODY_KEYPOINTS] for person in view] for view in people]
     choice = associate_people(cameras, body, options)
-    nobody = np.zeros((N_KEYPOINTS, 3))
-    return np.stack([nobody if c is None else view[c] for view, c in zip(people, choice, strict=True)])
+    unseen = np.zeros((N_KEYPOINTS, 3))
+    return np.stack([unseen if c is None else view[c] for view, c in zip(people, choice, strict=True)])
 
 
 def _scene(

@@ -29,7 +29,7 @@ _PLACEMENT_STEPS = 30
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """What the people and their cameras look like.
+    """Options of the people and their cameras.
 
     Attributes:
         seed: with a person's number it fixes everything about them.
@@ -42,7 +42,7 @@ class SyntheticOptions:
         camera_height_range: metres above the floor; the camera looks at the pelvis, give or take ``pitch_sd_deg``.
         pitch_sd_deg, roll_sd_deg: of the camera.
         extent_range: share of the image's width or height that the person's keypoints fill.
-        truncated_share: share of people of whom the image shows only the upper part.
+        truncated_share: share of people who are cut off below by the image border.
         truncated_extent_range: their extent; above 1 the feet or more are outside.
         noise: the detector.
     """
@@ -147,12 +147,12 @@ def synthetic_people(
     poses: PosePool | None = None,
     bodies: Sequence[RestBody] | None = None,
 ) -> Iterator[SyntheticPerson]:
-    """Makes people one after another; person k is the same for any ``n_people``.
+    """Make people one after another; person k is the same for any ``n_people``.
 
     Args:
         data: the body model.
         n_people: how many.
-        options: what they look like.
+        options: shape, pose, camera and detector.
         poses: body poses to draw from; mild random ones by default.
         bodies: a body for each person, on the model's mesh; by default they are drawn from its components.
     """
@@ -303,7 +303,7 @@ def _pixels_in_place(draw: _Draw, points: FloatArray, depth: float) -> tuple[Flo
 
 
 def _target_centre(draw: _Draw, size: FloatArray, box: FloatArray) -> FloatArray:
-    """Where the middle of the person's box goes: anywhere inside, or below a head near the upper edge."""
+    """Centre of the person's box: anywhere inside, or such that the head is near the upper edge."""
     if draw.truncated:
         top = (0.03 + 0.12 * draw.place[1]) * size[1]
         return np.array([(0.3 + 0.4 * draw.place[0]) * size[0], top + box[1] / 2.0])

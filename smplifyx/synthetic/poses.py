@@ -52,7 +52,7 @@ def subjects_of(path: str | Path) -> set[str]:
 
 
 def _poses_and_subjects(path: str | Path) -> tuple[FloatArray, NDArray[np.str_]]:
-    """All poses [N, 63] and whose each is [N]."""
+    """All poses [N, 63] and the subject of each [N]."""
     try:
         with np.load(path, allow_pickle=False) as file:
             poses, clips, names = np.float64(file["body_pose"]), file["clip_index"], file["clip_names"]
@@ -62,7 +62,7 @@ def _poses_and_subjects(path: str | Path) -> tuple[FloatArray, NDArray[np.str_]]
 
 
 def mild_poses(n_poses: int = 1000, spread: float = 0.5, seed: int = 0) -> PosePool:
-    """Random poses about the mean of the Gaussian prior, where no motion capture is at hand.
+    """Random poses about the mean of the Gaussian prior, for use without motion capture.
 
     Args:
         n_poses: size of the pool.

@@ -52,7 +52,7 @@ class Place:
 
 @dataclass(frozen=True)
 class ContactPose:
-    """What touches what.
+    """Contacts of a pose.
 
     Attributes:
         name: ``hands on hips``.
@@ -70,7 +70,7 @@ class ContactPose:
 
 @dataclass(frozen=True)
 class ArmStart:
-    """How an arm is held at first, degrees.
+    """Starting position of an arm, degrees.
 
     Attributes:
         lowered: from level to the side.
@@ -186,7 +186,7 @@ POSES = (
 
 @dataclass(frozen=True)
 class PoseVariation:
-    """How far the same kind of pose differs from person to person.
+    """Variation of the same kind of pose from person to person.
 
     Attributes:
         angle_sd: of the joint angles of the pose it starts from, radians.
@@ -203,7 +203,7 @@ class ContactPoser:
     Args:
         data: the body model, see :func:`with_flat_hands`.
         search: finds colliding pairs.
-        meter: tells how deep they are.
+        meter: measures their depth.
     """
 
     #: Weights of the inverse kinematics; distance, squared centimetres, has 1.
