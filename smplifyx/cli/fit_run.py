@@ -44,7 +44,7 @@ from smplifyx.output import OutputLayout, complete_summary
 from smplifyx.result import FitResult
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
 
-#: What a model of a part of the body fits of a person.
+#: The part of a person that a hand or head model fits.
 _PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 #: The sections of settings that change a fit.
 _DECISIVE = (
@@ -105,7 +105,7 @@ def run_fit(config: Config, run: RunOptions) -> int:
             unused = dict.fromkeys(name for body in bodies for name in fitter_of(body).unused_settings)
             if unused:
                 messages.note(f"without effect on {config.body.model}: {', '.join(unused)}")
-            if todo or not layout.config_path.exists():  # calls that are wrong or fit nobody leave the earlier file
+            if todo or not layout.config_path.exists():  # wrong calls, and runs without people, keep the file
                 write_text(layout.config_path, to_yaml(*written))
             with tqdm(total=len(todo), unit="person", smoothing=0, disable=not sys.stderr.isatty()) as bar, writer:
                 writer.on_person = bar.update

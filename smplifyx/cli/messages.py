@@ -1,4 +1,4 @@
-"""What the commands print: results on standard output, everything else on standard error."""
+"""Output of the commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_output(path: Path | None, option: str = "--output") -> None:
     """Check that a folder can be written to, before the work starts; it is not made yet.
 
     Raises:
-        UsageError: the path is a file or a dangling link, or the folder that it lies in cannot be written.
+        UsageError: the path is a file or a dangling link, or its parent folder cannot be written.
     """
     if path is None:
         return

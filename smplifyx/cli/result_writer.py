@@ -136,7 +136,7 @@ class ResultWriter:
         self._pending.append(self._thread.submit(job, *arguments))
 
     def _wait(self, n_pending: int) -> None:
-        """Wait until at most so many jobs are pending; raises what one of the others raised."""
+        """Wait until at most ``n_pending`` jobs are pending; raises what a finished one raised."""
         while len(self._pending) > n_pending:
             self._pending.popleft().result()
 

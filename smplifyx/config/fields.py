@@ -1,4 +1,4 @@
-"""Turns plain YAML values into typed configuration values, by the type hints of the dataclasses."""
+"""Convert plain YAML values to typed configuration values, by the type hints of the dataclasses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ConfigError(UsageError):
     """A configuration value is wrong.
 
     Args:
-        source: where the value stands: a file's name or ``command line``.
+        source: origin of the value: a file name or ``command line``.
         key: its dotted name, for example ``camera.focal_length``; empty for the whole source.
         problem: what is wrong and what was expected.
     """
@@ -87,7 +87,7 @@ class Leaf:
 
 
 def rule_of(owner: type, name: str) -> Rule:
-    """The rule of one field of a configuration dataclass; that of a group of settings is its docstring."""
+    """The rule of a field; the help of a group of settings is its docstring."""
     field = next(field for field in dataclasses.fields(owner) if field.name == name)
     group_help = getattr(field.default_factory, "__doc__", None) or ""
     return field.metadata.get("rule", Rule(group_help.rstrip(".")))
@@ -106,7 +106,7 @@ def item_dataclass(hint: Any) -> type | None:
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
-    """All settings below a configuration; the entries of a list of dataclasses appear once, as ``name.N.field``."""
+    """All settings of a configuration; entries of a list of dataclasses appear once, as ``name.N.field``."""
     owner: type = type(config)
     hints = hints_of(owner)
     for field in dataclasses.fields(config):
@@ -121,7 +121,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
 
 
 def suggestion(name: str, owner: type, everywhere: tuple[str, ...] = ()) -> str:
-    """A closing half-sentence for an unknown name: the nearest sibling, else the nearest leaf, else all siblings."""
+    """Advice for an unknown name: the nearest sibling, else the nearest setting, else all siblings."""
     names = [field.name for field in dataclasses.fields(owner)]
     near = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names, n=1)
     if not near:
@@ -236,7 +236,7 @@ def _as_first_fit(value: Any, hints: tuple[Any, ...], rule: Rule) -> Any:
 
 
 def fit(value: Any, hint: Any, rule: Rule) -> Any:
-    """A plain value as its hint wants it; raises an internal mismatch when it does not fit."""
+    """Convert a plain value to its type hint; raises an internal mismatch if it does not fit."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if value not in arguments:
@@ -255,7 +255,7 @@ def fit(value: Any, hint: Any, rule: Rule) -> Any:
 
 
 def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
-    """A plain value as its hint wants it; raises :class:`ConfigError` with what was expected."""
+    """Convert a plain value to its type hint; raises :class:`ConfigError` with what was expected."""
     try:
         return fit(value, hint, rule)
     except _MismatchError as mismatch:
@@ -305,7 +305,7 @@ def load_yaml(text: str) -> Any:
 
 
 def parse_text(text: str, hint: Any) -> Any:
-    """Reads a value of the command line: YAML, with lists also as ``1, 2, 3``, and text as it stands."""
+    """Parse a value of the command line: YAML, lists also as ``1, 2, 3``, and text unchanged."""
     if get_origin(hint) is tuple and get_args(hint)[0] is str and not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     try:

@@ -1,4 +1,4 @@
-"""Reads configurations: defaults, then a YAML file, then settings by dotted name."""
+"""Read configurations: defaults, then a YAML file, then settings by dotted name."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Overrides = Iterable[Override] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _File(Config):
-    """What a YAML file may hold: the settings, and under ``run`` the arguments of a run."""
+    """Content of a YAML file: the settings, and under ``run`` the arguments of a run."""
 
     run: RunOptions = dataclasses.field(default_factory=RunOptions)
 

@@ -14,7 +14,7 @@ from smplifyx.output import OutputLayout, read_summary
 from smplifyx.result import load_result
 
 
-def test_demo_fits_everybody_and_says_where_to_look(tmp_path):
+def test_demo_fits_all_people_and_prints_where_pictures_are(tmp_path):
     program = Path(sys.executable).with_name("smplifyx")
     done = subprocess.run(
         [str(program), "demo", "--output", "out", "--run.threads", "1"],

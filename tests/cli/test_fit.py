@@ -63,7 +63,7 @@ def folders(tmp_path):
     return Folders(tmp_path)
 
 
-def test_everybody_fitted(folders, capsys):
+def test_all_people_are_fitted(folders, capsys):
     folders.add("one", [person()])
     folders.add("two", [person(-30), person(30)])
     assert folders.fit() == 0
@@ -107,7 +107,7 @@ def test_verbose_tells_the_losses_of_all_stages(folders, capsys):
     assert f"one, person 0: stages {losses}, {int(result.n_evaluations)} evaluations\n" in errors
 
 
-def test_calibration_entries_without_a_photo_are_told(folders, tmp_path, capsys):
+def test_calibration_entries_without_a_photo_are_reported(folders, tmp_path, capsys):
     folders.add("one", [person()])
     path = tmp_path / "cameras.yaml"
     entry = "{focal_length: 400, principal_point: [100, 150]}"
@@ -125,7 +125,7 @@ def test_all_inputs_failed_is_no_wrong_call(folders):
     assert folders.fit() == 1
 
 
-def test_finished_people_are_left_alone_unless_told_otherwise(folders, capsys):
+def test_people_with_results_are_skipped_unless_overwritten(folders, capsys):
     folders.add("one", [person()])
     assert folders.fit() == 0
     path = folders.output / "results" / "one" / "000.npz"
@@ -151,7 +151,7 @@ def test_written_configuration_runs_again(folders, tmp_path):
     np.testing.assert_array_equal(second.body_pose, first.body_pose)
 
 
-def test_other_settings_of_people_fitted_earlier_are_told(folders, capsys):
+def test_other_settings_of_people_fitted_earlier_are_reported(folders, capsys):
     folders.add("one", [person()])
     assert folders.fit() == 0
     assert folders.fit("--num-shards", "2", "--no-render") == 0
@@ -208,7 +208,7 @@ def test_mesh_pictures_and_pickle_on_request(folders):
         ("--priors.body_pose", "gmm", "--priors.gmm", __file__),
     ],
 )
-def test_what_stops_everybody_is_a_wrong_call(folders, options):
+def test_unusable_files_are_wrong_calls(folders, options):
     folders.add("one", [person()])
     assert folders.fit(*options) == 2
 

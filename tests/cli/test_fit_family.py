@@ -12,6 +12,7 @@ import pytest
 from smplifyx.cli.demo import DEMO_INPUTS
 from smplifyx.cli.main import main
 from smplifyx.config import SHIPPED_CONFIGS, Config, load_config
+from smplifyx.fitting.fitter import Fitter
 from smplifyx.output import read_summary
 from smplifyx.result import field_shapes, load_result
 from smplifyx.skeleton import skeleton_of
@@ -93,7 +94,7 @@ def test_people_without_what_the_model_sees_are_named(talking, capsys):
     assert "person 0: 0 face keypoints of confidence 0.2; needs 20" in capsys.readouterr().err
 
 
-def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
+def test_unused_keypoints_and_weights_are_reported_once(talking, capsys):
     assert _fit(talking, "--model", "smpl", "--stages.5.face_keypoints", "2", *NO_FILES) == 0
     told = capsys.readouterr().err
     assert told.count("smpl has no hand keypoints: 63 seen on 2 people are not used\n") == 1
@@ -113,17 +114,22 @@ def test_unused_keypoints_and_weights_are_told_once(talking, capsys):
         (("--model", "smal"), "body.model: expected one of smplx, smplh, smpl, mano, flame"),
     ],
 )
-def test_combinations_that_make_no_sense(talking, capsys, options, told):
+def test_incompatible_options_are_refused(talking, capsys, options, told):
     assert _fit(talking, *options) == 2
     assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["smpl", "smplh"])
 def test_whole_bodies_are_fitted_with_the_weights_of_smplx(model):
-    """After a change of SMPL-X's stages, those of the other two follow."""
+    """The stages of SMPL-X are written once; the other two leave hands or face out."""
     config = load_config(SHIPPED_CONFIGS / f"fit_{model}.yaml")
     shared = ["body_pose", "joint_limits", "shape", "collision"]
     shared += ["hand_pose", "hand_keypoints"] if model == "smplh" else []
     for stage, default in zip(config.stages, Config().stages, strict=True):
         assert {name: getattr(stage, name) for name in shared} == {name: getattr(default, name) for name in shared}
         assert stage.face_keypoints == 0
+
+
+@pytest.mark.parametrize(("model", "side"), [("smpl", None), ("smplh", None), ("mano", "left"), ("flame", None)])
+def test_shipped_configurations_set_no_weight_without_effect(model, side):
+    assert Fitter(model, side=side).unused_settings == ()

@@ -77,7 +77,7 @@ def test_a_table_goes_before_the_keypoint_file(people, sure, tmp_path):
     ]  # fmt: skip
 
 
-def test_labels_of_no_photo_are_told(tmp_path, capsys):
+def test_labels_without_a_photo_are_reported(tmp_path, capsys):
     table = tmp_path / "labels.csv"
     table.write_text("image,person,label\nphoto.png,0,female\nphotto.png,,male\n")
     config = Config(gender=GenderConfig(labels=table))
@@ -88,7 +88,7 @@ def test_labels_of_no_photo_are_told(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_users_word_holds_for_everybody(people, sure):
+def test_a_given_gender_is_used_for_all_people(people, sure):
     config = Config(body=BodyConfig(gender="male"), gender=GenderConfig(classifier=sure))
     assert {(one.gender, one.source) for one in choose_genders(people, config, CPU)} == {("male", "given")}
 
