@@ -79,7 +79,7 @@ def test_contour_follows_the_camera(body: Body) -> None:
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"hand_pose": torch.zeros(1, 45)}, "smplx has no hand_pose; its pose is made of global_orient, body_pose"),
+        ({"hand_pose": torch.zeros(1, 45)}, "smplx has no hand_pose; its pose parts are global_orient, body_pose"),
         ({"body_pose": torch.zeros(1, 69)}, r"body_pose has shape \(1, 69\); expected \[B, 63\] or rotations"),
         ({"betas": torch.zeros(1, 11)}, r"betas has shape \(1, 11\); expected \[B, 10\] or fewer"),
         ({"expression": torch.zeros(10)}, r"expression has shape \(10,\)"),
