@@ -73,7 +73,10 @@ def _run(argv: Sequence[str]) -> int:
     _check_command(others, parser)
     arguments, unknown = parser.parse_known_args(others)
     if unknown:
-        raise UsageError(f"{arguments.command}: unknown argument {unknown[0]}{_advice(unknown[0], arguments)}")
+        # Values of unknown options are unknown too; only the options are named.
+        options = [one for one in unknown if one.startswith("-")] or unknown[:1]
+        lines = [f"unknown argument {one}{_advice(one, arguments)}" for one in options]
+        raise UsageError(f"{arguments.command}: " + "\n  ".join(lines))
     if overrides and not hasattr(arguments, "options"):
         raise UsageError(f"{arguments.command} has no option --{overrides[0].key}")
     arguments.overrides = overrides

@@ -110,6 +110,15 @@ def test_wrong_calls_end_with_status_2_and_one_line(argv, expected):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_all_options_of_the_original_are_answered_at_once():
+    done = smplifyx_command("fit", "--data_folder", "in", "--output_folder", "out", "--visualize=False")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    for line, name in zip(lines, ("data_folder", "output_folder", "visualize"), strict=True):
+        assert f"--{name}" in line and ORIGINAL_NAMES[name] in line
+
+
 @pytest.mark.parametrize("argv", [[], ["models"]])
 def test_wrong_commands_end_with_status_2(argv):
     done = smplifyx_command(*argv)
