@@ -53,6 +53,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--collision-people", metavar="N", type=int, default=64, help="people of that part (default: %(default)s)"
     )
+    parser.add_argument(
+        "--repeats", metavar="N", type=int, default=2, help="repeated fits of that part (default: %(default)s)"
+    )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz) of that part")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
@@ -72,8 +75,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from smplifyx.evaluation.runner import load_model
     from smplifyx.evaluation.trials import make_people
 
-    if min(*arguments.batch_sizes, arguments.min_people, arguments.collision_people - 1) < 1:
-        raise UsageError("--batch-sizes, --min-people, --collision-people: expected at least 1, 1 and 2 people")
+    if min(*arguments.batch_sizes, arguments.min_people, arguments.repeats, arguments.collision_people - 1) < 1:
+        raise UsageError(
+            "--batch-sizes, --min-people, --repeats: expected at least 1; --collision-people: at least 2"
+        )
     config = load_config(arguments.config, arguments.overrides)
     torch.set_num_threads(arguments.threads)
     path = messages.required_file(find_body_model, "smplx", "neutral", config.body.models_dir)

@@ -144,16 +144,21 @@ def test_collisions(tmp_path, capsys, data):
 
 
 def test_benchmark(tmp_path, capsys):
-    """Every part but the whole command, which other tests run."""
-    call = ["benchmark", "--only", "batches", "mesh", "collisions", "--batch-sizes", "2", "--min-people", "2"]
-    call += ["--collision-people", "2", "--json", str(tmp_path / "figures.json"), *FAST]
-    assert main(call) == 0
-    out = capsys.readouterr().out
-    assert "peak MiB" in out and "evaluations of a person took" in out
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    (batch,) = figures["batches"]
+    call = ["benchmark", "--only", "batches", "mesh", "--batch-sizes", "2", "--min-people", "2", *FAST]
+    assert main([*call, "--collision.enabled", "false", "--json", str(tmp_path / "figures.json")]) == 0
+    assert "peak MiB" in capsys.readouterr().out
+    (batch,) = json.loads((tmp_path / "figures.json").read_text())["batches"]
     assert batch["n_people"] == 2 and batch["evaluations_per_person"] > 10 and batch["peak_memory_mib"] > 100
-    assert [row["batch"] for row in figures["collisions"]["rows"]] == [1, 2]
+    assert main(["benchmark", "--repeats", "0"]) == 2
+
+
+def test_benchmark_of_collisions(tmp_path, capsys):
+    call = ["benchmark", "--only", "collisions", "--batch-sizes", "2", "--collision-people", "2", "--repeats", "1"]
+    assert main([*call, "--min-people", "2", "--json", str(tmp_path / "figures.json"), *FAST]) == 0
+    out = capsys.readouterr().out
+    assert "0 were missed; 0 were found that do not collide" in out
+    rows = json.loads((tmp_path / "figures.json").read_text())["collisions"]["rows"]
+    assert [row["batch"] for row in rows] == [1, 2]
 
 
 def test_benchmark_help_fits_80_columns(monkeypatch, capsys):
