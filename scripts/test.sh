@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Sets everything up and runs the checks: scripts/test.sh [options of pytest]
+# Sets everything up and runs the checks: scripts/test.sh [--quick] [options of pytest]
+# --quick leaves out the tests marked slow. Tests run on all processor cores; "-n 0" runs them in one process.
 set -euo pipefail
 # shellcheck source=scripts/lib/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/environment.sh"
 
+marked=()
+if [ "${1:-}" = --quick ]; then
+    marked=(-m "not slow")
+    shift
+fi
 prepare_environment "[test,build,train]"
 cd "$ROOT"
 say "ruff check"
@@ -13,4 +19,5 @@ say "ruff format --check"
 say "mypy"
 "$VENV/bin/mypy"
 say "pytest"
-exec "$VENV/bin/python" -m pytest "$@"
+# One thread each: the tests share the cores among them.
+exec env OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" "$VENV/bin/python" -m pytest -n auto "${marked[@]}" "$@"

@@ -25,6 +25,8 @@ _ROWS_AT_ONCE = 16
 _MARGIN = 0.002
 #: Largest number of candidate pairs per row; bounds the memory.
 _MAX_PAIRS = 32768
+#: Rounds with steep cones after those with wide ones; the wide cones' field is too weak to part touching triangles.
+_STEEP_ROUNDS = 3
 
 
 class SelfCollision:
@@ -65,13 +67,24 @@ class SelfCollision:
     def _bound(self) -> DisplacementBound:
         return DisplacementBound(self._model)
 
-    def fixed_term(self, pairs: TrianglePairs) -> CollisionTerm:
-        """The term of pairs given once, for as many rows as the bodies that they were found in."""
-        contacts = FixedContactSet(self._skinning, pairs)
-        return CollisionTerm(self._skinning, contacts, ConeOptions(self._config.round_cone_height))
+    @property
+    def round_heights(self) -> list[float | None]:
+        """Cone height of each minimisation with fixed contacts; one None for a single one with exact contacts."""
+        config = self._config
+        if not config.rounds:
+            return [None]
+        return [*[config.round_cone_height] * config.rounds, *[config.cone_height] * _STEEP_ROUNDS]
 
-    def exact_term(self, n_rows: int) -> CollisionTerm:
-        """The term of the pairs that intersect at each evaluation, for ``n_rows`` rows."""
+    def term(self, contacts: TrianglePairs, cone_height: float | None) -> CollisionTerm:
+        """The collision term of as many rows as the bodies that the contacts were found in.
+
+        Args:
+            contacts: the pairs that count, see :meth:`find`.
+            cone_height: metres; None for the pairs that intersect at each evaluation and the height of the settings.
+        """
+        if cone_height is not None:
+            return CollisionTerm(self._skinning, FixedContactSet(self._skinning, contacts), ConeOptions(cone_height))
+        n_rows = len(contacts.truncated)
         candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, _MARGIN)
         return CollisionTerm(self._skinning, candidates, ConeOptions(self._config.cone_height))
 

@@ -201,11 +201,12 @@ class CollisionConfig:
     enabled: bool = setting(True, "false: no self-collision term in any stage")
     cone_height: float = setting(0.001, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
     rounds: int = setting(
-        4,
-        "number of minimisations with a fixed set of colliding pairs before one with current pairs; (paper) 0",
+        2,
+        "number of minimisations with wide cones and a fixed set of colliding pairs, before three with cone_height; "
+        "(paper) 0: one with the pairs of each step",
         minimum=0,
     )
-    round_cone_height: float = setting(0.01, "cone_height of these rounds", above=0)
+    round_cone_height: float = setting(0.01, "cone_height of the wide cones", above=0)
     max_loss_increase: float | None = setting(
         0.5,
         "the pose before resolving collisions is kept if the other terms rise by more than this fraction; "

@@ -81,8 +81,10 @@ def check_candidates(
 ) -> list[str]:
     """Count what the cached candidates miss: a sentence on it, and one each on fits without and with the term."""
     observations = [observation_of(one, with_camera=True) for one in people]
+    exact = replace(config, collision=replace(config.collision, rounds=0))  # fixed contacts need no candidates
     with _checked_candidates() as count:
-        with_ = _fitter(data, config, True, batch_size, device).fit(observations)
+        _fitter(data, exact, True, batch_size, device).fit(observations)
+    with_ = _fitter(data, config, True, batch_size, device).fit(observations)
     unweighted = replace(config, stages=tuple(replace(stage, collision=0.0) for stage in config.stages))
     without = _fitter(data, unweighted, True, batch_size, device).fit(observations)
     return [str(count), f"Without the term: {_describe(without)}", f"With the term: {_describe(with_)}"]

@@ -81,8 +81,9 @@ class Stage:
     def _resolve(self, solver: Solver, before: Hypotheses) -> Hypotheses:
         """Minimise with the collision term in those hypotheses that collide, until none does.
 
-        Rounds with fixed contact sets separate bodies gently; the last pass, with the contacts of each step, resolves
-        the remaining ones. Bodies
+        Each round has a fixed contact set: first with wide cones, which separate bodies gently, then with steep ones,
+        which resolve the remaining touches. Without rounds there is one minimisation with the contacts of each step,
+        as in the paper. Bodies
         that separate only by leaving their keypoints or priors keep their previous parameters.
         """
         after = self._separate(solver, before)
@@ -102,17 +103,17 @@ class Stage:
         stage, colliding = solver.stage_terms(self.number), hypotheses.rows
         options = solver.optimizer_options(self.number)
         brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
-        for is_fixed in [True] * solver.config.collision.rounds + [False]:
+        collision = solver.self_collision
+        for height in collision.round_heights:
             contacts = solver.contacts(hypotheses.index(colliding))
             has_contact = torch.bincount(contacts.rows, minlength=len(colliding)) > 0
             colliding, contacts = colliding[has_contact], contacts.of(has_contact)
             if not len(colliding):
                 break
-            collision = solver.self_collision
-            term = collision.fixed_term(contacts) if is_fixed else collision.exact_term(len(colliding))
+            term = collision.term(contacts, height)
             rows = hypotheses.index(colliding)
             objective = solver.objective(stage, rows, term)
-            rows = solver.minimize(objective, rows, brief if is_fixed else options)
+            rows = solver.minimize(objective, rows, options if height is None else brief)
             rows = replace(rows, truncated=rows.truncated | term.pairs.truncated)
             hypotheses = hypotheses.overwrite(colliding, rows)
         return hypotheses

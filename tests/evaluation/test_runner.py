@@ -15,11 +15,13 @@ from smplifyx.evaluation.runner import Runner, fit_with_body, model_keypoints
 from smplifyx.evaluation.scores import Truths, rows_of
 from smplifyx.evaluation.trials import fit_and_score
 from smplifyx.evaluation.vertex_sets import vertex_sets
+from smplifyx.evaluation.views import _SEATED_UNIT as SEATED_UNIT
 from smplifyx.evaluation.views import balancing_scenes, fit_views, seated_scene, view_rows
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.evaluation.ehf_folder import write_ehf
+from tests.evaluation.view_folders import balancing_folder, seated_folder
 from tests.random_body import random_body_model
 
 NEUTRAL = next(variant for variant in TABLE_2 if variant.key == "neutral")
@@ -119,7 +121,6 @@ def test_rows_and_error_sources(fits, data, trial):
 
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
-needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="the shared sample data are not beside the repository")
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +154,18 @@ def test_rows_name_people_and_cameras_matter(random_data, config):
     assert rows[0]["depth_percent"] != guessed[0]["depth_percent"]
 
 
-@needs_samples
-def test_scenes_are_triangulated():
-    scenes = [*balancing_scenes(REAL / "pose2sim_single"), seated_scene(REAL / "mvsmplfitting_17kp")]
+@pytest.fixture(scope="module", params=["made", "real"])
+def scenes(request, tmp_path_factory):
+    """The scenes of several views: a stick figure; the sample data where they are beside the repository."""
+    if request.param == "real":
+        if not REAL.is_dir():
+            pytest.skip("the shared sample data are not beside the repository")
+        return [*balancing_scenes(REAL / "pose2sim_single"), seated_scene(REAL / "mvsmplfitting_17kp")]
+    folder = tmp_path_factory.mktemp("views")
+    return [*balancing_scenes(balancing_folder(folder / "b")), seated_scene(seated_folder(folder / "s", SEATED_UNIT))]
+
+
+def test_scenes_are_triangulated(scenes):
     assert [len(scene.cameras) for scene in scenes] == [4, 4, 4, 6]
     for scene in scenes:
         assert scene.truth.valid.sum() >= 17
@@ -163,9 +173,8 @@ def test_scenes_are_triangulated():
         assert all(path.is_file() for path in (*scene.images, *scene.keypoint_files))
 
 
-@needs_samples
-def test_every_view_gets_a_row(random_data, config):
-    rows = view_rows(fit_views(random_data, config, [seated_scene(REAL / "mvsmplfitting_17kp")], true_camera=True))
+def test_every_view_gets_a_row(random_data, config, scenes):
+    rows = view_rows(fit_views(random_data, config, scenes[3:], true_camera=True))
     assert [row["view"] for row in rows] == [f"Camera0{k}" for k in range(6)]
     assert all(np.isfinite(row["pa_mpjpe_mm"]) for row in rows)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -14,10 +12,8 @@ from smplifyx.evaluation.posture import hinge_bends
 from smplifyx.evaluation.trials import PriorFigures, evaluate_people, evaluate_views, fit_and_score, prior_table
 from smplifyx.evaluation.views import fit_views, seated_scene, view_rows
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
+from tests.evaluation.view_folders import seated_folder
 from tests.random_body import random_body_model
-
-REAL = Path(__file__).parents[2].parent / "shared" / "real"
-needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="the shared sample data are not beside the repository")
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +45,8 @@ def test_figures_are_those_of_the_other_evaluations(data, config):
     assert figures.wrong_bend_deg.shape == (3,)
 
 
-@needs_samples
-def test_views_are_those_of_the_other_evaluation(data, config):
-    scenes = [seated_scene(REAL / "mvsmplfitting_17kp")]
+def test_views_are_those_of_the_other_evaluation(data, config, tmp_path):
+    scenes = [seated_scene(seated_folder(tmp_path, 0.143))]
     figures = evaluate_views(data, config, scenes)
     rows = view_rows(fit_views(data, config, scenes))
     np.testing.assert_allclose(figures.pa_mpjpe_mm, [row["pa_mpjpe_mm"] for row in rows])

@@ -16,32 +16,10 @@ from smplifyx.evaluation.triangulation import (
     triangulate,
 )
 from smplifyx.keypoints.openpose import read_openpose
+from tests.evaluation.view_folders import ring_of_cameras
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
 needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="the shared sample data are not beside the repository")
-
-
-def ring_of_cameras(n_cameras: int = 4) -> list[CalibratedCamera]:
-    """Cameras 4 m from the origin that look at it, y down."""
-    cameras = []
-    for k in range(n_cameras):
-        angle = 2 * np.pi * k / n_cameras + 0.3
-        position = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.2])
-        forward = -position / np.linalg.norm(position)
-        right = np.cross(forward, [0.0, 0.0, 1.0])
-        right /= np.linalg.norm(right)
-        rotation = np.stack([right, np.cross(forward, right), forward])
-        cameras.append(
-            CalibratedCamera(
-                name=f"cam{k}",
-                intrinsics=np.array([[1500.0, 0, 540], [0, 1510.0, 960], [0, 0, 1]]),
-                rotation=rotation,
-                translation=-rotation @ position,
-                distortion=np.array([-0.05, 0.13, 0.0006, 0.0007, 0.0]),
-                image_size=(1080, 1920),
-            )
-        )
-    return cameras
 
 
 def seen(cameras: list[CalibratedCamera], points: np.ndarray, noise_px: float = 0.0) -> np.ndarray:
