@@ -1,1 +1,1 @@
-"""Learns priors from the user's own data."""
+"""Training of priors and classifiers on the user's own data."""

@@ -23,8 +23,9 @@ from smplifyx.gender import (
     decide,
 )
 from smplifyx.gender.decision import PAPER_THRESHOLD
-from smplifyx.priors.pose_space import FloatArray
 from smplifyx.training.gender_people import LabelledPerson
+
+FloatArray = NDArray[np.float64]
 
 _LOG_TEMPERATURE = (-3.0, 4.0)
 _N_BINS = 10

@@ -12,8 +12,6 @@ from torch.nn import functional
 
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
 from smplifyx.lifting.network import (
     SWAPPABLE_LIMBS,
@@ -26,6 +24,7 @@ from smplifyx.lifting.network import (
 )
 from smplifyx.training.lifting_people import PeopleBatch, PoseSource, SyntheticPoses, make_people, observe
 from smplifyx.training.motion_capture import MotionCapture, load_motion_capture
+from smplifyx.training.poses import training_body
 from smplifyx.training.settings import LiftingConfig, LiftingRun
 from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, run_to_end, write_report
 
@@ -162,7 +161,7 @@ def train_lifting(
     monitor = monitor or Monitor()
     training, unseen = _split(data, config)
     monitor.note(f"{len(training.held)} training, {len(unseen.held)} validation")
-    trainer = lifting_trainer(_body(models), training, unseen, config)
+    trainer = lifting_trainer(training_body(models), training, unseen, config)
     names = ", ".join(config.data.held_out) or "none"
     source = f"{len(training.held)} poses of {data.name}, held out: {names}"
     path = output / "lifting.npz"
@@ -194,7 +193,7 @@ def evaluate_lifting(
     """
     network = load_lifting(checkpoint or shipped_lifting())
     _, unseen = _split(data, config)
-    return report(network, validation_people(_body(models), unseen, config))
+    return report(network, validation_people(training_body(models), unseen, config))
 
 
 def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapture]:
@@ -206,10 +205,6 @@ def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapt
     if not len(training.held) or not len(unseen.held):
         raise InputError(path, f"too few {options.split_by}s for training and validation")
     return training, unseen
-
-
-def _body(models: Path | None) -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral", models))
 
 
 @torch.no_grad()

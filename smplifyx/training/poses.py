@@ -8,12 +8,16 @@ leaning forward as balance requires.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from smplifyx import skeleton
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.search import find_body_model
 from smplifyx.priors.pose_space import N_BODY_JOINTS, FloatArray
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose
@@ -96,6 +100,18 @@ def pose_batch(body_pose: FloatArray) -> PoseBatch:
     """Convert poses [N, 63] to tensors."""
     axis_angle = torch.as_tensor(body_pose, dtype=torch.float32)
     return PoseBatch(axis_angle, axis_angle_to_matrix(axis_angle.unflatten(1, (-1, 3))))
+
+
+def training_body(models: Path | None) -> BodyModelData:
+    """Load the neutral body model of the training.
+
+    Args:
+        models: the only folder to search; None: all folders.
+
+    Raises:
+        InputError: there is no body model, or it is damaged.
+    """
+    return load_body_model_data(find_body_model("smplx", "neutral", models))
 
 
 class PoseSampler:

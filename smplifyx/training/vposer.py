@@ -12,14 +12,12 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
 from smplifyx.priors.pose_space import FloatArray
 from smplifyx.priors.vposer import VPoser, VPoserWeights, residual_rotations
 from smplifyx.priors.vposer_checkpoints import load_vposer, save_vposer, shipped_weights
 from smplifyx.training.motion_capture import MotionCapture, load_motion_capture, standing_pose
-from smplifyx.training.poses import PoseSampler, pose_batch
+from smplifyx.training.poses import PoseSampler, pose_batch, training_body
 from smplifyx.training.settings import VPoserConfig
 from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, run_to_end, write_report
 from smplifyx.training.vposer_network import PoseSurface, Posterior, VPoserNetwork, loss_terms, rotation_angle
@@ -282,7 +280,7 @@ def train_vposer(
     if not len(training.held) or not len(validation.held):
         raise InputError(data, f"too few {options.split_by}s for training and validation")
     monitor.note(f"{len(training.held)} training, {len(validation.held)} validation, {len(held_out.held)} held out")
-    body, path = _body(models), output / "vposer.npz"
+    body, path = training_body(models), output / "vposer.npz"
     trainer = vposer_trainer(body, training, validation, config)
     names = ", ".join(options.held_out) or "none"
     source = f"{len(training.held)} poses of {data.name}, held out: {names}"
@@ -320,9 +318,5 @@ def evaluate_vposer(
         raise InputError(data, "has no held-out subject; name subjects in the setting data.held_out")
     prior = VPoser(load_vposer(checkpoint or shipped_weights()))
     (monitor or Monitor()).note(prior.source)
-    surface = PoseSurface(_body(models), _N_REPORT_POINTS)
+    surface = PoseSurface(training_body(models), _N_REPORT_POINTS)
     return report(prior_coder(prior), surface, held_out, config.run.seed).lines()
-
-
-def _body(models: Path | None) -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral", models))
