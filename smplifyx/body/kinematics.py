@@ -38,6 +38,8 @@ class KinematicTree(nn.Module):
 
     def __init__(self, parents: Sequence[int]) -> None:
         super().__init__()
+        #: Of each joint, before its children; -1 for the root.
+        self.parents = tuple(parents)
         depth: list[int] = []
         bones_of, ancestors = torch.eye(len(parents)), torch.eye(len(parents))
         for joint, parent in enumerate(parents):

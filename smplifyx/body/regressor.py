@@ -113,6 +113,26 @@ class KeypointRegressor(nn.Module):
     def _register(self, name: str, array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> None:
         self.register_buffer(name, torch.as_tensor(array).to(device=device, dtype=dtype), persistent=False)
 
+    @property
+    def n_static(self) -> int:
+        """Number of keypoints that do not lie on the face contour."""
+        return len(self._static)
+
+    @property
+    def n_contour(self) -> int:
+        """Number of keypoints on the face contour."""
+        return int(self._contour_vertices.shape[1])
+
+    def static_weights(self, n_joints: int, n_vertices: int) -> np.ndarray:
+        """Weights [n_static, J + V] of joints and restricted vertices."""
+        weights = np.zeros((self.n_static, n_joints + n_vertices), np.float32)
+        weights[:, : self._static.shape[1]] = self._static.cpu().numpy()
+        return weights
+
+    def contour_table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Corners [79, n_contour, 3] among the restricted vertices of the contour's points, and their weights."""
+        return self._contour_vertices.cpu().numpy(), self._contour_weights.cpu().numpy()
+
     def restrict(self, model: BodyModel) -> BodyModel:
         """Return the body model that computes only what this regressor reads."""
         return model.restrict(self.vertices)

@@ -188,10 +188,15 @@ class OptimizerConfig:
 
     max_iterations: int = setting(200, "largest number of iterations per stage", minimum=1)
     tolerance: float = setting(
-        1e-3, "a person has converged when the loss falls by less than this fraction", minimum=0
+        3e-4, "a person has converged when the loss falls by less than this fraction", minimum=0
     )
-    patience: int = setting(3, "number of such steps in a row before a person has converged", minimum=1)
+    patience: int = setting(
+        3, "number of such steps in a row before a person has converged; without gauss_newton", minimum=1
+    )
     history_size: int = setting(20, "pairs of steps and gradients kept", minimum=1)
+    gauss_newton: bool = setting(
+        True, "start from Gauss-Newton matrices and stop by the decrease that they predict; (paper) false"
+    )
 
 
 @dataclass(frozen=True)

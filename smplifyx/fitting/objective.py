@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
+from smplifyx.fitting.native_objective import NativeObjective, NativeTerms
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
-from smplifyx.fitting.terms import KeypointEnergy, Term, Weight, collision_energy, is_zero, squared_weight
+from smplifyx.fitting.terms import (
+    KeypointEnergy,
+    Squares,
+    Term,
+    Weight,
+    collision_energy,
+    depth_change,
+    is_zero,
+    joint_limits,
+    lifting,
+    pose_prior,
+    squared_weight,
+    trunk_tilt,
+    upright_stance,
+)
 from smplifyx.optim.lbfgs import Evaluation
+from smplifyx.rows import padded_rows
+
+#: Terms that the native objective has, by their names there.
+_NATIVE = {
+    joint_limits: "joint_limits",
+    trunk_tilt: "trunk_tilt",
+    upright_stance: "upright_stance",
+    lifting: "lifting",
+    depth_change: "depth",
+}
 
 
 @dataclass(frozen=True)
@@ -85,12 +110,14 @@ class Objective:
         ]
         observed = (hypotheses.targets if targets is None else targets).of_keypoints(view.keypoints)
         with torch.no_grad():
-            start = view.pose(x, hypotheses.initial)
+            index = padded_rows(len(x), x.device)
+            start = view.pose(x[index], hypotheses.initial.index(index))
             # Choosing the contour's points anew at each step would make the loss jump.
-            contour = view.regressor.contour_rows(start.output)
+            contour = view.regressor.contour_rows(start.output)[: len(x)]
         self._all = _RowData(
             hypotheses.rows, x, hypotheses.initial, observed, self._keypoint_weights(observed.confidence), contour
         )
+        self._native, self._others = self._make_native()
 
     def _keypoint_weights(self, confidence: Tensor) -> Tensor:
         """[B, N, 1] factors of the squared errors of all keypoint terms together."""
@@ -102,20 +129,96 @@ class Objective:
 
     def __call__(self, rows: Tensor) -> Evaluation:
         """Losses [A] and gradients [A, F] of some rows [A] as a function of their free parameters [A, F]."""
+        if self._native is not None:
+            return self._native_evaluation(self._native, rows)
+        return self._torch_evaluation(rows, self._loss)
+
+    def _torch_evaluation(self, rows: Tensor, function: Callable[[Tensor, _RowData], Tensor]) -> Evaluation:
         data = self._all.index(rows)
 
         def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
-                loss = self._loss(x, data)
+                loss = function(x, data)
                 (gradient,) = torch.autograd.grad(loss.sum(), x)
             return loss.detach(), gradient
 
         return evaluate
 
+    def _native_evaluation(self, native: NativeObjective, rows: Tensor) -> Evaluation:
+        weight = sum(squared for term, squared in self._terms if term.energy is collision_energy)
+        evaluate = native.evaluation(rows, self._collision, float(weight))
+        if not self._others:
+            return evaluate
+        evaluate_others = self._torch_evaluation(rows, self._other_losses)
+
+        def evaluate_all(x: Tensor) -> tuple[Tensor, Tensor]:
+            (loss, gradient), (other_loss, other_gradient) = evaluate(x), evaluate_others(x)
+            return loss + other_loss, gradient + other_gradient
+
+        return evaluate_all
+
+    def _other_losses(self, x: Tensor, data: _RowData) -> Tensor:
+        state, loss = self._state(x, data), x.new_zeros(len(x))
+        for term, squared in self._others:
+            loss = _add(loss, term.energy(state), squared)
+        return loss
+
+    @property
+    def has_gauss_newton(self) -> bool:
+        """Whether :meth:`inverse_hessians` may be asked for."""
+        return self._native is not None and not self._others
+
+    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
+        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F], collisions left out."""
+        assert self._native is not None
+        return self._native.inverse_hessians(x, rows, damping)
+
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""
         return self._loss(x, self._all if rows is None else self._all.index(rows))
+
+    def _make_native(self) -> tuple[NativeObjective | None, list[tuple[Term, float | Tensor]]]:
+        """The native objective, where there is one, and the terms that it does not have."""
+        body, layout = self._view.native, self._view.parameters.layout
+        if body is None:
+            return None, []
+        quadratic = self._all.x.new_zeros(layout.n_parameters)
+        scalars = dict.fromkeys(_NATIVE.values(), 0.0)
+        others = []
+        for term, squared in self._terms:
+            energy = term.energy
+            if isinstance(energy, Squares):
+                for name in energy.groups:
+                    if name in layout.slices:
+                        quadratic[layout.slices[name]] += squared
+            elif energy is pose_prior and (scale := self._view.parameters.prior.quadratic_scale) is not None:
+                quadratic[layout.slices["body_pose"]] += squared * scale
+            elif energy in _NATIVE:
+                scalars[_NATIVE[energy]] += float(squared)
+            elif not isinstance(energy, KeypointEnergy) and energy is not collision_energy:
+                others.append((term, squared))
+        data = self._all
+        targets = data.targets
+        terms = NativeTerms(
+            quadratic=quadratic,
+            **scalars,
+            rho=self._rho,
+            keypoints=targets.keypoints,
+            keypoint_weights=data.keypoint_weights[..., 0],
+            focal_length=targets.focal_length,
+            principal_point=targets.principal_point,
+            pixel_scale=targets.pixel_scale,
+            stance=targets.upright_stance,
+            lifted=targets.lifted,
+            sqrt_precision=targets.sqrt_precision,
+            x=data.x,
+            orientation=data.initial.orientation,
+            translation=data.initial.translation,
+            contour_rows=data.contour_rows,
+            free=self.free,
+        )
+        return NativeObjective(body, terms), others
 
     @torch.no_grad()
     def losses(self, x: Tensor) -> dict[str, Tensor]:

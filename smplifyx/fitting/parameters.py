@@ -199,6 +199,15 @@ class BodyParameters:
         known = {**groups, **hands}
         return {name: known[name] for name in self.skeleton.pose_groups if name not in _NOT_IN_ANGLES}
 
+    def angle_map(self) -> tuple[Tensor, Tensor]:
+        """Matrix [N, D] and offset [N] that give the axis-angle numbers of :meth:`_angles` from x, in their order."""
+        unit = torch.eye(self.layout.n_parameters, dtype=self._dtype, device=self._device)
+        with_zero = torch.cat([torch.zeros_like(unit[:1]), unit])
+        angles = torch.cat(
+            [unit.new_zeros(len(with_zero), 0), *self._angles(self.layout.split(with_zero)).values()], 1
+        )
+        return (angles[1:] - angles[0]).T.contiguous(), angles[0]
+
     def _fixed_joints(self, like: Tensor) -> list[Tensor]:
         """Rotations of body joints that the prior does not have: SMPL's hands, which no keypoint constrains."""
         n_fixed = self.skeleton.pose_groups["body_pose"].stop - BODY_JOINTS.stop

@@ -14,6 +14,7 @@ from smplifyx.body.regressor import KeypointRegressor, PointCombination
 from smplifyx.camera import project
 from smplifyx.collision.skinning import BoneStates, bone_states
 from smplifyx.fitting.batch import FitTargets, InitialPose
+from smplifyx.fitting.native_objective import NativeBody
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
@@ -46,6 +47,11 @@ class BodyView:
         self.model = self.regressor.restrict(model)
         self.full_model = model
         self.parameters = parameters
+
+    @cached_property
+    def native(self) -> NativeBody | None:
+        """The same body for the native objective; None where that does not apply."""
+        return NativeBody(self) if NativeBody.supports(self) else None
 
     def pose(self, x: Tensor, initial: InitialPose) -> BodyState:
         """The posed bodies of parameters x [B, D] relative to an initial pose."""

@@ -73,38 +73,47 @@ HANDS = KeypointEnergy(tuple(range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOIN
 FACE = KeypointEnergy(tuple(range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)))
 
 
-def _pose_prior(state: BodyState) -> Tensor:
+def pose_prior(state: BodyState) -> Tensor:
+    """Energy [B] of the body-pose prior."""
     return state.view.parameters.prior.energy(state.parameters["body_pose"])
 
 
-def _joint_limits(state: BodyState) -> Tensor:
+def joint_limits(state: BodyState) -> Tensor:
+    """Energy [B] of elbows and knees that bend the wrong way."""
     assert state.inputs.body_pose is not None
     return joint_limit_energy(state.inputs.body_pose.rotations)
 
 
-def _squares(*groups: str) -> Energy:
-    """Sum of the squares of some parameter groups, as far as a model has them."""
+@dataclass(frozen=True)
+class Squares:
+    """Squares of some parameter groups, as far as a model has them.
 
-    def energy(state: BodyState) -> Tensor:
-        energies = [state.parameters[name].square().sum(1) for name in groups if name in state.parameters]
-        return sum(energies[1:], energies[0])
+    Attributes:
+        groups: the groups.
+        is_sum: False gives the squares of the one group [B, C] instead of their sum [B].
+    """
 
-    return energy
+    groups: tuple[str, ...]
+    is_sum: bool = True
+
+    def __call__(self, state: BodyState) -> Tensor:
+        """Energies [B] or [B, C]."""
+        squares = torch.cat([state.parameters[name] for name in self.groups if name in state.parameters], 1).square()
+        return squares.sum(1) if self.is_sum else squares
 
 
-def _jaw_squares(state: BodyState) -> Tensor:
-    return state.parameters["jaw_pose"].square()
-
-
-def _trunk_tilt(state: BodyState) -> Tensor:
+def trunk_tilt(state: BodyState) -> Tensor:
+    """Energy [B] of a trunk that leans in depth."""
     return trunk_tilt_energy(state.joints)
 
 
-def _upright_stance(state: BodyState) -> Tensor:
+def upright_stance(state: BodyState) -> Tensor:
+    """Energy [B] of trunk and legs of standing people that lean in depth."""
     return state.observed.upright_stance * upright_stance_energy(state.joints)
 
 
-def _lifting(state: BodyState) -> Tensor:
+def lifting(state: BodyState) -> Tensor:
+    """Energy [B] of body joints away from the lifted ones."""
     return lifting_energy(state.joints, state.observed.lifted, state.observed.sqrt_precision)
 
 
@@ -114,12 +123,13 @@ def collision_energy(state: BodyState) -> Tensor:
     return state.collision(state.bones, state.rows)
 
 
-def _depth_change(state: BodyState) -> Tensor:
+def depth_change(state: BodyState) -> Tensor:
+    """Squared change [B] of the camera translation in depth, metres^2."""
     return (state.parameters["translation"][:, 2] * state.initial.translation[:, 2]).square()
 
 
 #: Holds the depth at its initial value, in the camera stage alone.
-CAMERA_DEPTH = Term("camera_depth", None, _depth_change)
+CAMERA_DEPTH = Term("camera_depth", None, depth_change)
 
 
 def default_terms() -> list[Term]:
@@ -132,17 +142,17 @@ def default_terms() -> list[Term]:
         Term("body_keypoints", None, BODY, ("body_pose",)),
         Term("hand_keypoints", None, HANDS, ("left_hand", "right_hand")),
         Term("face_keypoints", None, FACE, ("expression", "jaw_pose", "leye_pose", "reye_pose")),
-        Term("body_pose", None, _pose_prior, ("body_pose",)),
-        Term("joint_limits", None, _joint_limits, ("body_pose",)),
-        Term("neck_pose", None, _squares("neck_pose"), ("neck_pose",)),
-        Term("shape", None, _squares("betas"), ("betas",)),
-        Term("expression", None, _squares("expression"), ("expression",)),
-        Term("hand_pose", None, _squares("left_hand", "right_hand"), ("left_hand", "right_hand")),
-        Term("jaw_pose", None, _jaw_squares, ("jaw_pose",)),
-        Term("eye_pose", None, _squares("leye_pose", "reye_pose"), ("leye_pose", "reye_pose")),
-        Term("trunk_tilt", None, _trunk_tilt, ("body_pose",)),
-        Term("upright_stance", None, _upright_stance, ("body_pose",)),
-        Term("lifting", None, _lifting, ("body_pose",)),
+        Term("body_pose", None, pose_prior, ("body_pose",)),
+        Term("joint_limits", None, joint_limits, ("body_pose",)),
+        Term("neck_pose", None, Squares(("neck_pose",)), ("neck_pose",)),
+        Term("shape", None, Squares(("betas",)), ("betas",)),
+        Term("expression", None, Squares(("expression",)), ("expression",)),
+        Term("hand_pose", None, Squares(("left_hand", "right_hand")), ("left_hand", "right_hand")),
+        Term("jaw_pose", None, Squares(("jaw_pose",), is_sum=False), ("jaw_pose",)),
+        Term("eye_pose", None, Squares(("leye_pose", "reye_pose")), ("leye_pose", "reye_pose")),
+        Term("trunk_tilt", None, trunk_tilt, ("body_pose",)),
+        Term("upright_stance", None, upright_stance, ("body_pose",)),
+        Term("lifting", None, lifting, ("body_pose",)),
         Term("collision", None, collision_energy, ("body_pose",)),
     ]
 

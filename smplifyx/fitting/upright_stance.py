@@ -51,6 +51,11 @@ _TRUNK_AND_LEGS = _segments(
 )
 #: Weights of the segments; the trunk counts more.
 _STANDING_SHARES = [2.5, 0.5, 0.5, 0.5, 0.5]
+#: (start joint, end joint, saturating sine, share) of all segments, that of the trunk's tilt alone first.
+TILT_SEGMENTS = (
+    *zip(*_LOOSE_TRUNK, [1.0], strict=True),
+    *zip(*_TRUNK_AND_LEGS, _STANDING_SHARES, strict=True),
+)
 
 
 def trunk_tilt_energy(joints: Tensor) -> Tensor:

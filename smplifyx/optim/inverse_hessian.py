@@ -1,10 +1,12 @@
 """Limited-memory BFGS inverse Hessians, one per row, in the compact form of Byrd, Nocedal & Schnabel (1994).
 
 With S, Y the last H steps and gradient changes of a row (as rows of a matrix), R the upper triangle of S Yᵀ, D its
-diagonal and gamma I the initial matrix (equation 3.1 there):
+diagonal (equation 3.1 there),
 
-    H g = gamma g + Sᵀ v - gamma Yᵀ u,    u = R⁻¹ S g,    v = R⁻ᵀ ((D + gamma Y Yᵀ) u - gamma Y g)
+    H g = gamma P g + Sᵀ v - gamma (Y P)ᵀ u,    u = R⁻¹ S g,    v = R⁻ᵀ ((D + gamma Y P Yᵀ) u - gamma Y P g)
 
+for an initial matrix gamma P. P is a diagonal or a dense matrix a row; since the gradient at each point is multiplied
+by it once, and the products with gradient changes are differences of those, a dense P costs one product a step.
 R⁻¹ itself is kept. A new pair appends a column to it; dropping the oldest pair deletes a row and a column and leaves
 the rest as it is. Hence pairs can lie in a ring buffer in any order, empty slots are zeros, and each product reads
 the history once instead of in 2 H dependent steps.
@@ -44,17 +46,17 @@ class InverseHessian:
     Args:
         like: any tensor `[A, D]` with the rows' device and dtype.
         history_size: pairs kept a row, H.
-        diagonal: positive diagonal of the initial inverse Hessian `[A, D]`, up to a factor; None for the identity.
+        initial: the initial inverse Hessian up to a factor: its positive diagonal `[A, D]`, or symmetric positive
+            definite matrices `[A, D, D]`; None for the identity.
     """
 
     _HOST_ARRAYS = ("_r_inverse", "_y_gram", "_step_dot_change", "_gamma", "_next_slot", "is_empty")
 
-    def __init__(self, like: Tensor, history_size: int, diagonal: Tensor | None = None) -> None:
+    def __init__(self, like: Tensor, history_size: int, initial: Tensor | None = None) -> None:
         n_rows, dimension = like.shape
         self._size = history_size
-        # In the variables z = x / scale the initial matrix is a multiple of the identity.
-        self._scale = None if diagonal is None else diagonal.sqrt()
-        self._pairs = like.new_zeros(n_rows, 2 * history_size, dimension)  # S above Y
+        self._initial = initial
+        self._pairs = like.new_zeros(n_rows, 2 * history_size, dimension)  # S above Y P
         self._r_inverse = np.zeros((n_rows, history_size, history_size))
         self._y_gram = np.zeros((n_rows, history_size, history_size))
         self._step_dot_change = np.zeros((n_rows, history_size))
@@ -66,8 +68,8 @@ class InverseHessian:
         """Drop all rows but `index`."""
         device_index = torch.from_numpy(index).to(self._pairs.device)
         self._pairs = self._pairs.index_select(0, device_index)
-        if self._scale is not None:
-            self._scale = self._scale.index_select(0, device_index)
+        if self._initial is not None:
+            self._initial = self._initial.index_select(0, device_index)
         for name in self._HOST_ARRAYS:
             setattr(self, name, getattr(self, name)[index])
 
@@ -79,20 +81,48 @@ class InverseHessian:
         self._gamma[mask] = 1.0
         self.is_empty[mask] = True
 
-    def update(self, mask: Mask, step: Tensor, change: Tensor) -> None:
-        """Add a pair to the history of the rows in `mask`: the step and the change of the gradient, both `[A, D]`.
+    def renew(self, mask: Mask, initial: Tensor) -> None:
+        """Forget the pairs of the rows in `mask`, N of them, and start from other matrices `[N, D, D]`."""
+        self.reset(mask)
+        if self._initial is None or self._initial.ndim != initial.ndim:
+            assert mask.all()
+            self._initial = initial
+        else:
+            self._initial[torch.from_numpy(mask).to(initial.device)] = initial
+
+    def initial_product(self, gradient: Tensor) -> Tensor:
+        """The initial matrix, without its factor, times a gradient: `[A, D]`."""
+        if self._initial is None:
+            return gradient
+        return self._initial * gradient if self._initial.ndim == 2 else row_products(self._initial, gradient)
+
+    def update(self, mask: Mask, step: Tensor, change: Tensor, product_change: Tensor) -> None:
+        """Add a pair to the history of the rows in `mask`.
 
         A pair without clearly positive curvature is left out, so that the matrix stays positive definite.
+
+        Args:
+            mask: `[A]`.
+            step: `[A, D]`.
+            change: of the gradient, `[A, D]`.
+            product_change: `initial_product` of `change`, `[A, D]`.
         """
-        if self._scale is not None:
-            step, change = step / self._scale, change * self._scale
-        both = torch.stack((step, change), 1)
+        both = torch.stack((step, product_change), 1)
         products = to_numpy(
-            torch.cat((row_products(self._pairs, change), row_products(both, change), row_products(both, step)), 1)
+            torch.cat(
+                (
+                    row_products(self._pairs, change),
+                    row_products(both, change),
+                    row_products(step, step)[:, None],
+                    row_products(change, change)[:, None],
+                ),
+                1,
+            )
         )
-        sy, yy, ss = products[:, -4], products[:, -3], products[:, -2]
+        sy, yy, ss, plain_yy = (products[:, column] for column in (-4, -3, -2, -1))
         with np.errstate(all="ignore"):
-            usable = mask & (sy > torch.finfo(step.dtype).eps * np.sqrt(ss * yy)) & (yy > 0) & np.isfinite(sy / yy)
+            resolved = sy > torch.finfo(step.dtype).eps * np.sqrt(ss * plain_yy)
+            usable = mask & resolved & (yy > 0) & np.isfinite(sy / yy)
         rows = np.flatnonzero(usable)
         if rows.size:
             self._store(rows, both)
@@ -128,10 +158,8 @@ class InverseHessian:
         self._next_slot[rows] = (slot + 1) % self._size
         self.is_empty[rows] = False
 
-    def descent_direction(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian times the gradient `[A, D]`, `[A, D]`."""
-        if self._scale is not None:
-            gradient = gradient * self._scale
+    def descent_direction(self, gradient: Tensor, product: Tensor) -> Tensor:
+        """Minus the inverse Hessian times the gradient `[A, D]`, whose `initial_product` is `product`: `[A, D]`."""
         products = to_numpy(row_products(self._pairs, gradient))
         s_dot, y_dot = products[:, : self._size], products[:, self._size :]
         gamma = self._gamma[:, None]
@@ -139,13 +167,7 @@ class InverseHessian:
         w = self._step_dot_change * u + gamma * (np.einsum("ahk,ak->ah", self._y_gram, u) - y_dot)
         v = np.einsum("ahk,ah->ak", self._r_inverse, w)
         weights = self._to_device(np.concatenate((-v, gamma * u), 1))
-        direction = _weighted_sums(weights, self._pairs) - self._to_device(gamma) * gradient
-        return direction if self._scale is None else direction * self._scale
-
-    def scaled_norm(self, gradient: Tensor) -> NDArray[np.float64]:
-        """L1 norm of the gradient `[A, D]` in the variables where the initial matrix is the identity, `[A]`."""
-        scaled = gradient if self._scale is None else gradient * self._scale
-        return to_numpy(row_products(scaled, scaled.sign()))
+        return _weighted_sums(weights, self._pairs) - self._to_device(gamma) * product
 
     def _to_device(self, values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values).to(device=self._pairs.device, dtype=self._pairs.dtype)

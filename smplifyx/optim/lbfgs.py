@@ -24,6 +24,9 @@ Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: may gather the data of these rows.
 Objective = Callable[[Tensor], Evaluation]
 
+#: (x `[N, D]`, rows `[N]`) -> symmetric positive definite matrices `[N, D, D]` close to the inverse Hessians there.
+Preconditioner = Callable[[Tensor, Tensor], Tensor]
+
 
 def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
     """The objective of a function of x `[A, D]` and rows `[A]`."""
@@ -43,6 +46,9 @@ class LBFGSOptions:
     armijo: sufficient-decrease constant c1 of the Wolfe conditions.
     curvature: curvature constant c2.
     max_line_search: evaluations per line search.
+    predicted_tolerance: a row has converged when its quadratic model predicts no larger decrease than this share of
+        the loss. With a preconditioner it is asked once more with a matrix made at that very point.
+    renew_every: steps after which a row's preconditioner is made anew, from where it is then; 0 for never.
     """
 
     max_iterations: int = 100
@@ -54,6 +60,8 @@ class LBFGSOptions:
     armijo: float = 1e-4
     curvature: float = 0.9
     max_line_search: int = 20
+    predicted_tolerance: float = 0.0
+    renew_every: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.armijo < self.curvature < 1.0:
@@ -94,6 +102,7 @@ def minimize(
     x0: Tensor,
     options: LBFGSOptions | None = None,
     initial_inverse_hessian: Tensor | None = None,
+    preconditioner: Preconditioner | None = None,
 ) -> LBFGSResult:
     """Minimise each row's loss from its row of `x0`.
 
@@ -107,6 +116,8 @@ def minimize(
         options: limits and tolerances.
         initial_inverse_hessian: positive diagonal `[D]` or `[B, D]`, up to a factor a row: the guess from which the
             history builds, that is the square of each variable's natural scale.
+        preconditioner: the inverse Hessian from which the history builds instead, made at the start point, where a
+            line search fails, and as often as the options say. The first trial of each search then is the whole step.
 
     Raises:
         ValueError: a shape or type is not as above, or the diagonal is not positive.
@@ -119,7 +130,7 @@ def minimize(
         diagonal = diagonal.detach().to(x0).expand_as(x0)
         if not bool(((diagonal > 0) & diagonal.isfinite()).all()):
             raise ValueError("initial_inverse_hessian must be positive and finite")
-    run = _Run(objective, x0, options or LBFGSOptions(), diagonal)
+    run = _Run(objective, x0, options or LBFGSOptions(), diagonal, preconditioner)
     while run.n_active:
         run.advance()
     return run.result
@@ -133,17 +144,26 @@ class _Run:
         "_n_iterations",
         "_n_evaluations",
         "_idle_steps",
+        "_age",
         "_status",
         "_loss",
         "_largest",
         "_low_largest",
     )
-    _VECTORS = ("_device_rows", "_x", "_direction", "_gradient", "_low_gradient")
+    _VECTORS = ("_device_rows", "_x", "_direction", "_gradient", "_low_gradient", "_product")
 
-    def __init__(self, objective: Objective, x0: Tensor, options: LBFGSOptions, diagonal: Tensor | None) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        x0: Tensor,
+        options: LBFGSOptions,
+        diagonal: Tensor | None,
+        preconditioner: Preconditioner | None,
+    ) -> None:
         n_rows = x0.shape[0]
         counts = torch.zeros(n_rows, dtype=torch.int64, device=x0.device)
         self._objective, self._options = objective, options
+        self._preconditioner = preconditioner
         self._epsilon = torch.finfo(x0.dtype).eps
         self._rows = np.arange(n_rows)
         self._device_rows = torch.arange(n_rows, device=x0.device)
@@ -151,6 +171,7 @@ class _Run:
         self._x = x0
         self._n_iterations, self._n_evaluations = np.zeros(n_rows, dtype=np.int64), np.zeros(n_rows, dtype=np.int64)
         self._idle_steps = np.zeros(n_rows, dtype=np.int64)
+        self._age = np.zeros(n_rows, dtype=np.int64)  # steps since the row's preconditioner was made
         self._status = np.zeros(n_rows, dtype=np.int64)
         self._memory = InverseHessian(x0, options.history_size, diagonal)
         self._search = StrongWolfeSearch(
@@ -186,12 +207,15 @@ class _Run:
     def _evaluate_start(self) -> None:
         gradient, self._loss, _, self._largest = self._evaluate(self._x)
         self._gradient = self._low_gradient = gradient.clone()
+        self._product = self._memory.initial_product(self._gradient)
         self._low_largest = self._largest
         self._status[self._largest <= self._options.gradient_tolerance] = Status.CONVERGED
         self._status[~(np.isfinite(self._loss) & np.isfinite(self._largest))] = Status.NON_FINITE
         self._apply_limits(np.ones(self.n_active, dtype=bool))
         self._retire()
+        self._precondition(np.ones(self.n_active, dtype=bool))
         self._start_searches(np.ones(self.n_active, dtype=bool))
+        self._retire()
 
     def advance(self) -> None:
         """Evaluate the objective once and advance the line search of every row."""
@@ -228,8 +252,10 @@ class _Run:
     ) -> None:
         """Take the step of the rows in `moved`, update their history and test for convergence."""
         x, gradient = self._select(moved, x, self._x), self._select(moved, gradient, self._gradient)
-        self._memory.update(moved, x - self._x, gradient - self._gradient)
-        self._x, self._gradient = x, gradient
+        product = self._select(moved, self._memory.initial_product(gradient), self._product)
+        self._memory.update(moved, x - self._x, gradient - self._gradient, product - self._product)
+        self._x, self._gradient, self._product = x, gradient, product
+        self._age += moved
 
         options = self._options
         size = np.maximum(np.maximum(np.abs(self._loss), np.abs(loss)), np.finfo(np.float64).tiny)
@@ -248,6 +274,7 @@ class _Run:
         again = stuck & (self._status == Status.RUNNING)
         if again.any():
             self._memory.reset(again)
+            self._precondition(again)
 
     def _apply_limits(self, mask: Mask) -> None:
         options = self._options
@@ -256,9 +283,12 @@ class _Run:
 
     def _start_searches(self, mask: Mask) -> None:
         """Choose direction and first step of the rows in `mask`; their step is 1 once there is a history."""
+        if self._options.renew_every:
+            self._precondition(mask & (self._age >= self._options.renew_every))
         if not mask.any():
             return
         direction, slope = self._descend()
+        direction, slope = self._test_prediction(mask, direction, slope)
         uphill = mask & ~(slope < 0.0)
         if uphill.any():
             self._memory.reset(uphill)
@@ -266,13 +296,44 @@ class _Run:
         self._direction = self._select(mask, direction, self._direction)
         step = np.ones(self.n_active)
         fresh = mask & self._memory.is_empty
-        if fresh.any():
-            norm = self._memory.scaled_norm(self._gradient)
+        if self._preconditioner is None and fresh.any():
+            # L1 norm of the gradient in the variables where the initial matrix is the identity.
+            scaled = (self._gradient * self._product).sqrt()
+            norm = to_numpy(row_products(scaled, torch.ones_like(scaled)))
             step = np.where(fresh, 1.0 / np.maximum(norm, 1.0), step)
         self._search.start(mask, self._loss, slope, step)
 
+    def _test_prediction(
+        self, mask: Mask, direction: Tensor, slope: NDArray[np.float64]
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        """End the rows in `mask` that promise too little, and give back directions of the others."""
+
+        def promise_little() -> Mask:
+            too_small = -0.5 * slope <= self._options.predicted_tolerance * np.abs(self._loss)
+            return mask & (slope < 0.0) & too_small & (self._status == Status.RUNNING)
+
+        if not self._options.predicted_tolerance:
+            return direction, slope
+        doubtful = promise_little() & (self._age > 0)
+        if self._preconditioner is not None and doubtful.any():
+            self._precondition(doubtful)
+            direction, slope = self._descend()
+        self._status[promise_little()] = Status.CONVERGED
+        return direction, slope
+
+    def _precondition(self, mask: Mask) -> None:
+        """Make the preconditioner of the rows in `mask` anew."""
+        if self._preconditioner is None or not mask.any():
+            return
+        rows = torch.from_numpy(np.flatnonzero(mask)).to(self._x.device)
+        matrices = self._preconditioner(self._x[rows], self._device_rows[rows])
+        self._memory.renew(mask, matrices)
+        product = row_products(matrices, self._gradient[rows])
+        self._product = self._product.index_copy(0, rows, product)
+        self._age[mask] = 0
+
     def _descend(self) -> tuple[Tensor, NDArray[np.float64]]:
-        direction = self._memory.descent_direction(self._gradient)
+        direction = self._memory.descent_direction(self._gradient, self._product)
         return direction, to_numpy(row_products(direction, self._gradient))
 
     def _retire(self) -> None:

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from smplifyx import skeleton
 
-#: (joint, axis, sign): a positive ``sign * angle`` about that axis is unnatural hyperextension.
 _HINGES = (("left_elbow", 1, 1.0), ("right_elbow", 1, -1.0), ("left_knee", 0, -1.0), ("right_knee", 0, -1.0))
+#: (joint index, axis, sign): a positive ``sign * angle`` about that axis is unnatural hyperextension.
+HINGES = tuple((skeleton.joint_index(name), axis, sign) for name, axis, sign in _HINGES)
 _SIGNS = [sign for *_, sign in _HINGES]
 
 

@@ -61,6 +61,11 @@ class MixturePrior(BodyPosePrior):
         for name, array in arrays.items():
             self.register_buffer(name, torch.as_tensor(array.copy()).to(mean), persistent=False)
 
+    @property
+    def quadratic_scale(self) -> None:
+        """None: the energy is not quadratic."""
+        return None
+
     def energy(self, z: Tensor) -> Tensor:
         """Energy [B] of the parameters z [B, 63]."""
         pose = torch.addmm(self.mean, z, self.basis)

@@ -71,6 +71,11 @@ class BodyPosePrior(nn.Module):
         """Length of z."""
         return self.basis.shape[0]
 
+    @property
+    def quadratic_scale(self) -> float | None:
+        """The factor s of an energy s |z|^2; None where the energy is not of this kind."""
+        return self.scale
+
     def decode(self, z: Tensor) -> DecodedPose:
         """Body pose of the parameters z [B, n_parameters]."""
         axis_angle = torch.addmm(self.mean, z, self.basis)

@@ -69,6 +69,16 @@ class VPoser(BodyPosePrior):
         self._encoder = _Chain(weights.encoder, weights.negative_slope, dtype, device)
         self._decoder = _Chain(weights.decoder, weights.negative_slope, dtype, device)
         self.source = weights.source
+        self.negative_slope = weights.negative_slope
+
+    def decoder_layers(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Weight [out, in] and bias [out] of the decoder's layers."""
+        return self._decoder.layers()
+
+    @property
+    def quadratic_scale(self) -> float:
+        """The factor of |z|^2 in the energy."""
+        return 1.0
 
     @property
     def n_parameters(self) -> int:
@@ -102,6 +112,11 @@ class _Chain(nn.Module):
             for name, array in (("weight", layer.weight), ("bias", layer.bias)):
                 tensor = torch.as_tensor(array).to(device=device, dtype=dtype)
                 self.register_buffer(f"_{name}_{number}", tensor, persistent=False)
+
+    def layers(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Weight and bias of each layer."""
+        names = [(f"_weight_{number}", f"_bias_{number}") for number in range(self._n_layers)]
+        return [(getattr(self, w).cpu().numpy(), getattr(self, b).cpu().numpy()) for w, b in names]
 
     def forward(self, x: Tensor) -> Tensor:
         for number in range(self._n_layers):
@@ -141,6 +156,11 @@ class ResidualVPoser(VPoser):
         self.register_buffer("_residual_basis", basis.T.to(device=device, dtype=dtype), persistent=False)
         inverse = torch.linalg.inv(basis).T.to(device=device, dtype=dtype)
         self.register_buffer("_inverse_residual_basis", inverse, persistent=False)
+
+    @property
+    def residual_basis(self) -> Tensor:
+        """[63, 63] from the residual parameters r, as a row, to rotation vectors."""
+        return self._residual_basis
 
     @property
     def n_parameters(self) -> int:

@@ -16,14 +16,19 @@ def test_products_have_the_same_bits_alone_and_in_a_batch(dtype):
         assert torch.equal(row_products(matrix[row : row + 1], vector[row : row + 1])[0], together[row])
 
 
-@pytest.mark.parametrize("diagonal", [None, "given"])
-def test_direction_equals_the_dense_bfgs_update(diagonal):
+@pytest.mark.parametrize("initial", ["identity", "diagonal", "dense"])
+def test_direction_equals_the_dense_bfgs_update(initial):
     dimension, size = 9, 4
     generator = torch.Generator().manual_seed(9)
     root = torch.randn(3, dimension, dimension, dtype=torch.float64, generator=generator)
     hessian = root @ root.mT + torch.eye(dimension, dtype=torch.float64)
-    scale = torch.rand(3, dimension, dtype=torch.float64, generator=generator) + 0.5 if diagonal else None
-    memory = InverseHessian(torch.zeros(3, dimension, dtype=torch.float64), size, scale)
+    scale = torch.rand(3, dimension, dtype=torch.float64, generator=generator) + 0.5
+    other = torch.randn(3, dimension, dimension, dtype=torch.float64, generator=generator)
+    dense = other @ other.mT + torch.eye(dimension, dtype=torch.float64)
+    identity = torch.eye(dimension, dtype=torch.float64)
+    base = {"identity": identity.expand(3, -1, -1), "diagonal": torch.diag_embed(scale), "dense": dense}[initial]
+    given = {"identity": None, "diagonal": scale, "dense": dense}[initial]
+    memory = InverseHessian(torch.zeros(3, dimension, dtype=torch.float64), size, given)
     pairs = [[], [], []]
     for turn in range(11):
         step = torch.randn(3, dimension, dtype=torch.float64, generator=generator)
@@ -31,7 +36,7 @@ def test_direction_equals_the_dense_bfgs_update(diagonal):
         mask = np.array([True, turn % 3 != 1, turn != 10])
         if turn == 5:  # negative curvature is to be left out
             change[0] = -change[0]
-        memory.update(mask, step, change)
+        memory.update(mask, step, change, memory.initial_product(change))
         for row in np.flatnonzero(mask):
             if not (turn == 5 and row == 0):
                 pairs[row].append((step[row], change[row]))
@@ -39,13 +44,12 @@ def test_direction_equals_the_dense_bfgs_update(diagonal):
             memory.reset(np.array([False, False, True]))
             pairs[2].clear()
     gradient = torch.randn(3, dimension, dtype=torch.float64, generator=generator)
-    direction = memory.descent_direction(gradient)
+    direction = memory.descent_direction(gradient, memory.initial_product(gradient))
     for row in range(3):
-        base = torch.diag(scale[row]) if diagonal else torch.eye(dimension, dtype=torch.float64)
         step, change = pairs[row][-1]
-        inverse = base * (step @ change) / (change @ base @ change)
+        inverse = base[row] * (step @ change) / (change @ base[row] @ change)
         for s, y in pairs[row][-size:]:
-            rho, identity = 1 / (s @ y), torch.eye(dimension, dtype=torch.float64)
+            rho = 1 / (s @ y)
             left = identity - rho * torch.outer(s, y)
             inverse = left @ inverse @ left.T + rho * torch.outer(s, s)
         assert torch.allclose(direction[row], -inverse @ gradient[row], rtol=1e-9, atol=1e-9)

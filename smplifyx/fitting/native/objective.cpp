@@ -1,0 +1,845 @@
+// Body of one native function: the objective of LANES rows of a batch, its gradient, and its Gauss-Newton matrix.
+//
+// Every number is a vector of LANES rows, and every operation acts on each lane alone in a fixed order. So a row has
+// the same bits whatever stands beside it, in whichever lane and tile. The Gauss-Newton part takes one row at a time;
+// its lanes are parameters.
+//
+// Arguments: tile, P (addresses), I (sizes), W (weights); see native_objective.py for their order.
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int vi __attribute__((vector_size(4 * LANES)));
+
+const auto floats = [&](int k) { return (float*)P.data[k]; };
+const auto ints = [&](int k) { return (const int*)P.data[k]; };
+const int n_rows = I.data[0], D = I.data[1], F = I.data[2], J = I.data[3], n_body = I.data[4], mode = I.data[5];
+const int n_code = I.data[6], n_layers = I.data[7], first_angle = I.data[8], n_angles = I.data[9];
+const int C = I.data[10], first_shape = I.data[11], n_feature = I.data[12], n_pose = I.data[13], V = I.data[14];
+const int n_static = I.data[15], n_contour = I.data[16], pose_start = I.data[17], turn_start = I.data[18];
+const int first_orient = I.data[19], first_translation = I.data[20], ws_size = I.data[21], run = I.data[22];
+const int n_segments = I.data[23], n_hinges = I.data[24], n_lifted = I.data[25];
+const int* layer_size = &I.data[28];
+const bool forward = run == 0 || run == 2, backward = run == 1 || run == 2;
+const int K = n_static + n_contour;
+
+// Addresses of constants.
+const float* template_map = floats(0);   // packed [3 J + 3 V, C] with bias
+const float* template_map_t = floats(1);
+const float* projection = floats(2);     // packed [n_pose, n_feature]
+const float* projection_t = floats(3);
+const float* pose_map = floats(4);       // packed [3 V, n_pose]
+const float* pose_map_t = floats(5);
+const float* turn_map = floats(6);       // packed [3 n_body, 3 n_body] with bias
+const float* turn_map_t = floats(7);
+const float* angle_map = floats(8);      // packed [3 n_angles, D] with bias
+const float* angle_map_t = floats(9);
+const int* parents = ints(10);
+const int* skin_start = ints(11);
+const int* skin_joint = ints(12);
+const float* skin_weight = floats(13);
+const int* static_start = ints(14);
+const int* static_point = ints(15);
+const float* static_weight = floats(16);
+const int* contour_vertex = ints(17);
+const float* contour_weight = floats(18);
+const float slope = floats(19)[0];
+// Of the rows.
+const float* base = floats(20);
+const float* orientation = floats(21);
+const float* origin = floats(22);
+const int* contour_row = ints(23);
+const int* free_column = ints(24);
+const float* targets = floats(25);           // [B, K, 2] pixels
+const float* keypoint_weights = floats(26);  // [B, K] factors of the squared errors
+const float* cameras = floats(27);           // [B, 5] focal lengths, principal point, scale of pixels
+const float* stance = floats(28);            // [B]
+const float* lifted = floats(29);            // [B, 21, 3]
+const float* precision = floats(30);         // [B, 21, 3, 3]
+const float* quadratic = floats(31);         // [D] weights of the squared parameters
+const int* segments = ints(32);              // [n_segments, 2] joints
+const float* segment_shape = floats(33);     // [n_segments, 2] limit of the squared sine, share
+const int* hinges = ints(34);                // [n_hinges, 3] joint, axis, sign
+// Of the call.
+const long long* rows = (const long long*)P.data[35];
+const float* x_in = floats(36);
+float* loss_out = floats(37);
+float* gradient_out = floats(38);
+vf* const workspace = (vf*)P.data[39];
+float* world_out = floats(40);
+float* positions_out = floats(41);
+float* rest_out = floats(42);
+float* coefficients_out = floats(43);
+const float* to_world_in = floats(44);
+const float* to_positions_in = floats(45);
+const float* to_rest_in = floats(46);
+const float* to_coefficients_in = floats(47);
+float* matrices_out = floats(48);
+vf* const scratch = (vf*)P.data[49];
+const float* const* layers = (const float* const*)&P.data[52];    // packed, with bias
+const float* const* layers_t = (const float* const*)&P.data[58];
+// Squared weights and shapes of the terms.
+const float rho = W.data[0], w_limits = W.data[1], w_tilt = W.data[2], w_stance = W.data[3], w_lifting = W.data[4];
+const float w_depth = W.data[5], damping = W.data[6];
+
+// y [N] = bias + W x, or y += W x; W packed as [N / 8][K][8], behind it the bias [N].
+const auto affine = [&](const float* w, int n_out, int n_in, const vf* x, vf* y, bool with_bias, bool add) {
+  const int n_blocks = (n_out + 7) / 8;
+  const float* bias = w + (size_t)n_blocks * 8 * n_in;
+  for (int b = 0; b < n_blocks; ++b) {
+    const float* p = w + (size_t)b * 8 * n_in;
+    vf a0 = {}, a1 = {}, a2 = {}, a3 = {}, a4 = {}, a5 = {}, a6 = {}, a7 = {};
+    if (with_bias) {
+      a0 += bias[8 * b]; a1 += bias[8 * b + 1]; a2 += bias[8 * b + 2]; a3 += bias[8 * b + 3];
+      a4 += bias[8 * b + 4]; a5 += bias[8 * b + 5]; a6 += bias[8 * b + 6]; a7 += bias[8 * b + 7];
+    }
+    for (int k = 0; k < n_in; ++k, p += 8) {
+      const vf xk = x[k];
+      a0 += p[0] * xk; a1 += p[1] * xk; a2 += p[2] * xk; a3 += p[3] * xk;
+      a4 += p[4] * xk; a5 += p[5] * xk; a6 += p[6] * xk; a7 += p[7] * xk;
+    }
+    const vf a[8] = {a0, a1, a2, a3, a4, a5, a6, a7};
+    const int n = n_out - 8 * b < 8 ? n_out - 8 * b : 8;
+    if (add) for (int i = 0; i < n; ++i) y[8 * b + i] += a[i];
+    else for (int i = 0; i < n; ++i) y[8 * b + i] = a[i];
+  }
+};
+const auto square_root = [&](vf x) { return __builtin_elementwise_sqrt(x); };
+// Sine and cosine of angles >= 0 (Cephes' polynomials after a reduction in three steps).
+const auto sine_cosine = [&](vf x, vf& s, vf& c) {
+  const vf k = __builtin_elementwise_rint(x * 0.63661977236758134f);
+  vf r = x - k * 1.5703125f;
+  r = r - k * 4.837512969970703125e-4f;
+  r = r - k * 7.54978995489188216e-8f;
+  const vf q = r * r;
+  const vf sr = r + r * q * (-1.6666654611e-1f + q * (8.3321608736e-3f - q * 1.9515295891e-4f));
+  const vf cr = 1.0f - 0.5f * q + q * q * (4.166664568298827e-2f + q * (-1.388731625493765e-3f + q * 2.443315711809948e-5f));
+  const vi n = __builtin_convertvector(k, vi);
+  const vi odd = (n & 1) != 0;
+  s = odd ? cr : sr;
+  c = odd ? sr : cr;
+  s = ((n & 2) != 0) ? -s : s;
+  c = (((n + 1) & 2) != 0) ? -c : c;
+};
+const auto multiply = [&](const vf* a, const vf* b, vf* c) {  // c = a b
+  for (int i = 0; i < 3; ++i) for (int j = 0; j < 3; ++j)
+    c[3 * i + j] = a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j];
+};
+const auto multiply_tn = [&](const vf* a, const vf* b, vf* c) {  // c = a' b
+  for (int i = 0; i < 3; ++i) for (int j = 0; j < 3; ++j)
+    c[3 * i + j] = a[i] * b[j] + a[3 + i] * b[3 + j] + a[6 + i] * b[6 + j];
+};
+const auto add_multiply_nt = [&](const vf* a, const vf* b, vf* c) {  // c += a b'
+  for (int i = 0; i < 3; ++i) for (int j = 0; j < 3; ++j)
+    c[3 * i + j] += a[3 * i] * b[3 * j] + a[3 * i + 1] * b[3 * j + 1] + a[3 * i + 2] * b[3 * j + 2];
+};
+// R = cos(t) I + a [v]x + b v v' with a = sin(t) / t, b = (1 - cos(t)) / t^2.
+const auto rodrigues_factors = [&](const vf* v, vf& square, vf& a, vf& b, vf& cosine) {
+  square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+  const vf tiny = square * 0.0f + 1e-24f;
+  const vf t = square_root(square > tiny ? square : tiny);
+  vf s, c;
+  sine_cosine(0.5f * t, s, c);
+  const vf quotient = s / t;
+  a = 2.0f * quotient * c;
+  b = 2.0f * quotient * quotient;
+  cosine = 1.0f - 2.0f * s * s;
+};
+const auto rodrigues = [&](const vf* v, vf* R) {
+  vf square, a, b, c;
+  rodrigues_factors(v, square, a, b, c);
+  const vf x = a * v[0], y = a * v[1], z = a * v[2];
+  const vf bx = b * v[0], by = b * v[1], bz = b * v[2];
+  R[0] = c + bx * v[0]; R[1] = bx * v[1] - z; R[2] = bx * v[2] + y;
+  R[3] = by * v[0] + z; R[4] = c + by * v[1]; R[5] = by * v[2] - x;
+  R[6] = bz * v[0] - y; R[7] = bz * v[1] + x; R[8] = c + bz * v[2];
+};
+const auto rodrigues_gradient = [&](const vf* v, const vf* G, vf* g) {
+  vf square, a, b, cosine;
+  rodrigues_factors(v, square, a, b, cosine);
+  const vf to_sine[3] = {G[7] - G[5], G[2] - G[6], G[3] - G[1]};
+  vf to_outer[3];
+  for (int i = 0; i < 3; ++i)
+    to_outer[i] = (G[3 * i] + G[i]) * v[0] + (G[3 * i + 1] + G[3 + i]) * v[1] + (G[3 * i + 2] + G[6 + i]) * v[2];
+  const vi small = square < 0.05f;
+  const vf divisor = small ? square * 0.0f + 1.0f : square;
+  const vf a_series = -1.0f / 6 + square * (1.0f / 60 - square * (1.0f / 1680 - square * (1.0f / 90720)));
+  const vf b_series = -1.0f / 24 + square * (1.0f / 360 - square * (1.0f / 13440 - square * (1.0f / 907200)));
+  const vf a_slope = small ? a_series : (cosine - a) / (2.0f * divisor);
+  const vf b_slope = small ? b_series : (0.5f * a - b) / divisor;
+  vf along = square * 0.0f;
+  for (int i = 0; i < 3; ++i) along += v[i] * (2.0f * a_slope * to_sine[i] + b_slope * to_outer[i]);
+  const vf trace = G[0] + G[4] + G[8];
+  for (int i = 0; i < 3; ++i) g[i] = a * to_sine[i] + b * to_outer[i] + v[i] * (along - a * trace);
+};
+
+// The workspace of a tile, by offsets.
+int used = 0;
+const auto take = [&](int n) { const int start = used; used += n; return start; };
+const int o_xs = take(D);
+int o_hidden[8];
+for (int l = 0; l + 1 < n_layers; ++l) o_hidden[l] = take(layer_size[l + 1]);
+const int o_six = take(6 * n_body), o_turns = take(3 * n_body), o_decoded = take(9 * n_body), o_turned = take(9 * n_body);
+const int o_angles = take(3 * n_angles), o_root_start = take(9), o_local = take(9 * J), o_world = take(9 * J);
+const int o_places = take(3 * J), o_shaped = take(3 * (J + V)), o_feature = take(n_feature), o_coefficients = take(n_pose);
+const int o_posed = take(3 * (J + V)), o_keypoints = take(3 * K);
+const int o_to_keypoints = take(3 * K), o_to_joints = take(3 * J), o_to_hinges = take(4 * n_hinges);
+
+if (run < 3) {
+vf* const ws = workspace + (size_t)tile * ws_size;
+vf* xs = ws + o_xs; vf* six = ws + o_six; vf* turns = ws + o_turns; vf* decoded = ws + o_decoded;
+vf* turned = ws + o_turned; vf* angles = ws + o_angles; vf* root_start = ws + o_root_start; vf* local = ws + o_local;
+vf* world = ws + o_world; vf* places = ws + o_places; vf* shaped = ws + o_shaped; vf* feature = ws + o_feature;
+vf* coefficients = ws + o_coefficients; vf* posed = ws + o_posed; vf* keypoints = ws + o_keypoints;
+vf* t_keypoints = ws + o_to_keypoints; vf* t_joints = ws + o_to_joints; vf* t_hinges = ws + o_to_hinges;
+vf* rest = shaped;
+vf* vertices = shaped + 3 * J;
+vf* at = ws + used;
+const auto scrap = [&](int n) { vf* start = at; at += n; return start; };
+vf offset[3];
+const vf zero = {};
+int row_of[LANES];
+for (int r = 0; r < LANES; ++r) row_of[r] = tile * LANES + r < n_rows ? tile * LANES + r : n_rows - 1;
+int batch_row[LANES];
+for (int r = 0; r < LANES; ++r) batch_row[r] = (int)rows[row_of[r]];
+const int n_lanes = n_rows - tile * LANES < LANES ? n_rows - tile * LANES : LANES;
+
+if (forward) {
+  for (int d = 0; d < D; ++d) for (int r = 0; r < LANES; ++r) xs[d][r] = base[(size_t)batch_row[r] * D + d];
+  for (int f = 0; f < F; ++f) {
+    const int d = free_column[f];
+    for (int r = 0; r < LANES; ++r) xs[d][r] = x_in[(size_t)row_of[r] * F + f];
+  }
+  if (mode >= 2) {
+    const vf* input = xs + pose_start;
+    for (int l = 0; l < n_layers; ++l) {
+      vf* output = l + 1 < n_layers ? ws + o_hidden[l] : six;
+      affine(layers[l], layer_size[l + 1], layer_size[l], input, output, true, false);
+      if (l + 1 < n_layers)
+        for (int i = 0; i < layer_size[l + 1]; ++i) output[i] = output[i] > 0.0f ? output[i] : slope * output[i];
+      input = output;
+    }
+    for (int j = 0; j < n_body; ++j) {  // Gram-Schmidt; the two columns lie interleaved
+      const vf* s = six + 6 * j;
+      vf* R = decoded + 9 * j;
+      const vf tiny = s[0] * 0.0f + 1e-24f;
+      const vf square = s[0] * s[0] + s[2] * s[2] + s[4] * s[4];
+      const vf scale = 1.0f / square_root(square > tiny ? square : tiny);
+      const vf a0 = scale * s[0], a1 = scale * s[2], a2 = scale * s[4];
+      const vf dot = a0 * s[1] + a1 * s[3] + a2 * s[5];
+      const vf u0 = s[1] - dot * a0, u1 = s[3] - dot * a1, u2 = s[5] - dot * a2;
+      const vf u_square = u0 * u0 + u1 * u1 + u2 * u2;
+      const vf u_scale = 1.0f / square_root(u_square > tiny ? u_square : tiny);
+      const vf b0 = u_scale * u0, b1 = u_scale * u1, b2 = u_scale * u2;
+      R[0] = a0; R[3] = a1; R[6] = a2;
+      R[1] = b0; R[4] = b1; R[7] = b2;
+      R[2] = a1 * b2 - a2 * b1; R[5] = a2 * b0 - a0 * b2; R[8] = a0 * b1 - a1 * b0;
+    }
+  }
+  if (mode == 1 || mode == 3) {
+    affine(turn_map, 3 * n_body, 3 * n_body, xs + turn_start, turns, true, false);
+    for (int j = 0; j < n_body; ++j) rodrigues(turns + 3 * j, turned + 9 * j);
+  }
+  for (int r = 0; r < LANES; ++r)
+    for (int i = 0; i < 9; ++i) root_start[i][r] = orientation[(size_t)batch_row[r] * 9 + i];
+  vf root_turn[9];
+  rodrigues(xs + first_orient, root_turn);
+  multiply(root_turn, root_start, local);
+  for (int j = 0; j < n_body; ++j) {
+    vf* R = local + 9 * (1 + j);
+    if (mode == 3) multiply(decoded + 9 * j, turned + 9 * j, R);
+    else for (int i = 0; i < 9; ++i) R[i] = mode == 1 ? turned[9 * j + i] : decoded[9 * j + i];
+  }
+  for (int j = 1 + n_body; j < first_angle; ++j)
+    for (int i = 0; i < 9; ++i) local[9 * j + i] = zero + (i % 4 == 0 ? 1.0f : 0.0f);
+  affine(angle_map, 3 * n_angles, D, xs, angles, true, false);
+  for (int k = 0; k < n_angles; ++k) rodrigues(angles + 3 * k, local + 9 * (first_angle + k));
+
+  affine(template_map, 3 * (J + V), C, xs + first_shape, shaped, true, false);
+  for (int i = 0; i < 9; ++i) world[i] = local[i];
+  for (int i = 0; i < 3; ++i) places[i] = rest[i];
+  for (int j = 1; j < J; ++j) {
+    const int p = parents[j];
+    const vf* W = world + 9 * p;
+    multiply(W, local + 9 * j, world + 9 * j);
+    const vf b0 = rest[3 * j] - rest[3 * p], b1 = rest[3 * j + 1] - rest[3 * p + 1], b2 = rest[3 * j + 2] - rest[3 * p + 2];
+    for (int i = 0; i < 3; ++i)
+      places[3 * j + i] = places[3 * p + i] + (W[3 * i] * b0 + W[3 * i + 1] * b1 + W[3 * i + 2] * b2);
+  }
+  if (n_pose) {
+    for (int j = 1; j < J; ++j) for (int i = 0; i < 9; ++i)
+      feature[9 * (j - 1) + i] = local[9 * j + i] - (i % 4 == 0 ? 1.0f : 0.0f);
+    const vf* factors = feature;
+    if (projection) { affine(projection, n_pose, n_feature, feature, coefficients, false, false); factors = coefficients; }
+    affine(pose_map, 3 * V, n_pose, factors, vertices, false, true);
+  }
+  for (int r = 0; r < LANES; ++r) {
+    const float* start = origin + (size_t)batch_row[r] * 3;
+    for (int i = 0; i < 3; ++i) offset[i][r] = start[i] + xs[first_translation + i][r] * start[2];
+  }
+  for (int j = 0; j < J; ++j) for (int i = 0; i < 3; ++i) posed[3 * j + i] = places[3 * j + i] + offset[i];
+  for (int v = 0; v < V; ++v) {
+    const vf* s = vertices + 3 * v;
+    vf* out = posed + 3 * (J + v);
+    for (int i = 0; i < 3; ++i) out[i] = offset[i];
+    for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) {
+      const int j = skin_joint[e];
+      const float w = skin_weight[e];
+      const vf* W = world + 9 * j;
+      const vf d0 = s[0] - rest[3 * j], d1 = s[1] - rest[3 * j + 1], d2 = s[2] - rest[3 * j + 2];
+      for (int i = 0; i < 3; ++i)
+        out[i] += w * (places[3 * j + i] + (W[3 * i] * d0 + W[3 * i + 1] * d1 + W[3 * i + 2] * d2));
+    }
+  }
+  for (int k = 0; k < n_static; ++k) {
+    vf sum[3] = {};
+    for (int e = static_start[k]; e < static_start[k + 1]; ++e)
+      for (int i = 0; i < 3; ++i) sum[i] += static_weight[e] * posed[3 * static_point[e] + i];
+    for (int i = 0; i < 3; ++i) keypoints[3 * k + i] = sum[i];
+  }
+  if (n_contour) for (int r = 0; r < LANES; ++r) {
+    const size_t start = (size_t)contour_row[batch_row[r]] * n_contour * 3;
+    for (int k = 0; k < n_contour; ++k) for (int i = 0; i < 3; ++i) {
+      float sum = 0.0f;
+      for (int e = 0; e < 3; ++e)
+        sum += contour_weight[start + 3 * k + e] * posed[3 * (J + contour_vertex[start + 3 * k + e]) + i][r];
+      keypoints[3 * (n_static + k) + i][r] = sum;
+    }
+  }
+  if (world_out) for (int r = 0; r < n_lanes; ++r) {
+    const size_t row = row_of[r];
+    for (int i = 0; i < 9 * J; ++i) world_out[row * 9 * J + i] = world[i][r];
+    for (int i = 0; i < 3 * J; ++i) positions_out[row * 3 * J + i] = places[i][r] - places[i % 3][r];
+    for (int i = 0; i < 3 * J; ++i) rest_out[row * 3 * J + i] = rest[i][r];
+    for (int i = 0; i < C; ++i) coefficients_out[row * (C + n_pose) + i] = xs[first_shape + i][r];
+    const vf* factors = projection ? coefficients : feature;
+    for (int i = 0; i < n_pose; ++i) coefficients_out[row * (C + n_pose) + C + i] = factors[i][r];
+  }
+
+  // The terms, and their gradients for keypoints, joints and hinges.
+  const auto of_rows = [&](const float* from, int stride, int place) {
+    vf value;
+    for (int r = 0; r < LANES; ++r) value[r] = from[(size_t)batch_row[r] * stride + place];
+    return value;
+  };
+  vf loss = zero;
+  for (int d = 0; d < D; ++d) loss += quadratic[d] * (xs[d] * xs[d]);
+  if (w_depth != 0.0f) {
+    const vf change = xs[first_translation + 2] * of_rows(origin, 3, 2);
+    loss += w_depth * (change * change);
+  }
+  const vf fx = of_rows(cameras, 5, 0), fy = of_rows(cameras, 5, 1), cx = of_rows(cameras, 5, 2);
+  const vf cy = of_rows(cameras, 5, 3), scale = of_rows(cameras, 5, 4);
+  for (int k = 0; k < K; ++k) {
+    const vf w = of_rows(keypoint_weights, K, k);
+    const vf X = keypoints[3 * k], Y = keypoints[3 * k + 1], inverse = 1.0f / keypoints[3 * k + 2];
+    const vf u = X * inverse, v = Y * inverse;
+    const vf ex = (u * fx + cx - of_rows(targets, 2 * K, 2 * k)) * scale;
+    const vf ey = (v * fy + cy - of_rows(targets, 2 * K, 2 * k + 1)) * scale;
+    vf sx = ex * ex, sy = ey * ey, gx = 2.0f * ex, gy = 2.0f * ey;
+    if (rho > 0.0f) {
+      const float square = rho * rho;
+      const vf fx2 = square / (sx + square), fy2 = square / (sy + square);
+      sx = sx * fx2; sy = sy * fy2;
+      gx = gx * fx2 * fx2; gy = gy * fy2 * fy2;
+    }
+    loss += w * (sx + sy);
+    gx = w * gx * scale * fx; gy = w * gy * scale * fy;
+    t_keypoints[3 * k] = gx * inverse;
+    t_keypoints[3 * k + 1] = gy * inverse;
+    t_keypoints[3 * k + 2] = -(gx * u + gy * v) * inverse;
+  }
+  for (int i = 0; i < 3 * J; ++i) t_joints[i] = zero;
+  for (int s = 0; s < n_segments; ++s) {
+    const float weight = (s == 0 ? w_tilt : w_stance) * segment_shape[2 * s + 1], limit = segment_shape[2 * s];
+    if (weight == 0.0f) continue;
+    vf w = zero + weight;
+    if (s) w = w * of_rows(stance, 1, 0);
+    const int a = segments[2 * s], b = segments[2 * s + 1];
+    const vf lx = posed[3 * b] - posed[3 * a], ly = posed[3 * b + 1] - posed[3 * a + 1], lz = posed[3 * b + 2] - posed[3 * a + 2];
+    const vf inverse = 1.0f / (lx * lx + ly * ly + lz * lz);
+    const vf q = lz * lz * inverse;
+    const vf f = limit / (q + limit);
+    loss += w * (q * f);
+    const vf g = w * f * f * 2.0f * inverse;  // times (lz z - q l)
+    const vf g0 = -g * q * lx, g1 = -g * q * ly, g2 = g * (lz - q * lz);
+    t_joints[3 * b] += g0; t_joints[3 * b + 1] += g1; t_joints[3 * b + 2] += g2;
+    t_joints[3 * a] -= g0; t_joints[3 * a + 1] -= g1; t_joints[3 * a + 2] -= g2;
+  }
+  if (w_lifting != 0.0f) for (int b = 0; b < n_lifted; ++b) {
+    vf off[3], g[3] = {};
+    for (int i = 0; i < 3; ++i) off[i] = posed[3 * (1 + b) + i] - posed[i] - of_rows(lifted, 3 * n_lifted, 3 * b + i);
+    for (int i = 0; i < 3; ++i) {
+      vf m[3];
+      for (int k = 0; k < 3; ++k) m[k] = of_rows(precision, 9 * n_lifted, 9 * b + 3 * i + k);
+      const vf y = m[0] * off[0] + m[1] * off[1] + m[2] * off[2];
+      loss += w_lifting * (y * y);
+      for (int k = 0; k < 3; ++k) g[k] += m[k] * y;
+    }
+    for (int k = 0; k < 3; ++k) {
+      t_joints[3 * (1 + b) + k] += 2.0f * w_lifting * g[k];
+      t_joints[k] -= 2.0f * w_lifting * g[k];
+    }
+  }
+  if (w_limits != 0.0f) for (int h = 0; h < n_hinges; ++h) {
+    const vf* R = local + 9 * hinges[3 * h];
+    const int axis = hinges[3 * h + 1], i = (axis + 1) % 3, j = (axis + 2) % 3;
+    const float sign = hinges[3 * h + 2];
+    const vf y = R[3 * j + i] - R[3 * i + j], x = R[4 * i] + R[4 * j];
+    vf energy;
+    for (int r = 0; r < LANES; ++r) energy[r] = ::expf(2.0f * sign * ::atan2f(y[r], x[r]));
+    loss += w_limits * energy;
+    const vf g = 2.0f * sign * w_limits * energy / (x * x + y * y);
+    t_hinges[2 * h] = g * x;    // for y
+    t_hinges[2 * h + 1] = -g * y;  // for x
+  }
+  for (int r = 0; r < n_lanes; ++r) loss_out[row_of[r]] = loss[r];
+}
+if (backward) {
+  vf* gx = scrap(D);
+  vf* g_points = scrap(3 * (J + V));
+  vf* g_shaped = scrap(3 * (J + V));  // rest joints, then vertices
+  vf* g_world = scrap(9 * J);
+  vf* g_local = scrap(9 * J);
+  vf* g_factors = scrap(n_pose);
+  vf* g_feature = scrap(n_feature);
+  vf* g_angles = scrap(3 * n_angles);
+  vf* g_turns = scrap(3 * n_body);
+  vf* g_six = scrap(6 * n_body);
+  for (int i = 0; i < D; ++i) gx[i] = 2.0f * quadratic[i] * xs[i];
+  for (int i = 0; i < 3 * (J + V); ++i) g_points[i] = g_shaped[i] = zero;
+  for (int i = 0; i < 9 * J; ++i) g_world[i] = g_local[i] = zero;
+  for (int i = 0; i < n_pose; ++i) g_factors[i] = zero;
+  vf to_offset[3] = {};
+
+  const auto load = [&](const float* from, size_t stride, size_t place) {
+    vf value;
+    for (int r = 0; r < LANES; ++r) value[r] = from[(size_t)row_of[r] * stride + place];
+    return value;
+  };
+  if (w_depth != 0.0f) for (int r = 0; r < LANES; ++r) {
+    const float depth = origin[(size_t)batch_row[r] * 3 + 2];
+    gx[first_translation + 2][r] += 2.0f * w_depth * depth * depth * xs[first_translation + 2][r];
+  }
+  for (int i = 0; i < 3 * J; ++i) g_points[i] += t_joints[i];
+  for (int k = 0; k < n_static; ++k) for (int i = 0; i < 3; ++i) {
+    const vf g = t_keypoints[3 * k + i];
+    for (int e = static_start[k]; e < static_start[k + 1]; ++e) g_points[3 * static_point[e] + i] += static_weight[e] * g;
+  }
+  if (n_contour) for (int r = 0; r < LANES; ++r) {
+    const size_t start = (size_t)contour_row[batch_row[r]] * n_contour * 3;
+    for (int k = 0; k < n_contour; ++k) for (int i = 0; i < 3; ++i) {
+      const float g = t_keypoints[3 * (n_static + k) + i][r];
+      for (int e = 0; e < 3; ++e)
+        g_points[3 * (J + contour_vertex[start + 3 * k + e]) + i][r] += contour_weight[start + 3 * k + e] * g;
+    }
+  }
+  if (w_limits != 0.0f) for (int h = 0; h < n_hinges; ++h) {
+    vf* G = g_local + 9 * hinges[3 * h];
+    const int axis = hinges[3 * h + 1], i = (axis + 1) % 3, j = (axis + 2) % 3;
+    G[3 * j + i] += t_hinges[2 * h]; G[3 * i + j] -= t_hinges[2 * h];
+    G[4 * i] += t_hinges[2 * h + 1]; G[4 * j] += t_hinges[2 * h + 1];
+  }
+  // The offset moves all points; positions of bones are relative to the first joint and do not move with it.
+  for (int i = 0; i < 3 * (J + V); ++i) to_offset[i % 3] += g_points[i];
+  if (to_world_in) {
+    for (int i = 0; i < 9 * J; ++i) g_world[i] += load(to_world_in, 9 * J, i);
+    for (int i = 0; i < 3 * J; ++i) {
+      const vf g = load(to_positions_in, 3 * J, i);
+      g_points[i] += g;
+      g_points[i % 3] -= g;
+    }
+    for (int i = 0; i < 3 * J; ++i) g_shaped[i] += load(to_rest_in, 3 * J, i);
+    for (int i = 0; i < C; ++i) gx[first_shape + i] += load(to_coefficients_in, C + n_pose, i);
+    for (int i = 0; i < n_pose; ++i) g_factors[i] += load(to_coefficients_in, C + n_pose, C + i);
+  }
+
+  // Skinning. From here on the first part of g_points are the joints' places.
+  for (int v = 0; v < V; ++v) {
+    const vf* s = vertices + 3 * v;
+    const vf* g = g_points + 3 * (J + v);
+    vf* gs = g_shaped + 3 * (J + v);
+    for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) {
+      const int j = skin_joint[e];
+      const float w = skin_weight[e];
+      const vf* W = world + 9 * j;
+      const vf h[3] = {w * g[0], w * g[1], w * g[2]};
+      const vf d[3] = {s[0] - rest[3 * j], s[1] - rest[3 * j + 1], s[2] - rest[3 * j + 2]};
+      for (int i = 0; i < 3; ++i) {
+        g_points[3 * j + i] += h[i];
+        for (int k = 0; k < 3; ++k) g_world[9 * j + 3 * i + k] += h[i] * d[k];
+        const vf back = W[i] * h[0] + W[3 + i] * h[1] + W[6 + i] * h[2];
+        gs[i] += back;
+        g_shaped[3 * j + i] -= back;
+      }
+    }
+  }
+  if (n_pose) {
+    affine(pose_map_t, n_pose, 3 * V, g_shaped + 3 * J, g_factors, false, true);
+    const vf* to_feature = g_factors;
+    if (projection) { affine(projection_t, n_feature, n_pose, g_factors, g_feature, false, false); to_feature = g_feature; }
+    for (int i = 0; i < n_feature; ++i) g_local[9 + i] += to_feature[i];
+  }
+  // Kinematics, from the leaves to the root.
+  for (int j = J - 1; j > 0; --j) {
+    const int p = parents[j];
+    const vf* W = world + 9 * p;
+    const vf* g = g_points + 3 * j;
+    const vf b[3] = {rest[3 * j] - rest[3 * p], rest[3 * j + 1] - rest[3 * p + 1], rest[3 * j + 2] - rest[3 * p + 2]};
+    vf turn[9];
+    multiply_tn(W, g_world + 9 * j, turn);
+    for (int i = 0; i < 9; ++i) g_local[9 * j + i] += turn[i];
+    add_multiply_nt(g_world + 9 * j, local + 9 * j, g_world + 9 * p);
+    for (int i = 0; i < 3; ++i) {
+      g_points[3 * p + i] += g[i];
+      for (int k = 0; k < 3; ++k) g_world[9 * p + 3 * i + k] += g[i] * b[k];
+      const vf back = W[i] * g[0] + W[3 + i] * g[1] + W[6 + i] * g[2];
+      g_shaped[3 * j + i] += back;
+      g_shaped[3 * p + i] -= back;
+    }
+  }
+  for (int i = 0; i < 9; ++i) g_local[i] += g_world[i];
+  for (int i = 0; i < 3; ++i) g_shaped[i] += g_points[i];
+  affine(template_map_t, C, 3 * (J + V), g_shaped, gx + first_shape, false, true);
+
+  for (int k = 0; k < n_angles; ++k) rodrigues_gradient(angles + 3 * k, g_local + 9 * (first_angle + k), g_angles + 3 * k);
+  affine(angle_map_t, D, 3 * n_angles, g_angles, gx, false, true);
+  vf to_turn[9] = {};
+  add_multiply_nt(g_local, root_start, to_turn);
+  vf to_vector[3];
+  rodrigues_gradient(xs + first_orient, to_turn, to_vector);
+  for (int i = 0; i < 3; ++i) gx[first_orient + i] += to_vector[i];
+  for (int r = 0; r < LANES; ++r) for (int i = 0; i < 3; ++i)
+    gx[first_translation + i][r] += to_offset[i][r] * origin[(size_t)batch_row[r] * 3 + 2];
+
+  for (int j = 0; j < n_body; ++j) {
+    const vf* G = g_local + 9 * (1 + j);
+    vf to_turned[9], to_decoded[9] = {};
+    if (mode == 3) {
+      multiply_tn(decoded + 9 * j, G, to_turned);
+      add_multiply_nt(G, turned + 9 * j, to_decoded);
+    } else for (int i = 0; i < 9; ++i) to_turned[i] = to_decoded[i] = G[i];
+    if (mode == 1 || mode == 3) rodrigues_gradient(turns + 3 * j, to_turned, g_turns + 3 * j);
+    if (mode >= 2) {
+      const vf* s = six + 6 * j;
+      const vf* R = decoded + 9 * j;
+      const vf* T = to_decoded;
+      const vf a[3] = {R[0], R[3], R[6]}, b[3] = {R[1], R[4], R[7]};
+      vf ga[3] = {T[0], T[3], T[6]}, gb[3] = {T[1], T[4], T[7]};
+      const vf gc[3] = {T[2], T[5], T[8]};
+      // c = a x b
+      ga[0] += b[1] * gc[2] - b[2] * gc[1]; ga[1] += b[2] * gc[0] - b[0] * gc[2]; ga[2] += b[0] * gc[1] - b[1] * gc[0];
+      gb[0] += gc[1] * a[2] - gc[2] * a[1]; gb[1] += gc[2] * a[0] - gc[0] * a[2]; gb[2] += gc[0] * a[1] - gc[1] * a[0];
+      const vf tiny = zero + 1e-24f;
+      const vf square = s[0] * s[0] + s[2] * s[2] + s[4] * s[4];
+      const vf scale = 1.0f / square_root(square > tiny ? square : tiny);
+      const vf dot = a[0] * s[1] + a[1] * s[3] + a[2] * s[5];
+      const vf u[3] = {s[1] - dot * a[0], s[3] - dot * a[1], s[5] - dot * a[2]};
+      const vf u_square = u[0] * u[0] + u[1] * u[1] + u[2] * u[2];
+      const vf u_scale = 1.0f / square_root(u_square > tiny ? u_square : tiny);
+      const vf b_gb = b[0] * gb[0] + b[1] * gb[1] + b[2] * gb[2];
+      const vf gu[3] = {u_scale * (gb[0] - b_gb * b[0]), u_scale * (gb[1] - b_gb * b[1]), u_scale * (gb[2] - b_gb * b[2])};
+      const vf a_gu = a[0] * gu[0] + a[1] * gu[1] + a[2] * gu[2];
+      vf* g = g_six + 6 * j;
+      for (int i = 0; i < 3; ++i) {
+        g[2 * i + 1] = gu[i] - a_gu * a[i];
+        ga[i] += -dot * gu[i] - a_gu * s[2 * i + 1];
+      }
+      const vf a_ga = a[0] * ga[0] + a[1] * ga[1] + a[2] * ga[2];
+      for (int i = 0; i < 3; ++i) g[2 * i] = scale * (ga[i] - a_ga * a[i]);
+    }
+  }
+  if (mode == 1 || mode == 3) affine(turn_map_t, 3 * n_body, 3 * n_body, g_turns, gx + turn_start, false, true);
+  if (mode >= 2) {
+    const vf* g = g_six;
+    for (int l = n_layers - 1; l >= 0; --l) {
+      vf* to_input = l ? scrap(layer_size[l]) : gx + pose_start;
+      affine(layers_t[l], layer_size[l], layer_size[l + 1], g, to_input, false, l == 0);
+      if (l) for (int i = 0; i < layer_size[l]; ++i) to_input[i] *= ws[o_hidden[l - 1] + i] > 0.0f ? zero + 1.0f : zero + slope;
+      g = to_input;
+    }
+  }
+  for (int f = 0; f < F; ++f) {
+    const vf value = gx[free_column[f]];
+    for (int r = 0; r < n_lanes; ++r) gradient_out[(size_t)row_of[r] * F + f] = value[r];
+  }
+}
+}
+
+// Gauss-Newton: the residuals' derivatives for all parameters of one row after the other, from the workspace of a
+// forward run. The shift of surface points by pose blend shapes is left out.
+if (run == 3) {
+  const int n_blocks = (F + LANES - 1) / LANES, stride = n_blocks * LANES;
+  const int most = 2 * K + 3 * n_lifted + n_segments + n_hinges;
+  vf* spare = scratch;
+  const auto scrap = [&](int n) { vf* start = spare; spare += n; return start; };
+  vf* jacobian = scrap(most * n_blocks);      // [residuals, parameters]
+  vf* matrix = scrap(stride * n_blocks);      // [parameters, parameters]
+  vf* inverse = scrap(stride * n_blocks);
+  vf* dx = scrap(D);
+  int widest = 0;
+  for (int l = 0; l <= n_layers; ++l) if (n_layers && layer_size[l] > widest) widest = layer_size[l];
+  vf* dh = scrap(widest); vf* dh2 = scrap(widest); vf* dsix = scrap(6 * n_body); vf* dturns = scrap(3 * n_body);
+  vf* dangles = scrap(3 * n_angles); vf* dshaped = scrap(3 * (J + V)); vf* spin = scrap(3 * J); vf* turn = scrap(3 * J);
+  vf* dposed = scrap(3 * (J + V));
+  const vf zero = {};
+  const auto cross = [&](const vf* a, const float* b, vf* c) {  // c = a x b
+    c[0] = a[1] * b[2] - a[2] * b[1]; c[1] = a[2] * b[0] - a[0] * b[2]; c[2] = a[0] * b[1] - a[1] * b[0];
+  };
+  // Left Jacobian of the rotation with the vector v.
+  const auto left_jacobian = [&](const float* v, float* M) {
+    const float square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+    float a, b, c;
+    if (square < 1e-3f) { a = 1.0f - square / 6; b = 0.5f - square / 24; c = 1.0f / 6 - square / 120; }
+    else {
+      const float t = ::sqrtf(square);
+      a = ::sinf(t) / t; b = (1.0f - ::cosf(t)) / square; c = (1.0f - a) / square;
+    }
+    for (int i = 0; i < 3; ++i) for (int k = 0; k < 3; ++k) M[3 * i + k] = c * v[i] * v[k] + (i == k ? a : 0.0f);
+    M[1] -= b * v[2]; M[2] += b * v[1]; M[3] += b * v[2]; M[5] -= b * v[0]; M[6] -= b * v[1]; M[7] += b * v[0];
+  };
+  const auto apply = [&](const float* M, const vf* v, vf* out) {
+    for (int i = 0; i < 3; ++i) out[i] = M[3 * i] * v[0] + M[3 * i + 1] * v[1] + M[3 * i + 2] * v[2];
+  };
+  // out = sum over r of in[r]' in[r], the upper triangle of blocks, for in [n, parameters].
+  const auto gram = [&](const vf* in, int n, bool lower_triangular, vf* out) {
+    for (int f = 0; f < stride; f += 4) for (int g = f / LANES; g < n_blocks; ++g) {
+      vf a0 = {}, a1 = {}, a2 = {}, a3 = {};
+      for (int r = lower_triangular ? g * LANES : 0; r < n; ++r) {
+        const float* p = (const float*)(in + (size_t)r * n_blocks) + f;
+        const vf q = in[(size_t)r * n_blocks + g];
+        a0 += p[0] * q; a1 += p[1] * q; a2 += p[2] * q; a3 += p[3] * q;
+      }
+      out[(size_t)f * n_blocks + g] = a0; out[(size_t)(f + 1) * n_blocks + g] = a1;
+      out[(size_t)(f + 2) * n_blocks + g] = a2; out[(size_t)(f + 3) * n_blocks + g] = a3;
+    }
+  };
+  for (int row = 0; row < n_rows; ++row) {
+    const float* const w = (const float*)(workspace + (size_t)(row / LANES) * ws_size) + row % LANES;
+    const auto primal = [&](int place) { return w[(size_t)place * LANES]; };
+    const size_t batch = (size_t)rows[row];
+    const float* camera = cameras + 5 * batch;
+    int n_residuals = 0;
+    for (int block = 0; block < n_blocks; ++block) {
+      bool moves_code = false, moves_turns = false, moves_angles = false, moves_shape = false;
+      for (int d = 0; d < D; ++d) dx[d] = zero;
+      for (int lane = 0; lane < LANES; ++lane) {
+        const int f = block * LANES + lane;
+        if (f >= F) break;
+        const int d = free_column[f];
+        dx[d][lane] = 1.0f;
+        const bool in_pose = n_body && d >= pose_start && d < turn_start + (mode == 2 ? 0 : 3 * n_body);
+        moves_code |= in_pose && mode >= 2 && d < turn_start;
+        moves_turns |= in_pose && d >= turn_start;
+        moves_shape |= d >= first_shape && d < first_shape + C;
+        moves_angles |= !in_pose && d >= first_shape + C;
+      }
+      for (int i = 0; i < 3 * J; ++i) turn[i] = zero;
+      float M[9];
+      {
+        const float v[3] = {primal(o_xs + first_orient), primal(o_xs + first_orient + 1), primal(o_xs + first_orient + 2)};
+        left_jacobian(v, M);
+        apply(M, dx + first_orient, turn);
+      }
+      if (moves_code) {
+        const vf* input = dx + pose_start;
+        for (int l = 0; l < n_layers; ++l) {
+          vf* output = l + 1 == n_layers ? dsix : l % 2 ? dh2 : dh;
+          affine(layers[l], layer_size[l + 1], layer_size[l], input, output, false, false);
+          if (l + 1 < n_layers)
+            for (int i = 0; i < layer_size[l + 1]; ++i) if (!(primal(o_hidden[l] + i) > 0.0f)) output[i] *= slope;
+          input = output;
+        }
+        for (int j = 0; j < n_body; ++j) {
+          float s[6], R[9];
+          for (int i = 0; i < 6; ++i) s[i] = primal(o_six + 6 * j + i);
+          for (int i = 0; i < 9; ++i) R[i] = primal(o_decoded + 9 * j + i);
+          const float a[3] = {R[0], R[3], R[6]}, b[3] = {R[1], R[4], R[7]}, c[3] = {R[2], R[5], R[8]};
+          const float scale = 1.0f / ::sqrtf(s[0] * s[0] + s[2] * s[2] + s[4] * s[4] + 1e-24f);
+          const float dot = a[0] * s[1] + a[1] * s[3] + a[2] * s[5];
+          const float u[3] = {s[1] - dot * a[0], s[3] - dot * a[1], s[5] - dot * a[2]};
+          const float u_scale = 1.0f / ::sqrtf(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-24f);
+          const vf* ds = dsix + 6 * j;
+          // Turns of the frame (a, b, c) about its own axes.
+          const vf about_c = scale * (b[0] * ds[0] + b[1] * ds[2] + b[2] * ds[4]);
+          const vf about_b = -scale * (c[0] * ds[0] + c[1] * ds[2] + c[2] * ds[4]);
+          const vf about_a = u_scale * ((c[0] * ds[1] + c[1] * ds[3] + c[2] * ds[5]) + dot * about_b);
+          for (int i = 0; i < 3; ++i) turn[3 * (1 + j) + i] += a[i] * about_a + b[i] * about_b + c[i] * about_c;
+        }
+      }
+      if (moves_turns) {
+        affine(turn_map, 3 * n_body, 3 * n_body, dx + turn_start, dturns, false, false);
+        for (int j = 0; j < n_body; ++j) {
+          const float v[3] = {primal(o_turns + 3 * j), primal(o_turns + 3 * j + 1), primal(o_turns + 3 * j + 2)};
+          left_jacobian(v, M);
+          vf t[3];
+          apply(M, dturns + 3 * j, t);
+          if (mode == 3) {
+            float R[9];
+            for (int i = 0; i < 9; ++i) R[i] = primal(o_decoded + 9 * j + i);
+            vf out[3];
+            apply(R, t, out);
+            for (int i = 0; i < 3; ++i) turn[3 * (1 + j) + i] += out[i];
+          } else for (int i = 0; i < 3; ++i) turn[3 * (1 + j) + i] += t[i];
+        }
+      }
+      if (moves_angles) {
+        affine(angle_map, 3 * n_angles, D, dx, dangles, false, false);
+        for (int k = 0; k < n_angles; ++k) {
+          const float v[3] = {primal(o_angles + 3 * k), primal(o_angles + 3 * k + 1), primal(o_angles + 3 * k + 2)};
+          left_jacobian(v, M);
+          apply(M, dangles + 3 * k, turn + 3 * (first_angle + k));
+        }
+      }
+      if (moves_shape) affine(template_map, 3 * (J + V), C, dx + first_shape, dshaped, false, false);
+      // Turns in the world, shifts of joints.
+      for (int i = 0; i < 3; ++i) {
+        spin[i] = turn[i];
+        dposed[i] = dx[first_translation + i] * origin[3 * batch + 2];
+        if (moves_shape) dposed[i] += dshaped[i];
+      }
+      for (int j = 1; j < J; ++j) {
+        const int p = parents[j];
+        float A[9], bone[3], arm[3];
+        for (int i = 0; i < 9; ++i) A[i] = primal(o_world + 9 * p + i);
+        for (int i = 0; i < 3; ++i) {
+          bone[i] = primal(o_shaped + 3 * j + i) - primal(o_shaped + 3 * p + i);
+          arm[i] = primal(o_places + 3 * j + i) - primal(o_places + 3 * p + i);
+        }
+        vf out[3];
+        apply(A, turn + 3 * j, out);
+        for (int i = 0; i < 3; ++i) spin[3 * j + i] = spin[3 * p + i] + out[i];
+        cross(spin + 3 * p, arm, out);
+        for (int i = 0; i < 3; ++i) dposed[3 * j + i] = dposed[3 * p + i] + out[i];
+        if (moves_shape) {
+          vf d[3];
+          for (int i = 0; i < 3; ++i) d[i] = dshaped[3 * j + i] - dshaped[3 * p + i];
+          apply(A, d, out);
+          for (int i = 0; i < 3; ++i) dposed[3 * j + i] += out[i];
+        }
+      }
+      for (int v = 0; v < V; ++v) {
+        vf* out = dposed + 3 * (J + v);
+        out[0] = out[1] = out[2] = zero;
+        for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) {
+          const int j = skin_joint[e];
+          const float weight = skin_weight[e];
+          float A[9], d[3], arm[3];
+          for (int i = 0; i < 9; ++i) A[i] = primal(o_world + 9 * j + i);
+          for (int i = 0; i < 3; ++i) d[i] = primal(o_shaped + 3 * (J + v) + i) - primal(o_shaped + 3 * j + i);
+          for (int i = 0; i < 3; ++i) arm[i] = A[3 * i] * d[0] + A[3 * i + 1] * d[1] + A[3 * i + 2] * d[2];
+          vf t[3];
+          cross(spin + 3 * j, arm, t);
+          for (int i = 0; i < 3; ++i) out[i] += weight * (dposed[3 * j + i] + t[i]);
+          if (moves_shape) {
+            vf q[3];
+            for (int i = 0; i < 3; ++i) q[i] = dshaped[3 * (J + v) + i] - dshaped[3 * j + i];
+            apply(A, q, t);
+            for (int i = 0; i < 3; ++i) out[i] += weight * t[i];
+          }
+        }
+      }
+      // Residuals.
+      int n = 0;
+      const auto put = [&](vf value) { jacobian[(size_t)n++ * n_blocks + block] = value; };
+      const size_t contour = n_contour ? (size_t)contour_row[batch] * n_contour * 3 : 0;
+      for (int k = 0; k < K; ++k) {
+        const float weight = keypoint_weights[batch * K + k];
+        if (weight == 0.0f) continue;
+        vf d[3] = {};
+        if (k < n_static) {
+          for (int e = static_start[k]; e < static_start[k + 1]; ++e)
+            for (int i = 0; i < 3; ++i) d[i] += static_weight[e] * dposed[3 * static_point[e] + i];
+        } else {
+          for (int e = 0; e < 3; ++e) {
+            const size_t place = contour + 3 * (k - n_static) + e;
+            for (int i = 0; i < 3; ++i) d[i] += contour_weight[place] * dposed[3 * (J + contour_vertex[place]) + i];
+          }
+        }
+        const float depth = 1.0f / primal(o_keypoints + 3 * k + 2);
+        const float u[2] = {primal(o_keypoints + 3 * k) * depth, primal(o_keypoints + 3 * k + 1) * depth};
+        for (int i = 0; i < 2; ++i) {
+          float factor = weight;
+          if (rho > 0.0f) {
+            const float error = (u[i] * camera[i] + camera[2 + i] - targets[(batch * K + k) * 2 + i]) * camera[4];
+            const float robust = rho * rho / (error * error + rho * rho);
+            factor *= robust * robust;
+          }
+          put((::sqrtf(2.0f * factor) * camera[i] * camera[4] * depth) * (d[i] - u[i] * d[2]));
+        }
+      }
+      for (int s = 0; s < n_segments; ++s) {
+        float weight = (s == 0 ? w_tilt : w_stance * stance[batch]) * segment_shape[2 * s + 1];
+        if (weight == 0.0f) continue;
+        const int a = segments[2 * s], b = segments[2 * s + 1];
+        float l[3], square = 0.0f;
+        for (int i = 0; i < 3; ++i) {
+          l[i] = primal(o_posed + 3 * b + i) - primal(o_posed + 3 * a + i);
+          square += l[i] * l[i];
+        }
+        const float length = 1.0f / ::sqrtf(square), sine = l[2] * length, limit = segment_shape[2 * s];
+        const float robust = limit / (sine * sine + limit);
+        vf along = zero;
+        for (int i = 0; i < 3; ++i) along += (l[i] * length) * (dposed[3 * b + i] - dposed[3 * a + i]);
+        put((::sqrtf(2.0f * weight) * robust * length) * ((dposed[3 * b + 2] - dposed[3 * a + 2]) - sine * along));
+      }
+      if (w_lifting != 0.0f) for (int b = 0; b < n_lifted; ++b) {
+        const float* m = precision + (batch * n_lifted + b) * 9;
+        vf d[3];
+        for (int i = 0; i < 3; ++i) d[i] = dposed[3 * (1 + b) + i] - dposed[i];
+        const float factor = ::sqrtf(2.0f * w_lifting);
+        for (int i = 0; i < 3; ++i) put(factor * (m[3 * i] * d[0] + m[3 * i + 1] * d[1] + m[3 * i + 2] * d[2]));
+      }
+      if (w_limits != 0.0f) for (int h = 0; h < n_hinges; ++h) {
+        const int j = hinges[3 * h], axis = hinges[3 * h + 1], a = (axis + 1) % 3, b = (axis + 2) % 3;
+        float R[9];
+        for (int i = 0; i < 9; ++i) R[i] = primal(o_local + 9 * j + i);
+        const vf* t = turn + 3 * j;
+        const auto change = [&](int i, int k) {  // of R[i, k] when the joint turns by t
+          return t[(i + 1) % 3] * R[3 * ((i + 2) % 3) + k] - t[(i + 2) % 3] * R[3 * ((i + 1) % 3) + k];
+        };
+        const float y = R[3 * b + a] - R[3 * a + b], x = R[4 * a] + R[4 * b];
+        const float energy = ::expf(2.0f * hinges[3 * h + 2] * ::atan2f(y, x));
+        const float factor = ::sqrtf(4.0f * w_limits * energy) / (x * x + y * y);
+        put(factor * (x * (change(b, a) - change(a, b)) - y * (change(a, a) + change(b, b))));
+      }
+      n_residuals = n;
+    }
+    gram(jacobian, n_residuals, false, matrix);
+    float* const H = (float*)matrix;
+    float* const X = (float*)inverse;
+    for (int f = 0; f < stride; ++f) {
+      float& diagonal = H[(size_t)f * stride + f];
+      if (f >= F) { diagonal = 1.0f; continue; }
+      const int d = free_column[f];
+      diagonal += 2.0f * quadratic[d];
+      if (d == first_translation + 2) diagonal += 2.0f * w_depth * origin[3 * batch + 2] * origin[3 * batch + 2];
+      diagonal = diagonal * (1.0f + damping) + 1e-6f;
+    }
+    // H = U' U, U above the diagonal; X = inverse of U'; the inverse of H is X' X.
+    for (int k = 0; k < stride; ++k) {
+      const float pivot = H[(size_t)k * stride + k];
+      const float factor = 1.0f / ::sqrtf(pivot > 1e-12f ? pivot : 1e-12f);
+      vf* const upper = matrix + (size_t)k * n_blocks;
+      for (int g = k / LANES; g < n_blocks; ++g) upper[g] *= factor;
+      for (int i = k + 1; i < stride; ++i) {
+        const float c = H[(size_t)k * stride + i];
+        vf* const other = matrix + (size_t)i * n_blocks;
+        for (int g = i / LANES; g < n_blocks; ++g) other[g] -= c * upper[g];
+      }
+    }
+    for (int k = 0; k < stride; ++k) {
+      vf* const out = inverse + (size_t)k * n_blocks;
+      for (int g = 0; g < n_blocks; ++g) out[g] = zero;
+      X[(size_t)k * stride + k] = 1.0f;
+      for (int i = 0; i < k; ++i) {
+        const float c = H[(size_t)i * stride + k];
+        const vf* const other = inverse + (size_t)i * n_blocks;
+        for (int g = 0; g <= i / LANES; ++g) out[g] -= c * other[g];
+      }
+      const float factor = 1.0f / H[(size_t)k * stride + k];
+      for (int g = 0; g <= k / LANES; ++g) out[g] *= factor;
+    }
+    gram(inverse, stride, true, matrix);
+    float* const result = matrices_out + (size_t)row * F * F;
+    for (int f = 0; f < F; ++f) for (int g = f; g < F; ++g)
+      result[(size_t)f * F + g] = result[(size_t)g * F + f] = H[(size_t)f * stride + g];
+  }
+}

@@ -1,0 +1,156 @@
+"""The native objective: equal to the torch one, row by row the same bits, and a Gauss-Newton matrix that fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.model import BodyModel
+from smplifyx.body.search import find_body_model
+from smplifyx.config import Config, Stage, load_config
+from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
+from smplifyx.fitting.initialization import facing_camera
+from smplifyx.fitting.objective import Objective
+from smplifyx.fitting.parameters import BodyParameters
+from smplifyx.fitting.solver import Solver
+from smplifyx.fitting.terms import CAMERA_DEPTH, Term, default_terms
+from smplifyx.priors import make_body_pose_prior
+from tests.random_body import random_body_model
+
+_N = 19
+_ALL = Stage(hand_keypoints=1.3, face_keypoints=1.7)
+
+
+def _solver(
+    data: BodyModelData, prior: str = "vposer", residual: float = 2.0, config: Config | None = None
+) -> Solver:
+    has_body = data.model_type not in ("mano", "flame")
+    pose_prior = make_body_pose_prior(prior, residual=residual) if has_body else None
+    parameters = BodyParameters(data, pose_prior, 12, torch.float32, "cpu")
+    if config is None:
+        config = replace(Config(), stages=(_ALL,))
+    depth = replace(CAMERA_DEPTH, weight=10.0)
+    return Solver(data, BodyModel.from_data(data), parameters, config, [*default_terms(), depth])
+
+
+def _hypotheses(solver: Solver) -> Hypotheses:
+    generator = torch.Generator().manual_seed(3)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    angles = random(2, _N)
+    targets = FitTargets(
+        keypoints=1000 * random(_N, 135, 2),
+        confidence=random(_N, 135).round(decimals=1),
+        focal_length=1000 + random(_N, 2),
+        principal_point=500 + random(_N, 2),
+        pixel_scale=0.5 + random(_N),
+        upright_stance=random(_N).round(),
+        swapped_sides=torch.zeros(_N, 2, dtype=torch.bool),
+        lifted=random(_N, 21, 3),
+        sqrt_precision=random(_N, 21, 3, 3),
+    )
+    initial = InitialPose(facing_camera(angles[0], angles[1]), torch.tensor([0.1, 0.2, 4.0]) + random(_N, 3))
+    x = random(_N, solver.parameters.layout.n_parameters) - 0.5
+    return Hypotheses.start(torch.arange(_N), targets, initial, x, len(solver.terms))
+
+
+def _objective(solver: Solver) -> tuple[Objective, torch.Tensor]:
+    hypotheses = _hypotheses(solver)
+    objective = solver.objective(solver.stage_terms(1), hypotheses)
+    return objective, hypotheses.x[:, objective.free] * 0.8
+
+
+def _kinds() -> dict[str, tuple[BodyModelData, dict[str, object]]]:
+    random = random_body_model()
+    return {
+        "vposer with residual": (random, {}),
+        "vposer": (random, {"residual": 0.0}),
+        "gaussian": (random_body_model(low_rank=True), {"prior": "gaussian"}),
+        "mixture": (random, {"prior": "gmm"}),
+        "no prior": (random, {"prior": "none"}),
+    }
+
+
+@pytest.mark.parametrize("kind", list(_kinds()))
+def test_losses_and_gradients_are_those_of_torch(kind):
+    data, options = _kinds()[kind]
+    _compare(_solver(data, **options))
+
+
+@pytest.mark.parametrize("model", ["smplx", "smplh", "smpl", "mano", "flame"])
+def test_all_models_of_the_family(model):
+    data = load_body_model_data(find_body_model(model, "neutral", side="right" if model == "mano" else None))
+    config = load_config(f"fit_{model}")
+    config = replace(config, stages=config.stages[-1:], collision=replace(config.collision, enabled=False))
+    _compare(_solver(data, config=config))
+
+
+def _compare(solver: Solver) -> None:
+    objective, x = _objective(solver)
+    rows = torch.arange(_N)
+    loss, gradient = objective(rows)(x)
+    variable = x.clone().requires_grad_()
+    expected = objective.loss(variable)
+    (expected_gradient,) = torch.autograd.grad(expected.sum(), variable)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-4, atol=1e-3)
+    scale = expected_gradient.abs().amax(1, keepdim=True)
+    torch.testing.assert_close(gradient / scale, expected_gradient / scale, rtol=0, atol=1e-4)
+
+
+def test_rows_have_the_same_bits_in_any_company():
+    objective, x = _objective(_solver(random_body_model()))
+    loss, gradient = objective(torch.arange(_N))(x)
+    matrices = objective.inverse_hessians(x, torch.arange(_N), 0.1)
+    generator = torch.Generator().manual_seed(1)
+    for size in (1, 2, 7, 8, 9, 16, 18):
+        rows = torch.randperm(_N, generator=generator)[:size]
+        some_loss, some_gradient = objective(rows)(x[rows])
+        assert torch.equal(some_loss, loss[rows])
+        assert torch.equal(some_gradient, gradient[rows])
+        assert torch.equal(objective.inverse_hessians(x[rows], rows, 0.1), matrices[rows])
+
+
+def test_gauss_newton_is_the_hessian_where_residuals_vanish():
+    """Without pose blend shapes, whose derivatives it leaves out, and robust errors."""
+    data = random_body_model()
+    data = replace(data, posedirs=0.0 * data.posedirs)
+    config = replace(Config(), stages=(replace(_ALL, joint_limits=0.0),))
+    config = replace(config, objective=replace(config.objective, trunk_tilt=0.0, upright_stance=0.0))
+    solver = _solver(data, config=config)
+    hypotheses = _hypotheses(solver)
+    stage = solver.stage_terms(1)
+    state = stage.view.pose(hypotheses.x, hypotheses.initial)
+    points, targets = state.keypoints, hypotheses.targets
+    exact = points[..., :2] / points[..., 2:] * targets.focal_length[:, None] + targets.principal_point[:, None]
+    pelvis = state.joints[:, :1]
+    targets = replace(targets, keypoints=exact, lifted=state.joints[:, 1:22] - pelvis)
+    objective = solver.objective(stage, replace(hypotheses, targets=targets))
+    x = hypotheses.x[:, objective.free]
+    inverse = objective.inverse_hessians(x, torch.arange(_N), 0.0).double()
+    hessian = torch.linalg.inv(inverse)
+    generator = torch.Generator().manual_seed(2)
+    natural = solver.parameters.layout.natural_scales()[objective.free].clamp(max=1.0)
+    for _ in range(4):
+        step = 1e-3 * natural * torch.randn(x.shape, generator=generator)
+        evaluate = objective(torch.arange(_N))
+        change = evaluate(x + step)[1] - evaluate(x - step)[1]
+        measured = 0.5 * (change * step).sum(1)
+        predicted = torch.einsum("af,afg,ag->a", step.double(), hessian, step.double()).float()
+        torch.testing.assert_close(predicted, measured, rtol=0.05, atol=0)
+
+
+def test_a_term_that_is_not_native_is_added():
+    solver = _solver(random_body_model())
+
+    def height(state):
+        return state.joint("head")[:, 1].square()
+
+    terms = [*default_terms(), Term("height", 30.0, height)]
+    solver = Solver(solver.data, solver.model, solver.parameters, solver.config, terms)
+    _compare(solver)
