@@ -146,12 +146,17 @@ def test_all_sample_photos_load(real: Path) -> None:
         assert (confident >= -2).all() and (confident <= np.array(observation.image_size) + 8).all()
 
 
-def test_shards_add_up_to_the_whole(real: Path) -> None:
-    folder = real / "openpose_coco_val2014"
-    pairs = pair_folder(folder / "images", folder / "keypoints").pairs
+def test_shards_add_up_to_the_whole(tmp_path: Path, write_image: Writer, write_people: Writer) -> None:
+    for number, n_people in enumerate((1, 3, 2, 4, 1)):
+        people = [standing_person(x=90 + 150 * k, height=150 + 40 * k) for k in range(n_people)]
+        write_image(f"{number}.png", width=700)
+        write_people(*people, name=f"{number}_keypoints.json")
+    images, keypoints = tmp_path / "images", tmp_path / "keypoints"
+    pairs = pair_folder(images, keypoints).pairs
     selection = PersonSelection(max_persons=2)
     parts = [load_pairs(pairs[k::3], selection) for k in range(3)]
     names = sorted((o.stem, o.person_index) for o in merge_loaded(parts).observations)
-    whole = load_folder(folder / "images", folder / "keypoints", selection)
+    whole = load_folder(images, keypoints, selection)
     assert names == sorted((o.stem, o.person_index) for o in whole.observations)
-    assert max(sum(name[0] == pair.stem for name in names) for pair in pairs) == 2
+    # The largest two of each photo.
+    assert names == [("0", 0), ("1", 1), ("1", 2), ("2", 0), ("2", 1), ("3", 2), ("3", 3), ("4", 0)]

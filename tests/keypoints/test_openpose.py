@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smplifyx.errors import InputError
-from smplifyx.keypoints.openpose import read_openpose
+from smplifyx.keypoints.openpose import BODY_25B_NAMES, read_openpose
 from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     CONTOUR_KEYPOINTS,
@@ -192,6 +192,19 @@ def test_gender_labels(write_people: Writer) -> None:
     read = read_openpose(write_people(*people)).people
     assert [person.gender for person in read] == ["male", "neutral", "female", None]
     assert ["unknown" in " ".join(person.warnings) for person in read] == [False, False, True, False]
+
+
+def test_body_25b_is_recognised(write_people: Writer) -> None:
+    """The same person in both orders: the native one is refused, the re-ordered one is read."""
+    ordered = standing_person()
+    points = dict(zip(BODY_KEYPOINT_NAMES, ordered, strict=True))
+    neck, nose = points["neck"], points["nose"]
+    points |= {"upper_neck": (neck + nose) / 2, "head_top": 2.2 * nose - 1.2 * neck}
+    native = np.stack([points[name] for name in BODY_25B_NAMES])
+    refused = read_openpose(write_people(native, name="native_keypoints.json"))
+    assert refused.people == () and "BODY_25B" in refused.failures[0].problem
+    read = read_openpose(write_people(ordered))
+    assert len(read.people) == 1 and read.failures == ()
 
 
 def test_body_25b_is_recognised_on_real_people(real: Path) -> None:
