@@ -57,7 +57,7 @@ def test_hands_are_persons_of_their_own(talking, capsys):
     files = ["000_left.npz", "001_left.npz", "001_right.npz"]
     assert _results(talking) == files
     rows = read_summary(talking / "output" / "summary.csv")
-    assert [(row.person, row.extra["side"], row.status) for row in rows] == [
+    assert [(row.person, row.side, row.status) for row in rows] == [
         (0, "left", "ok"), (1, "left", "ok"), (1, "right", "ok"),
     ]  # fmt: skip
     meshes = sorted(path.name for path in (talking / "output" / "meshes" / "talking").iterdir())
