@@ -33,9 +33,9 @@ from smplifyx.files import atomic_path, write_bytes, write_text
 from smplifyx.output import BodyMesh, BodyRenderer, overlay, person_color
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from smplifyx.synthetic.adults import open_people
-from smplifyx.synthetic.detector import DETECTORS, DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.synthetic.detector import DETECTORS, DetectorNoise, Sight, detect
 from smplifyx.synthetic.documents import true_camera, write_openpose_json
-from smplifyx.synthetic.people import RestBody, SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.synthetic.people import RestBody, SyntheticOptions, SyntheticPerson, hidden_by_body, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
 FloatArray = NDArray[np.float64]

@@ -21,7 +21,6 @@ from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
     CANONICAL_KEYPOINT_NAMES,
-    N_KEYPOINTS,
     SIDES,
     mirror_order,
 )
@@ -29,16 +28,17 @@ from smplifyx.skeleton import (
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
-_FEET = ("big_toe", "small_toe", "heel")
-_SWAPPED_PARTS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle", *_FEET)}
+#: Names of the head's keypoints, and of those of a foot without their side.
+HEAD_KEYPOINTS = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+FOOT_PARTS = ("big_toe", "small_toe", "heel")
+_SWAPPED_PARTS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle", *FOOT_PARTS)}
 #: Keypoints that something in front of the person hides together, on one side.
 _HIDDEN_TOGETHER = (
     ("elbow", "wrist"),
     ("wrist",),
-    ("knee", "ankle", *_FEET),
-    ("ankle", *_FEET),
-    _FEET,
+    ("knee", "ankle", *FOOT_PARTS),
+    ("ankle", *FOOT_PARTS),
+    FOOT_PARTS,
     ("eye", "ear"),
 )
 #: Parts of limbs that are missed together, with their hand, and the share of ``limb_miss_rate`` of each.
@@ -46,8 +46,8 @@ _MISSED_TOGETHER = (
     (("wrist", "hand"), 1.0),
     (("elbow", "wrist", "hand"), 0.5),
     (("shoulder", "elbow", "wrist", "hand"), 0.4),
-    (("ankle", *_FEET), 0.9),
-    (("knee", "ankle", *_FEET), 0.4),
+    (("ankle", *FOOT_PARTS), 0.9),
+    (("knee", "ankle", *FOOT_PARTS), 0.4),
 )
 #: Share of a limb's common error that each of its keypoints has: none at the trunk, all at the end.
 _LIMB_ERRORS = (
@@ -55,7 +55,7 @@ _LIMB_ERRORS = (
     {"knee": 0.6, "ankle": 0.8, "big_toe": 1.0, "small_toe": 1.0, "heel": 1.0},
 )
 #: Keypoints of the trunk and the head have a common error too.
-_COMMON_ERRORS = (("left_hip", "right_hip", "mid_hip"), _HEAD)
+_COMMON_ERRORS = (("left_hip", "right_hip", "mid_hip"), HEAD_KEYPOINTS)
 #: Offset of a detector's keypoint from the model's, in sizes of the person's box: along the bone that ends there
 #: (for the trunk and the head from neck to hips), and away from the same keypoint of the other side.
 OPENPOSE_OFFSETS: Mapping[str, tuple[float, float]] = {
@@ -82,8 +82,6 @@ _HIDDEN_FACE, _HIDDEN_HAND = 0.6, 0.7
 _GUESSED, _HAND = 0.45 / 0.82, 0.65 / 0.82
 #: What is left of the confidence of a good keypoint that the detector is unsure about.
 _UNSURE = (0.15, 0.5)
-#: Edge of a cell of the visibility grid (metres at the body's depth): a little over the mesh's vertex spacing.
-_CELL_SIZE = 0.025
 
 
 @dataclass(frozen=True)
@@ -249,42 +247,6 @@ def detect_people(
     return Detections(moved, _odd_confidences(confidence, noise, rng), swapped_sides)
 
 
-def hidden_by_body(
-    keypoints: FloatArray, vertices: FloatArray, focal_length: float, principal_point: FloatArray
-) -> BoolArray:
-    """Keypoints [K] that lie behind the body's surface, by a coarse depth buffer of its vertices.
-
-    Args:
-        keypoints: [K, 3] camera frame, metres, canonical layout.
-        vertices: [V, 3] camera frame, metres.
-        focal_length: pixels.
-        principal_point: [2] pixels.
-    """
-    depth = float(np.median(vertices[:, 2]))
-    cell = focal_length * _CELL_SIZE / depth
-
-    def cells(points: FloatArray) -> NDArray[np.int64]:
-        return np.floor((focal_length * points[:, :2] / points[:, 2:] + principal_point) / cell).astype(np.int64)
-
-    vertex_cells = cells(vertices)
-    # An empty rim: points beside the body are looked up there.
-    low = vertex_cells.min(axis=0) - 1
-    shape = vertex_cells.max(axis=0) - low + 2
-    buffer = np.full(shape, np.inf)
-    np.minimum.at(buffer, tuple((vertex_cells - low).T), vertices[:, 2])
-    place = np.clip(cells(keypoints) - low, 0, shape - 1)
-    return keypoints[:, 2] - buffer[tuple(place.T)] > _depth_inside()
-
-
-def _depth_inside() -> FloatArray:
-    """Depth [135] of visible keypoints below the surface, with some slack (metres)."""
-    depth = np.full(N_KEYPOINTS, 0.04)
-    for index, name in enumerate(BODY_KEYPOINT_NAMES):
-        inner = name not in _HEAD and not name.endswith(_FEET)
-        depth[index] = 0.16 if name in ("neck", "mid_hip") or name.endswith("hip") else 0.11 if inner else 0.06
-    return depth
-
-
 @dataclass(frozen=True)
 class _Layout:
     """Groups of the K keypoints of a layout; masks are [K], stacks of masks [G, K], positions lists of integers."""
@@ -327,7 +289,7 @@ def _layout(names: tuple[str, ...]) -> _Layout:
         for side in SIDES
     ]
     shares += [np.array([float(name in group) for name in names]) for group in _COMMON_ERRORS]
-    head = np.array([name in _HEAD for name in names])
+    head = np.array([name in HEAD_KEYPOINTS for name in names])
     hidden = [of_side(side, parts) for parts in _HIDDEN_TOGETHER for side in SIDES] + [np.float64(head)]
     hands = [np.flatnonzero(of_side(side, ("hand",))).tolist() for side in SIDES]
     return _Layout(

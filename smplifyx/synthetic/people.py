@@ -13,7 +13,8 @@ from scipy.spatial.transform import Rotation
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.regressor import KeypointRegressor
-from smplifyx.synthetic.detector import DetectorNoise, Sight, detect, hidden_by_body
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, N_KEYPOINTS
+from smplifyx.synthetic.detector import FOOT_PARTS, HEAD_KEYPOINTS, DetectorNoise, Sight, detect
 from smplifyx.synthetic.poses import PosePool, mild_poses
 
 FloatArray = NDArray[np.float64]
@@ -25,6 +26,8 @@ _TYPICAL_STATURE, _TYPICAL_PELVIS_HEIGHT = 1.7, 0.95
 #: Nearest that any part of a person comes to the camera, and furthest that one stands (metres).
 _MINIMUM_DISTANCE, _MAXIMUM_DISTANCE = 0.4, 200.0
 _PLACEMENT_STEPS = 30
+#: Edge of a cell of the visibility grid (metres at the body's depth): a little over the mesh's vertex spacing.
+_CELL_SIZE = 0.025
 
 
 @dataclass(frozen=True)
@@ -342,3 +345,39 @@ def _person(
         truncated=draw.truncated,
         gender=draw.body.gender if draw.body is not None else "neutral",
     )
+
+
+def hidden_by_body(
+    keypoints: FloatArray, vertices: FloatArray, focal_length: float, principal_point: FloatArray
+) -> NDArray[np.bool_]:
+    """Keypoints [K] that lie behind the body's surface, by a coarse depth buffer of its vertices.
+
+    Args:
+        keypoints: [K, 3] camera frame, metres, canonical layout.
+        vertices: [V, 3] camera frame, metres.
+        focal_length: pixels.
+        principal_point: [2] pixels.
+    """
+    depth = float(np.median(vertices[:, 2]))
+    cell = focal_length * _CELL_SIZE / depth
+
+    def cells(points: FloatArray) -> NDArray[np.int64]:
+        return np.floor((focal_length * points[:, :2] / points[:, 2:] + principal_point) / cell).astype(np.int64)
+
+    vertex_cells = cells(vertices)
+    # An empty rim: points beside the body are looked up there.
+    low = vertex_cells.min(axis=0) - 1
+    shape = vertex_cells.max(axis=0) - low + 2
+    buffer = np.full(shape, np.inf)
+    np.minimum.at(buffer, tuple((vertex_cells - low).T), vertices[:, 2])
+    place = np.clip(cells(keypoints) - low, 0, shape - 1)
+    return keypoints[:, 2] - buffer[tuple(place.T)] > _depth_inside()
+
+
+def _depth_inside() -> FloatArray:
+    """Depth [135] of visible keypoints below the surface, with some slack (metres)."""
+    depth = np.full(N_KEYPOINTS, 0.04)
+    for index, name in enumerate(BODY_KEYPOINT_NAMES):
+        inner = name not in HEAD_KEYPOINTS and not name.endswith(FOOT_PARTS)
+        depth[index] = 0.16 if name in ("neck", "mid_hip") or name.endswith("hip") else 0.11 if inner else 0.06
+    return depth
