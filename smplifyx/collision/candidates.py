@@ -1,4 +1,4 @@
-"""Pairs of triangles whose energy counts: fixed ones, or candidates that a search finds now and then."""
+"""Pairs of triangles whose energy counts: fixed ones, or candidates of a cached search."""
 
 from __future__ import annotations
 

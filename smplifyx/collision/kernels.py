@@ -8,7 +8,7 @@ import warp as wp
 
 #: Two closed triangles collide unless an axis keeps them apart by more than this, relative to the axis' length.
 _TOUCH = wp.constant(wp.float64(1e-12))
-#: The far field of a branch of the tree stands for it from so many of its radii on.
+#: Distance, in radii of a branch of the tree, from which its far field replaces it.
 _ACCURACY = wp.constant(2.0)
 #: A vertex of the surface itself has about a half, in a crease up to one, and one more inside another part.
 _SURROUNDED_TWICE = wp.constant(1.0)
@@ -207,7 +207,7 @@ def find_pairs(
 ) -> None:
     """Triangles whose boxes overlap (``exact``: that intersect) after the filter; thread (row, triangle).
 
-    ``counts`` goes on beyond the room in ``pairs``, so that the caller sees what is missing.
+    ``counts`` includes the pairs for which ``pairs`` has no room.
     """
     row, triangle = wp.tid()
     part = row * n_parts + parts[triangle]
@@ -239,7 +239,7 @@ def find_pairs(
 
 @wp.kernel(enable_backward=False)
 def surrounded_twice(mesh: wp.uint64, points: wp.array[wp.vec3], reach: float, inside: wp.array[wp.uint8]) -> None:
-    """Marks points that the mesh, which ``reach`` covers, goes around more than once; thread (point)."""
+    """Mark points that the mesh, which ``reach`` covers, goes around more than once; thread (point)."""
     point = wp.tid()
     query = wp.mesh_query_point_sign_winding_number(mesh, points[point], reach, _ACCURACY, _SURROUNDED_TWICE)
     if query.sign < 0.0:

@@ -1,4 +1,4 @@
-"""Which triangles of a body may be said to collide at all."""
+"""Filter of the triangle pairs that may collide: body parts and their neighbours."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BodyParts:
 
 @dataclass(frozen=True)
 class PairFilter:
-    """Which pairs of triangles can never collide.
+    """Filter of the pairs of triangles that may collide.
 
     Attributes:
         labels: [F] part of each triangle.
@@ -53,7 +53,7 @@ class PairFilter:
         return ~self.colliding_parts
 
     def keeps(self, faces: IntArray, pairs: IntArray) -> BoolArray:
-        """Which of the pairs [N, 2] of the triangles [F, 3] may collide; [N]."""
+        """Mask [N] of the pairs [N, 2] of the triangles [F, 3] that may collide."""
         first, second = pairs[:, 0], pairs[:, 1]
         share_vertex = (faces[first][:, :, None] == faces[second][:, None, :]).any((1, 2))
         may = self.colliding_parts[self.labels[first], self.labels[second]]
@@ -76,7 +76,7 @@ def body_parts(data: BodyModelData) -> BodyParts:
 
 
 def load_part_segmentation(path: str | Path, n_triangles: int) -> BodyParts:
-    """Reads a part segmentation in the layout of SMPL-X's ``smplx_parts_segm.pkl``; no code in it is run.
+    """Read a part segmentation in the layout of SMPL-X's ``smplx_parts_segm.pkl``; no code in it is run.
 
     Args:
         path: pickle of ``segm`` [F], the part of each triangle, and ``parents`` [F], the part that one hangs on.
@@ -139,7 +139,7 @@ def pair_filter(
     ignored_parts: Sequence[tuple[int, int]] = (),
     ignored_pairs: IntArray | None = None,
 ) -> PairFilter:
-    """Leaves out pairs in the same part, in adjacent parts, and those that are named.
+    """Leave out pairs in the same part, in adjacent parts, and those that are named.
 
     Adjacent are a part and its parent, and parts that share a vertex: they always touch at their seam, and what folds
     there does not pass through anything.

@@ -1,4 +1,4 @@
-"""How far a body passes through itself: number of colliding pairs, depth, shared volume."""
+"""Self-penetration of a body: number of colliding pairs, depth, shared volume."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _POINTS_AT_ONCE = 2
 _HALF_AROUND = 0.5
 #: Between the winding numbers of one layer (1) and of two (2).
 _TWO_LAYERS = 1.5
-#: So many triangles around a vertex, nearest by their centres, are measured exactly.
+#: Number of triangles around a vertex, nearest by their centres, that are measured exactly.
 _NEAREST_TRIANGLES = 64
 
 
 @dataclass(frozen=True)
 class Penetration:
-    """How far one body passes through itself.
+    """Self-penetration of one body.
 
     Attributes:
         n_pairs: colliding pairs of triangles.
@@ -55,8 +55,8 @@ class PenetrationMeter:
         faces: [F, 3] triangles of a closed surface, counter-clockwise seen from outside.
         part_labels: [F] part of each triangle.
         related: [P, P] symmetric; parts that may overlap (themselves, neighbours).
-        surrounded_twice: tells of points [N, 3] whether the surface of vertices [V, 3] goes around them more than
-            once; None for exact winding numbers, which take their time.
+        surrounded_twice: function of points [N, 3] and vertices [V, 3]: mask [N] of the points with a winding number
+            above one; None for exact winding numbers, which are slow.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PenetrationMeter:
         self._vertex_part[self._faces] = self._labels[:, None]
 
     def measure(self, vertices: FloatArray, pairs: IntArray) -> Penetration:
-        """Measures one body.
+        """Measure one body.
 
         Args:
             vertices: [V, 3] metres.
@@ -157,7 +157,7 @@ def overlap_volume(vertices: FloatArray, faces: IntArray, found: Penetration, n_
         vertices: [V, 3] metres.
         faces: [F, 3] triangles, counter-clockwise seen from outside.
         found: the body's penetration.
-        n_points: about so many grid points; the error falls with their number.
+        n_points: approximate number of grid points; the error falls with it.
     """
     deep = [patch[found.depths[patch] > 0] for patch in found.patches]
     pieces = [vertices[faces[np.isin(faces, patch).any(1)]].reshape(-1, 3) for patch in deep]
@@ -185,7 +185,7 @@ def _cells(low: FloatArray, high: FloatArray) -> FloatArray:
 
 
 def winding_numbers(points: FloatArray, vertices: FloatArray, faces: IntArray) -> FloatArray:
-    """How often a closed surface goes around each point: 0 outside, 1 inside, 2 where two parts overlap.
+    """Winding number of a closed surface at each point: 0 outside, 1 inside, 2 where two parts overlap.
 
     On the surface it is the layer's share of the full solid angle (a half where flat) plus the layers around it.
 
@@ -194,7 +194,7 @@ def winding_numbers(points: FloatArray, vertices: FloatArray, faces: IntArray) -
         vertices: [V, 3] metres.
         faces: [F, 3] triangles, counter-clockwise seen from outside.
     """
-    # Whole numbers are told apart, so single precision will do.
+    # Single precision suffices to distinguish whole numbers.
     corners = torch.as_tensor(vertices[faces].transpose(1, 2, 0).astype(np.float32))  # [3 corners, 3 axes, F]
     chunks = torch.as_tensor(np.asarray(points, np.float32)).split(_POINTS_AT_ONCE)
     return np.asarray(torch.cat([_solid_angles(chunk, corners) for chunk in chunks]).numpy() / (2 * np.pi))

@@ -1,4 +1,4 @@
-"""Finds the pairs of triangles of posed meshes that collide, through bounding-volume trees of NVIDIA Warp.
+"""Search for the colliding triangles of posed meshes with bounding-volume trees of NVIDIA Warp.
 
 Warp runs the same source on the CPU and on CUDA, brings its own compiler and keeps what it compiled in the user's
 cache folder. Its import and first compilation are put off until a search is made.
@@ -51,7 +51,7 @@ class TriangleSearch:
         rest_vertices: [V, 3] any pose of the mesh; the trees are built from it once and then only refitted.
         faces: [F, 3] vertex numbers.
         pairs: what is left out.
-        max_pairs: at most so many pairs a body are returned; bounds the memory.
+        max_pairs: largest number of pairs per body; bounds the memory.
         device: where the meshes are.
 
     Raises:
@@ -96,7 +96,7 @@ class TriangleSearch:
         Args:
             vertices: posed vertices; gradients are not followed.
             margin: None for the triangles that intersect; touching counts. Otherwise the pairs whose boxes, each
-                inflated by so many metres, overlap.
+                inflated by this many metres, overlap.
         """
         vertices = vertices.detach().to(torch.float32)
         if not len(vertices):
@@ -134,7 +134,7 @@ class TriangleSearch:
         return self._collect(len(vertices))
 
     def _points(self, vertices: Tensor) -> Any:
-        """The meshes as Warp's array. The rest pose, without collisions, stands in for one that is not finite."""
+        """The meshes as Warp's array. One that is not finite is replaced by the rest pose, without collisions."""
         finite = vertices.isfinite().flatten(1).all(1)
         points = torch.where(finite[:, None, None], vertices, self._rest).reshape(-1, 3).contiguous()
         return self._warp.from_torch(points, dtype=self._warp.vec3)

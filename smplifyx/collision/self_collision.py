@@ -44,7 +44,7 @@ class SelfCollision:
 
     @cached_property
     def pair_filter(self) -> PairFilter:
-        """Which triangles may collide; pairs that do in the rest pose are left out."""
+        """The triangles that may collide; without the pairs that intersect in the rest pose."""
         data, path = self._data, self._config.part_segmentation
         parts = body_parts(data) if path is None else load_part_segmentation(path, len(data.faces))
         known = np.zeros((0, 2), np.int64) if data.rest_contact_pairs is None else data.rest_contact_pairs
@@ -93,7 +93,7 @@ class SelfCollision:
         return self._search_all(betas, expression, rotations)[0]
 
     def measure(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> list[Penetration]:
-        """How far each of the bodies [B], given by the model's inputs, passes through itself."""
+        """Self-penetration of each of the bodies [B], given by the model's inputs."""
         found, colliding = self._search_all(betas, expression, rotations)
         rows, triangles = found.rows.cpu().numpy(), found.triangles.cpu().numpy()
         nothing = Penetration(0, 0.0, np.zeros(self._data.n_vertices), [])

@@ -25,7 +25,7 @@ class ConeOptions:
 
     Attributes:
         height: height of the cone above its triangle (sigma), metres.
-        penalize_outside: vertices in the cone above the triangle pay too.
+        penalize_outside: vertices in the cone above the triangle have an energy too.
         exponent: power of the field; 4 in the paper, 8 in effect in the released code.
     """
 
@@ -152,7 +152,7 @@ class SparseSkinning:
         )
 
     def meeting(self, found: PairLists, slots: Tensor) -> Tensor:
-        """Which of the pairs of some rows intersect, with posed vertices; touching counts.
+        """Mask of the pairs of some rows that intersect, with posed vertices; touching counts.
 
         Args:
             found: pairs of R rows.
@@ -290,7 +290,7 @@ class BoneStates:
 def bone_states(
     model: BodyModel, betas: Tensor, expression: Tensor, rotations: Tensor, output: BodyOutput
 ) -> BoneStates:
-    """What moves the vertices, from the inputs [B, ...] of a model and the joints of its output, differentiable."""
+    """The state of the bones, from the inputs [B, ...] of a model and the joints of its output, differentiable."""
     coefficients = [betas, expression]
     if model.pose_shapes.shape[0]:
         identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
@@ -350,7 +350,7 @@ class DisplacementBound:
 
 @dataclass(frozen=True)
 class SparseBody:
-    """Arrays [V, ...] of the body model with only what is not zero.
+    """Arrays [V, ...] of the body model without zeros.
 
     Attributes:
         template: [V, 3] metres.
@@ -370,7 +370,7 @@ class SparseBody:
 
     @classmethod
     def of_model(cls, model: BodyModel) -> SparseBody:
-        """Collects what is not zero."""
+        """Collect the nonzero entries."""
         shapes = _component_shapes(model).cpu().float().numpy()
         vertex, component = np.nonzero(shapes.any(1))
         weights = model.skinning_weights.cpu().float().numpy()

@@ -21,7 +21,7 @@ _HALF = wp.constant(wp.float64(0.5))
 
 @wp.struct
 class Cones:
-    """Shape of the distance field: height (metres), exponent, and whether vertices above the triangle pay."""
+    """Shape of the distance field: height (metres), exponent, and whether vertices above the triangle count."""
 
     height: wp.float64
     exponent: int
@@ -166,7 +166,7 @@ def skin(
     shaped: wp.array2d[wp.vec3],
     posed: wp.array2d[wp.vec3],
 ) -> None:
-    """Shapes and poses the listed vertices of each row; thread (row, place in the list)."""
+    """Shape and pose the listed vertices of each row; thread (row, place in the list)."""
     row, place = wp.tid()
     slot = slots[row]
     if place >= n_vertices[slot]:
@@ -197,7 +197,7 @@ def test_pairs(
     posed: wp.array2d[wp.vec3],
     meets: wp.array2d[wp.uint8],
 ) -> None:
-    """Marks the pairs of each row that intersect; thread (row, place in the list)."""
+    """Mark the pairs of each row that intersect; thread (row, place in the list)."""
     row, place = wp.tid()
     slot = slots[row]
     if place >= n_pairs[slot]:
@@ -268,7 +268,7 @@ def add_vertices(
     to_coefficients: wp.array3d[wp.float32],
     to_transforms: wp.array4d[wp.float32],
 ) -> None:
-    """Takes gradients for posed vertices back to coefficients and bones, and clears them; thread (row, lane).
+    """Propagate gradients for posed vertices to coefficients and bones, and clear them; thread (row, lane).
 
     A lane takes every ``n_lanes``-th vertex and has sums of its own.
     """

@@ -33,7 +33,7 @@ def load_warp() -> ModuleType:
 
 
 def torch_stream(warp: ModuleType, device: torch.device) -> AbstractContextManager[object]:
-    """Makes Warp work in torch's stream, so that neither reads what the other has not written yet."""
+    """Make Warp work in torch's stream, so that neither reads what the other has not written yet."""
     if device.type != "cuda":
         return nullcontext()
     stream: AbstractContextManager[object] = warp.ScopedStream(
@@ -44,7 +44,7 @@ def torch_stream(warp: ModuleType, device: torch.device) -> AbstractContextManag
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Hides what native code writes: Warp complains of a missing GPU driver past Python and its own log level."""
+    """Hide the output of native code: Warp reports a missing GPU driver past Python and its own log level."""
     try:
         kept = os.dup(2)
     except OSError:  # no such stream, so nothing to hide
