@@ -18,6 +18,7 @@ from smplifyx.collision.penetration import FastWinding, FloatArray, Penetration,
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
 from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
 from smplifyx.config import CollisionConfig
+from smplifyx.rows import padded_rows
 
 #: Full meshes at the same time; more would fill the memory, not save time.
 _ROWS_AT_ONCE = 16
@@ -109,10 +110,12 @@ class SelfCollision:
         """Pairs that intersect, and the vertices [V, 3] of each body that has any, about its first joint."""
         found, colliding = [], {}
         for start in range(0, len(betas), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            output = self._joints(betas[rows], expression[rows], rotations[rows])
-            state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)
-            slots = torch.arange(len(output.joints), device=self._device)
+            rows = torch.arange(start, min(start + _ROWS_AT_ONCE, len(betas)), device=self._device)
+            slots = rows - start
+            padded = rows[padded_rows(len(rows), self._device)]
+            output = self._joints(betas[padded], expression[padded], rotations[padded])
+            state = bone_states(self._joints, betas[padded], expression[padded], rotations[padded], output)
+            state = state.index(slots)
             lists = VertexLists(len(slots), self._data.n_vertices, self._device)
             lists.list_all(slots)
             self._skinning.skin(state, lists, slots)

@@ -24,6 +24,7 @@ from smplifyx.lifting.network import SWAPPABLE_LIMBS
 from smplifyx.optim.lbfgs import Status
 from smplifyx.result import FitResult
 from smplifyx.rotations import matrix_to_axis_angle
+from smplifyx.rows import padded_rows
 from smplifyx.skeleton import N_KEYPOINTS
 
 #: Mean keypoint error, relative to the person's size, that is flagged as high: 68 mm for a person of 1.7 m.
@@ -80,7 +81,9 @@ def collect_results(
 
 @torch.no_grad()
 def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
-    view, targets = solver.full_view, hypotheses.targets
+    view, n_rows = solver.full_view, len(hypotheses.x)
+    hypotheses = hypotheses.index(padded_rows(n_rows, solver.device))
+    targets = hypotheses.targets
     state = view.pose(hypotheses.x, hypotheses.initial)
     projected = targets.keypoints.new_full((len(hypotheses.x), N_KEYPOINTS, 2), torch.nan)
     projected[:, view.keypoints] = project(state.keypoints, targets.focal_length, targets.principal_point)
@@ -108,7 +111,7 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         failed=failed,
         size=size,
         codes=codes,
-        collisions=_collisions(solver, state.inputs, failed),
+        collisions=_collisions(solver, state.inputs, failed[:n_rows]),
         signs=signs,
     )
 
@@ -185,7 +188,10 @@ def _collisions(solver: Solver, posed: PosedParameters, failed: np.ndarray) -> l
     """Penetration of each body; None where the term is off."""
     if solver.self_collision is None:
         return None
-    measured = solver.self_collision.measure(posed.betas, posed.expression, posed.rotations)
+    n_rows = len(failed)
+    measured = solver.self_collision.measure(
+        posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows]
+    )
     return [replace(one, depth=np.nan, n_pairs=-1) if failed[row] else one for row, one in enumerate(measured)]
 
 

@@ -36,6 +36,7 @@ from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lift
 from smplifyx.priors import make_body_pose_prior
 from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.rows import padded_rows
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 #: Full meshes posed together; more would fill the memory without saving time.
@@ -198,12 +199,14 @@ class Fitter:
         meshes = []
         for start in range(0, len(results), _MESHES_AT_ONCE):
             some = results[start : start + _MESHES_AT_ONCE]
+            rows = padded_rows(len(some), self._device)
             pose = np.stack([np.concatenate([getattr(one, name) for name in self._pose_groups]) for one in some])
             rotations = axis_angle_to_matrix(self._tensor(pose).unflatten(1, (-1, 3)))
             betas, expression = (
                 self._tensor(np.stack([getattr(one, name) for one in some])) for name in ("betas", "expression")
             )
-            meshes.append(self.body.model(betas, expression, rotations).vertices.cpu().numpy())
+            output = self.body.model(betas[rows], expression[rows], rotations[rows])
+            meshes.append(output.vertices[: len(some)].cpu().numpy())
         return np.concatenate(meshes) if meshes else np.zeros((0, self.data.n_vertices, 3), np.float32)
 
     @property

@@ -13,6 +13,7 @@ from smplifyx import skeleton
 from smplifyx.config import Config, StartsConfig
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
 from smplifyx.fitting.solver import Solver
+from smplifyx.rows import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 #: Pairs of body keypoints whose 3D distance hardly depends on the pose.
@@ -247,7 +248,11 @@ def initial_hypotheses(solver: Solver, targets: FitTargets) -> Hypotheses:
         solver: the body model and its settings.
         targets: the observed quantities of P people.
     """
+    n_people = len(targets.keypoints)
+    targets = targets.index(padded_rows(n_people, solver.device))
     person, initial, x, depth = (_body_starts if solver.parameters.has_body else _part_starts)(solver, targets)
+    kept = person < n_people
+    person, initial, x, depth = person[kept], initial.index(kept), x[kept], depth[kept]
     rows = targets.index(person)
     if solver.config.objective.scale == "person":
         size = _STATURE * rows.focal_length.mean(1) / depth
@@ -258,10 +263,13 @@ def initial_hypotheses(solver: Solver, targets: FitTargets) -> Hypotheses:
 def _body_starts(solver: Solver, targets: FitTargets) -> tuple[Tensor, InitialPose, Tensor, Tensor]:
     """Person [R], initial pose, parameters [R, D] and depth [R] of whole bodies."""
     person, orientation = _body_orientations(solver, targets)
-    rows, x = targets.index(person), _prior_mean(solver, len(person))
-    body = solver.pose(x, _at_origin(orientation)).keypoints
+    n_rows = len(person)
+    padded = padded_rows(n_rows, solver.device)
+    rows, x = targets.index(person[padded]), _prior_mean(solver, len(padded))
+    body = solver.pose(x, _at_origin(orientation[padded])).keypoints
     translation = initial_translation(rows.keypoints, rows.confidence, body, rows.focal_length, rows.principal_point)
-    return person, InitialPose(orientation, translation), x, translation[:, 2]
+    translation = translation[:n_rows]
+    return person, InitialPose(orientation, translation), x[:n_rows], translation[:, 2]
 
 
 def _body_orientations(solver: Solver, targets: FitTargets) -> tuple[Tensor, Tensor]:
@@ -277,7 +285,8 @@ def _body_orientations(solver: Solver, targets: FitTargets) -> tuple[Tensor, Ten
     person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=solver.device)
     roll = trunk_roll(targets.keypoints, targets.confidence)[person]
     angles = torch.tensor([angle for some in headings for angle in some], dtype=solver.dtype, device=solver.device)
-    return person, facing_camera(roll, angles)
+    padded = padded_rows(len(person), solver.device)
+    return person, facing_camera(roll[padded], angles[padded])[: len(person)]
 
 
 def _part_starts(solver: Solver, targets: FitTargets) -> tuple[Tensor, InitialPose, Tensor, Tensor]:

@@ -278,6 +278,12 @@ class NativeObjective:
             torch.empty(n_rows, body.n_shape + body.n_pose),
         )
 
+    def values(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Losses [A] of some rows [A] at free parameters [A, F]."""
+        x, rows, loss = x.contiguous(), rows.contiguous(), x.new_empty(len(x))
+        self._call(_FORWARD, rows, x, loss, None, self._body.workspace(len(rows)))
+        return loss
+
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
 

@@ -134,14 +134,17 @@ class Objective:
         return self._torch_evaluation(rows, self._loss)
 
     def _torch_evaluation(self, rows: Tensor, function: Callable[[Tensor, _RowData], Tensor]) -> Evaluation:
-        data = self._all.index(rows)
+        n_rows = len(rows)
+        # The collision term keeps something for each row, so that rows cannot be filled up with copies.
+        index = padded_rows(n_rows, rows.device) if self._collision is None else self._all.rows[:n_rows]
+        data = self._all.index(rows[index])
 
         def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
-                x = x.detach().requires_grad_()
+                x = x.detach()[index].requires_grad_()
                 loss = function(x, data)
                 (gradient,) = torch.autograd.grad(loss.sum(), x)
-            return loss.detach(), gradient
+            return loss.detach()[:n_rows], gradient[:n_rows]
 
         return evaluate
 
@@ -221,10 +224,25 @@ class Objective:
         return NativeObjective(body, terms), others
 
     @torch.no_grad()
+    def values(self, x: Tensor) -> Tensor:
+        """Losses [B] of all rows at free parameters [B, F], not differentiable."""
+        if self._native is not None and not self._others and self._collision is None:
+            return self._native.values(x, self._all.rows)
+        rows = padded_rows(len(x), x.device)
+        return self._loss(x[rows], self._all.index(rows))[: len(x)]
+
+    @torch.no_grad()
     def losses(self, x: Tensor) -> dict[str, Tensor]:
-        """The value [B] of each term at free parameters [B, F] of all rows; they add up to the loss."""
-        state = self._state(x, self._all)
-        return {term.name: _weighted(term.energy(state), squared) for term, squared in self._terms}
+        """The value [B] of each term at free parameters [B, F] of all rows.
+
+        They add up to the loss, but for that of self-collisions: it is 0 here, as the optimiser knows the rest.
+        """
+        rows = padded_rows(len(x), x.device)
+        state, zeros = self._state(x[rows], self._all.index(rows)), torch.zeros_like(x[:, 0])
+        return {
+            term.name: zeros if term.energy is collision_energy else _weighted(term.energy(state), squared)[: len(x)]
+            for term, squared in self._terms
+        }
 
     def _state(self, x: Tensor, data: _RowData) -> BodyState:
         state = self._view.pose(data.x.index_copy(1, self.free, x), data.initial)

@@ -18,6 +18,7 @@ from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips
 from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.solver import Solver, no_weight
+from smplifyx.rows import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
@@ -92,7 +93,7 @@ class Stage:
             return after
         objective = solver.objective(solver.stage_terms(self.number), after)
         with torch.no_grad():
-            rest = objective.loss(after.x[:, objective.free])
+            rest = objective.values(after.x[:, objective.free])
         rejected = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
         kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
         return after.overwrite(rejected, kept)
@@ -126,8 +127,10 @@ class SelectBest:
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """One hypothesis per person, in the order of the people."""
         best = hypotheses.best()
-        joints = solver.pose(hypotheses.x, hypotheses.initial).joints
-        found = ambiguity(joints, hypotheses.loss, hypotheses.person, best)
+        rows = padded_rows(len(hypotheses.x), solver.device)
+        loss = hypotheses.loss[rows]
+        loss[len(hypotheses.x) :] = torch.inf  # these do not count
+        found = ambiguity(solver.padded_pose(hypotheses).joints, loss, hypotheses.person[rows], best)
         chosen = hypotheses.index(best)
         return replace(
             chosen, spread=torch.maximum(chosen.spread, found.spread), gap=torch.minimum(chosen.gap, found.gap)
@@ -149,11 +152,14 @@ class FlipDepths:
     @torch.no_grad()
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """The hypotheses, followed by their flips."""
-        x, origin, matters = depth_flips(solver.first_view, hypotheses.x, hypotheses.initial)
+        n_rows = len(hypotheses.x)
+        padded = hypotheses.index(padded_rows(n_rows, solver.device))
+        x, origin, matters = depth_flips(solver.first_view, padded.x, padded.initial)
+        own = (torch.arange(len(x), device=solver.device) % len(padded.x)) < n_rows
+        x, origin, matters = x[own], origin[own], matters[own]
         flipped = replace(hypotheses.index(origin), x=x)
         objective = solver.objective(solver.stage_terms(self.stage), flipped)
-        loss = objective.loss(x[:, objective.free])
-        n_rows = len(hypotheses.x)
+        loss = objective.values(x[:, objective.free])
         loss = torch.where(matters & torch.isfinite(loss), loss, torch.inf).unflatten(0, (-1, n_rows))
         lowest, number = loss.topk(self.number, dim=0, largest=False)
         chosen = (number * n_rows + hypotheses.rows)[torch.isfinite(lowest)]

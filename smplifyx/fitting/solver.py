@@ -21,6 +21,7 @@ from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import BODY, CAMERA_DEPTH, FACE, HANDS, Term, Weight, is_zero, stage_weights
 from smplifyx.optim.lbfgs import LBFGSOptions, minimize
+from smplifyx.rows import padded_rows
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 #: Parameter groups that only hand or face keypoints constrain; without these keypoints they do not move.
@@ -84,6 +85,11 @@ class Solver:
     def pose(self, x: Tensor, initial: InitialPose) -> BodyState:
         """The posed bodies of parameters x [B, D], with the keypoints of the first step."""
         return self.first_view.pose(x, initial)
+
+    def padded_pose(self, hypotheses: Hypotheses) -> BodyState:
+        """The posed bodies of hypotheses, filled up so that a row has the same bits in any batch."""
+        rows = padded_rows(len(hypotheses.x), self.device)
+        return self.pose(hypotheses.x[rows], hypotheses.initial.index(rows))
 
     def camera_terms(self) -> StageTerms:
         """The terms of the camera stage: squared keypoint errors and the depth, in orientation and translation."""
@@ -171,8 +177,8 @@ class Solver:
     def contacts(self, hypotheses: Hypotheses) -> TrianglePairs:
         """The triangles of each row that intersect."""
         assert self.self_collision is not None
-        posed = self.pose(hypotheses.x, hypotheses.initial).inputs
-        return self.self_collision.find(posed.betas, posed.expression, posed.rotations)
+        posed, n_rows = self.padded_pose(hypotheses).inputs, len(hypotheses.x)
+        return self.self_collision.find(posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows])
 
 
 def keypoint_definitions(config: Config) -> Mapping[str, PointCombination]:

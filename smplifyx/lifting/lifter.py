@@ -18,6 +18,7 @@ from smplifyx.lifting.network import (
     lifting_features,
     predict_with_flip,
 )
+from smplifyx.rows import padded_rows
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 _LIMB_PARTS = {
@@ -149,6 +150,19 @@ class KeypointLifter:
         self, keypoints: Tensor, confidence: Tensor, focal_length: Tensor, principal_point: Tensor
     ) -> LiftedKeypoints:
         """Lift keypoints; the arguments are those of :func:`lift`."""
+        n_rows = len(keypoints)
+        rows = padded_rows(n_rows, keypoints.device)
+        lifted = self._lift(*(array[rows] for array in (keypoints, confidence, focal_length, principal_point)))
+        return LiftedKeypoints(
+            lifted.keypoints[:n_rows],
+            lifted.confidence[:n_rows],
+            lifted.swapped_sides[:n_rows],
+            LiftedJoints(*(part[:n_rows] for part in vars(lifted.lifted).values())),
+        )
+
+    def _lift(
+        self, keypoints: Tensor, confidence: Tensor, focal_length: Tensor, principal_point: Tensor
+    ) -> LiftedKeypoints:
         known = torch.zeros_like(confidence)
         known[:, list(self.available)] = 1.0
         lifted = lift(self.network, keypoints, confidence * known, focal_length, principal_point)

@@ -1,0 +1,61 @@
+"""A person's fit has the same bits alone and in any batch, order and subset."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.search import find_body_model
+from smplifyx.camera import Camera
+from smplifyx.fitting import Fitter
+from smplifyx.keypoints import Observation
+from smplifyx.result import FitResult
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
+
+_N_PEOPLE = 5
+
+
+@pytest.fixture(scope="module")
+def observations() -> list[Observation]:
+    data = load_body_model_data(find_body_model("smplx", "neutral"))
+    people = synthetic_people(data, _N_PEOPLE, SyntheticOptions(seed=11))
+    return [
+        Observation(
+            person.keypoints_2d.astype(np.float32),
+            image_size=person.image_size,
+            camera=Camera(person.focal_length, tuple(person.principal_point)),
+        )
+        for person in people
+    ]
+
+
+def _values(result: FitResult) -> dict[str, Any]:
+    names = [field.name for field in fields(result) if not field.name.startswith("_") and field.name != "seconds"]
+    return {name: getattr(result, name) for name in names}
+
+
+def _assert_same(one: FitResult, other: FitResult) -> None:
+    for name, value in _values(one).items():
+        np.testing.assert_array_equal(np.asarray(value), np.asarray(getattr(other, name)), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"collision.enabled": False},
+        {"collision.enabled": True, "collision.rounds": 1},
+        {"collision.enabled": False, "lifting.enabled": False, "starts.depth_flips": 0},
+    ],
+    ids=["default", "collisions", "several headings"],
+)
+def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observations: list[Observation]) -> None:
+    fitter = Fitter(overrides=settings)
+    together = fitter.fit(observations)
+    order = [3, 0, 4]
+    for result, number in zip(fitter.fit([observations[number] for number in order]), order, strict=True):
+        _assert_same(result, together[number])
+    _assert_same(fitter.fit(observations[1:2])[0], together[1])
