@@ -13,7 +13,8 @@ from smplifyx.errors import UsageError
 #: Folder with ``images`` and ``keypoints`` that ships with the package.
 DEMO_INPUTS = Path(__file__).parents[1] / "data" / "demo"
 
-_DESCRIPTION = """Fit the photos that ship with the package; needs nothing downloaded.
+_DESCRIPTION = """Fit the photos that ship with the package; needs nothing downloaded. A second part fits them
+from the photos alone, with detected keypoints, into OUTPUT/from_photos.
 
 example:
   smplifyx demo --output output/demo"""
@@ -23,6 +24,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo", help="fit photos that ship with the package", description=_DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--keypoints-only", action="store_true", help="leave out the second part, which starts from the photos alone"
     )
     add_options(parser, RUN_OPTIONS)
     parser.set_defaults(run=run)
@@ -39,8 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     from smplifyx.cli.fit_run import run_fit
 
-    status = run_fit(config, replace(options, images=images, keypoints=keypoints))
-    messages.say(_paths(options.output, config.output.render))
+    with_keypoints = replace(options, images=images, keypoints=keypoints)
+    from_photos = replace(options, images=images, keypoints=None, output=options.output / "from_photos")
+    status = 0
+    for run_options in (with_keypoints,) if arguments.keypoints_only else (with_keypoints, from_photos):
+        status = max(status, run_fit(config, run_options))
+        messages.say(_paths(run_options.output, config.output.render))
     return status
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -40,21 +41,30 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Write a keypoint file for each photo; returns the exit status."""
-    from smplifyx.detect.folder import detect_folder
     from smplifyx.keypoints.folder import image_files
 
     images = image_files(arguments.images)
+    problems = detect_photos(
+        images, arguments.keypoints, arguments.network, arguments.workers, overwrite=arguments.overwrite
+    )
+    return 1 if problems else 0
+
+
+def detect_photos(
+    images: Sequence[Path], folder: Path, network: str = "heavy", workers: int = 1, *, overwrite: bool = False
+) -> list[str]:
+    """Write a keypoint file for each photo and say how many people were found; returns the problems, which are shown.
+
+    Raises:
+        UsageError: the runtime of the networks is not installed.
+    """
+    from smplifyx.detect.folder import detect_folder
+
     with tqdm(total=len(images), unit="photo", disable=not sys.stderr.isatty()) as bar:
-        done = detect_folder(
-            images,
-            arguments.keypoints,
-            arguments.network,
-            arguments.workers,
-            arguments.overwrite,
-            lambda image: bar.update(),
-        )
-    for failure in done.failures:
-        messages.note(f"failed: {failure}")
+        done = detect_folder(images, folder, network, workers, overwrite, lambda image: bar.update())
+    problems = [str(failure) for failure in done.failures]
+    for problem in problems:
+        messages.note(f"failed: {problem}")
     skipped = f", {done.n_skipped} skipped (--overwrite detects again)" if done.n_skipped else ""
-    messages.say(f"{done.n_people} people in {done.n_photos} photos{skipped}; keypoints in {arguments.keypoints}")
-    return 1 if done.failures else 0
+    messages.say(f"{done.n_people} people in {done.n_photos} photos{skipped}; keypoints in {folder}")
+    return problems

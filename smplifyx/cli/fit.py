@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from pathlib import Path
 
 from smplifyx.cli import messages
 from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
@@ -13,10 +11,12 @@ from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit a body to every person in a folder of photos.
 
-Each photo NAME.jpg or NAME.png needs its keypoints in NAME_keypoints.json. People with existing results are skipped,
+The keypoints of a photo NAME.jpg are read from NAME_keypoints.json. Without --keypoints, people are detected in the
+photos and their keypoints are kept in OUTPUT/keypoints. People with existing results are skipped,
 so the same command continues an interrupted run; --overwrite fits them again.
 
 examples:
+  smplifyx fit --images photos --output output
   smplifyx fit --images photos --keypoints keypoints --output output
   smplifyx fit --images photos --keypoints keypoints --config paper
   smplifyx fit --images photos --keypoints keypoints --objective.rho 50"""
@@ -38,18 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_config:
         messages.say(to_yaml(config, options).rstrip("\n"))
         return 0
-    options = replace(
-        options,
-        images=_given(options.images, "--images", "photos"),
-        keypoints=_given(options.keypoints, "--keypoints", "keypoint files"),
-    )
+    if options.images is None:
+        raise UsageError("--images: expected a folder of photos, or one photo")
 
     from smplifyx.cli.fit_run import run_fit
 
     return run_fit(config, options)
-
-
-def _given(path: Path | None, option: str, content: str) -> Path:
-    if path is None:
-        raise UsageError(f"{option}: expected a folder of {content}, or one file")
-    return path

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from smplifyx.body.search import find_body_model
 from smplifyx.camera import DEFAULT_ENTRY, Camera, read_calibration, resolve_cameras
 from smplifyx.cli import messages
+from smplifyx.cli.detect import detect_photos
 from smplifyx.cli.genders import choose_genders, note_unmatched_labels
 from smplifyx.cli.messages import check_output, required_file
 from smplifyx.cli.result_writer import ResultWriter
@@ -40,10 +41,13 @@ from smplifyx.keypoints import (
     split_hands,
     unpaired,
 )
+from smplifyx.keypoints.folder import image_files
 from smplifyx.output import OutputLayout, complete_summary
 from smplifyx.result import FitResult
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
 
+#: Where detected keypoints are kept, in the output folder.
+KEYPOINTS_FOLDER = "keypoints"
 #: The part of a person that a hand or head model fits.
 _PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 #: The sections of settings that change a fit.
@@ -61,7 +65,7 @@ def run_fit(config: Config, run: RunOptions) -> int:
 
     Args:
         config: the settings.
-        run: input, output, device; images and keypoints must be given.
+        run: input, output, device; images must be given; without keypoints, people are detected.
 
     Returns:
         The exit status: 0 when all people are fitted, 1 when some inputs failed.
@@ -70,20 +74,21 @@ def run_fit(config: Config, run: RunOptions) -> int:
         UsageError: a folder, the device or a body model is missing, or the table of an earlier run is damaged.
         KeyboardInterrupt: interrupted or terminated; the message says what is finished.
     """
-    if run.images is None or run.keypoints is None:
-        raise UsageError("expected --images and --keypoints")
+    if run.images is None:
+        raise UsageError("expected --images")
     check_output(run.output)
     device = _prepare(run)
-    pairing = pair_folder(run.images, run.keypoints)
+    problems = [] if run.keypoints is not None else _detect(run, run.images)
+    pairing = pair_folder(run.images, run.keypoints or run.output / KEYPOINTS_FOLDER)
     photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
     calibration = _calibration(config, photos, is_first_shard=run.shard_index == 0)
     if run.shard_index == 0:
         note_unmatched_labels(config, photos)
     loaded = _load(config, run, pairing)
     _note_unused_keypoints(config, loaded.observations)
-    problems = [str(failure) for failure in loaded.failures]
-    for problem in problems:
-        messages.note(f"failed: {problem}")
+    for failure in loaded.failures:
+        problems.append(str(failure))
+        messages.note(f"failed: {failure}")
     _note_skipped(loaded, run.verbose)
 
     everyone = resolve_cameras(loaded.observations, config.camera, calibration)
@@ -126,6 +131,18 @@ def _prepare(run: RunOptions) -> torch.device:
     return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def _photos(run: RunOptions, images: Path) -> list[Path]:
+    """The photos of this shard."""
+    return image_files(images)[run.shard_index :: run.num_shards]
+
+
+def _detect(run: RunOptions, images: Path) -> list[str]:
+    """Detect the people in this shard's photos that have no keypoint file yet; returns the problems."""
+    photos = _photos(run, images)
+    messages.note("no --keypoints: detecting people in the photos")
+    return detect_photos(photos, run.output / KEYPOINTS_FOLDER)
+
+
 def _calibration(config: Config, photos: Collection[str], is_first_shard: bool) -> Mapping[str, Camera]:
     """The cameras of the calibration file; the first shard names entries without a photo."""
     path = config.camera.calibration
@@ -148,7 +165,8 @@ def _load(config: Config, run: RunOptions, pairing: Pairing) -> Loaded:
         min_keypoints=people.min_keypoints,
         part=_PARTS.get(config.body.model, "body"),
     )
-    parts = [load_pairs(pairing.pairs[run.shard_index :: run.num_shards], selection)]
+    chosen = set(_photos(run, run.images)) if run.images is not None else set()
+    parts = [load_pairs([pair for pair in pairing.pairs if pair.image in chosen], selection)]
     if run.shard_index == 0 and run.keypoints is not None:
         parts.append(unpaired(pairing, run.keypoints))
     loaded = merge_loaded(parts)

@@ -266,7 +266,9 @@ class RunOptions:
     """Arguments of a run: input, output, device. They are not settings of the fit."""
 
     images: Path | None = setting(None, "folder of photos, or one photo")
-    keypoints: Path | None = setting(None, "folder of keypoint files NAME_keypoints.json, or one file")
+    keypoints: Path | None = setting(
+        None, "folder of keypoint files NAME_keypoints.json, or one file; null: detected"
+    )
     output: Path = setting(Path("output"), "folder of all results")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto: a GPU if there is one")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the arithmetic")

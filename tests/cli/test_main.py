@@ -77,7 +77,7 @@ def test_start_loads_no_heavy_library():
     ("argv", "expected"),
     [
         (["fit"], "--images: expected a folder of photos"),
-        (["fit", "--images", "."], "--keypoints: expected a folder of keypoint files"),
+        (["fit", "--images", "."], "no image in ."),
         (["fit", "--images", "/nowhere", "--keypoints", "."], "/nowhere"),
         (
             ["fit", "--gender", "robot"],

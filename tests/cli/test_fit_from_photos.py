@@ -1,0 +1,52 @@
+"""Fits of photos without keypoint files."""
+
+import shutil
+
+import pytest
+
+from smplifyx.cli.demo import DEMO_INPUTS
+from smplifyx.cli.main import main
+from smplifyx.result import load_result
+
+pytest.importorskip("ai_edge_litert", reason="no wheel of the detector's runtime for this processor")
+
+FAST = [
+    "--no-render", "--mesh-format", "none", "--starts.depth_flips", "0", "--collision.enabled", "false",
+    "--stages.all.max_iterations", "5",
+]  # fmt: skip
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("walking.jpg", "sitting.jpg"):
+        shutil.copy(DEMO_INPUTS / "images" / name, folder)
+    return folder
+
+
+def test_people_are_detected_once_and_their_keypoints_kept(photos, tmp_path, capsys):
+    call = ["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST]
+    assert main(call) == 0
+    assert "2 people in 2 photos" in capsys.readouterr().out
+    keypoints = tmp_path / "out" / "keypoints" / "walking_keypoints.json"
+    result = load_result(tmp_path / "out" / "results" / "walking" / "000.npz")
+    assert result.status == "ok" and result.n_keypoints > 30
+    before = keypoints.stat().st_mtime_ns
+    assert main([*call, "--overwrite"]) == 0
+    assert keypoints.stat().st_mtime_ns == before
+
+
+def test_shards_detect_their_own_photos(photos, tmp_path):
+    call = ["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST, "--num-shards", "2"]
+    assert main([*call, "--shard-index", "1"]) == 0
+    assert [path.name for path in (tmp_path / "out" / "keypoints").iterdir()] == ["walking_keypoints.json"]
+    assert main([*call, "--shard-index", "0"]) == 0
+    assert {path.name for path in (tmp_path / "out" / "results").iterdir()} == {"walking", "sitting"}
+
+
+def test_a_photo_that_cannot_be_read_fails_alone(photos, tmp_path, capsys):
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    assert main(["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST]) == 1
+    assert "broken.jpg" in capsys.readouterr().err
+    assert (tmp_path / "out" / "results" / "walking" / "000.npz").is_file()
