@@ -39,7 +39,9 @@ def test_demo_fits_all_people_and_prints_where_pictures_are(tmp_path):
     assert layout.group_overlay_path("talking").is_file()
     assert not layout.group_overlay_path("walking").exists()
     shown = [tmp_path / line.strip() for line in done.stdout.splitlines() if line.endswith("overlay.png")]
-    assert len(shown) == 6 and all(path.is_file() for path in shown)
+    assert len(shown) == 12 and all(path.is_file() for path in shown)
+    from_photos = read_summary(OutputLayout(tmp_path / "out" / "from_photos").summary_path)
+    assert sorted((row.stem, row.status) for row in from_photos) == [(row.stem, row.status) for row in rows]
     _sheets_show_everybody(tmp_path, tmp_path / "out")
 
 
