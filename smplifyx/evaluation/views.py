@@ -28,7 +28,7 @@ from smplifyx.evaluation.triangulation import (
     refine_extrinsics,
     triangulate,
 )
-from smplifyx.keypoints import Observation, image_size, read_openpose
+from smplifyx.keypoints import Observation, image_size, read_keypoint_file
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, N_KEYPOINTS
 
 FloatArray = NDArray[np.float64]
@@ -279,7 +279,7 @@ def _same_person(
     if len(stems) != len(cameras):
         raise InputError(folder, f"expected a photo for each of {len(cameras)} cameras, found {len(stems)}")
     people = [
-        [np.float64(person.keypoints) for person in read_openpose(_keypoint_file(folder, stem)).people]
+        [np.float64(person.keypoints) for person in read_keypoint_file(_keypoint_file(folder, stem)).people]
         for stem in stems
     ]
     body = [[person[BODY_KEYPOINTS] for person in view] for view in people]

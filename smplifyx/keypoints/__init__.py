@@ -4,6 +4,7 @@ from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.folder import Pair, Pairing, pair_folder
 from smplifyx.keypoints.images import exif_focal_length_px, image_size, read_image
 from smplifyx.keypoints.loading import (
+    KeypointOptions,
     Loaded,
     Skipped,
     load_pairs,
@@ -13,13 +14,14 @@ from smplifyx.keypoints.loading import (
     unpaired,
 )
 from smplifyx.keypoints.observation import Observation, box_diagonal, keypoint_box
-from smplifyx.keypoints.openpose import OpenPoseFile, PersonKeypoints, read_openpose
 from smplifyx.keypoints.people import Part, PersonSelection, select_people
+from smplifyx.keypoints.reading import KeypointFile, PersonKeypoints, read_keypoint_file
 
 __all__ = [
+    "KeypointFile",
+    "KeypointOptions",
     "Loaded",
     "Observation",
-    "OpenPoseFile",
     "Pair",
     "Pairing",
     "Part",
@@ -35,8 +37,8 @@ __all__ = [
     "merge_loaded",
     "pair_folder",
     "read_image",
+    "read_keypoint_file",
     "read_keypoints",
-    "read_openpose",
     "select_people",
     "split_hands",
     "unpaired",

@@ -6,6 +6,7 @@ Pillow decodes what it knows, because it notices a file that was cut off; OpenCV
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from smplifyx.errors import InputError
+from smplifyx.keypoints.documents import LFS_POINTER, missing
 
+#: Largest photo that is decoded, pixels: telephones write 200 million.
+LARGEST_IMAGE = 400_000_000
 #: Diagonal of the 36 x 24 mm film frame.
 FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
+#: EXIF orientations that exchange width and height.
+QUARTER_TURNS = (5, 6, 7, 8)
 #: Focal lengths outside this range, in units of the longer image side, are mistakes (9 to 1000 mm on film).
 PLAUSIBLE_FOCAL_LENGTH = (0.25, 28.0)
 #: EXIF FocalPlaneResolutionUnit in millimetres.
@@ -29,7 +35,7 @@ RESOLUTION_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 def read_image(path: str | Path, least_scale: float = 1.0) -> NDArray[np.uint8]:
     """Read a photo and turn it upright as its EXIF orientation says.
 
-    Grey, palette, 16-bit and transparent images become plain 8-bit colour; transparency is dropped.
+    Grey, palette, 16-bit and transparent images become plain 8-bit colour; what is transparent becomes white.
 
     Args:
         path: the photo.
@@ -47,7 +53,7 @@ def read_image(path: str | Path, least_scale: float = 1.0) -> NDArray[np.uint8]:
         if least_scale < 1.0:
             width, height = image.size
             image.draft(None, (math.ceil(least_scale * width), math.ceil(least_scale * height)))
-        rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        rgb = np.asarray(_opaque(ImageOps.exif_transpose(image)))
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 
@@ -66,11 +72,22 @@ def image_size(path: str | Path) -> tuple[int, int]:
             width, height = image.size
             image.draft("RGB", (1, 1))
             image.load()
-            if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
+            if image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS:
                 width, height = height, width
         else:
             width, height = ImageOps.exif_transpose(image).size
     return width, height
+
+
+def exif_orientation(path: str | Path) -> int:
+    """EXIF orientation of a photo, 1 to 8; 1 for one that is stored upright or does not say.
+
+    Raises:
+        InputError: the file is missing or cut off.
+    """
+    with _opened(path) as image:
+        value = 1 if image is None else image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if value in range(1, 9) else 1
 
 
 def exif_focal_length_px(path: str | Path) -> float | None:
@@ -124,29 +141,57 @@ def _number(value: object) -> float:
     return number if math.isfinite(number) else 0.0
 
 
+#: Held while a file is opened without Pillow's own limit, which is one for the whole process.
+_OPENING = threading.Lock()
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image | None]:
     """The open image, or None where OpenCV must decode it; decoding errors in the block become InputError."""
+    path = Path(path)
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
+            if image.width * image.height > LARGEST_IMAGE:
+                megapixels = image.width * image.height / 1e6
+                problem = f"has {megapixels:.0f} megapixels; expected at most {LARGEST_IMAGE / 1e6:.0f}"
+                raise InputError(path, problem)
             # Pillow would clip 16-bit grey to its lowest 8 bits.
             yield None if image.mode.startswith(("I", "F")) else image
+    except InputError:
+        raise
     except UnidentifiedImageError:
         yield None
     except FileNotFoundError as error:
-        raise InputError(path, "does not exist; expected an image") from error
+        raise InputError(path, missing(path, "an image")) from error
     except PermissionError as error:
         raise InputError(path, "cannot be read: permission denied") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(path, f"is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # decoders of damaged files raise many kinds
         raise InputError(path, f"is damaged or cut off ({error}); expected a complete image") from error
+
+
+def _open(path: Path) -> Image.Image:
+    with _OPENING:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Plain colours; transparent images lie on white, so that hidden colours do not show."""
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
 
 
 def _read_with_opencv(path: str | Path) -> NDArray[np.uint8]:
     data = np.fromfile(path, np.uint8)
     if len(data) == 0:
         raise InputError(path, "is empty; expected an image")
+    if data[: len(LFS_POINTER)].tobytes() == LFS_POINTER:
+        raise InputError(path, "is a pointer of Git LFS; expected the image itself: run git lfs pull")
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:

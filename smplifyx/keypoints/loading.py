@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
-from smplifyx.keypoints import images
+from smplifyx.keypoints import frames, images
 from smplifyx.keypoints.folder import Pair, Pairing, natural_key, pair_folder
+from smplifyx.keypoints.formats import Document, read_document
+from smplifyx.keypoints.frames import FrameChoice
+from smplifyx.keypoints.layouts import AUTO
 from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation
-from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
 from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_people
-from smplifyx.skeleton import LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
+from smplifyx.keypoints.plausibility import without_misplaced
+from smplifyx.keypoints.reading import KeypointFile, PersonKeypoints, people_of
+from smplifyx.skeleton import BODY_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
 
 #: A point further outside the image than this fraction of its longer side counts as unseen.
 OUTSIDE_MARGIN = 0.1
+#: Two pictures whose ratios of width to height differ less have one shape.
+_SAME_SHAPE = 0.02
 #: Points of less confidence are noise and cause no warning.
 WORTH_A_WARNING = 0.1
+
+
+@dataclass(frozen=True)
+class KeypointOptions:
+    """How keypoint files are to be understood.
+
+    Attributes:
+        layout: name of a layout, or ``auto``.
+        frame: the picture that the points count in: ``upright``, ``stored`` (without the EXIF turn) or ``auto``.
+        scale: factor on all coordinates.
+        check: drop, or put right, what does not belong to a body.
+    """
+
+    layout: str = AUTO
+    frame: FrameChoice = "auto"
+    scale: float = 1.0
+    check: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,11 +65,21 @@ class Loaded:
         observations: one per person, in the order of the images, largest person first.
         failures: an error for each image, keypoint file or person that is unusable.
         skipped: what was skipped on purpose.
+        notes: doubts about all the files together, for the user to settle.
+        kinds: number of files of each format and layout.
+        in_doubt: photos whose people may be those of the stored picture, with their EXIF orientation.
+        upright: number of photos with an EXIF turn whose people are upright.
+        extents: the part of each photo that its people cover.
     """
 
     observations: tuple[Observation, ...] = ()
     failures: tuple[InputError, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    kinds: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    in_doubt: Mapping[Path, int] = field(default_factory=dict)
+    upright: int = 0
+    extents: tuple[frames.Extent, ...] = ()
 
 
 def read_keypoints(
@@ -54,62 +88,109 @@ def read_keypoints(
     *,
     image_size: tuple[int, int] | None = None,
     selection: PersonSelection | None = None,
+    options: KeypointOptions | None = None,
 ) -> list[Observation]:
-    """Read the people of a keypoint file, or of a folder of keypoint files.
+    """Read the people of a keypoint file, or of a folder of keypoint files, of any detector.
 
     Args:
-        path: an OpenPose JSON file, or a folder of them.
+        path: a keypoint file, or a folder of them.
         image: the photo, or the folder of photos; None: photos of the same name beside the keypoint files.
         image_size: (width, height) of the photos, pixels; without ``image`` no photo is read then.
         selection: which people to keep; None for all with enough keypoints.
+        options: layout and frame of the keypoints; None to recognise them.
 
     Raises:
         InputError: a file cannot be used, or the photo is not found.
     """
-    path, chosen = Path(path), selection or PersonSelection()
+    path, chosen, options = Path(path), selection or PersonSelection(), options or KeypointOptions()
     if image is None and image_size is not None:
         files = sorted(path.glob("*.json"), key=natural_key) if path.is_dir() else [path]
-        loaded = merge_loaded(_load_file(file, None, image_size, chosen) for file in files)
+        loaded = merge_loaded(_load_file(file, None, image_size, 1, chosen, options) for file in files)
     else:
         beside = path if path.is_dir() else path.parent
         pairing = pair_folder(beside if image is None else image, path)
         if not pairing.pairs:
             problem = f"expected a photo of the same name in {image or beside}, or image_size, found none"
             raise InputError(path, problem)
-        loaded = load_pairs(pairing.pairs, chosen)
+        loaded = load_pairs(pairing.pairs, chosen, options)
     if loaded.failures:
         raise loaded.failures[0]
     return list(loaded.observations)
 
 
-def load_pairs(pairs: Sequence[Pair], selection: PersonSelection | None = None) -> Loaded:
-    """Read the people of some pairs, for example one shard of a folder; order and errors as in the input."""
-    chosen = selection or PersonSelection()
+def load_pairs(
+    pairs: Sequence[Pair], selection: PersonSelection | None = None, options: KeypointOptions | None = None
+) -> Loaded:
+    """Read the people of some pairs, for example one shard of a folder; order and errors as in the input.
+
+    The photos together tell whether the keypoints belong to photos of another size or to the unturned ones.
+    """
+    chosen, options = selection or PersonSelection(), options or KeypointOptions()
+    uses = Counter(pair.keypoints for pair in pairs)
+    documents = {path: _document(path) for path, count in uses.items() if count > 1}
+
+    def load(pair: Pair) -> Loaded:
+        return load_pair(pair, chosen, options, documents.get(pair.keypoints))
+
     with ThreadPoolExecutor() as pool:
-        return merge_loaded(pool.map(lambda pair: load_pair(pair, chosen), pairs))
+        return _judged(merge_loaded(pool.map(load, pairs)), options)
 
 
-def load_pair(pair: Pair, selection: PersonSelection) -> Loaded:
-    """Read the people of one photo; an unusable file comes back as a failure."""
+def _document(path: Path) -> Document | InputError:
     try:
-        size = images.image_size(pair.image)
+        return read_document(path)
+    except InputError as error:
+        return error
+
+
+def load_pair(
+    pair: Pair,
+    selection: PersonSelection,
+    options: KeypointOptions | None = None,
+    document: Document | InputError | None = None,
+) -> Loaded:
+    """Read the people of one photo; an unusable file comes back as a failure.
+
+    Args:
+        pair: the photo and its file.
+        selection: which people to keep.
+        options: layout and frame of the keypoints; None to recognise them.
+        document: the content of the file, or the error of reading it; None to read it.
+    """
+    try:
+        size, orientation = images.image_size(pair.image), images.exif_orientation(pair.image)
     except InputError as error:
         return Loaded(failures=(error,))
-    return _load_file(pair.keypoints, pair.image, size, selection, pair.stem)
+    chosen = options or KeypointOptions()
+    return _load_file(pair.keypoints, pair.image, size, orientation, selection, chosen, pair.stem, document)
 
 
 def _load_file(
-    path: Path, image: Path | None, size: tuple[int, int], selection: PersonSelection, stem: str = ""
+    path: Path,
+    image: Path | None,
+    size: tuple[int, int],
+    orientation: int,
+    selection: PersonSelection,
+    options: KeypointOptions,
+    stem: str = "",
+    document: Document | InputError | None = None,
 ) -> Loaded:
     """Read the people of a keypoint file, for an image of a known size."""
     try:
         focal_length = None if image is None else images.exif_focal_length_px(image)
-        file = read_openpose(path)
-        people = [_within_image(person, size) for person in file.people]
-        _refuse_other_image(path, "the image" if image is None else image.name, file.people, people, size)
+        content = read_document(path) if document is None else document
+        if isinstance(content, InputError):
+            raise content
+        file = people_of(content, options.layout, image=image, image_size=size)
+        people, in_doubt = _in_image(file, size, orientation, options)
+        extent = frames.extent_of(people, size)
+        inside = [_within_image(person, size) for person in people]
+        _refuse_other_image(path, "the image" if image is None else image.name, people, inside, size)
     except InputError as error:
         return Loaded(failures=(error,))
-    chosen, left_out = select_people(people, selection)
+    if options.check:
+        inside = [without_misplaced(person) for person in inside]
+    chosen, left_out = select_people(inside, selection)
     skipped = [Skipped(path, index, reason) for index, reason in left_out]
     if not file.people and not file.failures:
         skipped.append(Skipped(path, None, "no people in the file"))
@@ -124,21 +205,88 @@ def _load_file(
             gender=person.gender,
             stem=stem,
             warnings=person.warnings,
+            flags=person.flags,
         )
         for person in chosen
     )
-    return Loaded(observations, file.failures, tuple(skipped))
+    return Loaded(
+        observations,
+        file.failures,
+        tuple(skipped),
+        kinds={(file.format, file.layout): 1} if file.layout else {},
+        in_doubt={image: orientation} if in_doubt and image is not None else {},
+        upright=int(orientation != 1 and frames.people_stand(people)),
+        extents=() if extent is None else (extent,),
+    )
+
+
+def _in_image(
+    file: KeypointFile, size: tuple[int, int], orientation: int, options: KeypointOptions
+) -> tuple[list[PersonKeypoints], bool]:
+    """The people in pixels of the upright image, and whether it is in doubt that they were found in it."""
+    stored = (size[1], size[0]) if orientation in images.QUARTER_TURNS else size
+    # Sizes in the file tell the frame, where one side is longer.
+    ratio = None if file.size is None else file.size[0] / file.size[1]
+    is_stored = ratio is not None and stored != size and abs(ratio * stored[1] / stored[0] - 1) < _SAME_SHAPE
+    people = frames.scaled_people(file.people, file.size, stored if is_stored else size, options.scale)
+    return frames.upright_people(people, orientation, size, options.frame, is_stored)
+
+
+def _judged(loaded: Loaded, options: KeypointOptions) -> Loaded:
+    """Settle, or ask, what the photos together tell of the picture that the keypoints count in."""
+    notes, observations = [], list(loaded.observations)
+    if loaded.in_doubt:
+        n_photos = len(loaded.in_doubt)
+        is_certain = n_photos >= frames.TELLING_PHOTOS and loaded.upright == 0
+        turns = [None if one.image_path is None else loaded.in_doubt.get(one.image_path) for one in observations]
+        observations = [
+            one if turn is None else _with_frame(one, turn, is_certain)
+            for one, turn in zip(observations, turns, strict=True)
+        ]
+        first = next(iter(loaded.in_doubt)).name
+        if is_certain:
+            notes.append(
+                f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF turn, "
+                f"none the other way round: their keypoints are turned upright (--keypoint-frame upright keeps them)"
+            )
+        else:
+            notes.append(
+                f"people in {n_photos} photos ({first}) lie in the upright picture and would stand in the one "
+                "without its EXIF turn: if the detector ignored the turn, give --keypoint-frame stored"
+            )
+    problem = frames.size_in_doubt(loaded.extents) if options.scale == 1.0 else None
+    if problem is not None:
+        notes.append(f"{problem}; if so, give --keypoint-scale FACTOR")
+        observations = [replace(one, flags=(*one.flags, frames.SIZE_IN_DOUBT)) for one in observations]
+    return replace(loaded, observations=tuple(observations), notes=(*loaded.notes, *notes))
+
+
+def _with_frame(one: Observation, orientation: int, is_certain: bool) -> Observation:
+    if not is_certain:
+        return replace(one, flags=(*one.flags, frames.FRAME_IN_DOUBT))
+    keypoints = frames.turned_upright(one.keypoints, orientation, one.image_size)
+    return replace(one, keypoints=keypoints, flags=(*one.flags, frames.TURNED))
 
 
 def unpaired(pairing: Pairing, keypoints: Path) -> Loaded:
     """The files that no pair uses: a photo without keypoints is a failure, spare keypoints are skipped."""
+    spare = [path.name for path in pairing.keypoints_without_image]
+    names = ", ".join(spare[:3]) + (", ..." if len(spare) > 3 else "")
+    others = f"; keypoint files without a photo: {names}" if spare else ""
     failures = [
-        InputError(path, f"has no keypoint file; expected {keypoints / (path.stem + KEYPOINT_SUFFIX)}.json")
+        InputError(
+            path,
+            f"has no keypoint file; expected {keypoints / (path.stem + KEYPOINT_SUFFIX)}.json{others}",
+        )
         for path in pairing.images_without_keypoints
     ]
     failures += [
         InputError(path, f"has the same name as {used.name}, which is used; expected one file per name")
         for path, used in pairing.ambiguous
+    ]
+    failures += [
+        InputError(path, "has keypoints, but its ending is not that of a photo that can be read; convert it to JPEG")
+        for path in pairing.unknown_images
     ]
     skipped = [Skipped(path, None, "no image of this name") for path in pairing.keypoints_without_image]
     return Loaded(failures=tuple(failures), skipped=tuple(skipped))
@@ -151,6 +299,11 @@ def merge_loaded(parts: Iterable[Loaded]) -> Loaded:
         tuple(observation for part in parts for observation in part.observations),
         tuple(failure for part in parts for failure in part.failures),
         tuple(skipped for part in parts for skipped in part.skipped),
+        tuple(note for part in parts for note in part.notes),
+        dict(sum((Counter(part.kinds) for part in parts), Counter())),
+        {path: orientation for part in parts for path, orientation in part.in_doubt.items()},
+        sum(part.upright for part in parts),
+        tuple(extent for part in parts for extent in part.extents),
     )
 
 
@@ -177,12 +330,13 @@ def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndar
 def _refuse_other_image(
     path: Path, image: str, before: Sequence[PersonKeypoints], after: Sequence[PersonKeypoints], size: tuple[int, int]
 ) -> None:
-    # Weighted by confidence: detectors invent hands of confidence 0.02 beyond the frame.
-    total = sum(float(person.keypoints[:, 2].sum()) for person in before)
-    kept = sum(float(person.keypoints[:, 2].sum()) for person in after)
+    # The body alone decides: small hands and faces in the middle of the picture carry most points. Weighted by
+    # confidence, as detectors invent points of confidence 0.02.
+    total = sum(float(person.keypoints[BODY_KEYPOINTS, 2].sum()) for person in before)
+    kept = sum(float(person.keypoints[BODY_KEYPOINTS, 2].sum()) for person in after)
     if kept < 0.7 * total:
         problem = (
-            f"{1 - kept / total:.0%} of the keypoints lie far outside {image}, which is {size[0]} x "
+            f"{1 - kept / total:.0%} of the body keypoints lie far outside {image}, which is {size[0]} x "
             f"{size[1]} pixels when upright; expected keypoints of the image in this size and orientation"
         )
         raise InputError(path, problem, "people")

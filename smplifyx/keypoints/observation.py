@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
+from smplifyx.keypoints.layouts import DERIVED_WEIGHT
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, GENDERS, N_KEYPOINTS, SIDES
 
 #: Suffix of the names of keypoint files, before their ending.
@@ -37,6 +38,7 @@ class Observation:
         stem: names the output folders; taken from the image or keypoint file by default.
         side: ``left`` or ``right`` where only that hand of the person is meant.
         warnings: peculiarities of the input that did not prevent its use.
+        flags: short names of those that may have changed the fit; they become flags of the result.
 
     Raises:
         InputError: a value has the wrong shape or range, or is not finite; the message names the field.
@@ -52,6 +54,7 @@ class Observation:
     stem: str = ""
     side: str | None = None
     warnings: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         image_path = None if self.image_path is None else Path(self.image_path)
@@ -169,7 +172,7 @@ def arrange_keypoints(points: NDArray[np.float32], names: Sequence[str]) -> NDAr
     """Bring named points into the canonical layout.
 
     Where the names lack the neck or the middle of the hips, these are the midpoints of the shoulders and of the hips
-    if both are seen, with the lower of the two confidences.
+    if both are seen, with a share of the lower of the two confidences.
 
     Args:
         points: `[N, 3]`.
@@ -186,7 +189,7 @@ def arrange_keypoints(points: NDArray[np.float32], names: Sequence[str]) -> NDAr
         if middle not in names:
             pair = keypoints[[_KNOWN_NAMES[f"{side}_{sides}"] for side in SIDES]]
             if pair[:, 2].min() > 0:
-                keypoints[_KNOWN_NAMES[middle]] = (*pair[:, :2].mean(axis=0), pair[:, 2].min())
+                keypoints[_KNOWN_NAMES[middle]] = (*pair[:, :2].mean(axis=0), DERIVED_WEIGHT * pair[:, 2].min())
     return keypoints
 
 

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smplifyx.keypoints.doubles import without_doubles
 from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
 from smplifyx.keypoints.observation import box_diagonal
-from smplifyx.keypoints.openpose import PersonKeypoints
+from smplifyx.keypoints.reading import PersonKeypoints
 from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
@@ -40,6 +41,9 @@ WHOLE_PARTS: tuple[list[slice], ...] = (
     [FACE_KEYPOINTS, CONTOUR_KEYPOINTS],
 )
 
+#: A bone between a person and a part is at most this many times as long as usual.
+_LONGEST_BONE = 1.4
+
 Part = Literal["body", "hands", "face"]
 #: Pieces of each part that can be fitted alone, by name.
 _PIECES: Mapping[Part, Mapping[str, list[int]]] = {
@@ -61,7 +65,8 @@ class PersonSelection:
         min_keypoints: points of the part, of at least `min_confidence`, that a person needs.
         min_confidence: points below it do not count as seen here; they are kept in the observation.
         min_size: smallest diagonal, in pixels, of the box around the counted points.
-        merge_fragments: join parts of one person that the detector reports as several.
+        merge_fragments: join parts of one person that the detector reports as several, and keep one of two entries
+            of the same person.
         part: the part to fit: the body, each hand (one is enough) or the face.
     """
 
@@ -85,7 +90,9 @@ def select_people(
     ordered = sorted(people, key=lambda person: (-_size(person, selection), person.index))
     skipped: list[tuple[int, str]] = []
     if selection.merge_fragments:
-        ordered, skipped = _merge_fragments(ordered, replace(selection, part="body"))
+        ordered, skipped = without_doubles(ordered)
+        ordered, merged = _merge_fragments(ordered, replace(selection, part="body"))
+        skipped += merged
     chosen: list[PersonKeypoints] = []
     for person in ordered:
         reason = _reason_to_skip(person, selection)
@@ -126,24 +133,81 @@ def _merge_fragments(
 ) -> tuple[list[PersonKeypoints], list[tuple[int, str]]]:
     """Add each part to the one person it belongs to; a part that fits two people stays."""
     people = list(people)
+    owners = _Owners(people, selection)
     merged: list[tuple[int, str]] = []
-    while (found := _next_part(people, selection)) is not None:
+    while (found := owners.next_part()) is not None:
         person, part = found
-        merged.append((part.index, f"part of person {person.index}, merged with it"))
-        people = [_joined(p, part) if p is person else p for p in people if p is not part]
-    return people, merged
+        merged.append((people[part].index, f"part of person {people[person].index}, merged with it"))
+        people[person] = _joined(people[person], people[part])
+        owners.merge(person, part, people[person])
+    return [people[k] for k in np.flatnonzero(owners.present)], merged
 
 
-def _next_part(
-    people: Sequence[PersonKeypoints], selection: PersonSelection
-) -> tuple[PersonKeypoints, PersonKeypoints] | None:
-    """Find a person and, further down the list, a fragment that fits this person alone."""
-    whole = [person for person in people if _reason_to_skip(person, selection) is None]
-    for k, part in enumerate(people):
-        owners = [person for person in whole if person is not part and _belongs(person, part, selection)]
-        if len(owners) == 1 and any(owners[0] is p for p in people[:k]):
-            return owners[0], part
-    return None
+class _Owners:
+    """Which part belongs to which person: a table `[P, P]` that is kept up to date while people are merged.
+
+    Most pairs are excluded at once: both have a common point, or lie further apart than any bone is long.
+    """
+
+    def __init__(self, people: Sequence[PersonKeypoints], selection: PersonSelection) -> None:
+        self.people, self.selection = list(people), selection
+        n = len(people)
+        bodies = [person.keypoints[BODY_KEYPOINTS] for person in people]
+        seen = np.array([_seen(person.keypoints, selection) for person in people], bool)
+        self.seen = seen.reshape(n, len(BODY_KEYPOINT_NAMES))
+        self.boxes = np.array([_box(*pair) for pair in zip(bodies, self.seen, strict=True)]).reshape(n, 4)
+        self.reach = np.array([_reach(*pair) for pair in zip(bodies, self.seen, strict=True)])
+        self.whole = np.array([_reason_to_skip(person, selection) is None for person in people], bool)
+        self.present = np.ones(n, bool)
+        self.table = np.zeros((n, n), bool)
+        for k in range(n):
+            self._fill(k)
+
+    def next_part(self) -> tuple[int, int] | None:
+        """A person and, further down the list, a fragment that fits this person alone."""
+        for part in np.flatnonzero(self.table.sum(axis=0) == 1):
+            person = int(np.argmax(self.table[:, part]))
+            if person < part:
+                return person, int(part)
+        return None
+
+    def merge(self, person: int, part: int, joined: PersonKeypoints) -> None:
+        """Replace a person by the one who has the part too, and remove the part."""
+        self.present[part] = self.whole[part] = False
+        self.table[part] = self.table[:, part] = False
+        body = joined.keypoints[BODY_KEYPOINTS]
+        self.people[person], self.seen[person] = joined, _seen(joined.keypoints, self.selection)
+        self.boxes[person], self.reach[person] = _box(body, self.seen[person]), _reach(body, self.seen[person])
+        self.whole[person] = _reason_to_skip(joined, self.selection) is None
+        self.table[:, person] = False
+        self._fill(person)
+        for other in self._near(person, self.whole & self.present, self.reach):
+            self.table[other, person] = _belongs(self.people[other], joined, self.selection)
+
+    def _fill(self, person: int) -> None:
+        """Find the parts of one person."""
+        self.table[person] = False
+        if self.whole[person]:
+            for part in self._near(person, self.present, self.reach[person]):
+                self.table[person, part] = _belongs(self.people[person], self.people[part], self.selection)
+
+    def _near(self, k: int, among: NDArray[np.bool_], reach: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Those that have no point in common with k and lie within the reach."""
+        gap = np.maximum(self.boxes[:, :2] - self.boxes[k, 2:], self.boxes[k, :2] - self.boxes[:, 2:]).max(axis=1)
+        possible = among & ~(self.seen & self.seen[k]).any(axis=1) & (gap <= reach)
+        possible[k] = False
+        return np.flatnonzero(possible)
+
+
+def _box(body: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if not seen.any():
+        return np.full(4, np.nan, np.float32)
+    return np.concatenate([body[seen, :2].min(axis=0), body[seen, :2].max(axis=0)])
+
+
+def _reach(body: NDArray[np.float32], seen: NDArray[np.bool_]) -> float:
+    """The longest possible bone of a person, pixels; 0 where the stature is unknown."""
+    return _LONGEST_BONE * max(BODY_BONE_LENGTHS.values()) * (_stature(body[:, :2], seen) or 0.0)
 
 
 def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSelection) -> bool:
@@ -163,7 +227,7 @@ def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSe
         return False
     joints = [bone for bone in BODY_BONE_LENGTHS if seen[list(bone)].all() and seen_a[bone[0]] != seen_a[bone[1]]]
     stretch = [_length(both, bone) / (height * BODY_BONE_LENGTHS[bone]) for bone in joints]
-    if not stretch or not 0.35 < max(stretch) < 1.4:
+    if not stretch or not 0.35 < max(stretch) < _LONGEST_BONE:
         return False
     doubled = seen_b & seen_a[MIRRORED]
     if doubled.any():

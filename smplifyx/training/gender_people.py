@@ -20,7 +20,7 @@ from smplifyx.errors import InputError
 from smplifyx.files import write_text
 from smplifyx.gender import CLASSES, CropRules, Region, cut, person_region, read_crops
 from smplifyx.gender.decision import person_number, read_table
-from smplifyx.keypoints import Observation, OpenPoseFile, image_size, read_image, read_openpose
+from smplifyx.keypoints import KeypointFile, Observation, image_size, read_image, read_keypoint_file
 
 _COLUMNS = ("image", "keypoint_file", "person", "label")
 #: Extra margin of the stored crops, from which augmentation takes narrower ones.
@@ -65,7 +65,7 @@ def read_manifest(path: Path) -> Manifest:
             has two sources, so that training and test would share it.
     """
     size_of = functools.cache(image_size)
-    file_of: Callable[[Path], OpenPoseFile] = functools.lru_cache(16)(read_openpose)
+    file_of: Callable[[Path], KeypointFile] = functools.lru_cache(16)(read_keypoint_file)
     first_of: dict[Path, tuple[str, str]] = {}
     people, failures = [], []
     for where, row in read_table(path, _COLUMNS):

@@ -11,7 +11,7 @@ import smplifyx.detect.runtime as runtime
 from smplifyx.cli.main import main
 from smplifyx.detect.folder import detect_folder, keypoint_path
 from smplifyx.errors import InputError, UsageError
-from smplifyx.keypoints import read_openpose
+from smplifyx.keypoints import read_keypoint_file
 from smplifyx.keypoints.folder import image_files
 
 pytest.importorskip("ai_edge_litert", reason="no wheel of the runtime for this processor")
@@ -30,8 +30,8 @@ def found(tmp_path_factory):
 def test_every_person_of_the_demo_is_found_where_they_are(found):
     """Within 5 % of the person's size on average; the demo's own keypoints carry a detector's noise."""
     for path in sorted((DEMO / "keypoints").glob("*.json")):
-        true = [person.keypoints for person in read_openpose(path).people]
-        detected = [person.keypoints for person in read_openpose(found / path.name).people]
+        true = [person.keypoints for person in read_keypoint_file(path).people]
+        detected = [person.keypoints for person in read_keypoint_file(found / path.name).people]
         assert len(detected) == len(true)
         for person in true:
             size = np.ptp(person[:25, :2][person[:25, 2] > 0], axis=0).max()
@@ -43,7 +43,7 @@ def test_every_person_of_the_demo_is_found_where_they_are(found):
 
 
 def test_hands_and_faces_are_found(found):
-    people = [person for path in found.glob("*.json") for person in read_openpose(path).people]
+    people = [person for path in found.glob("*.json") for person in read_keypoint_file(path).people]
     seen = np.array([[(person.keypoints[part, 2] > 0).any() for part in (range(25, 67), range(67, 135))]
                      for person in people])  # fmt: skip
     assert seen.mean() > 0.5

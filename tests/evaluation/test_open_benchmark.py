@@ -15,7 +15,7 @@ from smplifyx.evaluation.open_benchmark import (
     noise_folder,
     write_benchmark,
 )
-from smplifyx.keypoints.openpose import read_openpose
+from smplifyx.keypoints.reading import read_keypoint_file
 from smplifyx.output import SoftwareRenderer
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from smplifyx.synthetic import adults as open_people
@@ -68,7 +68,7 @@ def test_noise_grows_with_the_level(folder, data):
         distances = []
         for number, person in enumerate(people, 1):
             file = folder / noise_folder(level) / f"{number:02d}_2Djnt.json"
-            found = read_openpose(file).people[0].keypoints[:25]
+            found = read_keypoint_file(file).people[0].keypoints[:25]
             seen = found[:, 2] > 0
             size = np.ptp(person.exact_keypoints_2d[:25], axis=0).max()
             distances += list(np.linalg.norm(found[seen, :2] - person.exact_keypoints_2d[:25][seen], axis=1) / size)

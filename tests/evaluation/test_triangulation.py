@@ -15,7 +15,7 @@ from smplifyx.evaluation.triangulation import (
     refine_extrinsics,
     triangulate,
 )
-from smplifyx.keypoints.openpose import read_openpose
+from smplifyx.keypoints.reading import read_keypoint_file
 from tests.evaluation.view_folders import ring_of_cameras
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
@@ -100,7 +100,9 @@ def test_balancing_trial_agrees_between_views():
     frames = []
     for frame in ("0000", "0040", "0080"):
         files = [folder / "keypoints" / f"cam0{k}_{frame}_keypoints.json" for k in (1, 2, 3, 4)]
-        people = [[person.keypoints[:25].astype(float) for person in read_openpose(path).people] for path in files]
+        people = [
+            [person.keypoints[:25].astype(float) for person in read_keypoint_file(path).people] for path in files
+        ]
         choice = associate_people(cameras, people)
         assert choice == [0, 0, 0, 0]
         frames.append(np.stack([view[0] for view in people]))
@@ -118,7 +120,7 @@ def test_seated_man_agrees_between_views():
     folder = REAL / "mvsmplfitting_17kp"
     cameras = read_camera_parameters(folder / "camera_parameters.txt", (2048, 1536))
     files = sorted((folder / "keypoints").glob("*.json"))
-    keypoints = np.stack([read_openpose(path).people[0].keypoints[:25].astype(float) for path in files])
+    keypoints = np.stack([read_keypoint_file(path).people[0].keypoints[:25].astype(float) for path in files])
     found = triangulate(cameras, keypoints, TriangulationOptions(max_error_px=60.0))
     assert found.valid.sum() >= 17
     assert np.nanmedian(found.errors_px) < 10.0

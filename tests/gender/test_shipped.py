@@ -11,7 +11,7 @@ import pytest
 
 from smplifyx.errors import InputError
 from smplifyx.gender import NetworkClassifier, classify_people, decide, load_checkpoint, shipped_checkpoint
-from smplifyx.keypoints import Observation, image_size, read_openpose
+from smplifyx.keypoints import Observation, image_size, read_keypoint_file
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 #: Wrong verdicts of the paper's classifier.
@@ -62,7 +62,7 @@ def labelled_people():
             image = next((REAL / row["source"] / "images").glob(f"{row['stem']}.*"))
             keypoints = REAL / row["source"] / "keypoints" / f"{row['stem']}_keypoints.json"
             try:
-                file = read_openpose(keypoints)
+                file = read_keypoint_file(keypoints)
             except InputError:
                 continue
             number = int(row["person"])

@@ -85,7 +85,11 @@ def test_all_become_8_bit_colour(tmp_path: Path, picture: np.ndarray, kind: str)
         if kind == "colour16":
             cv2.imwrite(str(path), picture.astype(np.uint16) * 257)
         elif kind == "alpha":
-            cv2.imwrite(str(path), np.dstack([picture, np.full(picture.shape[:2], 9, np.uint8)]))
+            # What is hidden becomes white.
+            alpha = np.where(np.arange(picture.shape[1]) < 5, 0, 255).astype(np.uint8)
+            cv2.imwrite(str(path), np.dstack([picture, np.tile(alpha, (len(picture), 1))]))
+            expected = picture.copy()
+            expected[:, :5] = 255
         else:
             Image.fromarray(picture[:, :, ::-1]).quantize(8).save(path)
     np.testing.assert_allclose(read_image(path).astype(int), expected, atol=1)

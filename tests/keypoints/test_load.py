@@ -86,7 +86,7 @@ def test_every_bad_day_leaves_the_good_photo(
 
 
 def test_points_outside_the_image(folders: tuple[Path, Path], write_people: Writer) -> None:
-    body = standing_person()
+    body = standing_person(x=20)
     body[4, :2], body[7, :2] = (-10, 100), (-80, 100)
     write_people(body, name="good_keypoints.json")
     (observation,) = load_folder(*folders).observations

@@ -97,7 +97,9 @@ def test_points_with_own_names():
     )
     rows = {name: observation.keypoints[CANONICAL_KEYPOINT_NAMES.index(name)].tolist() for name in names}
     assert rows["face_30"] == [1, 2, 1] and rows["right_shoulder"] == [0, 0, 0]
-    assert observation.keypoints[BODY_KEYPOINT_NAMES.index("mid_hip")].tolist() == [20, 30, 0.5]
+    assert observation.keypoints[BODY_KEYPOINT_NAMES.index("mid_hip")].tolist() == [20, 30, 0.25], (
+        "derived points weigh less"
+    )
     assert not observation.keypoints[BODY_KEYPOINT_NAMES.index("neck")].any(), "one shoulder is unseen"
     assert (observation.keypoints[:, 2] > 0).sum() == 6
     assert observation.name == "a, person 2" and observation.gender == "male"

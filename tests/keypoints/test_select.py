@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from smplifyx.keypoints.folder import pair_folder
-from smplifyx.keypoints.openpose import PersonKeypoints, read_openpose
 from smplifyx.keypoints.people import PersonSelection, select_people
+from smplifyx.keypoints.reading import PersonKeypoints, read_keypoint_file
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, LEFT_HAND_KEYPOINTS
 
 from .conftest import SAMPLES, standing_person
@@ -102,7 +102,9 @@ def test_the_man_behind_the_table(real: Path) -> None:
     """OpenPose takes one man apart, and sees his arms twice, once on the wrong side; checked by eye."""
     folder = real / "kit_wholebody_video" / "keypoints"
     for stem, n_points, parts in (("00057", 25, []), ("00069", 21, [2, 4]), ("00177", 25, []), ("01309", 12, [1])):
-        chosen, skipped = select_people(read_openpose(folder / f"{stem}_keypoints.json").people, PersonSelection())
+        chosen, skipped = select_people(
+            read_keypoint_file(folder / f"{stem}_keypoints.json").people, PersonSelection()
+        )
         assert [p.index for p in chosen] == [0]
         assert [index for index, reason in skipped if "part of" in reason] == parts
         assert (chosen[0].keypoints[:25, 2] > 0).sum() >= n_points
@@ -127,7 +129,7 @@ def real_crowds() -> list[list[PersonKeypoints]]:
     if not folder.is_dir():
         pytest.skip("the shared sample data (../shared/real) are not here")
     return [
-        list(read_openpose(pair.keypoints).people)
+        list(read_keypoint_file(pair.keypoints).people)
         for pair in pair_folder(folder / "images", folder / "keypoints").pairs
     ]
 

@@ -9,7 +9,7 @@ import torch
 from smplifyx.body.model import BodyModel
 from smplifyx.errors import InputError
 from smplifyx.evaluation.scores import score
-from smplifyx.keypoints.openpose import read_openpose
+from smplifyx.keypoints.reading import read_keypoint_file
 from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS
 from smplifyx.synthetic.detector import DetectorNoise, Sight, detect
@@ -101,7 +101,7 @@ def test_scoring(data, people):
 def test_openpose_files_read_back(people, tmp_path):
     path = tmp_path / "image_keypoints.json"
     write_openpose_json(people[:2], path)
-    read = read_openpose(path).people
+    read = read_keypoint_file(path).people
     assert len(read) == 2
     for entry, person in zip(read, people, strict=False):
         np.testing.assert_allclose(entry.keypoints, person.keypoints_2d, atol=1e-3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smplifyx.cli.demo import DEMO_INPUTS
-from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
+from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_keypoint_file
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from tools.demo_scene import clothes, room
 from tools.demo_scene.characters import PICTURES
@@ -54,7 +54,7 @@ def test_shipped_photos_are_small():
 
 def test_shipped_keypoints_agree_with_the_truth_within_the_noise(truth):
     for name, people in truth.items():
-        file = read_openpose(DEMO_INPUTS / "keypoints" / f"{name}_keypoints.json")
+        file = read_keypoint_file(DEMO_INPUTS / "keypoints" / f"{name}_keypoints.json")
         assert len(file.people) == len(people)
         for found, person in zip(file.people, people, strict=True):
             errors = _relative_errors(np.asarray(found.keypoints), person)
@@ -68,7 +68,7 @@ def test_keypoints_are_made_alike_every_time(tmp_path):
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         make(picture, folder, with_image=False)
-        made.append(read_openpose(folder / "keypoints" / f"{picture.name}_keypoints.json").people)
+        made.append(read_keypoint_file(folder / "keypoints" / f"{picture.name}_keypoints.json").people)
     for one, other in zip(*made, strict=True):
         np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smplifyx.gender import NetworkClassifier, classify_people, load_checkpoint, shipped_checkpoint
-from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_openpose
+from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_keypoint_file
 from smplifyx.synthetic.poses import mild_poses
 from tools.gender_scene import appearance, geometry
 from tools.gender_scene.people import Crowd
@@ -49,7 +49,7 @@ def test_pictures_load_as_observations_of_one_person_each(folder):
     loaded = load_pairs(pairing.pairs)
     assert not loaded.failures and len(loaded.observations) == 6
     for row in _manifest(folder):
-        people = read_openpose(folder / row["keypoint_file"]).people
+        people = read_keypoint_file(folder / row["keypoint_file"]).people
         assert len(people) == 1
         keypoints, (height, width) = np.asarray(people[0].keypoints), read_image(folder / row["image"]).shape[:2]
         seen = keypoints[keypoints[:, 2] > 0]
@@ -73,7 +73,7 @@ def test_same_seed_gives_the_same_pictures(crowd, folder, tmp_path):
     for image, keypoints, *_ in rows:
         one, other = (read_image(path / image).astype(float) for path in (tmp_path, folder))
         assert one.shape == other.shape and np.abs(one - other).mean() < 0.5
-        (one,), (other,) = (read_openpose(path / keypoints).people for path in (tmp_path, folder))
+        (one,), (other,) = (read_keypoint_file(path / keypoints).people for path in (tmp_path, folder))
         np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
 
 
