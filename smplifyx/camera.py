@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 MINIMUM_DEPTH = 0.05
 #: From the camera frame to y up and z towards the viewer, by a turn of 180 degrees about x.
 TURN_ABOUT_X = np.array([1.0, -1.0, -1.0])
+#: Diagonal of the 36 x 24 mm film frame.
+FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
+#: A focal length of less than this share of the longer image side is a mistake: it would be 9 mm on film.
+SHORTEST_FOCAL_LENGTH = 0.25
 #: Entry of a calibration file that holds for every photo without one of its own.
 DEFAULT_ENTRY = "default"
 
@@ -146,11 +150,13 @@ def resolve_cameras(
         calibration: cameras by image stem; None to read ``settings.calibration``.
 
     Raises:
-        InputError: the calibration file cannot be used.
+        InputError: the calibration file cannot be used, or a focal length is too short to be in pixels.
     """
     if calibration is None:
         calibration = {} if settings.calibration is None else read_calibration(Path(settings.calibration))
     cameras = [_resolve(one, settings, calibration) for one in observations]
+    for one, camera in zip(observations, cameras, strict=True):
+        _refuse_millimetres(one, camera, settings)
     return [
         one if camera is one.camera else replace(one, camera=camera)
         for one, camera in zip(observations, cameras, strict=True)
@@ -170,6 +176,21 @@ def _resolve(observation: Observation, settings: CameraConfig, calibration: Mapp
         return camera
     focal_length = settings.fallback_focal_factor * max(observation.image_size)
     return Camera(focal_length, source="fallback").for_image(observation.image_size)
+
+
+def _refuse_millimetres(observation: Observation, camera: Camera, settings: CameraConfig) -> None:
+    """Refuse a focal length that no lens has; what EXIF data say is checked where they are read."""
+    longer, focal_length = max(observation.image_size), min(camera.focal_length)
+    if camera.source not in ("given", "calibration") or focal_length >= SHORTEST_FOCAL_LENGTH * longer:
+        return
+    path = settings.calibration if camera.source == "calibration" else None
+    film = focal_length / FILM_DIAGONAL_MM * math.hypot(*observation.image_size)
+    problem = (
+        f"expected pixels, found {focal_length:g} for {observation.stem}, a photo of {observation.image_size[0]} x "
+        f"{observation.image_size[1]} pixels: is it in millimetres? {focal_length:g} mm on 35 mm film are {film:.0f} "
+        "pixels of this photo"
+    )
+    raise InputError(path, problem, "camera.focal_length")
 
 
 def read_calibration(path: str | Path) -> dict[str, Camera]:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +31,7 @@ from smplifyx.fitting.fitter import FitProgress, Fitter
 from smplifyx.fitting.people import fit_people
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints import (
+    KeypointOptions,
     Loaded,
     Observation,
     Pairing,
@@ -42,6 +44,7 @@ from smplifyx.keypoints import (
     unpaired,
 )
 from smplifyx.keypoints.folder import image_files
+from smplifyx.keypoints.layouts import AUTO, layout_named
 from smplifyx.output import OutputLayout, complete_summary
 from smplifyx.result import FitResult
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS, SIDES
@@ -91,7 +94,7 @@ def run_fit(config: Config, run: RunOptions) -> int:
         messages.note(f"failed: {failure}")
     _note_skipped(loaded, run.verbose)
 
-    everyone = resolve_cameras(loaded.observations, config.camera, calibration)
+    everyone = required_file(resolve_cameras, loaded.observations, config.camera, calibration)
     layout = OutputLayout(run.output, config.output.mesh_format)
     if layout.config_path.is_dir():
         raise UsageError(f"{layout.config_path} is a folder; expected a file")
@@ -166,11 +169,17 @@ def _load(config: Config, run: RunOptions, pairing: Pairing) -> Loaded:
         part=_PARTS.get(config.body.model, "body"),
     )
     chosen = set(_photos(run, run.images)) if run.images is not None else set()
-    parts = [load_pairs([pair for pair in pairing.pairs if pair.image in chosen], selection)]
+    options = KeypointOptions(_known_layout(run.layout), run.keypoint_frame, run.keypoint_scale)
+    parts = [load_pairs([pair for pair in pairing.pairs if pair.image in chosen], selection, options)]
     if run.shard_index == 0 and run.keypoints is not None:
         parts.append(unpaired(pairing, run.keypoints))
     loaded = merge_loaded(parts)
     return split_hands(loaded, selection) if config.body.model == "mano" else loaded
+
+
+def _known_layout(name: str) -> str:
+    """The name of a layout, or ``auto``; raises UsageError for another."""
+    return name if name == AUTO else layout_named(name).name
 
 
 def _note_unused_keypoints(config: Config, people: Sequence[Observation]) -> None:
@@ -184,7 +193,16 @@ def _note_unused_keypoints(config: Config, people: Sequence[Observation]) -> Non
 
 
 def _note_skipped(loaded: Loaded, verbose: bool) -> None:
-    """Report skipped inputs and warnings about used ones: numbers, or names if verbose."""
+    """Report skipped inputs and warnings about used ones: numbers, or names if verbose; and what was recognised."""
+    kinds = ", ".join(f"{kind} ({layout}): {count}" for (kind, layout), count in sorted(loaded.kinds.items()))
+    if kinds and set(loaded.kinds) != {("OpenPose", "body_25")}:
+        messages.note(f"keypoint files: {kinds}")
+    for note in loaded.notes:
+        messages.note(f"note: {note}")
+    flagged = Counter(flag for one in loaded.observations for flag in one.flags)
+    if flagged:
+        counts = ", ".join(f"{flag} {count}" for flag, count in sorted(flagged.items()))
+        messages.note(f"keypoints were changed or are in doubt: {counts} people (flags in the results)")
     skipped = [
         f"skipped: {one.path}{'' if one.person_index is None else f', person {one.person_index}'}: {one.reason}"
         for one in loaded.skipped

@@ -55,6 +55,9 @@ class Option:
 INPUT_OPTIONS = (
     Option("--images", "run.images", "DIR"),
     Option("--keypoints", "run.keypoints", "DIR"),
+    Option("--layout", "run.layout", "NAME"),
+    Option("--keypoint-frame", "run.keypoint_frame"),
+    Option("--keypoint-scale", "run.keypoint_scale", "FACTOR"),
 )
 RUN_OPTIONS = (
     Option("--output", "run.output", "DIR"),

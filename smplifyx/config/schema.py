@@ -267,8 +267,13 @@ class RunOptions:
 
     images: Path | None = setting(None, "folder of photos, or one photo")
     keypoints: Path | None = setting(
-        None, "folder of keypoint files NAME_keypoints.json, or one file; null: detected"
+        None, "folder of keypoint files NAME_keypoints.json, or one file, also for all photos; null: detected"
     )
+    layout: str = setting("auto", "order of the keypoints: auto, or one that smplifyx keypoints layouts lists")
+    keypoint_frame: Literal["auto", "upright", "stored"] = setting(
+        "auto", "picture that keypoints count in; stored: the photo without its EXIF turn"
+    )
+    keypoint_scale: float = setting(1.0, "factor on all keypoint coordinates", above=0)
     output: Path = setting(Path("output"), "folder of all results")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto: a GPU if there is one")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the arithmetic")

@@ -25,13 +25,17 @@ from smplifyx.optim.lbfgs import Status
 from smplifyx.result import FitResult
 from smplifyx.rotations import matrix_to_axis_angle
 from smplifyx.rows import padded_rows
-from smplifyx.skeleton import N_KEYPOINTS
+from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS
 
 #: Mean keypoint error, relative to the person's size, that is flagged as high: 68 mm for a person of 1.7 m.
 _HIGH_ERROR = 0.04
 #: The same for hands and heads, relative to the size of the person they would belong to: 15 mm and 20 mm.
 _HIGH_PART_ERRORS = {"mano": 0.009, "flame": 0.012}
 _FEW_KEYPOINTS = 10
+#: Error of the worst body keypoint, relative to the person's size, that is flagged: 200 mm for a person of 1.7 m.
+_OUTLYING = 0.12
+#: Keypoints of less confidence may lie anywhere.
+_SURE = 0.3
 #: Penetration beyond that of soft tissue (millimetres).
 _DEEP_MM = 15.0
 #: Hand components in a result; a fit with fewer leaves the last ones at zero.
@@ -151,7 +155,9 @@ def _result(
         result.penetration_mm, result.colliding_pairs = 1e3 * collisions.depth, collisions.n_pairs
     limit = _HIGH_PART_ERRORS.get(solver.data.model_type, _HIGH_ERROR) * float(measured.size[row])
     result.flags = (
+        *observation.flags,
         *_flags(result, confidence[keypoints], limit),
+        *(["outlying_keypoint"] if _worst_error(result, confidence) > _OUTLYING * measured.size[row] else []),
         *(f"swapped_{limbs}" for limbs, yes in zip(SWAPPABLE_LIMBS, swapped, strict=True) if yes),
         *(["self_penetration"] if result.penetration_mm > _DEEP_MM else []),
         *(["collision_limit"] if hypotheses.truncated[row] else []),
@@ -223,6 +229,13 @@ def _error(observed: np.ndarray, confidence: np.ndarray, projected: np.ndarray, 
         return float("nan")
     distance = np.linalg.norm(observed[keypoints, :2] - projected[keypoints], axis=1)
     return float((weight * distance)[weight > 0].sum() / weight.sum())
+
+
+def _worst_error(result: FitResult, confidence: np.ndarray) -> float:
+    """Error of the worst body keypoint that the detector was sure of, pixels; 0 when none is."""
+    distance = np.linalg.norm(result.keypoints_2d[:, :2] - result.projected_keypoints_2d, axis=1)[BODY_KEYPOINTS]
+    sure = (confidence[BODY_KEYPOINTS] >= _SURE) & np.isfinite(distance)
+    return float(distance[sure].max(initial=0.0))
 
 
 def _flags(result: FitResult, confidence: np.ndarray, limit: float) -> list[str]:

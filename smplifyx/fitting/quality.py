@@ -91,7 +91,6 @@ def quality_features(result: FitResult, signs: QualityFeatures) -> dict[str, flo
         features[f"depth_{limb}"] = float(tilt.mean())
         if len(tilt) > 1:
             features[f"most_depth_{limb}"] = float(tilt.max())
-    features["size"] = float(np.log(max(signs.size, 1.0)))
     features["nearness"] = float(signs.size / max(result.focal_length.mean(), 1.0))
     features["pose_energy"] = float(np.log1p(signs.pose_energy))
     features["shape_energy"] = float(np.log1p(np.square(result.betas).sum()))

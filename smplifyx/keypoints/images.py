@@ -17,17 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from smplifyx.camera import FILM_DIAGONAL_MM, SHORTEST_FOCAL_LENGTH
 from smplifyx.errors import InputError
 from smplifyx.keypoints.documents import LFS_POINTER, missing
 
 #: Largest photo that is decoded, pixels: telephones write 200 million.
 LARGEST_IMAGE = 400_000_000
-#: Diagonal of the 36 x 24 mm film frame.
-FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
 #: EXIF orientations that exchange width and height.
 QUARTER_TURNS = (5, 6, 7, 8)
 #: Focal lengths outside this range, in units of the longer image side, are mistakes (9 to 1000 mm on film).
-PLAUSIBLE_FOCAL_LENGTH = (0.25, 28.0)
+PLAUSIBLE_FOCAL_LENGTH = (SHORTEST_FOCAL_LENGTH, 28.0)
 #: EXIF FocalPlaneResolutionUnit in millimetres.
 RESOLUTION_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
