@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import cached_property
 
@@ -14,11 +15,10 @@ from smplifyx.body.model import BodyModel
 from smplifyx.collision.candidates import CandidateCache, FixedContactSet
 from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
 from smplifyx.collision.penalty import CollisionTerm
-from smplifyx.collision.penetration import FastWinding, FloatArray, Penetration, PenetrationMeter
+from smplifyx.collision.penetration import FastWinding, Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
 from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
 from smplifyx.config import CollisionConfig
-from smplifyx.rows import padded_rows
 
 #: Full meshes at the same time; more would fill the memory, not save time.
 _ROWS_AT_ONCE = 16
@@ -91,44 +91,43 @@ class SelfCollision:
 
     def find(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> TrianglePairs:
         """Pairs of triangles that intersect, of bodies [B] given by the model's inputs."""
-        return self._search_all(betas, expression, rotations)[0]
+        found = [
+            replace(pairs, rows=pairs.rows + start) for start, _, pairs in self._posed(betas, expression, rotations)
+        ]
+        if not found:
+            none = torch.zeros(0, dtype=torch.int64, device=self._device)
+            return TrianglePairs(none, none.reshape(0, 2), none.bool())
+        return TrianglePairs(
+            *(torch.cat([getattr(part, field.name) for part in found]) for field in fields(TrianglePairs))
+        )
 
     def measure(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> list[Penetration]:
         """Self-penetration of each of the bodies [B], given by the model's inputs."""
-        found, colliding = self._search_all(betas, expression, rotations)
-        rows, triangles = found.rows.cpu().numpy(), found.triangles.cpu().numpy()
-        nothing = Penetration(0, 0.0, np.zeros(self._data.n_vertices), [])
-        return [
-            self._meter.measure(colliding[row], triangles[rows == row]) if row in colliding else nothing
-            for row in range(len(betas))
-        ]
+        measured = []
+        for _, vertices, pairs in self._posed(betas, expression, rotations):
+            rows, triangles = pairs.rows.cpu().numpy(), pairs.triangles.cpu().numpy()
+            measured += [self._measure(vertices[row], triangles[rows == row]) for row in range(len(vertices))]
+        return measured
+
+    def _measure(self, vertices: Tensor, pairs: np.ndarray) -> Penetration:
+        if not len(pairs):
+            return Penetration(0, 0.0, np.zeros(len(vertices)), [])
+        return self._meter.measure(vertices.double().cpu().numpy(), pairs)
 
     @torch.no_grad()
-    def _search_all(
+    def _posed(
         self, betas: Tensor, expression: Tensor, rotations: Tensor
-    ) -> tuple[TrianglePairs, dict[int, FloatArray]]:
-        """Pairs that intersect, and the vertices [V, 3] of each body that has any, about its first joint."""
-        found, colliding = [], {}
+    ) -> Iterator[tuple[int, Tensor, TrianglePairs]]:
+        """Chunks of the bodies: number of the first, vertices [C, V, 3] about the first joint, intersecting pairs."""
         for start in range(0, len(betas), _ROWS_AT_ONCE):
-            rows = torch.arange(start, min(start + _ROWS_AT_ONCE, len(betas)), device=self._device)
-            slots = rows - start
-            padded = rows[padded_rows(len(rows), self._device)]
-            output = self._joints(betas[padded], expression[padded], rotations[padded])
-            state = bone_states(self._joints, betas[padded], expression[padded], rotations[padded], output)
-            state = state.index(slots)
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            output = self._joints(betas[rows], expression[rows], rotations[rows])
+            state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)
+            slots = torch.arange(len(output.joints), device=self._device)
             lists = VertexLists(len(slots), self._data.n_vertices, self._device)
             lists.list_all(slots)
             self._skinning.skin(state, lists, slots)
-            pairs = self.search(lists.posed)
-            for row in pairs.rows.unique().tolist():
-                colliding[start + row] = lists.posed[row].double().cpu().numpy()
-            found.append(replace(pairs, rows=pairs.rows + start))
-        if not found:
-            none = torch.zeros(0, dtype=torch.int64, device=self._device)
-            return TrianglePairs(none, none.reshape(0, 2), none.bool()), colliding
-        return TrianglePairs(
-            *(torch.cat([getattr(part, field.name) for part in found]) for field in fields(TrianglePairs))
-        ), colliding
+            yield start, lists.posed, self.search(lists.posed)
 
     @cached_property
     def _joints(self) -> BodyModel:
