@@ -12,6 +12,7 @@ from smplifyx.fitting.batch import InitialPose
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.state import BodyView
 from smplifyx.rotations import matrix_to_axis_angle
+from smplifyx.rows import padded_rows
 
 #: A hypothesis whose loss is higher by this share of the best counts 1 / e of it.
 _LOSS_SHARE = 0.2
@@ -45,6 +46,9 @@ def ambiguity(joints: Tensor, loss: Tensor, person: Tensor, best: Tensor) -> Amb
         best: [P] the row of each person's best hypothesis.
 
     """
+    n_rows, rows = len(joints), padded_rows(len(joints), joints.device)
+    joints, loss, person = joints[rows], loss[rows], person[rows]
+    loss[n_rows:] = torch.inf  # the copies do not count
     body = joints[:, _BODY]
     centred = body - body.mean(1, keepdim=True)
     reference = best[person]

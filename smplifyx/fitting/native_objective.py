@@ -122,6 +122,9 @@ class NativeBody:
         self.sizes[21] = self.tile_size
         self._gauss_newton = size + 2 * max([0, *layer_sizes]) + 9 * n_body + 3 * n_angles + 2 * points
         self._gauss_newton += 6 * model.n_joints
+        entries = int(torch.count_nonzero(model.skinning_weights))
+        scalars = 13 * model.n_joints + 3 * entries + 9 * (2 * n_body + n_angles + 1)
+        self._gauss_newton += scalars // LANES + 6
 
         bias = torch.cat([model.joint_template, model.template])
         self._keep_map(0, torch.cat([model.joint_blend_shapes, model.blend_shapes], 1).T, bias)

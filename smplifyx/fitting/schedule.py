@@ -127,10 +127,9 @@ class SelectBest:
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """One hypothesis per person, in the order of the people."""
         best = hypotheses.best()
-        rows = padded_rows(len(hypotheses.x), solver.device)
-        loss = hypotheses.loss[rows]
-        loss[len(hypotheses.x) :] = torch.inf  # these do not count
-        found = ambiguity(solver.padded_pose(hypotheses).joints, loss, hypotheses.person[rows], best)
+        padded = hypotheses.index(padded_rows(len(hypotheses.x), hypotheses.x.device))
+        joints = solver.pose(padded.x, padded.initial).joints[: len(hypotheses.x)]
+        found = ambiguity(joints, hypotheses.loss, hypotheses.person, best)
         chosen = hypotheses.index(best)
         return replace(
             chosen, spread=torch.maximum(chosen.spread, found.spread), gap=torch.minimum(chosen.gap, found.gap)

@@ -47,7 +47,7 @@ class LBFGSOptions:
     curvature: curvature constant c2.
     max_line_search: evaluations per line search.
     predicted_tolerance: a row has converged when its quadratic model predicts no larger decrease than this share of
-        the loss. With a preconditioner it is asked once more with a matrix made at that very point.
+        the loss. Unless the row's preconditioner is only a few steps old, it is asked once more with a new one.
     renew_every: steps after which a row's preconditioner is made anew, from where it is then; 0 for never.
     """
 
@@ -68,6 +68,10 @@ class LBFGSOptions:
             raise ValueError(f"expected 0 < armijo < curvature < 1, got {self.armijo} and {self.curvature}")
         if min(self.history_size, self.patience, self.max_line_search) < 1:
             raise ValueError(f"history_size, patience and max_line_search must be at least 1, got {self}")
+
+
+#: Steps after which the prediction of a preconditioned model is no longer trusted without a new preconditioner.
+_FRESH = 5
 
 
 class Status(IntEnum):
@@ -314,7 +318,7 @@ class _Run:
 
         if not self._options.predicted_tolerance:
             return direction, slope
-        doubtful = promise_little() & (self._age > 0)
+        doubtful = promise_little() & (self._age > _FRESH)
         if self._preconditioner is not None and doubtful.any():
             self._precondition(doubtful)
             direction, slope = self._descend()

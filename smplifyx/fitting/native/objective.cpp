@@ -80,7 +80,7 @@ const float rho = W.data[0], w_limits = W.data[1], w_tilt = W.data[2], w_stance 
 const float w_depth = W.data[5], damping = W.data[6];
 
 // y [N] = bias + W x, or y += W x; W packed as [N / 8][K][8], behind it the bias [N].
-const auto affine = [&](const float* w, int n_out, int n_in, const vf* x, vf* y, bool with_bias, bool add) {
+const auto affine = [&](const float* w, int n_out, int n_in, const vf* x, vf* y, bool with_bias, bool add) __attribute__((noinline)) {
   const int n_blocks = (n_out + 7) / 8;
   const float* bias = w + (size_t)n_blocks * 8 * n_in;
   for (int b = 0; b < n_blocks; ++b) {
@@ -142,7 +142,7 @@ const auto rodrigues_factors = [&](const vf* v, vf& square, vf& a, vf& b, vf& co
   b = 2.0f * quotient * quotient;
   cosine = 1.0f - 2.0f * s * s;
 };
-const auto rodrigues = [&](const vf* v, vf* R) {
+const auto rodrigues = [&](const vf* v, vf* R) __attribute__((noinline)) {
   vf square, a, b, c;
   rodrigues_factors(v, square, a, b, c);
   const vf x = a * v[0], y = a * v[1], z = a * v[2];
@@ -151,7 +151,7 @@ const auto rodrigues = [&](const vf* v, vf* R) {
   R[3] = by * v[0] + z; R[4] = c + by * v[1]; R[5] = by * v[2] - x;
   R[6] = bz * v[0] - y; R[7] = bz * v[1] + x; R[8] = c + bz * v[2];
 };
-const auto rodrigues_gradient = [&](const vf* v, const vf* G, vf* g) {
+const auto rodrigues_gradient = [&](const vf* v, const vf* G, vf* g) __attribute__((noinline)) {
   vf square, a, b, cosine;
   rodrigues_factors(v, square, a, b, cosine);
   const vf to_sine[3] = {G[7] - G[5], G[2] - G[6], G[3] - G[1]};
@@ -579,12 +579,19 @@ if (run == 3) {
   vf* dh = scrap(widest); vf* dh2 = scrap(widest); vf* dsix = scrap(6 * n_body); vf* dturns = scrap(3 * n_body);
   vf* dangles = scrap(3 * n_angles); vf* dshaped = scrap(3 * (J + V)); vf* spin = scrap(3 * J); vf* turn = scrap(3 * J);
   vf* dposed = scrap(3 * (J + V));
+  const int n_skin = skin_start[V];
+  float* const w_world = (float*)scrap((9 * J) / LANES + 1);     // of the row: world rotations,
+  float* const w_bone = (float*)scrap((3 * J) / LANES + 1);      // bones as they stand,
+  float* const w_arm = (float*)scrap((3 * n_skin) / LANES + 1);  // points relative to the joints that move them
+  float* const w_jacobians = (float*)scrap((9 * (n_body + n_angles + 1)) / LANES + 1);
+  float* const w_decoded = (float*)scrap((9 * n_body) / LANES + 1);
+  int* const moving = (int*)scrap(J / LANES + 1);
   const vf zero = {};
   const auto cross = [&](const vf* a, const float* b, vf* c) {  // c = a x b
     c[0] = a[1] * b[2] - a[2] * b[1]; c[1] = a[2] * b[0] - a[0] * b[2]; c[2] = a[0] * b[1] - a[1] * b[0];
   };
   // Left Jacobian of the rotation with the vector v.
-  const auto left_jacobian = [&](const float* v, float* M) {
+  const auto left_jacobian = [&](const float* v, float* M) __attribute__((noinline)) {
     const float square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
     float a, b, c;
     if (square < 1e-3f) { a = 1.0f - square / 6; b = 0.5f - square / 24; c = 1.0f / 6 - square / 120; }
@@ -599,7 +606,7 @@ if (run == 3) {
     for (int i = 0; i < 3; ++i) out[i] = M[3 * i] * v[0] + M[3 * i + 1] * v[1] + M[3 * i + 2] * v[2];
   };
   // out = sum over r of in[r]' in[r], the upper triangle of blocks, for in [n, parameters].
-  const auto gram = [&](const vf* in, int n, bool lower_triangular, vf* out) {
+  const auto gram = [&](const vf* in, int n, bool lower_triangular, vf* out) __attribute__((noinline)) {
     for (int f = 0; f < stride; f += 4) for (int g = f / LANES; g < n_blocks; ++g) {
       vf a0 = {}, a1 = {}, a2 = {}, a3 = {};
       for (int r = lower_triangular ? g * LANES : 0; r < n; ++r) {
@@ -617,6 +624,24 @@ if (run == 3) {
     const size_t batch = (size_t)rows[row];
     const float* camera = cameras + 5 * batch;
     int n_residuals = 0;
+    for (int i = 0; i < 9 * J; ++i) w_world[i] = primal(o_world + i);
+    for (int i = 0; i < 9 * n_body; ++i) w_decoded[i] = primal(o_decoded + i);
+    for (int j = 1; j < J; ++j) for (int i = 0; i < 3; ++i)
+      w_bone[3 * j + i] = primal(o_places + 3 * j + i) - primal(o_places + 3 * parents[j] + i);
+    for (int v = 0; v < V; ++v) for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) {
+      const int j = skin_joint[e];
+      const float* A = w_world + 9 * j;
+      float d[3];
+      for (int i = 0; i < 3; ++i) d[i] = primal(o_shaped + 3 * (J + v) + i) - primal(o_shaped + 3 * j + i);
+      for (int i = 0; i < 3; ++i) w_arm[3 * e + i] = A[3 * i] * d[0] + A[3 * i + 1] * d[1] + A[3 * i + 2] * d[2];
+    }
+    const auto jacobian_of = [&](int place, float* M) {
+      const float v[3] = {primal(place), primal(place + 1), primal(place + 2)};
+      left_jacobian(v, M);
+    };
+    jacobian_of(o_xs + first_orient, w_jacobians);
+    if (mode == 1 || mode == 3) for (int j = 0; j < n_body; ++j) jacobian_of(o_turns + 3 * j, w_jacobians + 9 * (1 + j));
+    for (int k = 0; k < n_angles; ++k) jacobian_of(o_angles + 3 * k, w_jacobians + 9 * (1 + n_body + k));
     for (int block = 0; block < n_blocks; ++block) {
       bool moves_code = false, moves_turns = false, moves_angles = false, moves_shape = false;
       for (int d = 0; d < D; ++d) dx[d] = zero;
@@ -632,12 +657,15 @@ if (run == 3) {
         moves_angles |= !in_pose && d >= first_shape + C;
       }
       for (int i = 0; i < 3 * J; ++i) turn[i] = zero;
-      float M[9];
-      {
-        const float v[3] = {primal(o_xs + first_orient), primal(o_xs + first_orient + 1), primal(o_xs + first_orient + 2)};
-        left_jacobian(v, M);
-        apply(M, dx + first_orient, turn);
+      bool moves_place = false;
+      for (int j = 0; j < J; ++j) moving[j] = 0;
+      for (int lane = 0; lane < LANES && block * LANES + lane < F; ++lane) {
+        const int d = free_column[block * LANES + lane];
+        if (d >= first_orient && d < first_orient + 3) moving[0] = 1;
+        if (d >= first_translation && d < first_translation + 3) moves_place = true;
       }
+      if (moves_code || moves_turns) for (int j = 1; j <= n_body; ++j) moving[j] = 1;
+      apply(w_jacobians, dx + first_orient, turn);
       if (moves_code) {
         const vf* input = dx + pose_start;
         for (int l = 0; l < n_layers; ++l) {
@@ -650,7 +678,7 @@ if (run == 3) {
         for (int j = 0; j < n_body; ++j) {
           float s[6], R[9];
           for (int i = 0; i < 6; ++i) s[i] = primal(o_six + 6 * j + i);
-          for (int i = 0; i < 9; ++i) R[i] = primal(o_decoded + 9 * j + i);
+          for (int i = 0; i < 9; ++i) R[i] = w_decoded[9 * j + i];
           const float a[3] = {R[0], R[3], R[6]}, b[3] = {R[1], R[4], R[7]}, c[3] = {R[2], R[5], R[8]};
           const float scale = 1.0f / ::sqrtf(s[0] * s[0] + s[2] * s[2] + s[4] * s[4] + 1e-24f);
           const float dot = a[0] * s[1] + a[1] * s[3] + a[2] * s[5];
@@ -667,15 +695,11 @@ if (run == 3) {
       if (moves_turns) {
         affine(turn_map, 3 * n_body, 3 * n_body, dx + turn_start, dturns, false, false);
         for (int j = 0; j < n_body; ++j) {
-          const float v[3] = {primal(o_turns + 3 * j), primal(o_turns + 3 * j + 1), primal(o_turns + 3 * j + 2)};
-          left_jacobian(v, M);
           vf t[3];
-          apply(M, dturns + 3 * j, t);
+          apply(w_jacobians + 9 * (1 + j), dturns + 3 * j, t);
           if (mode == 3) {
-            float R[9];
-            for (int i = 0; i < 9; ++i) R[i] = primal(o_decoded + 9 * j + i);
             vf out[3];
-            apply(R, t, out);
+            apply(w_decoded + 9 * j, t, out);
             for (int i = 0; i < 3; ++i) turn[3 * (1 + j) + i] += out[i];
           } else for (int i = 0; i < 3; ++i) turn[3 * (1 + j) + i] += t[i];
         }
@@ -683,9 +707,11 @@ if (run == 3) {
       if (moves_angles) {
         affine(angle_map, 3 * n_angles, D, dx, dangles, false, false);
         for (int k = 0; k < n_angles; ++k) {
-          const float v[3] = {primal(o_angles + 3 * k), primal(o_angles + 3 * k + 1), primal(o_angles + 3 * k + 2)};
-          left_jacobian(v, M);
-          apply(M, dangles + 3 * k, turn + 3 * (first_angle + k));
+          vf* const t = turn + 3 * (first_angle + k);
+          apply(w_jacobians + 9 * (1 + n_body + k), dangles + 3 * k, t);
+          bool any = false;
+          for (int i = 0; i < 3; ++i) for (int r = 0; r < LANES; ++r) any |= t[i][r] != 0.0f;
+          moving[first_angle + k] |= any;
         }
       }
       if (moves_shape) affine(template_map, 3 * (J + V), C, dx + first_shape, dshaped, false, false);
@@ -697,17 +723,15 @@ if (run == 3) {
       }
       for (int j = 1; j < J; ++j) {
         const int p = parents[j];
-        float A[9], bone[3], arm[3];
-        for (int i = 0; i < 9; ++i) A[i] = primal(o_world + 9 * p + i);
-        for (int i = 0; i < 3; ++i) {
-          bone[i] = primal(o_shaped + 3 * j + i) - primal(o_shaped + 3 * p + i);
-          arm[i] = primal(o_places + 3 * j + i) - primal(o_places + 3 * p + i);
-        }
+        moving[j] |= moving[p];  // a joint moves when it, or one above it, turns
+        const float* A = w_world + 9 * p;
         vf out[3];
-        apply(A, turn + 3 * j, out);
-        for (int i = 0; i < 3; ++i) spin[3 * j + i] = spin[3 * p + i] + out[i];
-        cross(spin + 3 * p, arm, out);
-        for (int i = 0; i < 3; ++i) dposed[3 * j + i] = dposed[3 * p + i] + out[i];
+        if (moving[j]) {
+          apply(A, turn + 3 * j, out);
+          for (int i = 0; i < 3; ++i) spin[3 * j + i] = spin[3 * p + i] + out[i];
+          cross(spin + 3 * p, w_bone + 3 * j, out);
+          for (int i = 0; i < 3; ++i) dposed[3 * j + i] = dposed[3 * p + i] + out[i];
+        } else for (int i = 0; i < 3; ++i) { spin[3 * j + i] = zero; dposed[3 * j + i] = dposed[3 * p + i]; }
         if (moves_shape) {
           vf d[3];
           for (int i = 0; i < 3; ++i) d[i] = dshaped[3 * j + i] - dshaped[3 * p + i];
@@ -718,20 +742,19 @@ if (run == 3) {
       for (int v = 0; v < V; ++v) {
         vf* out = dposed + 3 * (J + v);
         out[0] = out[1] = out[2] = zero;
+        bool moves = moves_shape || moves_place;
+        for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) moves |= moving[skin_joint[e]] != 0;
+        if (!moves) continue;
         for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) {
           const int j = skin_joint[e];
           const float weight = skin_weight[e];
-          float A[9], d[3], arm[3];
-          for (int i = 0; i < 9; ++i) A[i] = primal(o_world + 9 * j + i);
-          for (int i = 0; i < 3; ++i) d[i] = primal(o_shaped + 3 * (J + v) + i) - primal(o_shaped + 3 * j + i);
-          for (int i = 0; i < 3; ++i) arm[i] = A[3 * i] * d[0] + A[3 * i + 1] * d[1] + A[3 * i + 2] * d[2];
           vf t[3];
-          cross(spin + 3 * j, arm, t);
+          cross(spin + 3 * j, w_arm + 3 * e, t);
           for (int i = 0; i < 3; ++i) out[i] += weight * (dposed[3 * j + i] + t[i]);
           if (moves_shape) {
             vf q[3];
             for (int i = 0; i < 3; ++i) q[i] = dshaped[3 * (J + v) + i] - dshaped[3 * j + i];
-            apply(A, q, t);
+            apply(w_world + 9 * j, q, t);
             for (int i = 0; i < 3; ++i) out[i] += weight * t[i];
           }
         }
