@@ -106,7 +106,7 @@ class FitFigures:
     gender_source: str = field(
         default="",
         metadata=_text(
-            "how the gender was decided: ``given``, ``classified``, ``fallback``; empty if unknown",
+            "who decided the gender: ``given``, ``face``, ``body``, or ``fallback`` (neutral); empty if unknown",
             csv="",
             required=False,
         ),

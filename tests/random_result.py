@@ -27,7 +27,7 @@ def random_result(model_type: str = "smplx", side: str = "", **changes: object) 
         "focal_length": np.float32([700, 710]), "camera_source": "exif", "loss": 12.5,
         "losses": {"keypoints": 8.0, "body_pose": 4.5}, "n_evaluations": 321, "converged": True,
         "flags": ("few_keypoints", "leans, forward"), "seconds": 1.25, "reprojection_error_px": 4.5,
-        "n_keypoints": 80, "gender_source": "classified", "gender_probability": 0.9375, "gender_reason": "unsure",
+        "n_keypoints": 80, "gender_source": "face", "gender_probability": 0.9375, "gender_reason": "unsure",
         "expected_error_mm": 62.5, "quality_features": {"gap": 0.25, "size": 4.5}, "penetration_mm": 3.5,
         "colliding_pairs": 17, "image_path": "in/photo.jpg", "keypoint_path": "in/photo_keypoints.json",
         "version": "1.2.3", "converted_from": "smplh open body female", "conversion_error_mm": 0.5,

@@ -1,4 +1,4 @@
-"""Gender decisions of a run: reads the user's table and the classifier, and prints what was decided."""
+"""Gender decisions of a run: reads the user's table and the classifiers, and prints what was decided."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
 from smplifyx.config import BodyConfig, Config
 from smplifyx.errors import InputError
-from smplifyx.gender import CLASSES, GenderClassifier, GenderDecision, given, load_classifier, read_labels
+from smplifyx.gender import CLASSES, GenderDecision, Voter, given, load_voters, read_labels
 from smplifyx.gender import choose_genders as _choose_genders
 from smplifyx.keypoints import Observation
 
@@ -27,27 +27,26 @@ def choose_genders(
     Args:
         people: the people of the run.
         config: ``body.gender`` other than auto applies to all of them; MANO has one gender only.
-        device: of the classifier.
+        device: of the classifiers.
         verbose: print each decision instead of counts.
 
     Raises:
-        UsageError: the table of labels or the classifier is unusable.
+        UsageError: the table of labels or a classifier is unusable.
     """
     if config.body.model == "mano" or config.body.gender != "auto":
         return [given("neutral" if config.body.model == "mano" else config.body.gender)] * len(people)
     gender = config.gender
     labels = None if gender.labels is None else required_file(read_labels, gender.labels)
 
-    def classifier() -> GenderClassifier:
-        return load_classifier(None if isinstance(gender.classifier, str) else gender.classifier, device)
+    def voters() -> list[Voter]:
+        return [] if gender.classifier == "none" else load_voters(gender.classifier, gender.threshold, device)
 
     with tqdm(unit="person", desc="gender", leave=False, disable=not sys.stderr.isatty()) as bar:
         decisions = required_file(
             _choose_genders,
             people,
             labels,
-            None if gender.classifier == "none" else classifier,
-            gender.threshold,
+            None if gender.classifier == "none" else voters,
             [name for name in CLASSES if _has_body(name, config.body)],
             bar.update,
         )
@@ -89,7 +88,7 @@ def _print_decisions(people: Sequence[Observation], decisions: Sequence[GenderDe
             messages.note(f"{one.name}: {decision.gender}, {decision.source}{why}")
         return
     outcomes = Counter(
-        f"{one.gender} ({one.reason.split(':')[0]})" if one.reason else one.gender
+        f"{one.gender} ({one.reason_without_figures})" if one.reason else f"{one.gender} by {one.source}"
         for one in decisions
         if one.source != "given"
     )

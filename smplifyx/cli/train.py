@@ -107,7 +107,8 @@ Files in DIR:
   state.pt            for --resume
 
 --evaluate trains nothing and prints the report of an existing classifier on
-all people of the manifest.""",
+all people of the manifest. Without a file, it prints those of the shipped
+classifiers of whole people and of faces, and of their joint decisions.""",
     ),
 )
 

@@ -51,18 +51,19 @@ class BodyConfig:
 
 @dataclass(frozen=True)
 class GenderConfig:
-    """How body.gender auto chooses: by a label, else by the classifier where it is sure, else neutral."""
+    """How body.gender auto chooses: by a label, else by the classifiers where they are sure, else neutral."""
 
     labels: Path | None = setting(
         None, "CSV file with image, person, label; overrides gender_gt and gender_pd of the keypoint files"
     )
-    classifier: Literal["auto", "none"] | Path = setting(
+    classifier: Literal["auto", "face", "body", "none"] | Path = setting(
         "auto",
-        "for people without a label. auto: the shipped classifier; none: they are neutral; FILE: a checkpoint of "
-        "`smplifyx train gender`, or an .onnx file (3 x 224 x 224 -> male, female)",
+        "for people without a label. face, body: the shipped classifier of faces, of whole people; auto: both; "
+        "none: they are neutral; FILE: a checkpoint of `smplifyx train gender`, or an .onnx file "
+        "(3 x 224 x 224 -> male, female), instead",
     )
     threshold: float | None = setting(
-        None, "lowest probability for male or female; null: the classifier's own (0.9 for .onnx)", above=0.5
+        None, "lowest probability for male or female; null: each classifier's own (0.9 for .onnx)", above=0.5
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smplifyx.detect.anchors import AnchorDetector
+from smplifyx.detect.anchors import AnchorDetector, Found
 from smplifyx.detect.body import BodyPoints
 from smplifyx.detect.crops import Crop, FloatArray, Photo, sigmoid
 from smplifyx.detect.runtime import Network
@@ -39,11 +39,15 @@ class Face(NamedTuple):
     confidence: FloatArray
 
 
-class FaceNetwork:
-    """Finds the face of a body.
+class FaceFinder:
+    """Finds the face of a head.
 
     Args:
         threads: processor threads.
+
+    Raises:
+        UsageError: the runtime is not installed.
+        InputError: the network file is damaged.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -51,6 +55,29 @@ class FaceNetwork:
         self._detector = AnchorDetector(
             "face_detection_short_range", [8, 16, 16, 16], 6, (-1.0, 1.0), outputs, threads=threads
         )
+
+    def __call__(self, photo: Photo, center: FloatArray, width: float) -> Found | None:
+        """The face of a head, with the right and the left eye as its first points; None where none is seen.
+
+        Args:
+            photo: the photo.
+            center: [2] of the head's keypoints, pixels.
+            width: of the head's keypoints, pixels.
+        """
+        found = self._detector(photo, Crop((float(center[0]), float(center[1])), _SEARCH * width))
+        near = [one for one in found if np.hypot(*(one.center - center)) < width]
+        return max(near, key=lambda one: one.score, default=None)
+
+
+class FaceNetwork:
+    """Places the points of the face of a body.
+
+    Args:
+        threads: processor threads.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._finder = FaceFinder(threads)
         self._landmarks = Network("face_landmark", threads)
 
     def __call__(self, photo: Photo, body: BodyPoints) -> Face | None:
@@ -63,11 +90,9 @@ class FaceNetwork:
         width = max(float(np.ptp(head, axis=0).max()), 0.25 * float(shoulders))
         if width < 2.0:
             return None
-        found = self._detector(photo, Crop((float(center[0]), float(center[1])), _SEARCH * width))
-        near = [one for one in found if np.hypot(*(one.center - center)) < width]
-        if not near:
+        best = self._finder(photo, center, width)
+        if best is None:
             return None
-        best = max(near, key=lambda one: one.score)
         return self._place(photo, _crop(best.center, best.size, best.points[1] - best.points[0]))
 
     def _place(self, photo: Photo, crop: Crop) -> Face | None:

@@ -1,4 +1,4 @@
-"""Choice of male, female or neutral body models: labels, classifier, decision rule."""
+"""Choice of male, female or neutral body models: labels, classifiers of faces and of whole people, decision rules."""
 
 from smplifyx.gender.checkpoint import (
     GenderCheckpoint,
@@ -16,16 +16,30 @@ from smplifyx.gender.classifier import (
     load_classifier,
 )
 from smplifyx.gender.crop import CropRules, Region, cut, person_region, read_crops
-from smplifyx.gender.decision import DecisionRule, GenderDecision, GenderLabels, fallback, given, read_labels
+from smplifyx.gender.decision import (
+    DecisionRule,
+    GenderDecision,
+    GenderLabels,
+    fallback,
+    given,
+    joint,
+    read_labels,
+)
+from smplifyx.gender.face import FaceClassifier, FaceLocator
 from smplifyx.gender.network import CLASSES, FeatureDistribution, GenderNetwork
-from smplifyx.gender.people import Classification, choose_genders, classify_people, decide
+from smplifyx.gender.people import Classification, Votes, choose_genders, classify_people, decide
+from smplifyx.gender.voters import BodyVoter, FaceVoter, Voter, load_voters
 
 __all__ = [
     "CLASSES",
+    "BodyVoter",
     "Classification",
     "ClassifierOutput",
     "CropRules",
     "DecisionRule",
+    "FaceClassifier",
+    "FaceLocator",
+    "FaceVoter",
     "FeatureDistribution",
     "GenderCheckpoint",
     "GenderClassifier",
@@ -36,15 +50,19 @@ __all__ = [
     "NetworkClassifier",
     "OnnxClassifier",
     "Region",
+    "Voter",
+    "Votes",
     "choose_genders",
     "classify_people",
     "cut",
     "decide",
     "fallback",
     "given",
+    "joint",
     "load_backbone",
     "load_checkpoint",
     "load_classifier",
+    "load_voters",
     "person_region",
     "read_crops",
     "read_labels",

@@ -1,10 +1,10 @@
-"""Labels of the user, and the rule that turns a classifier's output into a decision."""
+"""Labels of the user, and the rules that turn the classifiers' outputs into a decision."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,7 +85,8 @@ def person_number(path: Path, where: str, text: str) -> int:
 #: Threshold of Pavlakos et al. 2019, section 3.6.
 PAPER_THRESHOLD = 0.9
 
-Source = Literal["given", "classified", "fallback"]
+Part = Literal["face", "body"]
+Source = Literal["given", "face", "body", "fallback"]
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,22 @@ class GenderDecision:
 
     Attributes:
         gender: ``male``, ``female`` or ``neutral``.
-        source: ``given`` by the user; ``classified``; or ``fallback``, if the person could not be classified.
-        probability: of the more probable class; NaN if the person was not classified.
-        reason: of a neutral body that was not given; else empty.
+        source: ``given`` by the user; ``face`` or ``body``, the classifier that decided; or ``fallback``, if neither
+            was sure or they contradict each other.
+        probability: of the more probable class, by the classifier that decided, else by the first one that saw the
+            person; NaN if none did.
+        reason: of a fallback; else empty.
     """
 
     gender: str
     source: Source
     probability: float = math.nan
     reason: str = ""
+
+    @property
+    def reason_without_figures(self) -> str:
+        """The reason, for counts."""
+        return "; ".join(dict.fromkeys(part.split(":")[0] for part in self.reason.split("; ")))
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,11 @@ class DecisionRule:
     out_of_distribution_limit: float | None = None
 
     def decide(
-        self, probabilities: tuple[float, float], distance: float = 0.0, out_of_distribution: float = 0.0
+        self,
+        probabilities: tuple[float, float],
+        distance: float = 0.0,
+        out_of_distribution: float = 0.0,
+        part: Part = "body",
     ) -> GenderDecision:
         """Decide about one person.
 
@@ -128,22 +140,23 @@ class DecisionRule:
             probabilities: of male and female.
             distance: of the features from those of the training pictures.
             out_of_distribution: probability of being out of distribution.
+            part: what the classifier saw.
         """
         more_probable = int(probabilities[1] > probabilities[0])
         probability = probabilities[more_probable]
         if not math.isfinite(probability + distance + out_of_distribution):
-            return fallback("the classifier's output is not finite")
+            return fallback(f"{part}: the classifier's output is not finite")
         if self.distance_limit is not None and distance > self.distance_limit:
-            reason = f"out of distribution: distance {distance:.2f}, limit {self.distance_limit:.2f}"
+            reason = f"{part} out of distribution: distance {distance:.2f}, limit {self.distance_limit:.2f}"
             return GenderDecision("neutral", "fallback", probability, reason)
         limit = self.out_of_distribution_limit
         if limit is not None and out_of_distribution > limit:
-            reason = f"out of distribution: probability {out_of_distribution:.4f}, limit {limit:.4f}"
+            reason = f"{part} out of distribution: probability {out_of_distribution:.4f}, limit {limit:.4f}"
             return GenderDecision("neutral", "fallback", probability, reason)
         if probability < self.threshold:
-            reason = f"uncertain: probability {probability:.3f}, threshold {self.threshold:.3f}"
-            return GenderDecision("neutral", "classified", probability, reason)
-        return GenderDecision(CLASSES[more_probable], "classified", probability)
+            reason = f"{part} uncertain: probability {probability:.3f}, threshold {self.threshold:.3f}"
+            return GenderDecision("neutral", "fallback", probability, reason)
+        return GenderDecision(CLASSES[more_probable], part, probability)
 
 
 def given(gender: str) -> GenderDecision:
@@ -154,3 +167,23 @@ def given(gender: str) -> GenderDecision:
 def fallback(reason: str) -> GenderDecision:
     """Return the decision for a person who cannot be classified."""
     return GenderDecision("neutral", "fallback", reason=reason)
+
+
+def joint(decisions: Sequence[GenderDecision]) -> GenderDecision:
+    """Return the joint decision of several classifiers about one person.
+
+    The first verdict counts, unless another classifier contradicts it. Without a verdict, or with contradictory ones,
+    the person is neutral, with all reasons.
+
+    Args:
+        decisions: at least one, in the order in which they count.
+    """
+    verdicts = [one for one in decisions if one.source != "fallback"]
+    if len({one.gender for one in verdicts}) == 1:
+        return verdicts[0]
+    if verdicts:
+        reasons = [f"contradictory: {' and '.join(f'{one.gender} by {one.source}' for one in verdicts)}"]
+    else:
+        reasons = [*dict.fromkeys(one.reason for one in decisions)]
+    seen = [one for one in decisions if math.isfinite(one.probability)]
+    return GenderDecision("neutral", "fallback", (seen or decisions)[0].probability, "; ".join(reasons))

@@ -1,6 +1,7 @@
-"""Gender decisions for many people: labels first, then the classifier, then neutral.
+"""Gender decisions for many people: labels first, then the classifiers' votes, then neutral.
 
-Each photo is read once, at the lowest sufficient resolution; crops are classified in batches.
+Each photo is read once for all its people and all voters, at the lowest sufficient resolution; crops are classified
+in batches.
 """
 
 from __future__ import annotations
@@ -8,20 +9,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
-from smplifyx.gender.classifier import GenderClassifier
-from smplifyx.gender.crop import CropRules, Region, person_region, read_crops
-from smplifyx.gender.decision import DecisionRule, GenderDecision, GenderLabels, fallback, given
+from smplifyx.gender.decision import GenderDecision, GenderLabels, fallback, given, joint
 from smplifyx.gender.network import CLASSES
-from smplifyx.keypoints import Observation
+from smplifyx.gender.voters import DecodedPhoto, Voter
+from smplifyx.keypoints import Observation, read_image
 
 _BATCH = 16
-#: Photos decoded ahead of the network.
+#: Photos decoded ahead of the networks.
 _AHEAD = 4
 
 #: Called with the number of people just classified.
@@ -30,7 +30,7 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Classification:
-    """The classifier's output for one person.
+    """A classifier's output for one person.
 
     Attributes:
         probabilities: of male and female.
@@ -43,11 +43,14 @@ class Classification:
     out_of_distribution: float
 
 
+#: A voter's output for each person, or the reason why there is none.
+Votes = list[Classification | str]
+
+
 def choose_genders(
     people: Sequence[Observation],
     labels: GenderLabels | None = None,
-    classifier: Callable[[], GenderClassifier] | None = None,
-    threshold: float | None = None,
+    voters: Callable[[], Sequence[Voter]] | None = None,
     available: Collection[str] = CLASSES,
     progress: Progress = lambda n: None,
 ) -> list[GenderDecision]:
@@ -56,8 +59,7 @@ def choose_genders(
     Args:
         people: in any order; labels of their keypoint files are used.
         labels: of a table; they override those of the keypoint files.
-        classifier: loads the classifier for people without a label; None: these people are neutral.
-        threshold: lowest probability for a verdict; None: the classifier's own.
+        voters: loads the voters for people without a label; None: these people are neutral.
         available: genders with a body model; other verdicts become neutral.
         progress: called with the number of people just classified.
 
@@ -66,15 +68,13 @@ def choose_genders(
     """
     known = [(labels.of(one.stem, one.person_index) if labels is not None else None) or one.gender for one in people]
     unlabelled = [one for one, label in zip(people, known, strict=True) if label is None]
-    if classifier is None:
+    decisions: list[GenderDecision] = []
+    if voters is None:
         decisions = [fallback("no label, and the classifier is off")] * len(unlabelled)
     elif unlabelled:
-        loaded = classifier()
-        rule = loaded.rule if threshold is None else replace(loaded.rule, threshold=threshold)
-        decisions = decide(classify_people(unlabelled, loaded, progress), rule)
+        loaded = voters()
+        decisions = decide(classify_people(unlabelled, loaded, progress), loaded)
         decisions = [one if one.gender in (*available, "neutral") else _without_body(one) for one in decisions]
-    else:
-        decisions = []
     remaining = iter(decisions)
     return [next(remaining) if label is None else given(label) for label in known]
 
@@ -83,84 +83,129 @@ def _without_body(decision: GenderDecision) -> GenderDecision:
     return replace(decision, gender="neutral", source="fallback", reason=f"no {decision.gender} body model")
 
 
+def decide(votes: Sequence[Votes], voters: Sequence[Voter]) -> list[GenderDecision]:
+    """Decide about classified people, see :func:`~smplifyx.gender.decision.joint`.
+
+    Args:
+        votes: of each voter.
+        voters: in the order in which their verdicts count.
+    """
+    decisions = [
+        [_decide(vote, voter) for vote, voter in zip(of_person, voters, strict=True)]
+        for of_person in zip(*votes, strict=True)
+    ]
+    return [joint(of_person) for of_person in decisions]
+
+
+def _decide(vote: Classification | str, voter: Voter) -> GenderDecision:
+    if isinstance(vote, str):
+        return fallback(vote)
+    return voter.rule.decide(vote.probabilities, vote.distance, vote.out_of_distribution, voter.part)
+
+
 def classify_people(
-    people: Sequence[Observation], classifier: GenderClassifier, progress: Progress = lambda n: None
-) -> list[Classification | str]:
-    """Classify people; the result of a person who cannot be classified is the reason.
+    people: Sequence[Observation], voters: Sequence[Voter], progress: Progress = lambda n: None
+) -> list[Votes]:
+    """Classify people.
 
     Args:
         people: in any order; consecutive people of one photo share its decoding.
-        classifier: the classifier.
+        voters: the classifiers.
         progress: called with the number of people just done.
+
+    Returns:
+        For each voter, its output for each person, or the reason why there is none.
     """
-    results: dict[int, Classification | str] = {}
+    votes: list[dict[int, Classification | str]] = [{} for _ in voters]
     candidates = []
-    rules = CropRules.for_side(classifier.side)
     for index, person in enumerate(people):
-        region = person_region(person.keypoints, person.image_size, rules)
-        if isinstance(region, str):
-            results[index] = region
-        else:
-            candidates.append(_Candidate(index, person, region))
-    progress(len(results))
-    for batch in _batches(_crops(candidates, classifier.side)):
-        readable = [(one, crop) for one, crop in batch if isinstance(crop, np.ndarray)]
-        results |= {one.index: str(crop) for one, crop in batch if not isinstance(crop, np.ndarray)}
-        if readable:
-            rows = classifier.classify(np.stack([crop for _, crop in readable]))
-            for (one, _), (male, female), *measures in zip(readable, *rows, strict=True):
-                results[one.index] = Classification((float(male), float(female)), *map(float, measures))
+        scales = [voter.least_scale(person) for voter in voters]
+        for results, voter, scale in zip(votes, voters, scales, strict=True):
+            if isinstance(scale, str):
+                results[index] = f"{voter.part} {scale}"
+        useful = {number: scale for number, scale in enumerate(scales) if not isinstance(scale, str)}
+        if useful:
+            candidates.append(_Candidate(index, person, tuple(useful), max(useful.values())))
+    progress(len(people) - len(candidates))
+    for batch in _batches(_cut_all(candidates, voters)):
+        for number, (results, voter) in enumerate(zip(votes, voters, strict=True)):
+            _classify_batch(batch, number, voter, results)
         progress(len(batch))
-    return [results[index] for index in range(len(people))]
-
-
-def decide(classified: Iterable[Classification | str], rule: DecisionRule) -> list[GenderDecision]:
-    """Decide about classified people; those who could not be classified fall back to neutral, with the reason."""
-    return [
-        fallback(one)
-        if isinstance(one, str)
-        else rule.decide(one.probabilities, one.distance, one.out_of_distribution)
-        for one in classified
-    ]
+    return [[results[index] for index in range(len(people))] for results in votes]
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A person who can be classified; ``index`` is the position among all people."""
+    """A person whom some voters may be able to classify.
+
+    Attributes:
+        index: position among all people.
+        observation: the person.
+        voters: numbers of these voters.
+        least_scale: share of the photo's resolution that suffices for them.
+    """
 
     index: int
     observation: Observation
-    region: Region
+    voters: tuple[int, ...]
+    least_scale: float
 
 
-def _crops(
-    candidates: Iterable[_Candidate], side: int
-) -> Iterator[tuple[_Candidate, NDArray[np.uint8] | InputError]]:
-    """Yield each candidate with the crop, or with the error of an unreadable photo."""
+@dataclass(frozen=True)
+class _Cut:
+    """A candidate with crops, or reasons why there are none, by number of the voter."""
+
+    candidate: _Candidate
+    crops: dict[int, NDArray[np.uint8] | str] = field(default_factory=dict)
+
+
+def _classify_batch(
+    batch: Sequence[_Cut], number: int, voter: Voter, results: dict[int, Classification | str]
+) -> None:
+    """Add a voter's outputs for the people of a batch to its results."""
+    readable = []
+    for cut in batch:
+        crop = cut.crops.get(number)
+        if isinstance(crop, str):
+            results[cut.candidate.index] = crop
+        elif crop is not None:
+            readable.append((cut.candidate.index, crop))
+    if readable:
+        rows = voter.classify(np.stack([crop for _, crop in readable]))
+        for (index, _), (male, female), *measures in zip(readable, *rows, strict=True):
+            results[index] = Classification((float(male), float(female)), *map(float, measures))
+
+
+def _cut_all(candidates: Iterable[_Candidate], voters: Sequence[Voter]) -> Iterator[_Cut]:
+    """Yield each candidate with crops; the next photos are read meanwhile."""
     photos = [list(group) for _, group in itertools.groupby(candidates, lambda one: one.observation.image_path)]
     with ThreadPoolExecutor(1) as pool:
         pending = []
         for photo in photos:
-            pending.append(pool.submit(_crops_of_photo, photo, side))
+            pending.append(pool.submit(_cut_photo, photo, voters))
             if len(pending) > _AHEAD:
                 yield from pending.pop(0).result()
         for future in pending:
             yield from future.result()
 
 
-def _crops_of_photo(
-    candidates: Sequence[_Candidate], side: int
-) -> list[tuple[_Candidate, NDArray[np.uint8] | InputError]]:
-    first = candidates[0].observation
+def _cut_photo(candidates: Sequence[_Candidate], voters: Sequence[Voter]) -> list[_Cut]:
+    """Cut the crops of all candidates of one photo."""
     try:
-        crops = read_crops(first.image_file, first.image_size, [one.region for one in candidates], side)
+        path = candidates[0].observation.image_file
+        photo = DecodedPhoto(read_image(path, min(1.0, max(one.least_scale for one in candidates))))
     except InputError as error:
-        return [(one, error) for one in candidates]
-    return list(zip(candidates, crops, strict=True))
+        return [_Cut(one, dict.fromkeys(one.voters, str(error))) for one in candidates]
+    cuts = []
+    for one in candidates:
+        cut = _Cut(one)
+        for number in one.voters:
+            crop = voters[number].crop(photo, one.observation)
+            cut.crops[number] = f"{voters[number].part} {crop}" if isinstance(crop, str) else crop
+        cuts.append(cut)
+    return cuts
 
 
-def _batches(
-    crops: Iterator[tuple[_Candidate, NDArray[np.uint8] | InputError]],
-) -> Iterator[list[tuple[_Candidate, NDArray[np.uint8] | InputError]]]:
-    while batch := list(itertools.islice(crops, _BATCH)):
+def _batches(cuts: Iterator[_Cut]) -> Iterator[list[_Cut]]:
+    while batch := list(itertools.islice(cuts, _BATCH)):
         yield batch

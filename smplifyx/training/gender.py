@@ -15,12 +15,15 @@ from torch.nn import functional
 from smplifyx.errors import InputError
 from smplifyx.gender import (
     CLASSES,
+    BodyVoter,
     CropRules,
+    FaceVoter,
     FeatureDistribution,
     GenderCheckpoint,
     GenderClassifier,
     GenderNetwork,
     GenderSettings,
+    Voter,
     load_backbone,
     load_checkpoint,
     load_classifier,
@@ -50,7 +53,7 @@ from smplifyx.training.gender_report import (
     class_weights,
     fit_temperature,
     plot_reliability,
-    report,
+    report_votes,
     tempered,
 )
 from smplifyx.training.settings import GenderTraining
@@ -288,8 +291,9 @@ def evaluate_gender(
 
     Args:
         data: the manifest.
-        checkpoint: a checkpoint or an ONNX file; None: the classifier that ships with the package.
-        config: its ``verdict`` may replace threshold and limits of the classifier.
+        checkpoint: a checkpoint or an ONNX file; None: the classifier that ships with the package, followed by the
+            shipped classifier of faces and by the joint decisions of both.
+        config: its ``verdict`` may replace threshold and limits of the classifier, not those of the faces.
         output: folder for ``report.txt`` and ``reliability.png``; None: not written.
         monitor: receives remarks and progress.
 
@@ -301,7 +305,7 @@ def evaluate_gender(
     if checkpoint is None or checkpoint.suffix.lower() != ".onnx":
         settings = load_checkpoint(checkpoint or shipped_checkpoint()).settings
         monitor.note(f"{settings.source}; width {settings.width}, {settings.side} px")
-    return _report(classifier, _read_people(data, monitor), output, config, monitor)
+    return _report(classifier, _read_people(data, monitor), output, config, monitor, with_faces=checkpoint is None)
 
 
 def _read_people(path: Path, monitor: Monitor) -> list[LabelledPerson]:
@@ -343,14 +347,21 @@ def _report(
     output: Path | None,
     config: GenderTraining | None,
     monitor: Monitor,
+    with_faces: bool = False,
 ) -> list[str]:
     rule = classifier.rule
     named = {} if config is None else asdict(config.verdict)
     rule = replace(rule, **{name: named[name] for name in asdict(rule) if named.get(name) is not None})
     with monitor.bar("report", "person", len(people)) as progress:
-        outcome = report(people, classifier, rule, progress)
+        voters: list[Voter] = [BodyVoter(classifier, rule)]
+        if with_faces:
+            voters.append(FaceVoter())
+        outcome, *faces = report_votes(people, voters, progress)
+    lines = outcome.lines()
+    for face in faces:
+        lines += ["", "faces", *face.lines(), "", "joint decisions", *outcome.joint_lines(face)]
     if output is not None:
-        write_report(output, outcome.lines())
+        write_report(output, lines)
         if len(outcome.classified) and can_plot("reliability.png", monitor):
             plot_reliability(outcome, output / "reliability.png")
-    return outcome.lines()
+    return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,16 @@ from scipy.special import log_softmax, softmax
 from smplifyx.files import atomic_path
 from smplifyx.gender import (
     CLASSES,
+    BodyVoter,
     Classification,
     DecisionRule,
     GenderClassifier,
     GenderDecision,
+    Voter,
+    Votes,
     classify_people,
     decide,
+    joint,
 )
 from smplifyx.gender.decision import PAPER_THRESHOLD
 from smplifyx.training.gender_people import LabelledPerson
@@ -194,26 +198,37 @@ class GenderReport:
 
     def lines(self) -> list[str]:
         """Return one line per figure."""
-        rule, shares, counts = self.rule, self.shares, self.counts
+        rule, shares = self.rule, self.shares
         limits = ", ".join(
             f"{name} {'none' if limit is None else f'{limit:.4f}'}"
             for name, limit in (("distance", rule.distance_limit), ("probability", rule.out_of_distribution_limit))
         )
         lines = [
-            f"{len(self.labels)} people, {' and '.join(f'{sum(counts[name].values())} {name}' for name in CLASSES)}",
+            f"{len(self.labels)} people, "
+            + " and ".join(f"{(self.labels == number).sum()} {name}" for number, name in enumerate(CLASSES)),
             f"rule             threshold {rule.threshold:.4f}; out-of-distribution limits: {limits}",
             _shares("verdicts", shares),
             _shares(f"paper at {PAPER_THRESHOLD}", PAPER),
         ]
-        lines += [
-            f"{name:<16} {' '.join(f'{counts[name][gender]} {gender}' for gender in (*CLASSES, 'neutral'))}"
-            for name in CLASSES
-        ]
-        reasons = Counter(one.reason.split(":")[0] for one in self.decisions if one.reason)
-        lines += [f"neutral          {number} {reason}" for reason, number in reasons.most_common()]
+        lines += self._counts()
         if len(self.classified):
             lines += self._without_rule()
         return lines
+
+    def _counts(self) -> list[str]:
+        counts = self.counts
+        lines = [
+            f"{name:<16} {' '.join(f'{counts[name][gender]} {gender}' for gender in (*CLASSES, 'neutral'))}"
+            for name in CLASSES
+        ]
+        reasons = Counter(one.reason_without_figures for one in self.decisions if one.reason)
+        return lines + [f"neutral          {number} {reason}" for reason, number in reasons.most_common()]
+
+    def joint_lines(self, other: GenderReport) -> list[str]:
+        """Return one line per figure of the joint decisions with another classifier of the same people."""
+        pairs = zip(other.decisions, self.decisions, strict=True)
+        both = replace(self, decisions=[joint(pair) for pair in pairs])
+        return [_shares("verdicts", both.shares), *both._counts()]
 
     def _without_rule(self) -> list[str]:
         correct = self.probabilities.argmax(1) == self.classified_labels
@@ -223,8 +238,11 @@ class GenderReport:
             f"{class_weights(self.classified_labels) @ correct:.1%} for equal classes",
             _shares(f"at {PAPER_THRESHOLD} alone", at_paper) + ", equal classes",
             f"reliability      {reliability(self.probabilities, self.classified_labels).error:.1%} calibration error",
-            _spread("distance", self.distance),
-            _spread("out of distribution", self.out_of_distribution),
+            *(
+                _spread(name, values)
+                for name, values in (("distance", self.distance), ("out of distribution", self.out_of_distribution))
+                if values.any()
+            ),
         ]
 
 
@@ -251,13 +269,30 @@ def report(
         rule: conditions of a verdict; None: the classifier's own.
         progress: called with the number of people just done.
     """
-    rule = rule or classifier.rule
-    results = classify_people([person.observation for person in people], classifier, progress)
-    classified = [(place, one) for place, one in enumerate(results) if isinstance(one, Classification)]
+    return report_votes(people, [BodyVoter(classifier, rule)], progress)[0]
+
+
+def report_votes(
+    people: Sequence[LabelledPerson], voters: Sequence[Voter], progress: Callable[[int], object] = lambda n: None
+) -> list[GenderReport]:
+    """Classify people with labels; return the results of each voter alone.
+
+    Args:
+        people: the people.
+        voters: the classifiers.
+        progress: called with the number of people just done.
+    """
+    votes = classify_people([person.observation for person in people], voters, progress)
+    labels = np.array([person.label for person in people])
+    return [_report(voter, of_voter, labels) for voter, of_voter in zip(voters, votes, strict=True)]
+
+
+def _report(voter: Voter, votes: Votes, labels: NDArray[np.int64]) -> GenderReport:
+    classified = [(place, one) for place, one in enumerate(votes) if isinstance(one, Classification)]
     return GenderReport(
-        rule,
-        decide(results, rule),
-        np.array([person.label for person in people]),
+        voter.rule,
+        decide([votes], [voter]),
+        labels,
         np.array([one.probabilities for _, one in classified]).reshape(-1, len(CLASSES)),
         np.array([place for place, _ in classified], int),
         np.array([one.distance for _, one in classified]),

@@ -64,16 +64,16 @@ def chosen(people, **gender):
 
 def test_label_then_classifier_then_neutral(people, sure, capsys):
     assert chosen(people, classifier=sure) == [
-        ("male", "given"), ("female", "classified"), ("neutral", "fallback"),
+        ("male", "given"), ("female", "body"), ("neutral", "fallback"),
     ]  # fmt: skip
-    assert "gender: 1 female, 1 neutral (too occluded)\n" in capsys.readouterr().err
+    assert "gender: 1 female by body, 1 neutral (body too occluded)\n" in capsys.readouterr().err
 
 
 def test_a_table_goes_before_the_keypoint_file(people, sure, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("image,person,label\nphoto.png,0,female\nphoto.png,2,neutral\n")
     assert chosen(people, classifier=sure, labels=table) == [
-        ("female", "given"), ("female", "classified"), ("neutral", "given"),
+        ("female", "given"), ("female", "body"), ("neutral", "given"),
     ]  # fmt: skip
 
 
@@ -94,10 +94,10 @@ def test_a_given_gender_is_used_for_all_people(people, sure):
 
 
 def test_classifier_and_threshold_can_be_changed(people, sure):
-    assert chosen(people, classifier=sure, threshold=0.9)[1] == ("neutral", "classified")
+    assert chosen(people, classifier=sure, threshold=0.9)[1] == ("neutral", "fallback")
     assert chosen(people, classifier="none")[1] == ("neutral", "fallback")
     onnx = Path(__file__).parents[1] / "gender" / "data" / "mean_colour_logits.onnx"
-    assert chosen(people, classifier=onnx, threshold=0.51)[1][1] == "classified"
+    assert chosen(people, classifier=onnx, threshold=0.51)[1][1] == "body"
 
 
 def test_without_a_body_of_that_gender_the_neutral_one_serves(people, sure, tmp_path):
@@ -131,12 +131,12 @@ def test_fit_groups_people_and_writes_who_decided(people, sure, tmp_path):
     assert main(["fit", *map(str, folders), *quick]) == 0
     rows = {row.person: row for row in read_summary(output / "summary.csv")}
     assert [(rows[i].gender, rows[i].gender_source) for i in range(3)] == [
-        ("male", "given"), ("female", "classified"), ("neutral", "fallback"),
+        ("male", "given"), ("female", "body"), ("neutral", "fallback"),
     ]  # fmt: skip
     assert rows[1].gender_probability == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-3)
     assert "occluded" in rows[2].gender_reason
     result = load_result(output / "results" / "photo" / "001.npz")
-    assert (result.gender, result.gender_source) == ("female", "classified")
+    assert (result.gender, result.gender_source) == ("female", "body")
     with (output / "summary.csv").open() as stream:
         header = next(csv.reader(stream))
     assert header[9:12] == ["gender_source", "gender_probability", "gender_reason"]

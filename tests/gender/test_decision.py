@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback, given
+from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback, given, joint
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from smplifyx.gender.decision import DecisionRule, GenderDecision, fallback, giv
 )
 def test_the_threshold_itself_is_enough(male, gender):
     decision = DecisionRule(0.9).decide((male, 1.0 - male))
-    assert (decision.gender, decision.source) == (gender, "classified")
+    assert (decision.gender, decision.source) == (gender, "fallback" if gender == "neutral" else "body")
     assert decision.probability == max(male, 1.0 - male)
     assert bool(decision.reason) == (gender == "neutral")
 
@@ -32,7 +32,7 @@ def test_an_out_of_distribution_picture_gets_no_verdict():
     assert rule.decide((0.99, 0.01), 2.0, 0.3).gender == "male"
     decision = rule.decide((0.99, 0.01), 1.0, 0.31)
     assert (decision.gender, decision.source) == ("neutral", "fallback")
-    assert decision.reason == "out of distribution: probability 0.3100, limit 0.3000"
+    assert decision.reason == "body out of distribution: probability 0.3100, limit 0.3000"
     assert DecisionRule(0.9).decide((0.99, 0.01), 9.0, 1.0).gender == "male"
 
 
@@ -44,3 +44,36 @@ def test_outputs_that_are_not_finite_get_no_verdict():
 def test_given_and_fallback():
     assert given("female") == GenderDecision("female", "given", pytest.approx(math.nan, nan_ok=True), "")
     assert fallback("because").reason == "because"
+
+
+MALE, FEMALE = GenderDecision("male", "face", 0.9), GenderDecision("female", "body", 0.95)
+UNSURE = GenderDecision("neutral", "fallback", 0.6, "face uncertain: probability 0.600, threshold 0.850")
+UNSEEN = fallback("body too small: 20 x 30 pixels")
+
+
+@pytest.mark.parametrize(
+    ("decisions", "expected"),
+    [
+        ([MALE, UNSEEN], MALE),
+        ([UNSURE, FEMALE], FEMALE),
+        ([MALE, GenderDecision("male", "body", 0.99)], MALE),
+        ([UNSEEN], UNSEEN),
+    ],
+)
+def test_the_first_verdict_counts(decisions, expected):
+    assert joint(decisions) == expected
+
+
+def test_without_a_verdict_all_reasons_are_kept():
+    decision = joint([UNSURE, UNSEEN])
+    assert (decision.gender, decision.source, decision.probability) == ("neutral", "fallback", 0.6)
+    assert decision.reason == f"{UNSURE.reason}; {UNSEEN.reason}"
+    assert decision.reason_without_figures == "face uncertain; body too small"
+    assert joint([UNSEEN, UNSURE]).probability == 0.6
+    assert joint([fallback("a.png: is empty")] * 2).reason == "a.png: is empty"
+
+
+def test_contradictory_verdicts_are_neutral():
+    decision = joint([MALE, FEMALE])
+    assert (decision.gender, decision.source, decision.probability) == ("neutral", "fallback", 0.9)
+    assert decision.reason == "contradictory: male by face and female by body"

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.gender import ClassifierOutput, DecisionRule, classify_people, decide
+from smplifyx.gender import BodyVoter, ClassifierOutput, DecisionRule, classify_people, decide
 from smplifyx.keypoints import Observation
 from tests.gender.conftest import standing
 
@@ -47,7 +47,8 @@ def photo(tmp_path):
 
 
 def decided(people, classifier, rule=ByColour.rule, **options):
-    return decide(classify_people(people, classifier, **options), rule)
+    voters = [BodyVoter(classifier, rule)]
+    return decide(classify_people(people, voters, **options), voters)
 
 
 RED, BLUE, BLUISH, GREEN = (10, 0, 250), (250, 0, 10), (130, 0, 100), (250, 250, 0)
@@ -58,7 +59,7 @@ def test_everybody_gets_their_own_decision_in_the_order_given(photo, suffix):
     people = [*photo(f"a.{suffix}", RED, BLUE), *photo(f"b.{suffix}", BLUISH, GREEN)]
     decisions = decided(people, ByColour())
     assert [one.gender for one in decisions] == ["female", "male", "neutral", "neutral"]
-    assert [one.source for one in decisions] == ["classified", "classified", "classified", "fallback"]
+    assert [one.source for one in decisions] == ["body", "body", "fallback", "fallback"]
     assert decisions[0].probability == pytest.approx(250 / 260, abs=0.02)
     assert "out of distribution: distance" in decisions[3].reason
     again = decided([people[i] for i in (3, 1, 0, 2)], ByColour())

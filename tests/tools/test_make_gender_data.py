@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.gender import NetworkClassifier, classify_people, load_checkpoint, shipped_checkpoint
+from smplifyx.gender import BodyVoter, NetworkClassifier, classify_people, load_checkpoint, shipped_checkpoint
 from smplifyx.keypoints import load_pairs, pair_folder, read_image, read_keypoint_file
 from smplifyx.synthetic.poses import mild_poses
 from tools.gender_scene import appearance, geometry
@@ -105,7 +105,7 @@ def test_the_shipped_classifier_knows_such_pictures(tmp_path):
     make(Crowd(12, 5, mild_poses(50)), tmp_path)
     pairing = pair_folder(tmp_path / "images", tmp_path / "keypoints")
     classifier = NetworkClassifier(load_checkpoint(shipped_checkpoint()))
-    answers = classify_people(load_pairs(pairing.pairs).observations, classifier)
+    (answers,) = classify_people(load_pairs(pairing.pairs).observations, [BodyVoter(classifier)])
     asked = [one for one in answers if not isinstance(one, str)]
     limit = classifier.rule.out_of_distribution_limit
     assert len(asked) >= 8
