@@ -24,7 +24,7 @@ from smplifyx.output import read_summary
 from smplifyx.result import load_result
 from tests.gender.conftest import standing
 
-SIZE = (500, 700)
+SIZE = (900, 700)
 CPU = torch.device("cpu")
 
 
@@ -45,12 +45,12 @@ def people(tmp_path):
     """Somebody labelled male, somebody without a label, and somebody hardly seen."""
     path = tmp_path / "photo.png"
     cv2.imwrite(str(path), np.full((SIZE[1], SIZE[0], 3), 120, np.uint8))
-    first = Observation(standing(250, 100, 500), SIZE, None, path, path, gender="male")
-    hidden = standing(250, 100, 500)
+    first = Observation(standing(150, 100, 500), SIZE, None, path, path, gender="male")
+    hidden = standing(750, 100, 500)
     hidden[9:] = 0
     return [
         first,
-        replace(first, person_index=1, gender=None),
+        replace(first, person_index=1, gender=None, keypoints=standing(450, 100, 500)),
         replace(first, person_index=2, gender=None, keypoints=hidden),
     ]
 
