@@ -148,3 +148,16 @@ def test_resizing_keeps_what_the_camera_sees():
     small = camera.resized((320, 240))
     np.testing.assert_allclose(small.project(points) + 0.5, (camera.project(points) + 0.5) / 2)
     assert camera.capped(1000) == camera and camera.capped(320) == small
+
+
+def test_millimetres_are_no_pixels(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pixels, found 29 .* 1280 x 720 .*millimetres\?.* 984 pixels") as error:
+        _resolved("a", {}, focal_length=29.0)
+    assert error.value.field == "camera.focal_length" and error.value.path is None
+    path = _file(tmp_path, json.dumps({"default": {"focal_length": 29, "principal_point": [640, 360]}}))
+    with pytest.raises(InputError, match="millimetres") as error:
+        resolve_cameras([_observation("a")], CameraConfig(calibration=str(path)))
+    assert str(path) in str(error.value)
+    with pytest.raises(InputError, match="millimetres"):
+        _resolved("a", {}, Camera(29.0))
+    assert _resolved("a", {}, focal_length=330.0).focal_length == (330.0, 330.0), "9 mm on film"

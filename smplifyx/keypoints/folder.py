@@ -75,13 +75,13 @@ def pair_folder(images: str | Path, keypoints: str | Path) -> Pairing:
     """
     images, keypoints = Path(images), Path(keypoints)
     photos = image_files(images)
-    keypoint_files = _keypoint_files(keypoints)
+    files = keypoint_files(keypoints)
     if images.is_file() and keypoints.is_file():
         return Pairing((Pair(images.stem, images, keypoints),))
 
     image_of, doubled_images = _by_stem((path.stem, path) for path in photos)
     # Names with the suffix come first, so that they are preferred.
-    named = [(_photo_stem(path), path) for path in keypoint_files]
+    named = [(photo_stem(path), path) for path in files]
     named.sort(key=lambda pair: not pair[1].stem.endswith(KEYPOINT_SUFFIX))
     keypoints_of, doubled_keypoints = _by_stem(named)
     used = _matched(image_of, keypoints_of)
@@ -120,8 +120,9 @@ def image_files(images: str | Path) -> list[Path]:
     return files
 
 
-def _keypoint_files(keypoints: Path) -> list[Path]:
-    files = _files(keypoints, "keypoints", KEYPOINT_ENDINGS)
+def keypoint_files(keypoints: str | Path) -> list[Path]:
+    """The keypoint files of a folder in natural order, or one file; raises UsageError where it does not exist."""
+    files = _files(Path(keypoints), "keypoints", KEYPOINT_ENDINGS)
     # Text beside JSON is something else, such as captions.
     json_files = [path for path in files if path.suffix.lower() != ".txt"]
     return json_files or files
@@ -168,7 +169,7 @@ def _is_dangling(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def _photo_stem(path: Path) -> str:
+def photo_stem(path: Path) -> str:
     """Name of the photo, without its ending, that a keypoint file is about by its own name."""
     stem = path.stem
     for suffix in _SUFFIXES:
@@ -239,8 +240,8 @@ def _unknown_images(images: Path, spare: Iterable[Path]) -> tuple[list[Path], li
         for path in sorted(images.iterdir())
         if path.suffix.lower() not in IMAGE_ENDINGS | KEYPOINT_ENDINGS and path.suffix and not path.is_dir()
     }
-    unknown = [others[_photo_stem(path)] for path in spare if _photo_stem(path) in others]
-    return unknown, [path for path in spare if _photo_stem(path) not in others]
+    unknown = [others[photo_stem(path)] for path in spare if photo_stem(path) in others]
+    return unknown, [path for path in spare if photo_stem(path) not in others]
 
 
 def _by_stem(named: Iterable[tuple[str, Path]]) -> tuple[dict[str, Path], list[tuple[Path, Path]]]:

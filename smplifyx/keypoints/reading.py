@@ -39,8 +39,8 @@ _PART_LAYOUTS = {
     "right": ("hand_21_right",),
     "face": ("face_70", "face_68", "mediapipe_face_468", "mediapipe_face_478"),
 }
-#: The layout of files whose 25 points fit several, by format: such files hold it nearly always.
-_USUAL_LAYOUT = {"OpenPose": "body_25"}
+#: The layouts of 25 points that a format may have; the first is taken where bones do not tell.
+_USUAL_LAYOUTS = {"OpenPose": ("body_25", "body_25b")}
 #: Bones that are needed to tell two layouts apart, and the ratio of their mean lengths. On photos the right order
 #: gives bones at most 0.6 times as long as a wrong one; fewer bones do not tell, as those of people who are cut off
 #: and badly detected may have any length.
@@ -247,7 +247,8 @@ def _body_layout(
     doubtful = [points for points in doubtful if len(layouts_of_length(len(points))) > 1]
     if not doubtful:
         return None
-    known = layouts_of_length(len(doubtful[0]))
+    usual = _USUAL_LAYOUTS.get(document.format, ())
+    known = [one for one in layouts_of_length(len(doubtful[0])) if not usual or one.name in usual]
     same = [points for points in doubtful if len(points) == len(doubtful[0])]
     lengths = {one.name: [_bone_lengths(one.to_canonical(points)) for points in same] for one in known}
     telling = [k for k in range(len(same)) if min(len(found[k]) for found in lengths.values()) >= _TELLING_BONES]
@@ -255,9 +256,8 @@ def _body_layout(
     ordered = sorted(means, key=lambda name: means[name])
     if telling and means[ordered[1]] > _TELLING_RATIO * means[ordered[0]]:
         return layouts()[ordered[0]]
-    usual = _USUAL_LAYOUT.get(document.format)
-    if usual is not None and usual in means:
-        return layouts()[usual]
+    if usual:
+        return layouts()[usual[0]]
     names = ", ".join(one.name for one in known)
     raise InputError(
         document.path, f"its {len(same[0])} points fit several layouts ({names}); give one with --layout"

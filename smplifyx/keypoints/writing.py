@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.files import write_text
+from smplifyx.skeleton import (
+    BODY_KEYPOINTS,
+    CONTOUR_KEYPOINTS,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+    RIGHT_HAND_KEYPOINTS,
+)
 
 _VERSION = 1.3
+_N_PUPILS = 2
 
 
 def openpose_person(
@@ -41,6 +49,18 @@ def openpose_person(
     if world is not None:
         entry["pose_keypoints_3d"] = _flat(world)
     return entry
+
+
+def person_entry(keypoints: NDArray[Any], gender: str | None = None) -> dict[str, Any]:
+    """The entry of a person in the canonical layout `[135, 3]`; pupils are unseen.
+
+    A gender stands in ``gender_gt``, as SMPLify-X reads it.
+    """
+    face = np.concatenate([keypoints[CONTOUR_KEYPOINTS], keypoints[FACE_KEYPOINTS], np.zeros((_N_PUPILS, 3))])
+    entry = openpose_person(
+        keypoints[BODY_KEYPOINTS], keypoints[LEFT_HAND_KEYPOINTS], keypoints[RIGHT_HAND_KEYPOINTS], face
+    )
+    return entry if gender is None else entry | {"gender_gt": gender}
 
 
 def write_openpose(path: str | Path, people: Sequence[dict[str, Any]]) -> None:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from smplifyx.camera import Camera
 from smplifyx.keypoints import Observation
-from smplifyx.keypoints.writing import openpose_person, write_openpose
-from smplifyx.skeleton import (
-    BODY_KEYPOINTS,
-    CONTOUR_KEYPOINTS,
-    FACE_KEYPOINTS,
-    LEFT_HAND_KEYPOINTS,
-    RIGHT_HAND_KEYPOINTS,
-)
+from smplifyx.keypoints.writing import person_entry, write_openpose
 from smplifyx.synthetic.people import SyntheticPerson
-
-_N_PUPILS = 2
 
 
 def observation_of(person: SyntheticPerson, with_camera: bool = False) -> Observation:
@@ -43,15 +33,6 @@ def write_openpose_json(people: Sequence[SyntheticPerson], path: str | Path) -> 
 
     A gender that is known stands in ``gender_gt``, as SMPLify-X reads it.
     """
-    write_openpose(path, [_entry(person.keypoints_2d) | _gender(person) for person in people])
-
-
-def _gender(person: SyntheticPerson) -> dict[str, str]:
-    return {} if person.gender == "neutral" else {"gender_gt": person.gender}
-
-
-def _entry(keypoints: np.ndarray) -> dict[str, Any]:
-    face = np.concatenate([keypoints[CONTOUR_KEYPOINTS], keypoints[FACE_KEYPOINTS], np.zeros((_N_PUPILS, 3))])
-    return openpose_person(
-        keypoints[BODY_KEYPOINTS], keypoints[LEFT_HAND_KEYPOINTS], keypoints[RIGHT_HAND_KEYPOINTS], face
-    )
+    genders = [None if person.gender == "neutral" else person.gender for person in people]
+    entries = [person_entry(person.keypoints_2d, gender) for person, gender in zip(people, genders, strict=True)]
+    write_openpose(path, entries)

@@ -81,3 +81,16 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_the_error_is_the_exponential_of_a_line():
     model = ErrorPredictor({"a": 2.0, "b": -1.0}, 3.0)
     assert model.expected_error({"a": 0.5, "b": 1.0}) == pytest.approx(np.exp(3.0))
+
+
+def test_the_estimate_does_not_depend_on_the_resolution() -> None:
+    """The same fit in a photo of another size: all pixels grow by one factor."""
+    estimates = []
+    for factor in (0.1, 1.0, 4.0):
+        fit = _fit_result()
+        for name in ("focal_length", "principal_point", "projected_keypoints_2d"):
+            setattr(fit, name, getattr(fit, name) * factor)
+        fit.keypoints_2d = fit.keypoints_2d * [factor, factor, 1]
+        signs = QualityFeatures(size=500.0 * factor, pose_energy=3.0, spread=0.02, gap=0.4)
+        estimates.append(shipped_error_predictor().expected_error(quality_features(fit, signs)))
+    assert estimates == pytest.approx([estimates[0]] * 3, rel=1e-6)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 from PIL.TiffImagePlugin import IFDRational
 
 from smplifyx.errors import InputError
+from smplifyx.keypoints import images
 from smplifyx.keypoints.images import exif_focal_length_px, image_size, read_image
 
 # Each orientation as the operation on the stored pixels that turns them upright (EXIF 2.3, section 4.6.4).
@@ -196,3 +198,48 @@ def test_a_jpeg_may_be_decoded_reduced_but_not_below_the_share_asked_for(tmp_pat
         assert read_image(path, 0.6).shape[:2] == (600, 800)
     halved = image.reshape(300, 2, 400, 2, 3).mean((1, 3))
     assert np.abs(read_image(tmp_path / "photo.jpg", 0.5) - halved).mean() < 2
+
+
+def test_hidden_colours_become_white(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    pixels = np.zeros((4, 6, 4), np.uint8)
+    pixels[:, :, 1] = 255  # loud green
+    pixels[:, 3:, 3] = 255
+    Image.fromarray(pixels).save(path)
+    read = read_image(path)
+    assert (read[:, :3] == 255).all() and (read[:, 3:] == (0, 255, 0)).all()
+
+
+def test_an_error_of_any_kind_in_a_decoder_is_one_of_the_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 6)).save(path)
+
+    def load(self: Image.Image) -> None:
+        raise RuntimeError("failed to decode")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    for function in (read_image, image_size):
+        with pytest.raises(InputError, match="is damaged or cut off"):
+            function(path)
+
+
+def test_large_photos_are_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (300, 200)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # the limit is another library user's: it stays
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert image_size(path) == (300, 200) and read_image(path).shape == (200, 300, 3)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+    monkeypatch.setattr(images, "LARGEST_IMAGE", 1000)
+    with pytest.raises(InputError, match="megapixels; expected at most"):
+        image_size(path)
+
+
+def test_pointers_of_lfs_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    with pytest.raises(InputError, match="pointer of Git LFS"):
+        image_size(path)

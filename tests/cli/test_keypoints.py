@@ -1,0 +1,97 @@
+"""``smplifyx keypoints``, and the options of fits about keypoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from smplifyx.cli.main import main
+from smplifyx.keypoints import read_keypoint_file
+from smplifyx.keypoints.layouts import layout_named, layouts
+from tests.keypoints.conftest import standing_person
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    images, keypoints = tmp_path / "images", tmp_path / "alphapose"
+    images.mkdir()
+    keypoints.mkdir()
+    canonical = np.zeros((135, 3), np.float32)
+    canonical[:25] = standing_person(x=100, y=20, height=200)
+    points = layout_named("halpe_26").from_canonical(canonical)
+    content = []
+    for name in ("a.jpg", "b.jpg"):
+        cv2.imwrite(str(images / name), np.full((260, 200, 3), 128, np.uint8))
+        content.append({"image_id": name, "keypoints": points.ravel().tolist()})
+    (keypoints / "alphapose-results.json").write_text(json.dumps(content))
+    return images, keypoints
+
+
+def arguments(action: str, images: Path | None, keypoints: Path, *more: object) -> list[str]:
+    photos = [] if images is None else ["--images", str(images)]
+    return ["keypoints", action, *photos, "--keypoints", str(keypoints), *map(str, more)]
+
+
+@pytest.mark.parametrize("with_photos", [True, False])
+def test_convert_to_openpose(folders, tmp_path, capsys, with_photos):
+    images, keypoints = folders
+    output = tmp_path / "openpose"
+    assert main(arguments("convert", images if with_photos else None, keypoints, "--output", output)) == 0
+    said = capsys.readouterr().out
+    assert "AlphaPose, halpe_26: 2 photos" in said and "2 people of 2 photos" in said
+    assert sorted(path.name for path in output.iterdir()) == ["a_keypoints.json", "b_keypoints.json"]
+    file = read_keypoint_file(output / "a_keypoints.json")
+    assert file.layout == "body_25"
+    np.testing.assert_allclose(file.people[0].keypoints[:25], standing_person(), rtol=1e-4)
+    entry = json.loads((output / "a_keypoints.json").read_text())["people"][0]
+    assert len(entry["pose_keypoints_2d"]) == 75 and len(entry["face_keypoints_2d"]) == 210
+
+
+def test_show_draws_on_the_photos(folders, tmp_path, capsys):
+    assert main(arguments("show", *folders, "--output", tmp_path / "drawn")) == 0
+    drawn = cv2.imread(str(tmp_path / "drawn" / "b_keypoints.jpg"))
+    assert drawn.shape == (260, 200, 3) and np.abs(drawn.astype(int) - 128).max() > 60
+    assert "2 people on 2 photos" in capsys.readouterr().out
+
+
+def test_check_judges(folders, capsys):
+    images, keypoints = folders
+    assert main(arguments("check", images, keypoints)) == 0
+    assert "a, person 0: body 25, left hand 0, right hand 0, face 0\n" in capsys.readouterr().out
+    file = keypoints / "alphapose-results.json"
+    content = json.loads(file.read_text())
+    content[0]["keypoints"][54:56] = content[0]["keypoints"][:2]  # the neck at the nose
+    file.write_text(json.dumps(content))
+    assert main(arguments("check", images, keypoints)) == 1
+    said = capsys.readouterr().out
+    assert "body 24" in said and "; point_dropped\n  neck does not lie between" in said
+    assert "2 people, 1 with flags; 0 inputs failed" in said
+
+
+def test_wrong_layouts_are_wrong_calls(folders, capsys):
+    assert main(arguments("check", *folders, "--layout", "halpe26")) == 2
+    assert "did you mean halpe_26" in capsys.readouterr().err
+    assert main(arguments("check", *folders, "--keypoint-scale", "0")) == 2
+    assert main(arguments("check", *folders, "--layout", "coco_17")) == 1
+    assert "51 (17 points)" in capsys.readouterr().err
+    images, keypoints = folders
+    call = ["fit", "--images", str(images), "--keypoints", str(keypoints), "--layout", "halpe26"]
+    assert main([*call, "--output", str(images.parent / "out")]) == 2
+    assert "did you mean halpe_26" in capsys.readouterr().err
+
+
+def test_layouts_are_listed(capsys):
+    assert main(["keypoints", "layouts"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(layouts())
+
+
+def test_a_focal_length_in_millimetres_is_a_wrong_call(folders, tmp_path, capsys):
+    images, keypoints = folders
+    call = ["fit", "--images", images, "--keypoints", keypoints, "--output", tmp_path / "out", "--focal-length", "29"]
+    assert main([str(one) for one in call]) == 2
+    said = capsys.readouterr().err
+    assert "is it in millimetres?" in said and "keypoint files: AlphaPose (halpe_26): 2" in said
