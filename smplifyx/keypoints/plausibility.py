@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
+from smplifyx.keypoints.layouts import DERIVED_WEIGHT
 from smplifyx.keypoints.reading import PersonKeypoints
 from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
@@ -28,7 +29,7 @@ from smplifyx.skeleton import (
 
 #: Flags of results.
 HANDS_EXCHANGED, HAND_MOVED, HAND_DROPPED = "hands_exchanged", "hand_moved", "hand_dropped"
-FACE_DROPPED, POINT_DROPPED = "face_dropped", "point_dropped"
+FACE_DROPPED, POINT_DROPPED, POINT_REPLACED = "face_dropped", "point_dropped", "point_replaced"
 
 #: Body points of less confidence are no evidence against others.
 _SURE = 0.2
@@ -105,7 +106,7 @@ class _Check:
             if self._distance(point, (pair[0] + pair[1]) / 2) <= _FAR_MIDDLE:
                 continue
             if all(self._fits(side, without=middle) for side in sides):
-                self._drop_point(middle, f"does not lie between {sides[0]} and {sides[1]}")
+                self._replace_middle(middle, sides)
         # The worst point goes first: its neighbours may be blameless.
         for _ in range(len(BODY_KEYPOINT_NAMES)):
             worst = self._most_stretched()
@@ -230,6 +231,14 @@ class _Check:
     def _drop_hand(self, side: str, problem: str) -> None:
         self.keypoints[_HANDS[side]] = 0
         self._note(HAND_DROPPED, f"the {side} hand {problem} and counts as unseen")
+
+    def _replace_middle(self, middle: str, sides: tuple[str, str]) -> None:
+        pair = self.keypoints[[BODY_KEYPOINT_NAMES.index(side) for side in sides]]
+        point = (*pair[:, :2].mean(axis=0), DERIVED_WEIGHT * pair[:, 2].min())
+        self.keypoints[BODY_KEYPOINT_NAMES.index(middle)] = point
+        self._note(
+            POINT_REPLACED, f"{middle} does not lie between {sides[0]} and {sides[1]}; their middle replaces it"
+        )
 
     def _drop_point(self, name: str, problem: str) -> None:
         self.keypoints[BODY_KEYPOINT_NAMES.index(name)] = 0

@@ -68,7 +68,7 @@ def test_check_judges(folders, capsys):
     file.write_text(json.dumps(content))
     assert main(arguments("check", images, keypoints)) == 1
     said = capsys.readouterr().out
-    assert "body 24" in said and "; point_dropped\n  neck does not lie between" in said
+    assert "body 25" in said and "; point_replaced\n  neck does not lie between" in said
     assert "2 people, 1 with flags; 0 inputs failed" in said
 
 
