@@ -83,7 +83,7 @@ Files in DIR:
         name="gender",
         summary="the gender classifier, from photos",
         data=("MANIFEST.csv", "table of people with gender labels"),
-        evaluate=("CLASSIFIER", "only report on this .safetensors or .onnx (default: the shipped one)"),
+        evaluate=("CLASSIFIER", "only report on this .safetensors or .onnx (default: the shipped ones)"),
         example="architecture.width 24",
         description="""Train the classifier that chooses male, female or neutral bodies.
 

@@ -163,6 +163,16 @@ def test_an_onnx_file_is_evaluated(manifest, capsys):
     assert "distance none, probability none" in capsys.readouterr().out
 
 
+def test_the_shipped_classifiers_of_bodies_and_faces_are_evaluated_together(manifest, tmp_path, capsys):
+    assert main(["train", "gender", "--data", str(manifest), "--evaluate", "--output", str(tmp_path)]) == 0
+    body, faces, joint = capsys.readouterr().out.split("\n\n")
+    assert body.startswith("40 people") and "limits: distance none" not in body
+    assert faces.startswith("faces\n40 people")
+    assert "threshold 0.8500; out-of-distribution limits: distance none" in faces
+    assert joint.startswith("joint decisions\nverdicts") and "neutral" in joint
+    assert "joint decisions" in (tmp_path / "report.txt").read_text()
+
+
 def test_wrong_calls_of_gender_end_with_status_2(manifest, tmp_path, capsys):
     assert main(["train", "gender", "--output", str(tmp_path)]) == 2
     assert main(["train", "gender", "--data", str(tmp_path / "none.csv"), "--output", str(tmp_path)]) == 2
