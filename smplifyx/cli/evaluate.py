@@ -135,6 +135,11 @@ def _add_open(actions: _Actions[_Parser]) -> None:
         help="errors of each keypoint by itself, or errors as measured on OpenPose's output: limbs err and vanish "
         "as a whole, joints have offsets (default: %(default)s)",
     )
+    parser.add_argument(
+        "--from-photos",
+        action="store_true",
+        help="fit the keypoints that `smplifyx detect` finds in the rendered photos, not the simulated ones",
+    )
     parser.add_argument("--only-make", action="store_true", help="write the benchmark and fit nothing")
     parser.add_argument("--no-noise", action="store_true", help="leave out the fits at several noise levels")
     _add_trials(parser, ["config", "true"])

@@ -19,6 +19,7 @@ from smplifyx.body.correspondence import SurfaceMap
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.cli import messages
+from smplifyx.cli.detect import detect_photos
 from smplifyx.cli.messages import required_file
 from smplifyx.config import Config, load_config
 from smplifyx.config.loading import find_config
@@ -66,6 +67,8 @@ from smplifyx.evaluation.views import (
     view_agreement,
     view_rows,
 )
+from smplifyx.keypoints import read_openpose
+from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.output import open_renderer
 from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
@@ -100,7 +103,23 @@ def evaluate_open(arguments: argparse.Namespace) -> int:
     if arguments.only_make:
         messages.say(f"{arguments.people} people in {folder}")
         return 0
-    return _evaluate(arguments, configs, read_benchmark(folder), folder, "the open benchmark", benchmark)
+    frames = read_benchmark(folder)
+    if arguments.from_photos:
+        frames = _detected(frames, folder / "detected")
+    return _evaluate(arguments, configs, frames, folder, "the open benchmark", benchmark)
+
+
+def _detected(frames: Sequence[Frame], folder: Path) -> list[Frame]:
+    """The frames with keypoints detected in their photos; frames without a detected person are left out."""
+    problems = detect_photos([frame.image for frame in frames], folder)
+    if problems:
+        raise UsageError(problems[0])
+    detected = [replace(frame, keypoints=keypoint_path(frame.image, folder)) for frame in frames]
+    found = [frame for frame in detected if read_openpose(frame.keypoints).people]
+    missed = sorted({frame.name for frame in detected} - {frame.name for frame in found})
+    if missed:
+        messages.note(f"nobody is detected in {len(missed)} photos, which are left out: {', '.join(missed)}")
+    return found
 
 
 def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:

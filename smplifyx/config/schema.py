@@ -100,6 +100,9 @@ class LiftingConfig:
         above=0,
         maximum=1,
     )
+    detector_depth_sd: float | None = setting(
+        0.25, "standard deviation of the depths that a detector's own 3D points have, metres; null: not used", above=0
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from smplifyx.detect.detector import DetectedPerson, Detector
 from smplifyx.errors import InputError
+from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.keypoints.images import read_image
 from smplifyx.keypoints.writing import openpose_person, write_openpose
 
@@ -38,11 +39,6 @@ class DetectionStatistics:
     n_people: int = 0
     n_skipped: int = 0
     failures: list[InputError] = field(default_factory=list)
-
-
-def keypoint_path(image: Path, folder: Path) -> Path:
-    """The keypoint file of a photo."""
-    return folder / f"{image.stem}_keypoints.json"
 
 
 def is_complete(path: Path) -> bool:

@@ -31,12 +31,14 @@ from smplifyx.fitting.solver import Solver, keypoint_definitions
 from smplifyx.fitting.terms import Term, default_terms, unused_settings
 from smplifyx.fitting.upright_stance import has_upright_stance
 from smplifyx.keypoints import Observation
-from smplifyx.lifting.lifter import KeypointLifter
+from smplifyx.lifting.detector_points import add_detector_points
+from smplifyx.lifting.lifter import KeypointLifter, LiftedJoints, LiftedKeypoints
 from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
 from smplifyx.priors import make_body_pose_prior
 from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.rows import padded_rows
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 #: Full meshes posed together; more would fill the memory without saving time.
@@ -237,7 +239,8 @@ class Fitter:
         if self._lifter is not None:
             found = self._lifter(points, confidence, focal_length, principal_point)
             points, confidence, swapped = found.keypoints, found.confidence, found.swapped_sides
-            lifted, precision = found.lifted.joints, found.lifted.sqrt_precision
+            combined = self._with_detector_points(found, observations)
+            lifted, precision = combined.joints, combined.sqrt_precision
         return FitTargets(
             keypoints=points,
             confidence=confidence,
@@ -249,6 +252,16 @@ class Fitter:
             lifted=lifted,
             sqrt_precision=precision,
         )
+
+    def _with_detector_points(self, found: LiftedKeypoints, observations: Sequence[Observation]) -> LiftedJoints:
+        """The lifted joints, with the depths of detectors' 3D points; of people without swapped limbs alone."""
+        sd = self.config.lifting.detector_depth_sd
+        if sd is None or all(one.points_3d is None for one in observations):
+            return found.lifted
+        absent = np.zeros((len(BODY_KEYPOINT_NAMES), 4), np.float32)
+        points = self._tensor(np.stack([absent if one.points_3d is None else one.points_3d for one in observations]))
+        points = torch.where(found.swapped_sides.any(1)[:, None, None], 0.0, points)
+        return add_detector_points(found.lifted, points, sd)
 
 
 def settings_for(model: str, config: Config | Path | str | None, overrides: Mapping[str, Any] | None) -> Config:

@@ -128,6 +128,11 @@ def keypoint_files(keypoints: str | Path) -> list[Path]:
     return json_files or files
 
 
+def keypoint_path(image: Path, folder: Path) -> Path:
+    """The keypoint file of a photo."""
+    return folder / f"{image.stem}_keypoints.json"
+
+
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Sort key that reads digits as numbers; the plain name settles ties such as ``1`` and ``01``."""
     parts = re.split(r"([0-9]+)", path.name)

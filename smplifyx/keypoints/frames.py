@@ -90,7 +90,13 @@ def upright_people(
 
 def _noted(person: PersonKeypoints, keypoints: NDArray[np.float32]) -> PersonKeypoints:
     note = "keypoints are those of the picture without its EXIF turn; they are turned upright"
-    return replace(person, keypoints=keypoints, warnings=(*person.warnings, note), flags=(*person.flags, TURNED))
+    return replace(
+        person,
+        keypoints=keypoints,
+        warnings=(*person.warnings, note),
+        flags=(*person.flags, TURNED),
+        points_3d=None,
+    )
 
 
 def _outside_tells(

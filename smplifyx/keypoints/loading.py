@@ -206,6 +206,7 @@ def _load_file(
             stem=stem,
             warnings=person.warnings,
             flags=person.flags,
+            points_3d=person.points_3d,
         )
         for person in chosen
     )
@@ -265,7 +266,7 @@ def _with_frame(one: Observation, orientation: int, is_certain: bool) -> Observa
     if not is_certain:
         return replace(one, flags=(*one.flags, frames.FRAME_IN_DOUBT))
     keypoints = frames.turned_upright(one.keypoints, orientation, one.image_size)
-    return replace(one, keypoints=keypoints, flags=(*one.flags, frames.TURNED))
+    return replace(one, keypoints=keypoints, flags=(*one.flags, frames.TURNED), points_3d=None)
 
 
 def unpaired(pairing: Pairing, keypoints: Path) -> Loaded:

@@ -39,6 +39,8 @@ class Observation:
         side: ``left`` or ``right`` where only that hand of the person is meant.
         warnings: peculiarities of the input that did not prevent its use.
         flags: short names of those that may have changed the fit; they become flags of the result.
+        points_3d: `[25, 4]` the body's points from a detector that predicts depth: metres in the camera's axes
+            (x right, y down, z forward) from any origin, and confidence; None without.
 
     Raises:
         InputError: a value has the wrong shape or range, or is not finite; the message names the field.
@@ -55,6 +57,7 @@ class Observation:
     side: str | None = None
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    points_3d: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         image_path = None if self.image_path is None else Path(self.image_path)
@@ -68,6 +71,11 @@ class Observation:
             raise InputError(path, f"expected 0 or more, found {self.person_index}", "person_index")
         _check_choice(path, "gender", self.gender, GENDERS)
         _check_choice(path, "side", self.side, SIDES)
+        if self.points_3d is not None:
+            points = np.asarray(self.points_3d, np.float32)
+            if points.shape != (25, 4) or not np.isfinite(points).all():
+                raise InputError(path, f"expected finite [25, 4], found {list(points.shape)}", "points_3d")
+            object.__setattr__(self, "points_3d", points)
         object.__setattr__(self, "keypoints", _keypoints(path, self.keypoints))
         object.__setattr__(self, "image_size", size)
         object.__setattr__(self, "camera", None if camera is None else camera.for_image(size))

@@ -51,6 +51,11 @@ _PLACEHOLDERS = 4
 _HIDDEN = 0.5
 
 
+_N_BODY_25 = 25
+#: Extents of a person, metres: 3D points outside are in other units.
+_EXTENT_3D = (0.3, 3.0)
+
+
 @dataclass(frozen=True)
 class PersonKeypoints:
     """One entry of a file's list of people.
@@ -61,6 +66,7 @@ class PersonKeypoints:
         gender: from ``gender_gt``, else ``gender_pd``, where the file has one.
         warnings: peculiarities that did not prevent its use.
         flags: short names of those that may have changed the fit.
+        points_3d: float32 `[25, 4]` from ``pose_keypoints_3d``, metres in the camera's axes and confidence.
     """
 
     index: int
@@ -68,6 +74,7 @@ class PersonKeypoints:
     gender: str | None = None
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    points_3d: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -307,7 +314,28 @@ def _person(entry: Entry, lists: Mapping[str, _Points], chosen: Layout | None) -
             for one in slices:
                 keypoints[one] = layout.to_canonical(points)[one]
     gender = _gender_label(entry.gender, warnings)
-    return PersonKeypoints(entry.index, keypoints, gender, tuple(warnings))
+    points_3d = _points_3d(entry.gender, warnings)
+    return PersonKeypoints(entry.index, keypoints, gender, tuple(warnings), points_3d=points_3d)
+
+
+def _points_3d(entry: Mapping[str, Any], warnings: list[str]) -> NDArray[np.float32] | None:
+    """The 3D points of BODY_25 in a person of OpenPose's files; None without usable ones."""
+    values = entry.get("pose_keypoints_3d")
+    if not isinstance(values, list) or not values:
+        return None
+    usable = len(values) == 4 * _N_BODY_25 and all(isinstance(v, (int, float)) for v in values)
+    points = np.array(values if usable else [np.nan], np.float32)
+    if not np.isfinite(points).all():
+        warnings.append(f"pose_keypoints_3d is ignored; expected {4 * _N_BODY_25} finite numbers")
+        return None
+    points = points.reshape(_N_BODY_25, 4)
+    if not (points[:, 3] > 0).any():
+        return None
+    extent = float(np.ptp(points[points[:, 3] > 0, :3], axis=0).max())
+    if not _EXTENT_3D[0] < extent < _EXTENT_3D[1]:
+        warnings.append(f"pose_keypoints_3d is ignored: it extends over {extent:g}; expected the metres of a person")
+        return None
+    return points
 
 
 def _in_pixels(

@@ -9,10 +9,10 @@ import pytest
 
 import smplifyx.detect.runtime as runtime
 from smplifyx.cli.main import main
-from smplifyx.detect.folder import detect_folder, keypoint_path
+from smplifyx.detect.folder import detect_folder
 from smplifyx.errors import InputError, UsageError
 from smplifyx.keypoints import read_keypoint_file
-from smplifyx.keypoints.folder import image_files
+from smplifyx.keypoints.folder import image_files, keypoint_path
 
 pytest.importorskip("ai_edge_litert", reason="no wheel of the runtime for this processor")
 
