@@ -67,7 +67,7 @@ from smplifyx.evaluation.views import (
     view_agreement,
     view_rows,
 )
-from smplifyx.keypoints import read_openpose
+from smplifyx.keypoints import read_keypoints
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.output import open_renderer
 from smplifyx.priors.vposer import VPoser
@@ -115,7 +115,7 @@ def _detected(frames: Sequence[Frame], folder: Path) -> list[Frame]:
     if problems:
         raise UsageError(problems[0])
     detected = [replace(frame, keypoints=keypoint_path(frame.image, folder)) for frame in frames]
-    found = [frame for frame in detected if read_openpose(frame.keypoints).people]
+    found = [frame for frame in detected if read_keypoints(frame.keypoints, frame.image)]
     missed = sorted({frame.name for frame in detected} - {frame.name for frame in found})
     if missed:
         messages.note(f"nobody is detected in {len(missed)} photos, which are left out: {', '.join(missed)}")
