@@ -33,5 +33,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` to ``path`` as UTF-8 with its line ends unchanged, all or nothing."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` to ``path`` as UTF-8 with its line ends unchanged, all or nothing.
+
+    Bytes of file names that are not UTF-8 are written as they are.
+    """
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))

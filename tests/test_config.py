@@ -110,11 +110,23 @@ def test_arguments_of_a_run_are_no_settings(tmp_path):
     assert load_config(path) == load_config(None, {"objective.rho": 50})
     config, run = load_run(path, [Override("run.device", "cpu")])
     assert config == load_config(path)
-    assert run == RunOptions(images=Path("photos"), batch_size=3, device="cpu")
+    assert run == RunOptions(images=tmp_path / "photos", batch_size=3, device="cpu"), "paths start at the file"
     with pytest.raises(ConfigError, match=r"run: unknown setting"):
         load_config(None, {"run.device": "cpu"})
     with pytest.raises(ConfigError, match=r"expected less than the number of shards \(2\), got 2"):
         load_run(None, {"run.num_shards": 2, "run.shard_index": 2})
+
+
+def test_paths_in_a_file_start_at_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    config = load_text(
+        tmp_path, "gender: {labels: labels.csv, classifier: none}\ncamera.calibration: ../cameras.yaml\n"
+    )
+    assert config.gender.labels == tmp_path / "labels.csv" and config.gender.classifier == "none"
+    assert config.camera.calibration == tmp_path / ".." / "cameras.yaml"
+    absolute = load_text(tmp_path, "priors: {gmm: /data/gmm.npz}\n", ("gender.labels", "labels.csv"))
+    assert absolute.priors.gmm == Path("/data/gmm.npz")
+    assert absolute.gender.labels == Path("labels.csv"), "on the command line at the working folder"
 
 
 def test_home_folder_in_paths(tmp_path):
@@ -243,11 +255,11 @@ def test_missing_file_lists_the_shipped_ones():
 def test_what_is_written_reads_back_the_same(tmp_path):
     overrides = [
         ("objective.ignored_keypoints", "neck, nose"),
-        ("body.models_dir", "photos: of #1, ünd more\n'"),
+        ("body.models_dir", f"{tmp_path}/photos: of #1, ünd more\n'"),
         ("optimizer.tolerance", "1.25e-11"),
         ("stages.2.jaw_pose", "1,2,3"),
-        ("priors.gmm", "123"),
-        ("camera.calibration", "no"),
+        ("priors.gmm", f"{tmp_path}/123"),
+        ("camera.calibration", f"{tmp_path}/no"),
     ]
     config = load_config("paper", [Override(*override) for override in overrides])
     assert load_text(tmp_path, to_yaml(config)) == config

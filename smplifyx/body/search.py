@@ -69,7 +69,8 @@ def user_cache_dir() -> Path:
 def search_dirs(models_dir: str | Path | None = None) -> list[Path]:
     """Return the folders to search, in order: only the given folder, or all default places."""
     if models_dir is not None:
-        return [Path(models_dir)]
+        given = Path(models_dir)
+        return [given.parent if os.path.isfile(given) else given]
     named = [Path(folder) for folder in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if folder]
     try:
         cached = [user_cache_dir()]
@@ -98,7 +99,10 @@ class _Kind:
 
     def paths_in(self, folder: Path) -> Iterator[Path]:
         """Yield the files of this kind in a searched folder, ignoring case."""
-        subfolders = (self.model_type, "", *_SUBFOLDERS[self.model_type])
+        # The folder may also be an unpacked archive itself.
+        archives = _SUBFOLDERS[self.model_type]
+        inner = [subfolder.partition("/")[2] for subfolder in archives]
+        subfolders = dict.fromkeys((self.model_type, "", *archives, *inner))
         for subfolder in subfolders:
             yield from _existing(folder / subfolder, self.file_names())
         if self.model_type == "smplh":
@@ -143,7 +147,7 @@ def find_body_model(
     Args:
         model_type: one of :data:`~smplifyx.skeleton.MODEL_TYPES`.
         gender: ``neutral``, ``male`` or ``female``; ignored for MANO.
-        models_dir: the only folder to search; by default all of :func:`search_dirs`.
+        models_dir: the only folder to search, or a file in it; by default all of :func:`search_dirs`.
         side: ``left`` or ``right`` for MANO.
 
     Raises:
@@ -152,14 +156,24 @@ def find_body_model(
     """
     wanted = _kind(model_type, gender, side)
     folders = search_dirs(models_dir)
-    for folder in folders:
-        for path in wanted.paths_in(folder):
-            return path
+    found = _first(wanted, folders)
+    if found is not None:
+        return found
     name = wanted.file_names()[0].removesuffix(".npz").upper() + ".npz"
     tried = [folder / subfolder / name for folder in folders for subfolder in (model_type, "")]
     where = Path(models_dir) if models_dir is not None else tried[0]
     paths = ", ".join(map(str, tried))
-    raise InputError(where, f"no {wanted.words} body model here; tried {paths}, .pkl files and the names in archives")
+    problem = f"no {wanted.words} body model here; tried {paths}, .pkl files and the names in archives"
+    others = [
+        one for one in GENDERS if side is None and one != gender and _first(_Kind(model_type, one, None), folders)
+    ]
+    if others:
+        problem += f"; there is a {others[0]} one: --gender {others[0]} uses it"
+    raise InputError(where, problem)
+
+
+def _first(wanted: _Kind, folders: Sequence[Path]) -> Path | None:
+    return next((path for folder in folders for path in wanted.paths_in(folder)), None)
 
 
 def list_body_models(models_dir: str | Path | None = None) -> list[FoundModel]:

@@ -6,7 +6,7 @@ import argparse
 
 from smplifyx.cli import messages
 from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
-from smplifyx.config import to_yaml
+from smplifyx.config import to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit a body to every person in a folder of photos.
@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Fit as asked; returns the exit status."""
     config, options = effective_config(arguments)
     if arguments.print_config:
-        messages.say(to_yaml(config, options).rstrip("\n"))
+        # Absolute, since paths in a file start at its folder.
+        printed = (with_absolute_paths(one, Path.cwd()) for one in (config, options))
+        messages.say(to_yaml(*printed).rstrip("\n"))
         return 0
     if options.images is None:
         raise UsageError("--images: expected a folder of photos, or one photo")

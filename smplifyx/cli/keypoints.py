@@ -20,7 +20,7 @@ _CONVERT = """Write keypoints of any detector as OpenPose JSON: one file NAME_ke
 upright photo, BODY_25, hands and face. Nothing is dropped but points that the layout has no place for.
 
 example:
-  smplifyx keypoints convert --keypoints alphapose-results.json --images photos --output keypoints"""
+  smplifyx keypoints convert --keypoints alphapose-results.json --output openpose"""
 _SHOW = """Draw keypoints on their photos, as fit would use them: NAME_keypoints.jpg in the output folder. The
 person's left is orange, the right blue, the middle green, the face white.
 

@@ -18,8 +18,9 @@ class Terminated(KeyboardInterrupt):
 
 
 def say(line: str) -> None:
-    """Print a result."""
-    print(line, flush=True)
+    """Print a result; bytes of file names that are not UTF-8 are escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def note(line: str) -> None:

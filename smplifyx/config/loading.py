@@ -210,8 +210,13 @@ def _merged(config: Any, values: Any, source: str, prefix: str) -> Any:
         elif item_dataclass(hint) is not None:
             changes[name] = _merged_entries(getattr(config, name), item_dataclass(hint), value, source, key)
         else:
-            changes[name] = convert(value, hint, rule_of(owner, name), source, key)
+            changes[name] = _beside(source, convert(value, hint, rule_of(owner, name), source, key))
     return dataclasses.replace(config, **changes)
+
+
+def _beside(file: str, value: Any) -> Any:
+    """A value of a file: relative paths start at its folder."""
+    return Path(file).parent / value if isinstance(value, Path) else value
 
 
 def _merged_entries(entries: tuple[Any, ...], item: Any, value: Any, source: str, key: str) -> tuple[Any, ...]:

@@ -13,8 +13,9 @@ import numpy as np
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
 from smplifyx.keypoints import frames, images
+from smplifyx.keypoints.entries import Document
 from smplifyx.keypoints.folder import Pair, Pairing, natural_key, pair_folder
-from smplifyx.keypoints.formats import Document, read_document
+from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.frames import FrameChoice
 from smplifyx.keypoints.layouts import AUTO
 from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from smplifyx.errors import InputError
 from smplifyx.keypoints.documents import to_points
 from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
-from smplifyx.keypoints.formats import Document, Entry, Size, read_document
+from smplifyx.keypoints.entries import Document, Entry, Size
+from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.layouts import AUTO, Layout, layout_named, layouts, layouts_of_length, named_layout
 from smplifyx.skeleton import (
     BODY_KEYPOINTS,

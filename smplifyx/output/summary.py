@@ -91,7 +91,7 @@ def read_summary(path: str | Path) -> list[SummaryRow]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), restkey="", strict=True)
         missing = [name for name in (*_PERSON_COLUMNS, "status") if name not in (reader.fieldnames or ())]
         if missing:
@@ -176,12 +176,15 @@ def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
 def _format(columns: Sequence[str], rows: Iterable[SummaryRow], with_header: bool = False) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
+    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
     if with_header:
         writer.writerow(columns)
     for row in rows:
         values = {"stem": row.stem, "person": str(row.person), **row.extra}
         values |= {name: format_figure(one, getattr(row, name)) for name, one in _FIGURES.items()}
-        writer.writerow([values.get(name, "") for name in columns])
+        line = [values.get(name, "") for name in columns]
+        # A carriage return is no end of our lines, so that the plain writer would not quote it.
+        (quoting if any("\r" in value for value in line) else writer).writerow(line)
     return stream.getvalue()
 
 
@@ -194,7 +197,7 @@ def _rewrite(path: Path, rows: Iterable[SummaryRow]) -> None:
 def _append(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "surrogateescape")
         while data:
             data = data[os.write(descriptor, data) :]
     finally:
@@ -204,7 +207,7 @@ def _append(path: Path, text: str) -> None:
 def _read_header(path: Path) -> list[str] | None:
     """Columns of the table; None if there is no table yet."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             columns = _first_row(stream)
     except FileNotFoundError:
         return None

@@ -151,3 +151,16 @@ def test_newer_files_come_first(empty_world: Path) -> None:
 def test_unknown_names(model_type: str, gender: str, side: str | None) -> None:
     with pytest.raises(UsageError, match="expected"):
         find_body_model(model_type, gender, side=side)
+
+
+def test_an_unpacked_archive_and_a_file_are_folders_too(empty_world: Path) -> None:
+    archive = empty_world / "models_smplx_v1_1"
+    mine = put(archive / "models" / "smplx" / "SMPLX_NEUTRAL.npz")
+    for given in (archive, archive / "models", mine.parent, mine):
+        assert find_body_model("smplx", "neutral", given) == mine
+
+
+def test_another_gender_that_is_there_is_named(empty_world: Path) -> None:
+    put(empty_world / "mine" / "SMPLX_MALE.npz")
+    with pytest.raises(InputError, match=r"there is a male one: --gender male uses it"):
+        find_body_model("smplx", "neutral", empty_world / "mine")

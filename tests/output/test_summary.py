@@ -152,7 +152,7 @@ def test_a_damaged_table_is_kept_beside_the_new_one(layout: OutputLayout) -> Non
     layout.summary_path.write_bytes(b"\xff\x00 no table\n")
     rows, note = complete_summary(layout)
     assert [row.key for row in rows] == _KEYS
-    assert note is not None and "cannot be read as a table" in note
+    assert note is not None and "columns are missing" in note
     assert (layout.root / "summary.csv.damaged").is_file()
 
 
@@ -170,3 +170,14 @@ def test_rows_that_are_there_stay(layout: OutputLayout) -> None:
 def test_no_output_gives_no_rows(tmp_path: Path) -> None:
     assert complete_summary(OutputLayout(tmp_path / "none")) == ([], None)
     assert not (tmp_path / "none").exists()
+
+
+def test_names_of_any_bytes_and_with_line_ends_come_back(tmp_path: Path) -> None:
+    """File names are bytes on Linux: Latin-1, carriage returns and newlines are legal."""
+    path = tmp_path / "summary.csv"
+    names = [os.fsdecode(b"pr\xe9nom"), "line\rbreak", "two\nlines", "plain"]
+    append_summary(path, [replace(ROW, stem=name) for name in names[:2]])
+    append_summary(path, [replace(ROW, stem=name) for name in names[2:]])
+    assert {row.stem for row in read_summary(path)} == set(names)
+    compact_summary(path)
+    assert {row.stem for row in read_summary(path)} == set(names)
