@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from smplifyx.cli import messages
 from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
@@ -37,8 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     config, options = effective_config(arguments)
     if arguments.print_config:
         # Absolute, since paths in a file start at its folder.
-        printed = (with_absolute_paths(one, Path.cwd()) for one in (config, options))
-        messages.say(to_yaml(*printed).rstrip("\n"))
+        folder = Path.cwd()
+        text = to_yaml(with_absolute_paths(config, folder), with_absolute_paths(options, folder))
+        messages.say(text.rstrip("\n"))
         return 0
     if options.images is None:
         raise UsageError("--images: expected a folder of photos, or one photo")

@@ -20,12 +20,12 @@ _CONVERT = """Write keypoints of any detector as OpenPose JSON: one file NAME_ke
 upright photo, BODY_25, hands and face. Nothing is dropped but points that the layout has no place for.
 
 example:
-  smplifyx keypoints convert --keypoints alphapose-results.json --output openpose"""
+  smplifyx keypoints convert --keypoints halpe26.json --output openpose"""
 _SHOW = """Draw keypoints on their photos, as fit would use them: NAME_keypoints.jpg in the output folder. The
 person's left is orange, the right blue, the middle green, the face white.
 
 example:
-  smplifyx keypoints show --images photos --keypoints keypoints --output drawings"""
+  smplifyx keypoints show --images photos --keypoints keypoints --output drawn"""
 _CHECK = """Judge keypoints before a fit: print format and layout of the files, and for each person the number of
 points and whatever is dropped, put right or in doubt. The exit status is 1 if something is.
 
