@@ -47,7 +47,7 @@ class CollisionTerm:
         self.skinning, self.pairs, self.cones = skinning, pairs, cones
 
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
-        """Energies [B] of bodies that own the rows [B] of the pairs."""
+        """Energies [B] of bodies that own the rows [B] of the pairs; no row twice."""
         energy: Tensor = _BodyEnergy.apply(
             state.coefficients, state.rotations, state.positions, state.rest_joints, self, rows
         )
