@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from smplifyx.collision.candidates import CandidateCache, FixedContactSet
-from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, cone_struct
+from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, cone_struct, rotated
 from smplifyx.collision.warp_runtime import load_warp, torch_stream
 
 
@@ -86,7 +86,7 @@ class _BodyEnergy(torch.autograd.Function):
             to_coefficients * to_energy[:, None],
             to_transforms[..., :3] - to_offsets[..., None] * rest_joints[..., None, :],
             to_offsets,
-            -(rotations.transpose(2, 3) @ to_offsets[..., None])[..., 0],
+            -rotated(rotations.transpose(2, 3), to_offsets),
             None,
             None,
         )

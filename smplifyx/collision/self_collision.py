@@ -19,6 +19,7 @@ from smplifyx.collision.penetration import FastWinding, Penetration, Penetration
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
 from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
 from smplifyx.config import CollisionConfig
+from smplifyx.rows import padded_rows
 
 #: Full meshes at the same time; more would fill the memory, not save time.
 _ROWS_AT_ONCE = 16
@@ -120,13 +121,14 @@ class SelfCollision:
     ) -> Iterator[tuple[int, Tensor, TrianglePairs]]:
         """Chunks of the bodies: number of the first, vertices [C, V, 3] about the first joint, intersecting pairs."""
         for start in range(0, len(betas), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+            n_rows = min(_ROWS_AT_ONCE, len(betas) - start)
+            rows = start + padded_rows(n_rows, self._device)
             output = self._joints(betas[rows], expression[rows], rotations[rows])
             state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)
-            slots = torch.arange(len(output.joints), device=self._device)
+            slots = torch.arange(n_rows, device=self._device)
             lists = VertexLists(len(slots), self._data.n_vertices, self._device)
             lists.list_all(slots)
-            self._skinning.skin(state, lists, slots)
+            self._skinning.skin(state.index(slots), lists, slots)
             yield start, lists.posed, self.search(lists.posed)
 
     @cached_property

@@ -257,7 +257,7 @@ class BoneStates:
     @property
     def transforms(self) -> Tensor:
         """[B, J, 3, 4] from the shaped body at rest to the posed one."""
-        offsets = self.positions - (self.rotations @ self.rest_joints[..., None])[..., 0]
+        offsets = self.positions - rotated(self.rotations, self.rest_joints)
         return torch.cat([self.rotations, offsets[..., None]], 3)
 
     @property
@@ -285,6 +285,11 @@ class BoneStates:
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> BoneStates:
         return BoneStates(*(function(getattr(self, part.name)) for part in fields(self)))
+
+
+def rotated(rotations: Tensor, points: Tensor) -> Tensor:
+    """Points [..., 3] turned by rotations [..., 3, 3]; the bits of a row do not depend on the other rows."""
+    return sum((rotations[..., k] * points[..., k : k + 1] for k in range(1, 3)), rotations[..., 0] * points[..., :1])
 
 
 def bone_states(
