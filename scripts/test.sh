@@ -20,4 +20,4 @@ say "mypy"
 "$VENV/bin/mypy"
 say "pytest"
 # One thread each: the tests share the cores among them.
-exec env OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" "$VENV/bin/python" -m pytest -n auto "${marked[@]}" "$@"
+exec env OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" "$VENV/bin/python" -m pytest -n auto --dist loadfile "${marked[@]}" "$@"

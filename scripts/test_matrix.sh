@@ -2,7 +2,8 @@
 # Runs the tests as other machines would: scripts/test_matrix.sh [--list] [--only NAME] [options of pytest]
 #
 # Each row sets the instruction sets that PyTorch, NumPy and MKL may use, the number of threads, and the order of the
-# tests. A test that passes in all rows depends on none of them. Lists the rows that failed at the end.
+# tests; "alone" runs a copy of the repository in an empty folder. A test that passes in all rows depends on none of
+# these. The rows that failed are listed at the end.
 set -euo pipefail
 # shellcheck source=scripts/lib/environment.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/environment.sh"
@@ -31,6 +32,7 @@ numpy-sse4: NPY_DISABLE_CPU_FEATURES=$(numpy_features sse4)
 mkl-compatible: MKL_CBWR=COMPATIBLE
 oldest: ATEN_CPU_CAPABILITY=default;NPY_DISABLE_CPU_FEATURES=$(numpy_features sse4);MKL_CBWR=COMPATIBLE
 two-threads: OMP_NUM_THREADS=2;MKL_NUM_THREADS=2
+alone
 ROWS
 }
 
@@ -49,6 +51,12 @@ if [ -n "$list" ]; then
     rows
     exit
 fi
+# A copy of the files under version control, with nothing beside it.
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/smplifyx"
+git ls-files -z | tar --null -T - -c | tar -x -C "$copy/smplifyx"
+
 failed=()
 while IFS=: read -r name settings; do
     [ -z "$only" ] || [ "$only" = "$name" ] || continue
@@ -57,7 +65,11 @@ while IFS=: read -r name settings; do
         [ -z "$variable" ] || variables+=("$variable")
     done < <(printf '%s\n' "${settings# }" | tr ';' '\n')
     say "$name: ${variables[*]}"
-    env "${variables[@]}" "$VENV/bin/python" -m pytest -q --random-order "$@" </dev/null || failed+=("$name")
+    cd "$ROOT"
+    [ "$name" != alone ] || cd "$copy/smplifyx"
+    variables+=(PYTHONPATH="$PWD")
+    env "${variables[@]}" "$VENV/bin/python" -m pytest -q -n auto --dist loadfile --random-order "$@" </dev/null ||
+        failed+=("$name")
 done < <(rows)
 if [ "${#failed[@]}" -gt 0 ]; then
     die "tests failed in: ${failed[*]}"
