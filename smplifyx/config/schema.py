@@ -47,6 +47,7 @@ class BodyConfig:
     openpose_joint_definitions: bool = setting(
         True, "neck and hips where OpenPose defines them, not at the model's own joints; (paper) false"
     )
+    shared_eyes: bool = setting(True, "both eyes look in the same direction, as no pupils are fitted; (paper) false")
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _default_stages() -> tuple[Stage, ...]:
         Stage(body_pose=30.0, joint_limits=9.751923, shape=10.0, expression=10.0, hand_pose=57.4,
               jaw_pose=(574.0, 5740.0, 5740.0), eye_pose=57.4),
         Stage(hand_keypoints=0.1, collision=1.0),
-        Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=10.0),
+        Stage(hand_keypoints=2.0, face_keypoints=2.0, collision=10.0, tolerance=1e-6),
     )  # fmt: skip
 
 
@@ -192,7 +193,7 @@ class OptimizerConfig:
 
     max_iterations: int = setting(200, "largest number of iterations per stage", minimum=1)
     tolerance: float = setting(
-        3e-4, "a person has converged when the loss falls by less than this fraction", minimum=0
+        1e-3, "a person has converged when the loss falls by less than this fraction", minimum=0
     )
     patience: int = setting(
         3, "number of such steps in a row before a person has converged; without gauss_newton", minimum=1

@@ -115,7 +115,12 @@ class Fitter:
         #: The body model, with the keypoints that are compared with the observed ones.
         self.body = Body(model, definitions=keypoint_definitions(self.config), dtype=self._dtype, device=self._device)
         parameters = BodyParameters(
-            model, self._body_pose_prior(), self.config.body.n_hand_components, self._dtype, self._device
+            model,
+            self._body_pose_prior(),
+            self.config.body.n_hand_components,
+            self._dtype,
+            self._device,
+            self.config.body.shared_eyes,
         )
         self._solver = Solver(
             model, self.body.model, parameters, self.config, default_terms() if terms is None else terms

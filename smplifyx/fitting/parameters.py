@@ -49,11 +49,17 @@ class ParameterLayout:
     ``translation`` is in units of the row's initial depth, ``global_orient`` is a rotation in the camera frame
     applied after the row's starting orientation, ``body_pose`` are the parameters of the prior, ``left_hand`` and
     ``right_hand`` coefficients of principal components; the other groups are as in the model. A model has the groups
-    of its skeleton; without expressions that group is empty.
+    of its skeleton; without expressions that group is empty. With shared eyes there is no ``reye_pose``.
     """
 
     def __init__(
-        self, skeleton: Skeleton, n_body_pose: int, n_betas: int, n_expression: int, n_hand_components: int
+        self,
+        skeleton: Skeleton,
+        n_body_pose: int,
+        n_betas: int,
+        n_expression: int,
+        n_hand_components: int,
+        shared_eyes: bool = False,
     ) -> None:
         self.sizes = {"translation": 3, "global_orient": 3}
         if has_body(skeleton):
@@ -61,6 +67,8 @@ class ParameterLayout:
         self.sizes |= {"betas": n_betas, "expression": n_expression}
         self.sizes |= {f"{side}_hand": n_hand_components for side in skeleton.hand_sides}
         self.sizes |= {name: 3 for name in skeleton.pose_groups if name in _SINGLE_JOINTS}
+        if shared_eyes:
+            self.sizes.pop("reye_pose", None)
         self.slices: dict[str, slice] = {}
         start = 0
         for name, size in self.sizes.items():
@@ -118,6 +126,7 @@ class BodyParameters:
         data: the body model, for its joints and its hand pose spaces.
         prior: the body-pose prior, which decodes the pose parameters; None for a hand or a head.
         n_hand_components: principal components of each hand.
+        shared_eyes: both eyes have the rotation of the left one.
 
     Raises:
         ValueError: a body without a prior.
@@ -130,6 +139,7 @@ class BodyParameters:
         n_hand_components: int,
         dtype: torch.dtype,
         device: torch.device | str,
+        shared_eyes: bool = False,
     ) -> None:
         self.skeleton = data.skeleton
         if has_body(self.skeleton) and prior is None:
@@ -141,6 +151,7 @@ class BodyParameters:
             data.shapedirs.shape[2],
             data.expression_dirs.shape[2],
             n_hand_components,
+            shared_eyes,
         )
 
         def hand_space(side: str) -> _HandSpace:
@@ -197,6 +208,8 @@ class BodyParameters:
         """Axis-angle numbers of each pose group but orientation and body, in the order of the joints."""
         hands = {hand.name: torch.addmm(hand.mean, groups[hand.group], hand.components) for hand in self._hands}
         known = {**groups, **hands}
+        if "leye_pose" in groups:
+            known.setdefault("reye_pose", groups["leye_pose"])
         return {name: known[name] for name in self.skeleton.pose_groups if name not in _NOT_IN_ANGLES}
 
     def angle_map(self) -> tuple[Tensor, Tensor]:

@@ -102,7 +102,8 @@ class Stage:
         """The minimisations of :meth:`_resolve`."""
         assert solver.self_collision is not None
         stage, colliding = solver.stage_terms(self.number), hypotheses.rows
-        options = solver.optimizer_options(self.number)
+        # Contacts that come and go leave nothing to be gained from a tight tolerance.
+        options = solver.optimizer_options(None)
         brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
         collision = solver.self_collision
         for height in collision.round_heights:

@@ -35,7 +35,7 @@ _CAMERA_TERMS = (
 )
 
 #: Share by which the diagonal of Gauss-Newton matrices is raised, and steps after which they are made anew.
-_DAMPING, _RENEW_EVERY = 0.3, 20
+_DAMPING, _RENEW_EVERY = 0.1, 10
 #: Where nothing predicts the decrease: steps in a row that lower the loss by less than this share.
 _IDLE_TOLERANCE, _IDLE_PATIENCE = 1e-6, 3
 
