@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 
 import torch
 
 from smplifyx.errors import UsageError
+from smplifyx.native_output import silent_stderr
 
 
 def load_warp() -> ModuleType:
@@ -27,7 +26,8 @@ def load_warp() -> ModuleType:
             "install it with 'pip install warp-lang' or go without the term: --collision.enabled false"
         ) from error
     warp.config.log_level = warp.LOG_ERROR
-    with nullcontext() if torch.cuda.is_available() else _silent_stderr():
+    # Without a GPU, Warp reports the missing driver past its own log level.
+    with nullcontext() if torch.cuda.is_available() else silent_stderr():
         warp.init()
     return warp
 
@@ -40,21 +40,3 @@ def torch_stream(warp: ModuleType, device: torch.device) -> AbstractContextManag
         warp.stream_from_torch(torch.cuda.current_stream(device))
     )
     return stream
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Hide the output of native code: Warp reports a missing GPU driver past Python and its own log level."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no such stream, so nothing to hide
-        yield
-        return
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import mmap
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, UsageError
+from smplifyx.native_output import silent_stderr
 
 #: Folder of the networks in the package.
 NETWORKS = Path(__file__).resolve().parent.parent / "data" / "detector"
@@ -50,7 +48,7 @@ class Network:
         interpreter = _interpreter_class()
         path = NETWORKS / f"{name}.tflite"
         _check(path, SHA256[name])
-        with _silent_stderr():
+        with silent_stderr():
             # A path lets the runtime map the file into memory instead of copying it.
             self._interpreter = interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -90,21 +88,3 @@ def _check(path: Path, sha256: str) -> None:
         raise InputError(
             path, f"expected sha256 {sha256}, found {found}: the file is damaged; install smplifyx again"
         )
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Hide the runtime's greeting, which native code writes past Python."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no such stream, so nothing to hide
-        yield
-        return
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
