@@ -160,10 +160,10 @@ def train_lifting(
     """
     monitor = monitor or Monitor()
     training, unseen = _split(data, config)
-    monitor.note(f"{len(training.held)} training, {len(unseen.held)} validation")
+    monitor.note(f"{len(training)} training, {len(unseen)} validation")
     trainer = lifting_trainer(training_body(models), training, unseen, config)
     names = ", ".join(config.data.held_out) or "none"
-    source = f"{len(training.held)} poses of {data.name}, held out: {names}"
+    source = f"{len(training)} poses of {data.name}, held out: {names}"
     path = output / "lifting.npz"
     run_to_end(trainer, output, resume, monitor, lambda: save_lifting(path, trainer.best_network(), source))
     assert isinstance(trainer.task, LiftingTask)
@@ -200,9 +200,9 @@ def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapt
     """Split into training and the held-out subjects, or a share of the rest if there are none."""
     options = config.data
     training, unseen = load_motion_capture(path, options.fps).split_subjects(options.held_out)
-    if not len(unseen.held):
+    if not len(unseen):
         training, unseen = training.split_random(options.validation_share, options.split_by, config.run.seed)
-    if not len(training.held) or not len(unseen.held):
+    if not len(training) or not len(unseen):
         raise InputError(path, f"too few {options.split_by}s for training and validation")
     return training, unseen
 

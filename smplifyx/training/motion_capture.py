@@ -20,7 +20,7 @@ _AMASS_RATES = ("mocap_framerate", "mocap_frame_rate")
 #: Angle below which a knee or hip counts as straight, and beyond which a shoulder counts as lowered (radians).
 _STRAIGHT = np.radians(15.0)
 _HANGING = np.radians(50.0)
-#: Largest weight of a pose, by the time it is held (seconds).
+#: Longest duration of a pose that counts (seconds).
 _LONGEST_HOLD = 2.0
 
 
@@ -30,15 +30,19 @@ class MotionCapture:
 
     Attributes:
         body_pose: [N, 63] axis-angle of the 21 body joints, radians.
-        held: [N] duration of each pose, in any unit.
+        durations: [N] of the poses, in any unit.
         subjects: [N] names of the people.
         clips: [N] names of the recordings.
     """
 
     body_pose: FloatArray
-    held: FloatArray
+    durations: FloatArray
     subjects: NDArray[np.str_]
     clips: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.body_pose)
 
     @property
     def weights(self) -> FloatArray:
@@ -47,13 +51,15 @@ class MotionCapture:
         This reduces the weight of fast motion and of long recordings of one person.
         """
         _, of_frame = np.unique(self.subjects, return_inverse=True)
-        share = np.bincount(of_frame, self.held)
-        weights = self.held / np.sqrt(share)[of_frame]
+        share = np.bincount(of_frame, self.durations)
+        weights = self.durations / np.sqrt(share)[of_frame]
         return np.asarray(weights / weights.sum())
 
     def select(self, frames: NDArray[np.bool_]) -> MotionCapture:
         """Select frames by a mask [N]."""
-        return MotionCapture(self.body_pose[frames], self.held[frames], self.subjects[frames], self.clips[frames])
+        return MotionCapture(
+            self.body_pose[frames], self.durations[frames], self.subjects[frames], self.clips[frames]
+        )
 
     def split_subjects(self, held_out: Collection[str]) -> tuple[MotionCapture, MotionCapture]:
         """Split into all other subjects and the named ones."""
@@ -94,11 +100,11 @@ def _load_clips(path: Path) -> MotionCapture:
         raise InputError(path, f"not a motion-capture file: {reason(error)}", "body_pose") from error
     if poses.ndim != 2 or poses.shape[1] != N_BODY_POSE:
         raise InputError(path, f"expected shape [N, 63], found {list(poses.shape)}", "body_pose")
-    held = np.ones(len(poses))
+    durations = np.ones(len(poses))
     same_clip = clips[1:] == clips[:-1]
-    held[:-1][same_clip] = np.clip(np.diff(frames)[same_clip], 1, _LONGEST_HOLD * fps)
+    durations[:-1][same_clip] = np.clip(np.diff(frames)[same_clip], 1, _LONGEST_HOLD * fps)
     subjects = np.array([name.split("_")[0] for name in names])
-    return MotionCapture(poses, held, subjects[clips], names[clips])
+    return MotionCapture(poses, durations, subjects[clips], names[clips])
 
 
 def _load_amass(folder: Path, fps: float) -> MotionCapture:

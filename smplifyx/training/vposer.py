@@ -145,7 +145,7 @@ def _listed(name: str, values: FloatArray) -> list[str]:
 def report(coder: PoseCoder, surface: PoseSurface, data: MotionCapture, seed: int = 0) -> VPoserReport:
     """Compute figures for poses drawn from ``data`` by its weights."""
     rng = np.random.default_rng(seed)
-    chosen = rng.choice(len(data.held), _N_POSES, p=data.weights)
+    chosen = rng.choice(len(data), _N_POSES, p=data.weights)
     batch = pose_batch(data.body_pose[chosen])
     posterior = coder.encode(batch.axis_angle)
     decoded = coder.decode(posterior.mean)
@@ -277,17 +277,17 @@ def train_vposer(
     monitor, options = monitor or Monitor(), config.data
     seen, held_out = load_motion_capture(data, options.fps).split_subjects(options.held_out)
     training, validation = seen.split_random(options.validation_share, options.split_by, config.run.seed)
-    if not len(training.held) or not len(validation.held):
+    if not len(training) or not len(validation):
         raise InputError(data, f"too few {options.split_by}s for training and validation")
-    monitor.note(f"{len(training.held)} training, {len(validation.held)} validation, {len(held_out.held)} held out")
+    monitor.note(f"{len(training)} training, {len(validation)} validation, {len(held_out)} held out")
     body, path = training_body(models), output / "vposer.npz"
     trainer = vposer_trainer(body, training, validation, config)
     names = ", ".join(options.held_out) or "none"
-    source = f"{len(training.held)} poses of {data.name}, held out: {names}"
+    source = f"{len(training)} poses of {data.name}, held out: {names}"
     run_to_end(trainer, output, resume, monitor, lambda: save_vposer(path, trainer.best_network().folded(source)))
     network: VPoserNetwork = trainer.best_network()
     save_vposer(path, with_residual(network.folded(source), training, config))
-    unseen = held_out if len(held_out.held) else validation
+    unseen = held_out if len(held_out) else validation
     coder = network_coder(network)
     lines = report(coder, PoseSurface(body, _N_REPORT_POINTS), unseen, config.run.seed).lines()
     write_report(output, lines)
@@ -314,7 +314,7 @@ def evaluate_vposer(
         InputError: a file is unusable, or no held-out subject is in the data.
     """
     _, held_out = load_motion_capture(data, config.data.fps).split_subjects(config.data.held_out)
-    if not len(held_out.held):
+    if not len(held_out):
         raise InputError(data, "has no held-out subject; name subjects in the setting data.held_out")
     prior = VPoser(load_vposer(checkpoint or shipped_weights()))
     (monitor or Monitor()).note(prior.source)

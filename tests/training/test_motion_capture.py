@@ -60,7 +60,7 @@ def test_clips_tell_subjects_and_how_long_poses_were_held(tmp_path):
     _write_clips(tmp_path / "clips.npz")
     data = load_motion_capture(tmp_path / "clips.npz")
     assert data.subjects.tolist() == ["01", "01", "01", "07", "07"]
-    assert data.held.tolist() == [1.0, 60.0, 1.0, 1.0, 1.0]  # at most two seconds; a clip's last frame once
+    assert data.durations.tolist() == [1.0, 60.0, 1.0, 1.0, 1.0]  # at most two seconds; a clip's last frame once
     expected = np.array([1, 60, 1, 0, 0]) / np.sqrt(62) + np.array([0, 0, 0, 1, 1]) / np.sqrt(2)
     np.testing.assert_allclose(data.weights, expected / expected.sum())
     _write_clips(tmp_path / "bad.npz", body_pose=np.zeros((5, 69)))
@@ -74,12 +74,12 @@ def test_splits_keep_groups_whole(by):
     clips = np.char.add(subjects, np.tile(np.repeat(["a", "b"], 20), 10))
     data = MotionCapture(np.zeros((400, 63)), np.ones(400), subjects, clips)
     most, some = data.split_random(0.25, by, 1)
-    assert len(most.held) + len(some.held) == 400
-    assert 100 <= len(some.held) <= 140
+    assert len(most) + len(some) == 400
+    assert 100 <= len(some) <= 140
     group = "subjects" if by == "subject" else "clips"
     assert not set(getattr(most, group)) & set(getattr(some, group))
     others, named = data.split_subjects(("03", "nobody"))
-    assert set(named.subjects) == {"03"} and len(others.held) == 360
+    assert set(named.subjects) == {"03"} and len(others) == 360
 
 
 def test_mirroring_reflects_every_joint_in_the_middle_plane():
