@@ -53,7 +53,7 @@ class _Measurements:
         size: [B] of the people, pixels.
         codes: [B, n] learned codes of the body poses; None without.
         collisions: penetration of each body; None where it is not measured.
-        signs: quantities for the expected error; None for hands and heads.
+        quality: inputs of the expected error; None for hands and heads.
     """
 
     arrays: dict[str, np.ndarray]
@@ -62,7 +62,7 @@ class _Measurements:
     size: np.ndarray
     codes: np.ndarray | None
     collisions: list[Penetration] | None
-    signs: list[QualityFeatures] | None
+    quality: list[QualityFeatures] | None
 
 
 def collect_results(
@@ -104,11 +104,11 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
     confidence = np.zeros(targets.confidence.shape, np.float32)
     confidence[:, view.keypoints] = targets.confidence[:, view.keypoints].float().cpu().numpy()
     size, failed = (1000.0 / targets.pixel_scale).cpu().numpy(), hypotheses.failed()
-    codes, signs = None, None
+    codes, quality = None, None
     if solver.parameters.has_body:
         prior, pose = solver.parameters.prior, state.parameters["body_pose"]
         codes = pose[:, : prior.n_embedding].float().cpu().numpy() if prior.n_embedding else None
-        signs = _signs(size, prior.energy(pose), hypotheses, state.joints)
+        quality = _quality_inputs(size, prior.energy(pose), hypotheses, state.joints)
     return _Measurements(
         arrays={name: tensor.float().cpu().numpy() for name, tensor in arrays.items()},
         confidence=confidence,
@@ -116,7 +116,7 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         size=size,
         codes=codes,
         collisions=_collisions(solver, state.inputs, failed[:n_rows]),
-        signs=signs,
+        quality=quality,
     )
 
 
@@ -162,8 +162,8 @@ def _result(
         *(["self_penetration"] if result.penetration_mm > _DEEP_MM else []),
         *(["collision_limit"] if hypotheses.truncated[row] else []),
     )
-    if measured.signs is not None:
-        result.quality_features = quality_features(result, measured.signs[row])
+    if measured.quality is not None:
+        result.quality_features = quality_features(result, measured.quality[row])
         result.expected_error_mm = shipped_error_predictor().expected_error(result.quality_features)
     return result
 
@@ -175,7 +175,9 @@ def _losses(solver: Solver, hypotheses: Hypotheses, row: int) -> dict[str, float
     return {term.name: value for term, value in zip(solver.terms, values, strict=True) if term.name in active}
 
 
-def _signs(size: np.ndarray, energies: Tensor, hypotheses: Hypotheses, joints: Tensor) -> list[QualityFeatures]:
+def _quality_inputs(
+    size: np.ndarray, energies: Tensor, hypotheses: Hypotheses, joints: Tensor
+) -> list[QualityFeatures]:
     depth_sd, depth_energy = _lifting_agreement(hypotheses.targets, joints)
     tensors = (energies, hypotheses.spread, hypotheses.gap, depth_sd, depth_energy)
     columns = (size, *(tensor.cpu().numpy() for tensor in tensors))

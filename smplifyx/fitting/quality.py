@@ -74,11 +74,11 @@ class QualityFeatures:
     depth_energy: float = 0.0
 
 
-def quality_features(result: FitResult, signs: QualityFeatures) -> dict[str, float]:
+def quality_features(result: FitResult, inputs: QualityFeatures) -> dict[str, float]:
     """The inputs of the predictor by name; all finite for a finite fit."""
     features: dict[str, float] = {}
     seen = (result.keypoints_2d[:, 2] > 0) & np.isfinite(result.projected_keypoints_2d).all(1)
-    distance = np.linalg.norm(result.keypoints_2d[:, :2] - result.projected_keypoints_2d, axis=1) / signs.size
+    distance = np.linalg.norm(result.keypoints_2d[:, :2] - result.projected_keypoints_2d, axis=1) / inputs.size
     for part, keypoints in _PARTS.items():
         visible = np.array([i for i in keypoints if seen[i]], dtype=int)
         features[f"residual_{part}"] = (
@@ -91,13 +91,13 @@ def quality_features(result: FitResult, signs: QualityFeatures) -> dict[str, flo
         features[f"depth_{limb}"] = float(tilt.mean())
         if len(tilt) > 1:
             features[f"most_depth_{limb}"] = float(tilt.max())
-    features["nearness"] = float(signs.size / max(result.focal_length.mean(), 1.0))
-    features["pose_energy"] = float(np.log1p(signs.pose_energy))
+    features["nearness"] = float(inputs.size / max(result.focal_length.mean(), 1.0))
+    features["pose_energy"] = float(np.log1p(inputs.pose_energy))
     features["shape_energy"] = float(np.log1p(np.square(result.betas).sum()))
-    features["spread"] = float(np.log1p(signs.spread / 0.02))
-    features["gap"] = signs.gap
-    features["depth_sd"] = float(np.log1p(signs.depth_sd / _GOOD_DEPTH))
-    features["depth_energy"] = float(np.log1p(signs.depth_energy))
+    features["spread"] = float(np.log1p(inputs.spread / 0.02))
+    features["gap"] = inputs.gap
+    features["depth_sd"] = float(np.log1p(inputs.depth_sd / _GOOD_DEPTH))
+    features["depth_energy"] = float(np.log1p(inputs.depth_energy))
     return features
 
 

@@ -84,8 +84,8 @@ class Stage:
 
         Each round has a fixed contact set: first with wide cones, which separate bodies gently, then with steep ones,
         which resolve the remaining touches. Without rounds there is one minimisation with the contacts of each step,
-        as in the paper. Bodies
-        that separate only by leaving their keypoints or priors keep their previous parameters.
+        as in the paper. Bodies that separate only by leaving their keypoints or priors keep their previous
+        parameters.
         """
         after = self._separate(solver, before)
         limit = solver.config.collision.max_loss_increase

@@ -38,7 +38,7 @@ def _fit_result() -> FitResult:
     )  # fmt: skip
 
 
-_SIGNS = QualityFeatures(size=400.0, pose_energy=30.0, spread=0.02, gap=0.5, depth_sd=0.06, depth_energy=40.0)
+_INPUTS = QualityFeatures(size=400.0, pose_energy=30.0, spread=0.02, gap=0.5, depth_sd=0.06, depth_energy=40.0)
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def fit_result():
 
 @pytest.fixture
 def features(fit_result):
-    return lambda signs=_SIGNS, **changes: quality_features(replace(fit_result, **changes), signs)
+    return lambda inputs=_INPUTS, **changes: quality_features(replace(fit_result, **changes), inputs)
 
 
 def test_the_shipped_model_knows_exactly_the_features(features):
     assert set(shipped_error_predictor().weights) == set(features())
 
 
-def test_worse_signs_let_expect_a_larger_error(features, fit_result):
+def test_worse_inputs_predict_a_larger_error(features, fit_result):
     model = shipped_error_predictor()
     expected = model.expected_error(features())
     assert 5.0 < expected < 500.0
@@ -63,7 +63,7 @@ def test_worse_signs_let_expect_a_larger_error(features, fit_result):
     assert model.expected_error(features(projected_keypoints_2d=off)) > expected
     # What is not seen makes the lifted joints unsure, and it is they who tell.
     for name, value in (("depth_sd", 0.15), ("depth_energy", 200.0)):
-        assert model.expected_error(features(replace(_SIGNS, **{name: value}))) > 1.1 * expected
+        assert model.expected_error(features(replace(_INPUTS, **{name: value}))) > 1.1 * expected
 
 
 def test_features_are_finite_without_any_keypoint(features, fit_result):
@@ -91,6 +91,6 @@ def test_the_estimate_does_not_depend_on_the_resolution() -> None:
         for name in ("focal_length", "principal_point", "projected_keypoints_2d"):
             setattr(fit, name, getattr(fit, name) * factor)
         fit.keypoints_2d = fit.keypoints_2d * [factor, factor, 1]
-        signs = QualityFeatures(size=500.0 * factor, pose_energy=3.0, spread=0.02, gap=0.4)
-        estimates.append(shipped_error_predictor().expected_error(quality_features(fit, signs)))
+        inputs = QualityFeatures(size=500.0 * factor, pose_energy=3.0, spread=0.02, gap=0.4)
+        estimates.append(shipped_error_predictor().expected_error(quality_features(fit, inputs)))
     assert estimates == pytest.approx([estimates[0]] * 3, rel=1e-6)
