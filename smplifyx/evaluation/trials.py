@@ -27,7 +27,6 @@ from smplifyx.synthetic.poses import held_out_poses, mild_poses
 FloatArray = NDArray[np.float64]
 Row = dict[str, Cell]
 
-PRIORS = ("vposer", "gmm", "gaussian", "l2", "none")
 #: Body models of a man or woman: of their own gender, the neutral one, of the other gender.
 BODY_CHOICES = ("right", "neutral", "wrong")
 GENDER_METRICS = ("pa_v2v_mm", "v2v_pelvis_mm", "pa_mpjpe_mm", "mpjpe_pelvis_mm", "size_percent")

