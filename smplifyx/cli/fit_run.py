@@ -202,7 +202,7 @@ def _note_skipped(loaded: Loaded, verbose: bool) -> None:
     flagged = Counter(flag for one in loaded.observations for flag in one.flags)
     if flagged:
         counts = ", ".join(f"{flag} {count}" for flag, count in sorted(flagged.items()))
-        messages.note(f"keypoints were changed or are in doubt: {counts} people (flags in the results)")
+        messages.note(f"keypoints were changed or are uncertain: {counts} people (flags in the results)")
     skipped = [
         f"skipped: {one.path}{'' if one.person_index is None else f', person {one.person_index}'}: {one.reason}"
         for one in loaded.skipped

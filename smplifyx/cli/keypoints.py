@@ -27,7 +27,7 @@ person's left is orange, the right blue, the middle green, the face white.
 example:
   smplifyx keypoints show --images photos --keypoints keypoints --output drawn"""
 _CHECK = """Judge keypoints before a fit: print format and layout of the files, and for each person the number of
-points and whatever is dropped, put right or in doubt. The exit status is 1 if something is.
+points and all that is dropped, corrected or uncertain. The exit status is 1 if there is any.
 
 example:
   smplifyx keypoints check --images photos --keypoints keypoints"""
@@ -94,12 +94,12 @@ def _options(arguments: argparse.Namespace, check: bool) -> KeypointOptions:
 
 
 def _loaded(arguments: argparse.Namespace, check: bool) -> Loaded:
-    """Everybody in the files; with ``check`` as a fit would take them."""
+    """All people in the files; with ``check`` those that a fit would take, as it would take them."""
     from smplifyx.keypoints import PersonSelection, load_pairs, merge_loaded, pair_folder, unpaired
 
     pairing = pair_folder(arguments.images, arguments.keypoints)
-    everybody = PersonSelection(min_keypoints=1, min_confidence=0.0, min_size=0.0, merge_fragments=False)
-    people = load_pairs(pairing.pairs, PersonSelection() if check else everybody, _options(arguments, check))
+    everyone = PersonSelection(min_keypoints=1, min_confidence=0.0, min_size=0.0, merge_fragments=False)
+    people = load_pairs(pairing.pairs, PersonSelection() if check else everyone, _options(arguments, check))
     loaded = merge_loaded([people, unpaired(pairing, arguments.keypoints)])
     for failure in loaded.failures:
         messages.note(f"failed: {failure}")

@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="smplifyx",
-        description=(smplifyx.__doc__ or "").strip(),
+        description="Fit 3D bodies with hands and face to photos and 2D keypoints.",
         epilog=_EPILOG,
         allow_abbrev=False,
     )

@@ -52,7 +52,7 @@ class BodyConfig:
 
 @dataclass(frozen=True)
 class GenderConfig:
-    """How body.gender auto chooses: by a label, else by the classifiers where they are sure, else neutral."""
+    """Choice of body.gender auto: by a label, else by the classifiers where they are sure, else neutral."""
 
     labels: Path | None = setting(
         None, "CSV file with image, person, label; overrides gender_gt and gender_pd of the keypoint files"

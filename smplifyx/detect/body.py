@@ -24,7 +24,7 @@ class BodyPoints:
     """One body.
 
     Attributes:
-        score: how sure the network is that somebody is there, 0..1.
+        score: how sure the network is that the crop shows a person, 0..1.
         points: [33, 2] pixels of the photo.
         confidence: [33] visibility times presence.
         world: [33, 3] metres from the middle of the hips, in the camera's axes (x right, y down, z forward).

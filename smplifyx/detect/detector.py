@@ -1,4 +1,4 @@
-"""Everybody in a photo: body, hands and face in OpenPose's layout."""
+"""All people in a photo: body, hands and face in OpenPose's layout."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _ARMS = {"left": (15, 17, 19, 13), "right": (16, 18, 20, 14)}
 #: Points of the palm, by which a crop is centred.
 _PALM = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
 _MIN_WRIST, _MIN_SCORE, _TRY_SCORE = 0.2, 0.5, 0.3
-#: A palm further from the wrist than this share of the forearm belongs to somebody else.
+#: A palm further from the wrist than this share of the forearm belongs to another person.
 _MAX_DISTANCE = 0.45
 _PALM_CROP, _HAND_CROP, _RECROP = 2.6, 2.0, 2.7
 #: Mean distance, in the size of a hand, at which two lists show the same hand.

@@ -13,7 +13,7 @@ from smplifyx.detect.movenet import Seen
 
 #: Distances are shares of a person's size: the longer side of the box around the points that are seen.
 _SAME_PERSON = 0.09
-#: A body further than this from everybody that MoveNet saw was seen by BlazePose alone.
+#: A body further than this from all people that MoveNet saw was seen by BlazePose alone.
 _APART = 0.35
 #: Two networks that place a point closer together than this mean the same point.
 _AGREE = 0.08
@@ -41,7 +41,7 @@ class Person:
 
 
 def crop_of(seen: Seen) -> Crop | None:
-    """Where to look for the body that MoveNet saw; None where it saw too little of it."""
+    """The crop around the body that MoveNet saw; None if it saw too few points."""
     good = seen.confidence > _MIN_SEEN
     if good.sum() < 5:
         return None
