@@ -121,20 +121,11 @@ class Solver:
             stage = self.config.stages[number - 1]
             limit, tolerance = stage.max_iterations, stage.tolerance
         tolerance = optimizer.tolerance if tolerance is None else tolerance
-        options = LBFGSOptions(
+        return LBFGSOptions(
             max_iterations=optimizer.max_iterations if limit is None else limit,
             history_size=optimizer.history_size,
             relative_loss_tolerance=tolerance,
             patience=optimizer.patience,
-        )
-        if not optimizer.gauss_newton:
-            return options
-        return replace(
-            options,
-            predicted_tolerance=tolerance,
-            relative_loss_tolerance=_IDLE_TOLERANCE,
-            patience=_IDLE_PATIENCE,
-            renew_every=_RENEW_EVERY,
         )
 
     def objective(
@@ -152,6 +143,13 @@ class Solver:
         preconditioner = None
         if self.config.optimizer.gauss_newton and objective.has_gauss_newton:
             preconditioner = partial(objective.inverse_hessians, damping=_DAMPING)
+            options = replace(
+                options,
+                predicted_tolerance=options.relative_loss_tolerance,
+                relative_loss_tolerance=_IDLE_TOLERANCE,
+                patience=_IDLE_PATIENCE,
+                renew_every=_RENEW_EVERY,
+            )
         result = minimize(objective, hypotheses.x[:, free], options, scales.square(), preconditioner)
         return replace(
             hypotheses,
