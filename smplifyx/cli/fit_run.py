@@ -169,7 +169,9 @@ def _load(config: Config, run: RunOptions, pairing: Pairing) -> Loaded:
         part=_PARTS.get(config.body.model, "body"),
     )
     chosen = set(_photos(run, run.images)) if run.images is not None else set()
-    options = KeypointOptions(_known_layout(run.layout), run.keypoint_frame, run.keypoint_scale)
+    # Our own detector reads photos upright.
+    frame = run.keypoint_frame if run.keypoints is not None else "upright"
+    options = KeypointOptions(_known_layout(run.layout), frame, run.keypoint_scale)
     parts = [load_pairs([pair for pair in pairing.pairs if pair.image in chosen], selection, options)]
     if run.shard_index == 0 and run.keypoints is not None:
         parts.append(unpaired(pairing, run.keypoints))

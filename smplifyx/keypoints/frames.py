@@ -1,8 +1,8 @@
 """The picture that keypoints count in: upright or as stored, in the photo's size or another.
 
 Detectors that ignore the EXIF orientation find people in the picture as it is stored. Points outside the upright
-picture that lie inside the stored one tell for certain; people who lie in one and stand in the other tell it of a
-folder, not of a single photo.
+picture that lie inside the stored one tell for certain, also for the other photos of a folder; people who lie in one
+and stand in the other are only doubtful, as some photos show people who lie.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SURE = 0.2
 _OUTSIDE, _INSIDE = 0.03, 0.01
 #: A trunk is upright where it is this many times as high as wide.
 _UPRIGHT = 1.5
-#: Photos that are needed to judge a folder.
+#: Photos that are needed to judge the size of a folder's photos.
 TELLING_PHOTOS = 3
 #: Where no point of a folder lies beyond these shares of width and height, one corner of all pictures is empty.
 _EMPTY_CORNER = 0.6
@@ -85,7 +85,14 @@ def upright_people(
     certain = choice == "stored" or stored_size or _outside_tells(people, turned, orientation, size)
     if certain:
         return [_noted(person, points) for person, points in zip(people, turned, strict=True)], False
-    return list(people), _posture_tells([person.keypoints for person in people], turned)
+    # A point outside the stored picture rules it out.
+    as_stored = max(_outside(person.keypoints, _stored(size, orientation)) for person in people)
+    lying = _posture_tells([person.keypoints for person in people], turned)
+    return list(people), lying and as_stored <= _OUTSIDE * max(size)
+
+
+def _stored(size: Size, orientation: int) -> Size:
+    return (size[1], size[0]) if orientation in QUARTER_TURNS else size
 
 
 def _noted(person: PersonKeypoints, keypoints: NDArray[np.float32]) -> PersonKeypoints:

@@ -69,7 +69,8 @@ class Loaded:
         notes: doubts about all the files together, for the user to settle.
         kinds: number of files of each format and layout.
         in_doubt: photos whose people may be those of the stored picture, with their EXIF orientation.
-        upright: number of photos with an EXIF turn whose people are upright.
+        turned: number of photos with an EXIF turn whose keypoints were certainly those of the stored picture.
+        upright: number of photos with an EXIF turn whose people stand in the upright picture.
         extents: the part of each photo that its people cover.
     """
 
@@ -79,6 +80,7 @@ class Loaded:
     notes: tuple[str, ...] = ()
     kinds: Mapping[tuple[str, str], int] = field(default_factory=dict)
     in_doubt: Mapping[Path, int] = field(default_factory=dict)
+    turned: int = 0
     upright: int = 0
     extents: tuple[frames.Extent, ...] = ()
 
@@ -211,13 +213,15 @@ def _load_file(
         )
         for person in chosen
     )
+    is_turned = any(frames.TURNED in person.flags for person in people)
     return Loaded(
         observations,
         file.failures,
         tuple(skipped),
         kinds={(file.format, file.layout): 1} if file.layout else {},
         in_doubt={image: orientation} if in_doubt and image is not None else {},
-        upright=int(orientation != 1 and frames.people_stand(people)),
+        turned=int(is_turned),
+        upright=int(orientation != 1 and not is_turned and frames.people_stand(people)),
         extents=() if extent is None else (extent,),
     )
 
@@ -239,7 +243,8 @@ def _judged(loaded: Loaded, options: KeypointOptions) -> Loaded:
     notes, observations = [], list(loaded.observations)
     if loaded.in_doubt:
         n_photos = len(loaded.in_doubt)
-        is_certain = n_photos >= frames.TELLING_PHOTOS and loaded.upright == 0
+        # One detector made all files: what is certain of one photo, and contradicted by none, holds for the others.
+        is_certain = loaded.turned > 0 and loaded.upright == 0
         turns = [None if one.image_path is None else loaded.in_doubt.get(one.image_path) for one in observations]
         observations = [
             one if turn is None else _with_frame(one, turn, is_certain)
@@ -248,8 +253,9 @@ def _judged(loaded: Loaded, options: KeypointOptions) -> Loaded:
         first = next(iter(loaded.in_doubt)).name
         if is_certain:
             notes.append(
-                f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF turn, "
-                f"none the other way round: their keypoints are turned upright (--keypoint-frame upright keeps them)"
+                f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF "
+                f"turn, as those of {loaded.turned} others certainly do: they are turned (--keypoint-frame upright "
+                "keeps them)"
             )
         else:
             notes.append(
@@ -304,6 +310,7 @@ def merge_loaded(parts: Iterable[Loaded]) -> Loaded:
         tuple(note for part in parts for note in part.notes),
         dict(sum((Counter(part.kinds) for part in parts), Counter())),
         {path: orientation for part in parts for path, orientation in part.in_doubt.items()},
+        sum(part.turned for part in parts),
         sum(part.upright for part in parts),
         tuple(extent for part in parts for extent in part.extents),
     )

@@ -41,6 +41,7 @@ WHOLE_PARTS: tuple[list[slice], ...] = (
     [FACE_KEYPOINTS, CONTOUR_KEYPOINTS],
 )
 
+_BONE_ENDS, _BONE_LENGTHS = np.array([*BODY_BONE_LENGTHS]), np.array([*BODY_BONE_LENGTHS.values()])
 #: A bone between a person and a part is at most this many times as long as usual.
 _LONGEST_BONE = 1.4
 
@@ -150,18 +151,21 @@ class _Owners:
     """
 
     def __init__(self, people: Sequence[PersonKeypoints], selection: PersonSelection) -> None:
-        self.people, self.selection = list(people), selection
         n = len(people)
-        bodies = [person.keypoints[BODY_KEYPOINTS] for person in people]
-        seen = np.array([_seen(person.keypoints, selection) for person in people], bool)
-        self.seen = seen.reshape(n, len(BODY_KEYPOINT_NAMES))
-        self.boxes = np.array([_box(*pair) for pair in zip(bodies, self.seen, strict=True)]).reshape(n, 4)
-        self.reach = np.array([_reach(*pair) for pair in zip(bodies, self.seen, strict=True)])
-        self.whole = np.array([_reason_to_skip(person, selection) is None for person in people], bool)
+        self.selection = selection
+        self.bodies = np.zeros((n, len(BODY_KEYPOINT_NAMES), 3), np.float32)
+        for k, person in enumerate(people):
+            self.bodies[k] = person.keypoints[BODY_KEYPOINTS]
+        self.seen = self.bodies[:, :, 2] >= selection.min_confidence
+        self.heights = np.full(n, np.nan)
+        self.boxes = np.full((n, 4), np.nan)
+        self.whole = np.zeros(n, bool)
         self.present = np.ones(n, bool)
         self.table = np.zeros((n, n), bool)
+        for k, person in enumerate(people):
+            self._measure(k, person)
         for k in range(n):
-            self._fill(k)
+            self._find_parts(k)
 
     def next_part(self) -> tuple[int, int] | None:
         """A person and, further down the list, a fragment that fits this person alone."""
@@ -175,75 +179,69 @@ class _Owners:
         """Replace a person by the one who has the part too, and remove the part."""
         self.present[part] = self.whole[part] = False
         self.table[part] = self.table[:, part] = False
-        body = joined.keypoints[BODY_KEYPOINTS]
-        self.people[person], self.seen[person] = joined, _seen(joined.keypoints, self.selection)
-        self.boxes[person], self.reach[person] = _box(body, self.seen[person]), _reach(body, self.seen[person])
-        self.whole[person] = _reason_to_skip(joined, self.selection) is None
+        self.bodies[person] = joined.keypoints[BODY_KEYPOINTS]
+        self.seen[person] = self.bodies[person, :, 2] >= self.selection.min_confidence
+        self._measure(person, joined)
+        self._find_parts(person)
         self.table[:, person] = False
-        self._fill(person)
-        for other in self._near(person, self.whole & self.present, self.reach):
-            self.table[other, person] = _belongs(self.people[other], joined, self.selection)
+        owners = self._near(person, self.whole & self.present, self.heights)
+        self.table[owners, person] = self._belong(owners, np.full_like(owners, person))
 
-    def _fill(self, person: int) -> None:
-        """Find the parts of one person."""
+    def _measure(self, k: int, person: PersonKeypoints) -> None:
+        points, seen = self.bodies[k, :, :2], self.seen[k]
+        self.whole[k] = _reason_to_skip(person, self.selection) is None
+        self.boxes[k] = [*points[seen].min(axis=0), *points[seen].max(axis=0)] if seen.any() else np.nan
+        self.heights[k] = _stature(points, seen) or np.nan
+
+    def _find_parts(self, person: int) -> None:
         self.table[person] = False
         if self.whole[person]:
-            for part in self._near(person, self.present, self.reach[person]):
-                self.table[person, part] = _belongs(self.people[person], self.people[part], self.selection)
+            parts = self._near(person, self.present, self.heights[person])
+            self.table[person, parts] = self._belong(np.full_like(parts, person), parts)
 
-    def _near(self, k: int, among: NDArray[np.bool_], reach: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Those that have no point in common with k and lie within the reach."""
+    def _near(self, k: int, among: NDArray[np.bool_], heights: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Those that have no point in common with k and lie within the longest bone of people of these heights."""
         gap = np.maximum(self.boxes[:, :2] - self.boxes[k, 2:], self.boxes[k, :2] - self.boxes[:, 2:]).max(axis=1)
-        possible = among & ~(self.seen & self.seen[k]).any(axis=1) & (gap <= reach)
+        possible = among & (gap <= _LONGEST_BONE * _BONE_LENGTHS.max() * heights)
+        possible[possible] = ~(self.seen[possible] & self.seen[k]).any(axis=1)
         possible[k] = False
         return np.flatnonzero(possible)
 
+    def _belong(self, people: NDArray[np.intp], parts: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Decide for pairs whether the part is a missing piece of the person.
 
-def _box(body: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    if not seen.any():
-        return np.full(4, np.nan, np.float32)
-    return np.concatenate([body[seen, :2].min(axis=0), body[seen, :2].max(axis=0)])
-
-
-def _reach(body: NDArray[np.float32], seen: NDArray[np.bool_]) -> float:
-    """The longest possible bone of a person, pixels; 0 where the stature is unknown."""
-    return _LONGEST_BONE * max(BODY_BONE_LENGTHS.values()) * (_stature(body[:, :2], seen) or 0.0)
-
-
-def _belongs(person: PersonKeypoints, part: PersonKeypoints, selection: PersonSelection) -> bool:
-    """Decide whether `part` is a missing piece of `person`; False in doubt: merging two people is worse than a gap.
-
-    It must have at least two body points, none that the person has, continue one of its bones at a plausible
-    length, have a similar scale, lie on its proper side, and not be a second reading of the other arm or leg.
-    """
-    a, b = person.keypoints[BODY_KEYPOINTS], part.keypoints[BODY_KEYPOINTS]
-    seen_a, seen_b = _seen(a, selection), _seen(b, selection)
-    if seen_b.sum() < 2 or (seen_a & seen_b).any():
-        return False
-    both = np.where(seen_b[:, None], b, a)[:, :2]
-    seen = seen_a | seen_b
-    height, part_height = _stature(a[:, :2], seen_a), _stature(b[:, :2], seen_b)
-    if height is None or (part_height is not None and not 0.6 < part_height / height < 1.7):
-        return False
-    joints = [bone for bone in BODY_BONE_LENGTHS if seen[list(bone)].all() and seen_a[bone[0]] != seen_a[bone[1]]]
-    stretch = [_length(both, bone) / (height * BODY_BONE_LENGTHS[bone]) for bone in joints]
-    if not stretch or not 0.35 < max(stretch) < _LONGEST_BONE:
-        return False
-    doubled = seen_b & seen_a[MIRRORED]
-    if doubled.any():
-        distance = np.linalg.norm(b[doubled, :2] - a[MIRRORED][doubled, :2], axis=1)
-        if np.median(distance) < 0.05 * height:
-            return False
-    return _on_proper_side(both, seen_a, seen)
+        It is not in doubt: merging two people is worse than a gap. The part must have at least two body points, none
+        that the person has, continue one of its bones at a plausible length, have a similar scale, lie on its proper
+        side, and not be a second reading of the other arm or leg.
+        """
+        a, b, seen_a, seen_b = self.bodies[people], self.bodies[parts], self.seen[people], self.seen[parts]
+        height, part_height = self.heights[people], self.heights[parts]
+        ratio = np.where(np.isnan(part_height), 1.0, part_height / height)
+        good = (seen_b.sum(axis=1) >= 2) & ~(seen_a & seen_b).any(axis=1) & (ratio > 0.6) & (ratio < 1.7)
+        both, seen = np.where(seen_b[:, :, None], b, a)[:, :, :2], seen_a | seen_b
+        first, last = _BONE_ENDS.T
+        joining = seen[:, first] & seen[:, last] & (seen_a[:, first] != seen_a[:, last])
+        length = np.linalg.norm(both[:, last] - both[:, first], axis=2)
+        stretch = np.where(joining, length / (height[:, None] * _BONE_LENGTHS), 0.0).max(axis=1)
+        good &= (stretch > 0.35) & (stretch < _LONGEST_BONE)
+        doubled = seen_b & seen_a[:, MIRRORED]
+        apart = np.linalg.norm(b[:, :, :2] - a[:, MIRRORED, :2], axis=2)
+        for k in np.flatnonzero(good & doubled.any(axis=1)):
+            good[k] = np.median(apart[k, doubled[k]]) >= 0.05 * height[k]
+        return np.asarray(good & _on_proper_side(both, seen_a, seen))
 
 
-def _on_proper_side(points: NDArray[np.float32], seen_a: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
-    """Check that shoulders and hips of the part agree with the person about the direction to the left."""
-    known = [points[j] - points[i] for i, j in LEFTWARD if seen_a[i] and seen_a[j]]
-    added = [points[j] - points[i] for i, j in LEFTWARD if seen[i] and seen[j] and not (seen_a[i] and seen_a[j])]
-    if not added:
-        return True
-    return bool(known) and all(float(np.dot(sum(known), step)) > 0 for step in added)
+def _on_proper_side(
+    points: NDArray[np.float32], seen_a: NDArray[np.bool_], seen: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Check that shoulders and hips of the parts agree with the people about the direction to the left."""
+    right, left = np.array(LEFTWARD).T
+    steps = points[:, left] - points[:, right]
+    known = seen_a[:, left] & seen_a[:, right]
+    added = seen[:, left] & seen[:, right] & ~known
+    leftward = (steps * known[:, :, None]).sum(axis=1)
+    agrees = np.einsum("nkc,nc->nk", steps, leftward) > 0
+    return np.asarray((~added).all(axis=1) | (known.any(axis=1) & (agrees | ~added).all(axis=1)))
 
 
 def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
@@ -264,19 +262,11 @@ def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
     )
 
 
-def _seen(keypoints: NDArray[np.float32], selection: PersonSelection) -> NDArray[np.bool_]:
-    return keypoints[BODY_KEYPOINTS, 2] >= selection.min_confidence
-
-
 def _stature(points: NDArray[np.float32], seen: NDArray[np.bool_]) -> float | None:
     """Estimate the height in pixels from the longer bones; a high percentile, as foreshortened ones are short."""
-    heights = [
-        _length(points, bone) / length
-        for bone, length in BODY_BONE_LENGTHS.items()
-        if length >= 0.1 and seen[list(bone)].all()
-    ]
-    return float(np.percentile(heights, 75)) if heights else None
-
-
-def _length(points: NDArray[np.float32], bone: tuple[int, int]) -> float:
-    return float(np.linalg.norm(points[bone[1]] - points[bone[0]]))
+    first, last = _BONE_ENDS.T
+    used = (_BONE_LENGTHS >= 0.1) & seen[first] & seen[last]
+    if not used.any():
+        return None
+    lengths = np.linalg.norm(points[last[used]] - points[first[used]], axis=1)
+    return float(np.percentile(lengths / _BONE_LENGTHS[used], 75))

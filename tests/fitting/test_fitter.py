@@ -16,7 +16,9 @@ from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
 from smplifyx.evaluation.scores import score
 from smplifyx.fitting import Fitter
+from smplifyx.keypoints import box_diagonal
 from smplifyx.result import FitResult
+from smplifyx.skeleton import keypoint_index
 from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
@@ -227,3 +229,15 @@ def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
     for early, late in zip(one_stage, all_stages, strict=True):
         moved = np.abs(early.camera_translation - late.camera_translation).max()
         assert (moved > 1e-4) == free
+
+
+def test_flags_of_the_keypoints_and_the_worst_one_are_flags_of_the_result(fitter, people):
+    """One wrong knee hardly changes the mean error, and has a flag of its own."""
+    observation = observation_of(people[0], with_camera=True)
+    keypoints = observation.keypoints.copy()
+    knee = keypoint_index("left_knee")
+    keypoints[knee] = (*(keypoints[knee, :2] + 0.5 * box_diagonal(keypoints)), 0.9)
+    (result,) = fitter.fit([replace(observation, keypoints=keypoints, flags=("hand_dropped",))])
+    assert {"hand_dropped", "outlying_keypoint"} <= set(result.flags)
+    (plain,) = fitter.fit([observation])
+    assert not {"hand_dropped", "outlying_keypoint"} & set(plain.flags)

@@ -85,19 +85,33 @@ def test_people_who_would_stand_in_the_stored_picture_are_doubtful(
     assert loaded(tmp_path, frame="upright").observations[0].flags == ()
 
 
-def test_a_folder_of_lying_people_is_turned(tmp_path: Path, photograph: Writer, write_people: Writer) -> None:
+def test_a_certain_photo_settles_the_doubtful_ones(tmp_path: Path, photograph: Writer, write_people: Writer) -> None:
     upright = standing_person(x=120, y=60, height=180)
     for name in "abc":
         photograph(f"{name}.jpg")
         write_people(as_stored(upright, 300), name=f"{name}_keypoints.json")
-    result = loaded(tmp_path)
-    assert [one.flags for one in result.observations] == [("frame_turned",)] * 3 and len(result.notes) == 1
-    np.testing.assert_allclose(result.observations[0].keypoints[:25], upright, atol=1e-3)
-    # One who stands in the upright picture makes all doubtful.
+    assert [one.flags for one in loaded(tmp_path).observations] == [("frame_in_doubt",)] * 3
     photograph("d.jpg")
-    write_people(upright, name="d_keypoints.json")
+    write_people(as_stored(standing_person(x=150, y=150, height=240), 300), name="d_keypoints.json")
+    result = loaded(tmp_path)
+    assert [one.flags for one in result.observations] == [("frame_turned",)] * 4 and len(result.notes) == 1
+    np.testing.assert_allclose(result.observations[0].keypoints[:25], upright, atol=1e-3)
+    # One who stands in the upright picture makes them doubtful again.
+    photograph("e.jpg")
+    write_people(upright, name="e_keypoints.json")
     flags = [one.flags for one in loaded(tmp_path).observations]
-    assert flags == [("frame_in_doubt",)] * 3 + [()]
+    assert flags == [*[("frame_in_doubt",)] * 3, ("frame_turned",), ()]
+
+
+def test_a_point_outside_the_stored_picture_rules_it_out(
+    tmp_path: Path, photograph: Writer, write_people: Writer
+) -> None:
+    photograph()
+    body = standing_person(x=120, y=60, height=180)
+    lying = as_stored(body, 300)
+    lying[:, 1] += 120  # below 300, the height of the stored picture
+    write_people(lying)
+    assert loaded(tmp_path).observations[0].flags == ()
 
 
 def test_upright_people_and_photos_without_a_turn_are_not_doubtful(
