@@ -32,6 +32,7 @@ def ehf(tmp_path_factory, data):
     return folder
 
 
+@pytest.mark.slow
 def test_ehf(ehf, tmp_path, capsys):
     call = ["evaluate", "ehf", "--data", str(ehf / "EHF"), "--models", str(ehf / "models"), "--output", str(tmp_path)]
     assert main([*call, *QUICK]) == 0
@@ -47,6 +48,7 @@ def test_ehf(ehf, tmp_path, capsys):
     assert cameras == {"the paper's focal length", "true"}
 
 
+@pytest.mark.slow
 def test_open_then_results(tmp_path, capsys, data):
     """The benchmark's own truth, handed in as somebody's meshes, has no error."""
     call = ["evaluate", "open", "--people", "2", "--shapes", "components", "--output", str(tmp_path)]
@@ -119,6 +121,7 @@ def test_priors(tmp_path, capsys):
     assert "--people N" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_gender(tmp_path, capsys, monkeypatch, data):
     """With bodies of the model itself, as the package anny may be missing."""
     rest = np.float64(data.joint_regressor) @ data.v_template
@@ -143,6 +146,7 @@ def test_collisions(tmp_path, capsys, data):
     assert len(list(tmp_path.glob("00_*.jpg"))) == 1
 
 
+@pytest.mark.slow
 def test_benchmark(tmp_path, capsys):
     call = ["benchmark", "--only", "batches", "mesh", "--batch-sizes", "2", "--min-people", "2", *FAST]
     assert main([*call, "--collision.enabled", "false", "--json", str(tmp_path / "figures.json")]) == 0
@@ -152,6 +156,7 @@ def test_benchmark(tmp_path, capsys):
     assert main(["benchmark", "--repeats", "0"]) == 2
 
 
+@pytest.mark.slow
 def test_benchmark_of_collisions(tmp_path, capsys):
     call = ["benchmark", "--only", "collisions", "--batch-sizes", "2", "--collision-people", "2", "--repeats", "1"]
     assert main([*call, "--min-people", "2", "--json", str(tmp_path / "figures.json"), *FAST]) == 0

@@ -223,6 +223,7 @@ def test_a_wrong_call_leaves_the_configuration_of_the_earlier_run(folders, optio
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_a_run_interrupted_while_it_fits_says_what_is_finished_and_continues(
     folders, monkeypatch, capsys, number, status
 ):

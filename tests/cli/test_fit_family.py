@@ -41,6 +41,7 @@ def _results(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("model", ["smplx", "smplh", "smpl", "flame"])
 @pytest.mark.parametrize("option", ["--model", "--config"])
+@pytest.mark.slow
 def test_each_model_by_name(talking, model, option):
     assert _fit(talking, option, model if option == "--model" else f"fit_{model}", *NO_FILES) == 0
     assert _results(talking) == ["000.npz", "001.npz"]

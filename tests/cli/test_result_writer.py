@@ -293,6 +293,7 @@ def test_nothing_is_drawn_without_pictures(layout, photo, renderer):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_demo_interrupted_while_it_writes_leaves_complete_files_and_continues(
     tmp_path, monkeypatch, capsys, number, status
 ):

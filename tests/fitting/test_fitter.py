@@ -106,6 +106,7 @@ def test_fewer_hand_components_are_stored_as_twelve(data, people):
         load_config(None, [Override("body.n_hand_components", "13")])
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_result(fitter, people, results):
     again = fitter.fit([observation_of(person, with_camera=True) for person in people])
     for one, other in zip(results, again, strict=True):
@@ -214,6 +215,7 @@ def test_no_people_no_results(fitter):
 
 
 @pytest.mark.parametrize("free", [False, True])
+@pytest.mark.slow
 def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
     config = Config()
     config = replace(
