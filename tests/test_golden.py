@@ -17,15 +17,19 @@ import smplifyx
 _DEMO = Path(smplifyx.__file__).parent / "data" / "demo"
 #: Loss at the end of stages 1 and 2, with the neutral body.
 _STAGE_LOSSES = {
-    ("sitting", 0): (44207.2, 43945.0),
+    ("sitting", 0): (44207.2, 43911.5),
     ("talking", 0): (22593.9, 22346.2),
-    ("talking", 1): (22562.5, 22474.3),
-    ("walking", 0): (46622.9, 46391.1),
+    ("talking", 1): (22542.9, 22444.4),
+    ("walking", 0): (46534.5, 46292.0),
 }
 
 
-@pytest.fixture(scope="module")
-def fits() -> dict[tuple[str, int], smplifyx.FitResult]:
+#: The same minima by the objective in torch operations, which own terms and double precision use.
+_TOLERANCE = {"float32": 1e-3, "float64": 4e-3}
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def fits(request: pytest.FixtureRequest) -> tuple[float, dict[tuple[str, int], smplifyx.FitResult]]:
     config = smplifyx.load_config()
     config = replace(
         config,
@@ -35,10 +39,12 @@ def fits() -> dict[tuple[str, int], smplifyx.FitResult]:
     )
     people = smplifyx.read_keypoints(_DEMO / "keypoints", _DEMO / "images")
     people = [one for one in people if (one.stem, one.person_index) in _STAGE_LOSSES]
-    results = smplifyx.Fitter(config=config).fit(people)
-    return {(one.stem, one.person_index): result for one, result in zip(people, results, strict=True)}
+    results = smplifyx.Fitter(config=config, dtype=request.param).fit(people)
+    found = {(one.stem, one.person_index): result for one, result in zip(people, results, strict=True)}
+    return _TOLERANCE[request.param], found
 
 
 @pytest.mark.parametrize("person", _STAGE_LOSSES)
-def test_stage_losses(person: tuple[str, int], fits: dict[tuple[str, int], smplifyx.FitResult]) -> None:
-    np.testing.assert_allclose(fits[person].stage_losses, _STAGE_LOSSES[person], rtol=1e-3)
+def test_stage_losses(person: tuple[str, int], fits: tuple[float, dict[tuple[str, int], smplifyx.FitResult]]) -> None:
+    tolerance, found = fits
+    np.testing.assert_allclose(found[person].stage_losses, _STAGE_LOSSES[person], rtol=tolerance)
