@@ -108,7 +108,7 @@ def _list(path: Path, content: list[Any]) -> Document:
         )
         return Document(path, "AlphaPose" if isinstance(first["image_id"], str) else "COCO results", entries)
     if any(name in first for names in _MEDIAPIPE_LISTS.values() for name in names):
-        entries = tuple(replace(_mediapipe(one)[0], index=k) for k, one in enumerate(known))
+        entries = tuple(replace(entry, index=k) for k, one in enumerate(known) for entry in _mediapipe(one)[:1])
         return Document(path, "MediaPipe", entries)
     if isinstance(first.get("keypoints"), dict):
         return Document(path, "Ultralytics", tuple(_ultralytics(k, one) for k, one in enumerate(known)))
@@ -215,7 +215,7 @@ def _mediapipe(content: Mapping[str, Any]) -> tuple[Entry, ...]:
     found = {part: next((content[name] for name in names if content.get(name)), None)
              for part, names in _MEDIAPIPE_LISTS.items()}  # fmt: skip
     # The newer interface has one list more, around the people.
-    several = {part: one if one and isinstance(one[0], list) and not _is_number(one[0][0]) else [one]
+    several = {part: one if one and isinstance(one[0], list) and not _is_number(next(iter(one[0]), None)) else [one]
                for part, one in found.items() if isinstance(one, list)}  # fmt: skip
     n_people = max((len(one) for one in several.values()), default=0)
     return tuple(
@@ -248,8 +248,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _ultralytics(index: int, one: Mapping[str, Any]) -> Entry:
-    points = one["keypoints"]
+    points = one.get("keypoints")
+    if not isinstance(points, dict):
+        return Entry(index, f"[{index}]", failure=f"keypoints: is {kind(points)}; expected an object with x and y")
     x, y, scores = (points.get(key) or [] for key in ("x", "y", "visible"))
+    if not all(isinstance(one, list) for one in (x, y, scores)):
+        return Entry(index, f"[{index}]", failure="keypoints: expected lists x, y and visible")
     if not scores:
         scores = [1.0] * len(x)
     if not len(x) == len(y) == len(scores):

@@ -107,6 +107,21 @@ def test_a_file_of_each_format(tmp_path: Path, kind: str) -> None:
         np.testing.assert_allclose(person.keypoints[LEFT_HAND_KEYPOINTS], truth[LEFT_HAND_KEYPOINTS], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"pose_landmarks": [[]]},
+        [{"pose_landmarks": landmarks(in_layout("mediapipe_33"))}, {"pose_landmarks": None}],
+        [FORMATS["Ultralytics"][0][0], {"name": "dog"}],
+        [FORMATS["Ultralytics"][0][0], {"keypoints": {"x": 1, "y": 2, "visible": 3}}],
+    ],
+)
+def test_entries_without_points_stop_no_others(tmp_path: Path, content: object) -> None:
+    file = read_keypoint_file(written(tmp_path / "a.json", content), image_size=SIZE)
+    seen = [person for person in file.people if person.keypoints[:, 2].any()]
+    assert len(seen) == (len(content) > 1)
+
+
 def test_dwpose_dictionary(tmp_path: Path) -> None:
     points = in_layout("coco_18")
     candidate = points[:, :2] / SIZE
