@@ -123,12 +123,14 @@ class Runner:
         """The file of a fit, named after everything that decides it, the program's code included."""
         if self._store is None:
             return None
+        points_3d = observation.points_3d
         decisive = {
             "code": code_digest(),
             "settings": {name: repr(getattr(config, name)) for name in _DECISIVE_SETTINGS},
             "body": [str(body.resolve()), body.stat().st_size, body.stat().st_mtime_ns],
             "camera": repr(observation.camera),
             "keypoints": hashlib.sha256(observation.keypoints.tobytes()).hexdigest(),
+            "points_3d": None if points_3d is None else hashlib.sha256(points_3d.tobytes()).hexdigest(),
         }
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:_DIGEST_LENGTH]
         side = f"_{observation.side}" if observation.side else ""

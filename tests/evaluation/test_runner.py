@@ -93,6 +93,15 @@ def test_other_settings_are_other_fits(fits, frames, trial, change, no_fitting):
         fit_frames(Runner(fits[0]), replace(trial, **change), frames)
 
 
+def test_other_3d_points_of_a_detector_are_another_fit(fits, frames, trial, no_fitting):
+    observations = [frame.observation() for frame in frames]
+    digests = {
+        Runner(fits[0])._kept("", trial.config, replace(observations[0], points_3d=points), Path(__file__))
+        for points in (None, np.zeros((25, 4)), np.ones((25, 4)))
+    }
+    assert len(digests) == 3
+
+
 def test_other_code_makes_other_fits(fits, frames, trial, no_fitting, monkeypatch):
     monkeypatch.setattr(runner, "code_digest", lambda: "changed")
     with pytest.raises(AssertionError, match="made again"):
