@@ -22,6 +22,7 @@ from smplifyx.config import Config, Override, load_config
 from smplifyx.config.fields import shown
 from smplifyx.config.loading import with_override
 from smplifyx.config.schema import check
+from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.collect import collect_results
 from smplifyx.fitting.initialization import initial_hypotheses
@@ -86,7 +87,7 @@ class Fitter:
         batch_size: people that are fitted together.
 
     Raises:
-        UsageError: an unknown model, gender or setting, or unusable terms.
+        UsageError: an unknown model, gender, precision or setting, unusable terms, or no batch size.
         InputError: a file is missing or damaged.
     """
 
@@ -104,6 +105,10 @@ class Fitter:
         terms: Sequence[Term] | None = None,
         batch_size: int = 32,
     ) -> None:
+        if dtype not in _DTYPES:
+            raise UsageError(f"expected dtype {' or '.join(_DTYPES)}, found {dtype!r}")
+        if batch_size < 1:
+            raise UsageError(f"expected a batch_size of 1 or more, found {batch_size}")
         if isinstance(model, str):
             self.config = settings_for(model, config, overrides)
             folder = models if models is not None else self.config.body.models_dir

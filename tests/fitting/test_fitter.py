@@ -14,6 +14,7 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
+from smplifyx.errors import UsageError
 from smplifyx.evaluation.scores import score
 from smplifyx.fitting import Fitter
 from smplifyx.keypoints import box_diagonal
@@ -43,6 +44,13 @@ def fitter(data) -> Fitter:
 @pytest.fixture(scope="module")
 def results(fitter, people) -> list[FitResult]:
     return fitter.fit([observation_of(person, with_camera=True) for person in people])
+
+
+def test_unusable_arguments_are_refused(data):
+    with pytest.raises(UsageError, match="float32 or float64, found 'float16'"):
+        Fitter(data, dtype="float16")
+    with pytest.raises(UsageError, match="batch_size of 1 or more, found 0"):
+        Fitter(data, batch_size=0)
 
 
 def test_known_people_are_recovered(fitter, people, results):
