@@ -109,7 +109,7 @@ class ResultWriter:
             self._stop()
             raise
         finally:
-            self._thread.submit(compact_summary, self.layout.summary_path)
+            self._thread.submit(self._compact_summary)
             self._thread.shutdown()
 
     def write(self, people: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
@@ -145,6 +145,12 @@ class ResultWriter:
         self._stopping.set()
         for job in self._pending:
             job.cancel()
+
+    def _compact_summary(self) -> None:
+        try:
+            compact_summary(self.layout.summary_path)
+        except (InputError, OSError) as error:
+            self.add_problem(f"{self.layout.summary_path} is not sorted: {error}")
 
     def _write_batch(self, people: Sequence[Observation], results: Sequence[FitResult], fitter: Fitter) -> None:
         rows = []

@@ -156,6 +156,17 @@ def test_files_that_cannot_be_written_fail_one_person(layout, photo, monkeypatch
     assert read_summary(layout.summary_path)[1].flags == ("not_written",)
 
 
+def test_a_table_that_cannot_be_sorted_is_named(layout, photo, monkeypatch, capsys):
+    def full_disk(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(result_writer, "compact_summary", full_disk)
+    with ResultWriter(layout, NO_FILES, FakeFitter) as writer:
+        writer.write([person(photo, 0)], [result_of()], FakeFitter())
+    assert len(writer.problems) == 1 and "summary.csv is not sorted" in writer.problems[0]
+    assert "No space left" in capsys.readouterr().err
+
+
 def test_a_failed_fit_gets_a_row_and_no_files(layout, photo):
     with ResultWriter(layout, NO_FILES, FakeFitter) as writer:
         writer.write([person(photo, 0)], [result_of(status="failed", flags=("not_finite",))], FakeFitter())
