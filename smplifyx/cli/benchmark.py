@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smplifyx.cli import messages
+from smplifyx.cli.options import positive
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit synthetic people (body, hands and face, true camera) in
@@ -45,22 +46,26 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="parts to measure: batches, mesh, collisions, command (default: all)",
     )
     parser.add_argument(
-        "--batch-sizes", metavar="N", type=int, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
+        "--batch-sizes", metavar="N", type=positive, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
     )
     parser.add_argument(
-        "--min-people", metavar="N", type=int, default=8, help="people of small batches (default: %(default)s)"
+        "--min-people", metavar="N", type=positive, default=8, help="people of small batches (default: %(default)s)"
     )
     parser.add_argument(
-        "--collision-people", metavar="N", type=int, default=64, help="people of that part (default: %(default)s)"
+        "--collision-people",
+        metavar="N",
+        type=positive,
+        default=64,
+        help="people of that part (default: %(default)s)",
     )
     parser.add_argument(
-        "--repeats", metavar="N", type=int, default=2, help="repeated fits of that part (default: %(default)s)"
+        "--repeats", metavar="N", type=positive, default=2, help="repeated fits of that part (default: %(default)s)"
     )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz) of that part")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="of torch (default: %(default)s)")
+    parser.add_argument("--threads", metavar="N", type=positive, default=1, help="of torch (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write all figures to a file")
     parser.set_defaults(run=_run, options=())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from smplifyx.cli import messages
+from smplifyx.cli.options import positive
 
 _DESCRIPTION = """Find people in photos and write their keypoints (body, hands, face) as OpenPose JSON.
 
@@ -34,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="heavy",
         help="body network: more accurate, or faster (default: heavy)",
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--overwrite", action="store_true", help="detect again where a file is there")
     parser.set_defaults(run=run)
 

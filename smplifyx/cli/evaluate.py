@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smplifyx.cli.messages import check_input, check_output
+from smplifyx.cli.options import positive
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit people whose bodies are known and measure the errors: the
@@ -177,7 +178,7 @@ def _add_photos(actions: _Actions[_Parser]) -> None:
     parser.add_argument("--worst", metavar="N", type=int, default=10, help="people named (default: %(default)s)")
     parser.add_argument("--sheets", metavar="DIR", type=Path, help="also write picture sheets of all people")
     parser.add_argument(
-        "--people-per-sheet", metavar="N", type=int, default=8, help="people on a sheet (default: %(default)s)"
+        "--people-per-sheet", metavar="N", type=positive, default=8, help="people on a sheet (default: %(default)s)"
     )
     parser.set_defaults(run=_run_photos)
 
@@ -269,7 +270,7 @@ def _add_folders(parser: _Parser) -> None:
 def _add_fit(parser: _Parser) -> None:
     _add_output(parser)
     parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--threads", metavar="N", type=positive, default=1, help="default: %(default)s")
 
 
 def _add_trials(parser: _Parser, cameras: list[str]) -> None:
@@ -294,7 +295,7 @@ def _add_trials(parser: _Parser, cameras: list[str]) -> None:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one"
     )
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--threads", metavar="N", type=positive, default=1, help="default: %(default)s")
 
 
 def _run(name: str, arguments: argparse.Namespace) -> int:

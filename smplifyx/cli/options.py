@@ -98,6 +98,13 @@ class HelpFormatter(argparse.HelpFormatter):
         )
 
 
+def positive(text: str) -> int:
+    """A whole number from 1, the type of arguments that count something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return int(text)
+
+
 def all_parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """A parser and those of its commands, at every level."""
     found = [parser]

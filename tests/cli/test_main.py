@@ -145,3 +145,14 @@ def test_output_may_be_cut_short():
     program = Path(sys.executable).with_name("smplifyx")
     done = subprocess.run(f"{program} fit --print-config | head -1", shell=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "argv", [["detect", "--images", "a", "--keypoints", "b", "--workers"], ["benchmark", "--threads"]]
+)
+@pytest.mark.parametrize("count", ["0", "1.5", "two"])
+def test_counts_are_whole_numbers_from_1(argv, count, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*argv, count])
+    assert end.value.code == 2
+    assert "whole number from 1" in capsys.readouterr().err
