@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import smplifyx
-from smplifyx.cli.main import build_parser
+from smplifyx.cli.main import build_parser, main
 from smplifyx.cli.options import all_parsers
 from smplifyx.config import all_settings
 from smplifyx.config.original_names import ORIGINAL_NAMES
