@@ -32,7 +32,7 @@ class DetectionStatistics:
         n_photos: photos that were looked at.
         n_people: people found in them.
         n_skipped: photos whose keypoint file was there already.
-        failures: an error for each photo that could not be read.
+        failures: an error for each photo that could not be read or used.
     """
 
     n_photos: int = 0
@@ -59,6 +59,8 @@ def detect_folder(
 ) -> DetectionStatistics:
     """Write a keypoint file for each photo; photos that have one are skipped.
 
+    Of photos that differ in their ending alone, only the first is used; the others are failures.
+
     Args:
         images: the photos.
         folder: where the keypoint files go.
@@ -72,6 +74,13 @@ def detect_folder(
         InputError: a network file is damaged.
     """
     statistics = DetectionStatistics()
+    image_of: dict[Path, Path] = {}
+    for image in images:
+        used = image_of.setdefault(keypoint_path(image, folder), image)
+        if used != image:
+            problem = f"has the same name as {used.name}, which is used; expected one file per name"
+            statistics.failures.append(InputError(image, problem))
+    images = list(image_of.values())
     todo = [image for image in images if overwrite or not is_complete(keypoint_path(image, folder))]
     statistics.n_skipped = len(images) - len(todo)
     results = _alone(todo, variant) if workers == 1 or len(todo) < 2 else _together(todo, variant, workers)

@@ -84,7 +84,19 @@ def test_a_photo_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path, cap
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_an_empty_picture_holds_nobody():
+def test_the_first_of_two_photos_of_one_name_is_used(tmp_path, found, capsys):
+    """The keypoint file would otherwise be that of the other one."""
+    images, keypoints = tmp_path / "images", tmp_path / "keypoints"
+    images.mkdir()
+    first = image_files(DEMO / "images")[0]
+    shutil.copy(first, images)
+    (images / f"{first.stem}.png").write_bytes(b"another photo")
+    shutil.copytree(found, keypoints)
+    assert main(["detect", "--images", str(images), "--keypoints", str(keypoints)]) == 1
+    assert f"{first.stem}.png: has the same name as {first.name}" in capsys.readouterr().err
+
+
+def test_an_empty_picture_shows_no_person():
     from smplifyx.detect import Detector
 
     assert Detector()(np.full((240, 320, 3), 127, np.uint8)) == []
