@@ -265,8 +265,3 @@ def _fit(
         moving[sizes[0] + sizes[1] + 3 * joint :][:3] = 1.0
     diagonal = scales.repeat_interleave(torch.tensor(sizes)).square()
     return parameters(minimize(rowwise(objective), flat_start, _OPTIONS, diagonal).x)
-
-
-def convert(parameters: ModelParameters, source: BodyModelData, target: BodyModelData) -> Conversion:
-    """Convert people from one model to another; use :class:`Converter` to do so more than once."""
-    return Converter(source, target)(parameters)

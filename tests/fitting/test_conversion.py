@@ -16,7 +16,7 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import UsageError
-from smplifyx.fitting.conversion import Converter, ModelParameters, convert
+from smplifyx.fitting.conversion import Converter, ModelParameters
 
 
 def load(name: str) -> BodyModelData:
@@ -67,7 +67,7 @@ def test_shapes_and_shared_joints_are_copied_within_the_open_family(
 ) -> None:
     here, there = load(source), load(target)
     people = random_people(here, 2, fingers)
-    found = convert(people, here, there)
+    found = Converter(here, there)(people)
     assert (found.vertex_error_mm < worst_mm).all(), found.vertex_error_mm
     np.testing.assert_allclose(
         found.vertex_error_mm, true_error_mm(there, found.parameters, vertices(here, people)), rtol=1e-6
@@ -82,7 +82,7 @@ def test_shapes_and_shared_joints_are_copied_within_the_open_family(
 def test_there_and_back_gives_the_same_person() -> None:
     smplh, smplx = load("SMPLH_FEMALE"), load("SMPLX_FEMALE")
     people = random_people(smplh, 1)
-    back = convert(convert(people, smplh, smplx).parameters, smplx, smplh).parameters
+    back = Converter(smplx, smplh)(Converter(smplh, smplx)(people).parameters).parameters
     np.testing.assert_allclose(back.pose, people.pose, atol=1e-6)
     np.testing.assert_allclose(back.translation, people.translation, atol=1e-6)
 
@@ -92,7 +92,7 @@ def test_another_gender_s_shape_space_meets_the_vertices() -> None:
     people = random_people(male, 2)
     copied = dataclasses.replace(people, betas=torch.zeros_like(people.betas))
     goal = vertices(male, people)
-    found = convert(people, male, neutral)
+    found = Converter(male, neutral)(people)
     np.testing.assert_allclose(found.vertex_error_mm, true_error_mm(neutral, found.parameters, goal), rtol=1e-6)
     assert (found.vertex_error_mm < 4.0).all(), found.vertex_error_mm
     assert (true_error_mm(neutral, copied, goal) > 20).all()
