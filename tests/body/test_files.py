@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -88,14 +87,8 @@ def test_licensed_layouts(tmp_path: Path, n_directions: int, first_expression: i
 
 
 @pytest.mark.parametrize("gender", GENDERS)
-def test_shipped_files_load_fast_and_are_small(gender: str) -> None:
-    path = find_body_model("smplx", gender, OPEN_BODY_DIR)
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()
-        data = load_body_model_data(path)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.3
+def test_shipped_files_load_and_are_small(gender: str) -> None:
+    data = load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR))
     assert data.gender == gender
     assert sum(file.stat().st_size for file in OPEN_BODY_DIR.iterdir()) < 10e6
 
