@@ -1,6 +1,6 @@
 """3D bodies with hands and face from photos and 2D keypoints.
 
-The names below are stable, see docs/api.md; so is :mod:`smplifyx.body`. Other modules may change without notice.
+The names below are stable, see docs/api.md; so is smplifyx.body. Other modules may change without notice.
 """
 
 from __future__ import annotations

@@ -52,9 +52,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def detect_photos(
-    images: Sequence[Path], folder: Path, network: str = "heavy", workers: int = 1, *, overwrite: bool = False
+    images: Sequence[Path],
+    folder: Path,
+    network: str = "heavy",
+    workers: int = 1,
+    *,
+    overwrite: bool = False,
+    advice: str = "--overwrite detects again",
 ) -> list[str]:
-    """Write a keypoint file for each photo and say how many people were found; returns the problems, which are shown.
+    """Write a keypoint file for each photo and print the number of people; returns the problems, which are printed.
+
+    Args:
+        images: the photos.
+        folder: of the keypoint files.
+        network: ``heavy`` or ``full``.
+        workers: number of processes.
+        overwrite: replace existing files.
+        advice: remark on photos with existing files.
 
     Raises:
         UsageError: the runtime of the networks is not installed.
@@ -66,6 +80,6 @@ def detect_photos(
     problems = [str(failure) for failure in done.failures]
     for problem in problems:
         messages.note(f"failed: {problem}")
-    skipped = f", {done.n_skipped} skipped (--overwrite detects again)" if done.n_skipped else ""
+    skipped = f", {done.n_skipped} with existing keypoints skipped ({advice})" if done.n_skipped else ""
     messages.say(f"{done.n_people} people in {done.n_photos} photos{skipped}; keypoints in {folder}")
     return problems

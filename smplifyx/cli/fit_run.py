@@ -81,8 +81,13 @@ def run_fit(config: Config, run: RunOptions) -> int:
         raise UsageError("expected --images")
     check_output(run.output)
     device = _prepare(run)
+    _check_files(config)
     problems = [] if run.keypoints is not None else _detect(run, run.images)
-    pairing = pair_folder(run.images, run.keypoints or run.output / KEYPOINTS_FOLDER)
+    keypoints = run.keypoints or run.output / KEYPOINTS_FOLDER
+    if problems and not keypoints.exists():  # no photo can be read
+        messages.say(f"0 people fitted, {len(problems)} inputs failed")
+        return 1
+    pairing = pair_folder(run.images, keypoints)
     photos = {pair.stem for pair in pairing.pairs} | {image.stem for image in pairing.images_without_keypoints}
     calibration = _calibration(config, photos, is_first_shard=run.shard_index == 0)
     if run.shard_index == 0:
@@ -134,6 +139,25 @@ def _prepare(run: RunOptions) -> torch.device:
     return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def _check_files(config: Config) -> None:
+    """Check that the files of the settings exist, before people are detected and classified; raises UsageError."""
+    priors = config.priors
+    files = {
+        "--calibration": config.camera.calibration,
+        "--gender.labels": config.gender.labels if config.body.gender == "auto" else None,
+        "--priors.vposer": priors.vposer if priors.body_pose == "vposer" else None,
+        "--priors.gmm": priors.gmm if priors.body_pose == "gmm" else None,
+        "--lifting.checkpoint": config.lifting.checkpoint if config.lifting.enabled else None,
+        "--collision.part_segmentation": config.collision.part_segmentation if config.collision.enabled else None,
+    }
+    for option, path in files.items():
+        if path is not None and not path.is_file():
+            problem = "is a folder" if path.is_dir() else "does not exist"
+            raise UsageError(f"{option}: {path} {problem}; expected a file")
+    if config.body.models_dir is not None and not config.body.models_dir.is_dir():
+        raise UsageError(f"--models: {config.body.models_dir} does not exist; expected a folder of body models")
+
+
 def _photos(run: RunOptions, images: Path) -> list[Path]:
     """The photos of this shard."""
     return image_files(images)[run.shard_index :: run.num_shards]
@@ -143,7 +167,8 @@ def _detect(run: RunOptions, images: Path) -> list[str]:
     """Detect the people in this shard's photos that have no keypoint file yet; returns the problems."""
     photos = _photos(run, images)
     messages.note("no --keypoints: detecting people in the photos")
-    return detect_photos(photos, run.output / KEYPOINTS_FOLDER)
+    folder = run.output / KEYPOINTS_FOLDER
+    return detect_photos(photos, folder, advice="delete their files to detect again")
 
 
 def _calibration(config: Config, photos: Collection[str], is_first_shard: bool) -> Mapping[str, Camera]:
@@ -218,7 +243,9 @@ def _note_skipped(loaded: Loaded, verbose: bool) -> None:
         for line in (*skipped, *warnings):
             messages.note(line)
     elif skipped or warnings:
-        messages.note(f"{len(skipped)} skipped, {len(warnings)} warnings about the input (--verbose shows them)")
+        numbers = {"inputs skipped": len(skipped), "warnings about inputs": len(warnings)}
+        text = ", ".join(f"{kind}: {number}" for kind, number in numbers.items() if number)
+        messages.note(f"{text} (--verbose shows them)")
 
 
 def _without_results(

@@ -220,7 +220,7 @@ def _clean(points: _Points, key: str, part: str, entry: Entry) -> _Points:
         array[:, 2] = np.select([array[:, 2] >= 2, array[:, 2] >= 1], [1.0, _HIDDEN], 0.0)
     broken = ~np.isfinite(array).all(axis=1)
     if broken.any():
-        warnings.append(f"{key}: {broken.sum()} points are NaN, infinite or null and count as unseen")
+        warnings.append(f"{key}: points with NaN, infinity or null, which count as unseen: {broken.sum()}")
     if (array[~broken, 2] > 2).any():
         warnings.append(f"{key}: confidences reach {array[~broken, 2].max():g}; clipped to 1")
     # Undetected points are 0, 0, 0; converters may leave their confidence in place, and some detectors write -1, -1.

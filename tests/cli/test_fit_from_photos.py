@@ -50,3 +50,18 @@ def test_a_photo_that_cannot_be_read_fails_alone(photos, tmp_path, capsys):
     assert main(["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST]) == 1
     assert "broken.jpg" in capsys.readouterr().err
     assert (tmp_path / "out" / "results" / "walking" / "000.npz").is_file()
+
+
+def test_without_a_readable_photo_the_inputs_failed(tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    call = ["fit", "--images", str(tmp_path / "broken.jpg"), "--output", str(tmp_path / "out"), *FAST]
+    assert main(call) == 1
+    assert "0 people fitted, 1 inputs failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--models", "--priors.vposer", "--lifting.checkpoint", "--gender.labels"])
+def test_missing_files_are_found_before_people_are_detected(photos, tmp_path, capsys, option):
+    call = ["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST, option, "/nowhere"]
+    assert main(call) == 2
+    assert f"{option}: /nowhere does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
