@@ -57,6 +57,8 @@ _PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 _DECISIVE = (
     "body", "gender", "camera", "priors", "lifting", "objective", "starts", "stages", "optimizer", "collision",
 )  # fmt: skip
+#: The arguments of a run that do.
+_DECISIVE_ARGUMENTS = ("dtype", "layout", "keypoint_frame", "keypoint_scale")
 _HANDS = [*range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop)]
 _FACE = [*range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
 #: The keypoints that a body without hands or face lacks.
@@ -373,6 +375,8 @@ def fits_differ(config: Config, run: RunOptions, path: Path) -> bool:
         earlier, earlier_run = load_run(path)
     except ConfigError:
         return True
-    if earlier.people.min_confidence != config.people.min_confidence or earlier_run.dtype != run.dtype:
+    if earlier.people.min_confidence != config.people.min_confidence:
+        return True
+    if any(getattr(earlier_run, name) != getattr(run, name) for name in _DECISIVE_ARGUMENTS):
         return True
     return any(getattr(earlier, section) != getattr(config, section) for section in _DECISIVE)

@@ -59,6 +59,11 @@ class Document:
     format: str
     entries: tuple[Entry, ...]
 
+    def __post_init__(self) -> None:
+        odd = next((one for one in self.entries if not isinstance(one.image, (str, int, type(None)))), None)
+        if odd is not None:
+            raise InputError(self.path, "names its photo by neither text nor a whole number", odd.where)
+
     @functools.cached_property
     def by_image(self) -> Mapping[str | int | None, tuple[Entry, ...]]:
         """The people of each photo that the file names; None is the photo of entries that name none."""

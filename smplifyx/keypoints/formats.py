@@ -5,6 +5,7 @@ A format is recognised by its keys. The order of the points is a matter of :mod:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.keypoints.documents import kind, read_json, read_text
 from smplifyx.keypoints.entries import Document, Entry, Size
 
@@ -23,6 +24,8 @@ OPENPOSE_LISTS = {
     "hand_right_keypoints": "right",
     "face_keypoints": "face",
 }
+#: Longest side of a picture, pixels.
+_LARGEST_SIDE = 1_000_000
 _COCO_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _MEDIAPIPE_LISTS = {
     "body": ("pose_landmarks", "poseLandmarks", "landmarks"),
@@ -42,10 +45,14 @@ def read_document(path: str | Path) -> Document:
     if path.suffix.lower() == ".txt":
         return Document(path, "YOLO-pose", _yolo(path))
     content = read_json(path)
-    if isinstance(content, dict):
-        return _object(path, content)
-    if isinstance(content, list):
-        return _list(path, content)
+    try:
+        if isinstance(content, dict):
+            return _object(path, content)
+        if isinstance(content, list):
+            return _list(path, content)
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        # The formats nest deeply; what is in no place of theirs fails somewhere inside.
+        raise InputError(path, f"is not as its format wants it ({reason(error)}); expected people's lists") from error
     raise InputError(path, f"holds {kind(content)}; expected an object with a list 'people'")
 
 
@@ -152,7 +159,7 @@ def _size(content: Mapping[str, Any]) -> Size | None:
     """The size of the canvas that ControlNet's tools write."""
     for width, height in (("canvas_width", "canvas_height"), ("image_width", "image_height"), ("width", "height")):
         pair = content.get(width), content.get(height)
-        if all(isinstance(one, (int, float)) and not isinstance(one, bool) and one >= 1 for one in pair):
+        if all(_is_number(one) and 1 <= one <= _LARGEST_SIDE for one in pair):
             return int(pair[0]), int(pair[1])  # type: ignore[arg-type]
     return None
 
@@ -188,7 +195,7 @@ def _instances(path: Path, people: Any, names: tuple[str, ...] | None) -> tuple[
 
 def _instance(index: int, where: str, one: Any, names: tuple[str, ...] | None) -> Entry:
     entry = _lists(index, where, one, {"keypoints": "body"})
-    if entry.failure is not None or one.get("keypoint_scores") is None:
+    if "body" not in entry.lists or one.get("keypoint_scores") is None:
         return replace(entry, names=names)
     return replace(entry, names=names, lists={"body": entry.lists["body"], "scores": one["keypoint_scores"]})
 
@@ -237,9 +244,9 @@ def _landmark(point: Any) -> list[Any]:
     """x, y and confidence: visibility x presence, or 1 where the file has none."""
     if isinstance(point, dict):
         shares = [point[key] for key in ("visibility", "presence") if _is_number(point.get(key))]
-        return [point.get("x"), point.get("y"), float(np.prod(shares)) if shares else 1.0]
+        return [point.get("x"), point.get("y"), math.prod(map(float, shares))]
     if isinstance(point, list) and len(point) >= 2:  # x, y, z, visibility, presence
-        return [point[0], point[1], float(np.prod(point[3:])) if len(point) > 3 else 1.0]
+        return [point[0], point[1], math.prod(map(float, point[3:]))]
     return [None, None, None]
 
 

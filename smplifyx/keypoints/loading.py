@@ -14,7 +14,7 @@ from smplifyx.camera import Camera
 from smplifyx.errors import InputError
 from smplifyx.keypoints import frames, images
 from smplifyx.keypoints.entries import Document
-from smplifyx.keypoints.folder import Pair, Pairing, natural_key, pair_folder
+from smplifyx.keypoints.folder import Pair, Pairing, keypoint_files, pair_folder
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.frames import FrameChoice
 from smplifyx.keypoints.layouts import AUTO
@@ -107,7 +107,7 @@ def read_keypoints(
     """
     path, chosen, options = Path(path), selection or PersonSelection(), options or KeypointOptions()
     if image is None and image_size is not None:
-        files = sorted(path.glob("*.json"), key=natural_key) if path.is_dir() else [path]
+        files = keypoint_files(path) if path.is_dir() else [path]
         loaded = merge_loaded(_load_file(file, None, image_size, 1, chosen, options) for file in files)
     else:
         beside = path if path.is_dir() else path.parent

@@ -49,6 +49,8 @@ def test_settings_that_are_not_given_stay_so() -> None:
         (("collision.enabled", "false"), True),
         (("people.min_confidence", "0.3"), True),
         (("run.dtype", "float64"), True),
+        (("run.keypoint_scale", "2"), True),
+        (("run.layout", "coco_17"), True),
     ],
 )
 def test_what_makes_fits_differ(tmp_path: Path, override: tuple[str, str], differs: bool) -> None:

@@ -278,3 +278,30 @@ def test_a_pointer_of_lfs_and_a_link_to_nothing_are_named(tmp_path: Path) -> Non
     (tmp_path / "b.json").symlink_to("gone.json")
     with pytest.raises(InputError, match=r"is a link to gone\.json, which does not exist"):
         read_keypoint_file(tmp_path / "b.json")
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all values in a document; of long lists, of the first ones."""
+    children = value.items() if isinstance(value, dict) else enumerate(value[:4]) if isinstance(value, list) else ()
+    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_odd_values_anywhere_are_errors_of_the_file(tmp_path: Path, kind: str) -> None:
+    odd = [None, [], {}, "x", -1, 1e40, float("nan"), True, [1, 2], [[]], {"a": 1}, 10**400, [None]]
+    random = np.random.default_rng(len(kind))
+    path = tmp_path / "a.json"
+    for _ in range(60):
+        content = json.loads(json.dumps(FORMATS[kind][0]))
+        candidates = places(content)[1:]
+        *parents, last = candidates[random.integers(len(candidates))]
+        holder = content
+        for key in parents:
+            holder = holder[key]
+        holder[last] = odd[random.integers(len(odd))]
+        try:
+            people = read_keypoints(written(path, content), image_size=SIZE)
+        except InputError as error:
+            assert error.path == path
+        else:
+            assert all(np.isfinite(person.keypoints).all() for person in people)
