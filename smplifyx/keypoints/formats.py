@@ -159,7 +159,7 @@ def _size(content: Mapping[str, Any]) -> Size | None:
     """The size of the canvas that ControlNet's tools write."""
     for width, height in (("canvas_width", "canvas_height"), ("image_width", "image_height"), ("width", "height")):
         pair = content.get(width), content.get(height)
-        if all(_is_number(one) and 1 <= one <= _LARGEST_SIDE for one in pair):
+        if all(_is_side(one) for one in pair):
             return int(pair[0]), int(pair[1])  # type: ignore[arg-type]
     return None
 
@@ -248,6 +248,10 @@ def _landmark(point: Any) -> list[Any]:
     if isinstance(point, list) and len(point) >= 2:  # x, y, z, visibility, presence
         return [point[0], point[1], math.prod(map(float, point[3:]))]
     return [None, None, None]
+
+
+def _is_side(value: Any) -> bool:
+    return _is_number(value) and 1 <= value <= _LARGEST_SIDE
 
 
 def _is_number(value: Any) -> bool:
