@@ -46,7 +46,7 @@ _USUAL_LAYOUTS = {"OpenPose": ("body_25", "body_25b")}
 #: gives bones at most 0.6 times as long as a wrong one; fewer bones do not tell, as those of people who are cut off
 #: and badly detected may have any length.
 _TELLING_BONES, _TELLING_RATIO = 7, 1.3
-#: So many body points in one place are the mark of points that were not found.
+#: This number of body points in one place, or more, marks points that were not found.
 _PLACEHOLDERS = 4
 #: Confidence of a point that an annotator marked as hidden.
 _HIDDEN = 0.5
