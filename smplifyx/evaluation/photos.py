@@ -159,7 +159,9 @@ def _chest_faces_camera(joints: NDArray[np.floating]) -> bool:
 
 
 def _wrong_bends(result: FitResult) -> dict[str, float]:
-    """As :attr:`PhotoFit.wrong_bends`."""
+    """As :attr:`PhotoFit.wrong_bends`; none for a hand or a head alone."""
+    if not result.body_pose.size:
+        return {}
     degrees = hinge_bends_of_pose(result.body_pose).tolist()
     return {name: angle for name, angle in zip(HINGE_NAMES, degrees, strict=True) if angle > MAX_WRONG_BEND}
 

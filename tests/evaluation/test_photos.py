@@ -67,6 +67,15 @@ def test_a_perfect_fit_has_no_problems(open_body):
     assert np.isnan(fit.errors[KEYPOINT["nose"]])
 
 
+def test_a_head_alone_has_no_joints_to_bend(open_body):
+    head = person(open_body)
+    head.body_pose, head.joints = np.zeros(0, np.float32), head.joints[:5]
+    head.keypoints_2d = np.zeros_like(head.keypoints_2d)
+    fit = judge(head, "a/000")
+    assert fit.wrong_bends == {} and fit.faces_away is None
+    assert summary_rows([fit]) and keypoint_rows([fit]) == [] and len(worst_rows([fit])) == 1
+
+
 def test_distances_are_shares_of_the_box_of_confident_keypoints(open_body):
     result = person(open_body)
     seen = result.keypoints_2d[:25, 2] > 0
