@@ -259,6 +259,7 @@ def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
         keypoints=keypoints,
         gender=person.gender or part.gender,
         warnings=(*person.warnings, *part.warnings, note),
+        flags=tuple(dict.fromkeys((*person.flags, *part.flags))),
     )
 
 

@@ -64,6 +64,8 @@ def test_a_part_goes_back_to_its_person(names: list[str]) -> None:
     np.testing.assert_array_equal(chosen[0].keypoints[:25], whole.keypoints[:25])
     np.testing.assert_array_equal(chosen[0].keypoints[LEFT_HAND_KEYPOINTS], part.keypoints[LEFT_HAND_KEYPOINTS])
     assert "merged from people" in chosen[0].warnings[0]
+    flagged, _ = select_people([replace(part, flags=("a", "b")), replace(rest, flags=("b", "c"))], PersonSelection())
+    assert sorted(flagged[0].flags) == ["a", "b", "c"]
     apart, _ = select_people([part, rest], PersonSelection(merge_fragments=False, min_keypoints=2))
     assert len(apart) == 2
 
