@@ -113,7 +113,7 @@ def test_arguments_of_a_run_are_no_settings(tmp_path):
     assert run == RunOptions(images=tmp_path / "photos", batch_size=3, device="cpu"), "paths start at the file"
     with pytest.raises(ConfigError, match=r"run: unknown setting"):
         load_config(None, {"run.device": "cpu"})
-    with pytest.raises(ConfigError, match=r"expected less than the number of shards \(2\), got 2"):
+    with pytest.raises(ConfigError, match=r"expected less than the number of shards \(2\), found 2"):
         load_run(None, {"run.num_shards": 2, "run.shard_index": 2})
 
 
@@ -171,22 +171,22 @@ def test_values_of_the_command_line(key, text, value):
 @pytest.mark.parametrize(
     ("key", "text", "expected"),
     [
-        ("people.min_keypoints", "1.5", "expected a whole number of at least 1, got 1.5"),
-        ("people.min_keypoints", "0", "expected a whole number of at least 1, got 0"),
-        ("people.min_keypoints", "true", "got true"),
-        ("camera.focal_length", "-3", "expected a number above 0 or null, got -3"),
-        ("camera.focal_length", ".inf", "got .inf"),
-        ("camera.focal_length", ".nan", "got .nan"),
-        ("output.render", "maybe", "expected true or false, got maybe"),
+        ("people.min_keypoints", "1.5", "expected a whole number of at least 1, found 1.5"),
+        ("people.min_keypoints", "0", "expected a whole number of at least 1, found 0"),
+        ("people.min_keypoints", "true", "found true"),
+        ("camera.focal_length", "-3", "expected a number above 0 or null, found -3"),
+        ("camera.focal_length", ".inf", "found .inf"),
+        ("camera.focal_length", ".nan", "found .nan"),
+        ("output.render", "maybe", "expected true or false, found maybe"),
         ("priors.body_pose", "laplace", "gaussian"),
         ("stages.1.jaw_pose", "1,2", "expected a list of 3, each a number of at least 0"),
         ("objective.ignored_keypoints", "neck,rigth_hip", "did you mean right_hip?"),
-        ("objective.ignored_keypoints", "[1, 9]", "each a name such as nose, got [1, 9]; number 1 is neck"),
+        ("objective.ignored_keypoints", "[1, 9]", "each a name such as nose, found [1, 9]; number 1 is neck"),
         ("starts.headings", "some", "or auto"),
         ("camera", "3", "name one of them, as in camera.focal_length"),
         ("stages", "3", "expected stages.NUMBER.SETTING or stages.all.SETTING"),
-        ("stages.9.shape", "3", "a number from 1 to 5, or all, got 9"),
-        ("stages.0.shape", "3", "a number from 1 to 5, or all, got 0"),
+        ("stages.9.shape", "3", "a number from 1 to 5, or all, found 9"),
+        ("stages.0.shape", "3", "a number from 1 to 5, or all, found 0"),
         ("stages.x.shape", "3", "a number from 1 to 5, or all"),
         ("camera.focal_length.x", "3", "is a single setting"),
         ("camera.focal_lenght", "3", "did you mean focal_length?"),
@@ -206,21 +206,21 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("camera: {focal_length: long}", "camera.focal_length: expected a number above 0 or null, got long"),
+        ("camera: {focal_length: long}", "camera.focal_length: expected a number above 0 or null, found long"),
         ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean focal_length?"),
         ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
-        ("camera: 3", "camera: expected a mapping of settings, got 3"),
-        ("stages: {shape: 3}", "stages.shape: expected a number from 1 to 5, or all, got shape"),
-        ("stages: 3", "stages: expected a list, or a mapping from numbers, got 3"),
+        ("camera: 3", "camera: expected a mapping of settings, found 3"),
+        ("stages: {shape: 3}", "stages.shape: expected a number from 1 to 5, or all, found shape"),
+        ("stages: 3", "stages: expected a list, or a mapping from numbers, found 3"),
         ("stages: {6: {shape: 3}}", "stages.6: expected a number from 1 to 5"),
-        ("stages: [3]", "stages.1: expected a mapping of settings, got 3"),
-        ("stages: [{}, {shape: -1}]", "stages.2.shape: expected a number of at least 0, got -1"),
+        ("stages: [3]", "stages.1: expected a mapping of settings, found 3"),
+        ("stages: [{}, {shape: -1}]", "stages.2.shape: expected a number of at least 0, found -1"),
         ("stages: []", "stages: expected at least one stage"),
         (
             "starts: {select_after_stage: 9}",
-            "starts.select_after_stage: expected at most the number of stages (5), got 9",
+            "starts.select_after_stage: expected at most the number of stages (5), found 9",
         ),
-        ("starts: {select_after_stage: 5}", "expected less than the number of stages (5), got 5: depth flips"),
+        ("starts: {select_after_stage: 5}", "expected less than the number of stages (5), found 5: depth flips"),
         ("objective: {rho: 3}\nobjective.rho: 4", "objective.rho: is given twice"),
         ("objective.rho: 3\nobjective: 4", "objective: is given twice"),
         ("- a\n- b", "expected a mapping of settings"),

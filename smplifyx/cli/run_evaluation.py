@@ -271,7 +271,7 @@ def _variants(only: Sequence[str] | None) -> list[Variant]:
     names = [variant.key for variant in everything]
     for name in only:
         if name not in names:
-            raise UsageError(f"--only: expected some of {', '.join(names)}, got {name}")
+            raise UsageError(f"--only: expected some of {', '.join(names)}, found {name}")
     return [variant for variant in everything if variant.key in only or variant is FULL]
 
 

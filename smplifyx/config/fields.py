@@ -260,7 +260,7 @@ def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
         return fit(value, hint, rule)
     except _MismatchError as mismatch:
         advice = f"; {mismatch.advice}" if mismatch.advice else ""
-        raise ConfigError(source, key, f"expected {expected(hint, rule)}, got {_abridged(value)}{advice}") from None
+        raise ConfigError(source, key, f"expected {expected(hint, rule)}, found {_abridged(value)}{advice}") from None
 
 
 def shown(value: Any) -> str:

@@ -154,7 +154,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(str(path), "", f"expected a mapping of settings, got {shown(content)}")
+        raise ConfigError(str(path), "", f"expected a mapping of settings, found {shown(content)}")
     values = {str(key): value for key, value in content.items()}
     originals = original_keys(values, frozenset(one.name for one in dataclasses.fields(_File)))
     if originals:
@@ -168,7 +168,7 @@ def merge(config: Any, values: Any, source: str) -> Any:
     if values is None:
         return config
     if not isinstance(values, Mapping):
-        raise ConfigError(source, "", f"expected a mapping of settings, got {shown(values)}")
+        raise ConfigError(source, "", f"expected a mapping of settings, found {shown(values)}")
     return _merged(config, _nested(values, source, ""), source, "")
 
 
@@ -199,7 +199,7 @@ def _merged(config: Any, values: Any, source: str, prefix: str) -> Any:
     if values is None:  # a heading whose settings are all commented out
         return config
     if not isinstance(values, Mapping):
-        raise ConfigError(source, prefix.rstrip("."), f"expected a mapping of settings, got {shown(values)}")
+        raise ConfigError(source, prefix.rstrip("."), f"expected a mapping of settings, found {shown(values)}")
     owner = type(config)
     changes = {}
     for name, value in values.items():
@@ -225,7 +225,7 @@ def _merged_entries(entries: tuple[Any, ...], item: Any, value: Any, source: str
         new = [_nested(one, source, f"{key}.") if isinstance(one, Mapping) else one for one in value]
         return tuple(_merged(item(), one, source, f"{key}.{number}.") for number, one in enumerate(new, 1))
     if not isinstance(value, Mapping):
-        raise ConfigError(source, key, f"expected a list, or a mapping from numbers, got {shown(value)}")
+        raise ConfigError(source, key, f"expected a list, or a mapping from numbers, found {shown(value)}")
     changed = list(entries)
     for name in sorted(value, key=lambda name: name != _ALL_ENTRIES):  # a single entry overrides what holds for all
         for number in _entry_numbers(name, len(entries), source, key):
@@ -238,7 +238,7 @@ def _entry_numbers(name: str, n_entries: int, source: str, key: str) -> list[int
     if name == _ALL_ENTRIES:
         return list(range(n_entries))
     if not name.isdecimal() or not 1 <= int(name) <= n_entries:
-        problem = f"expected a number from 1 to {n_entries}, or {_ALL_ENTRIES}, got {name}"
+        problem = f"expected a number from 1 to {n_entries}, or {_ALL_ENTRIES}, found {name}"
         raise ConfigError(source, f"{key}.{name}", problem)
     return [int(name) - 1]
 
@@ -270,7 +270,7 @@ def _replaced(node: Any, names: list[str], override: Override, prefix: str) -> A
 
 def _replaced_entry(entries: tuple[Any, ...], names: list[str], override: Override, key: str) -> tuple[Any, ...]:
     if len(names) < 2:
-        problem = f"expected {key}.NUMBER.SETTING or {key}.{_ALL_ENTRIES}.SETTING, got {override.key}"
+        problem = f"expected {key}.NUMBER.SETTING or {key}.{_ALL_ENTRIES}.SETTING, found {override.key}"
         raise ConfigError(override.source, key, problem)
     changed = list(entries)
     for number in _entry_numbers(names[0], len(entries), override.source, key):

@@ -301,7 +301,7 @@ def check(config: Config, source: str = "configuration") -> None:
 def check_run(run: RunOptions, source: str = "run") -> None:
     """Refuse arguments of a run that are valid alone but not together; raises :class:`ConfigError`."""
     if run.shard_index >= run.num_shards:
-        problem = f"expected less than the number of shards ({run.num_shards}), got {run.shard_index}"
+        problem = f"expected less than the number of shards ({run.num_shards}), found {run.shard_index}"
         raise ConfigError(source, "shard_index", problem)
 
 
@@ -309,12 +309,12 @@ def _check_starts(config: Config, source: str) -> None:
     """Refuse a selection after a stage that does not exist, and flips without a stage to compete in."""
     n_stages, selected = len(config.stages), config.starts.select_after_stage
     if selected > n_stages:
-        problem = f"expected at most the number of stages ({n_stages}), got {selected}"
+        problem = f"expected at most the number of stages ({n_stages}), found {selected}"
         raise ConfigError(source, "starts.select_after_stage", problem)
     if selected == n_stages and config.starts.depth_flips and config.body.model not in _PART_WEIGHTS:
         problem = (
-            f"expected less than the number of stages ({n_stages}), got {selected}: depth flips compete in the next "
-            "stage; starts.depth_flips 0 turns them off"
+            f"expected less than the number of stages ({n_stages}), found {selected}: depth flips compete in the "
+            "next stage; starts.depth_flips 0 turns them off"
         )
         raise ConfigError(source, "starts.select_after_stage", problem)
 

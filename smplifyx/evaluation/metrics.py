@@ -146,7 +146,7 @@ def _checked(
     source_points = np.asarray(source, dtype=np.float64)
     target_points = np.asarray(target, dtype=np.float64)
     if source_points.ndim != 3 or source_points.shape[-1] != 3 or source_points.shape != target_points.shape:
-        raise ValueError(f"expected two arrays [B, N, 3], got {source_points.shape} and {target_points.shape}")
+        raise ValueError(f"expected two arrays [B, N, 3], found {source_points.shape} and {target_points.shape}")
     shape = source_points.shape[:2]
     w = np.ones(shape) if weights is None else np.broadcast_to(np.asarray(weights, dtype=np.float64), shape)
     if not (w >= 0).all():

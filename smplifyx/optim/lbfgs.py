@@ -65,9 +65,9 @@ class LBFGSOptions:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.armijo < self.curvature < 1.0:
-            raise ValueError(f"expected 0 < armijo < curvature < 1, got {self.armijo} and {self.curvature}")
+            raise ValueError(f"expected 0 < armijo < curvature < 1, found {self.armijo} and {self.curvature}")
         if min(self.history_size, self.patience, self.max_line_search) < 1:
-            raise ValueError(f"history_size, patience and max_line_search must be at least 1, got {self}")
+            raise ValueError(f"history_size, patience and max_line_search must be at least 1, found {self}")
 
 
 #: Steps after which the prediction of a preconditioned model is no longer trusted without a new preconditioner.
@@ -127,7 +127,7 @@ def minimize(
         ValueError: a shape or type is not as above, or the diagonal is not positive.
     """
     if x0.ndim != 2 or x0.shape[1] == 0 or x0.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"x0 must be float32 or float64 [B, D], got {x0.dtype} {list(x0.shape)}")
+        raise ValueError(f"x0 must be float32 or float64 [B, D], found {x0.dtype} {list(x0.shape)}")
     x0 = x0.detach().contiguous()
     diagonal = initial_inverse_hessian
     if diagonal is not None:
@@ -201,7 +201,7 @@ class _Run:
         if loss.shape != x.shape[:1] or gradient.shape != x.shape:
             raise ValueError(
                 f"the objective must return loss {list(x.shape[:1])} and gradient {list(x.shape)}, "
-                f"got {list(loss.shape)} and {list(gradient.shape)}"
+                f"found {list(loss.shape)} and {list(gradient.shape)}"
             )
         self._n_evaluations += 1
         slope = row_products(gradient, self._direction)
