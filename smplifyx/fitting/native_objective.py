@@ -17,6 +17,7 @@ from torch import Tensor
 
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.collision.warp_runtime import load_warp
+from smplifyx.errors import UsageError
 from smplifyx.fitting.native_source import LANES, objective_kernel
 from smplifyx.fitting.upright_stance import TILT_SEGMENTS
 from smplifyx.priors.joint_limits import HINGES
@@ -152,9 +153,13 @@ class NativeBody:
 
     @staticmethod
     def supports(view: BodyView) -> bool:
-        """Whether bodies of this kind are computed natively: single precision, on the CPU."""
+        """Whether bodies of this kind are computed natively: single precision, on the CPU, with Warp installed."""
         template, parameters = view.model.template, view.parameters
         if template.device.type != "cpu" or template.dtype != torch.float32:
+            return False
+        try:
+            load_warp()
+        except UsageError:  # collisions need it too, and say so where they are wanted
             return False
         prior = parameters.prior if parameters.has_body else None
         layers = prior.decoder_layers() if isinstance(prior, VPoser) else []
@@ -311,7 +316,7 @@ class NativeObjective:
 def _decoder(
     prior: BodyPosePrior | None,
 ) -> tuple[int, int, Sequence[tuple[np.ndarray, np.ndarray]], tuple[Tensor, Tensor] | None]:
-    """How poses are decoded: the mode, the length of the learned code, its layers, and the affine map to turns."""
+    """Decoding of poses: the mode, the length of the learned code, its layers, and the affine map to turns."""
     if prior is None:
         return 0, 0, [], None
     if isinstance(prior, ResidualVPoser):

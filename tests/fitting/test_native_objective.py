@@ -12,6 +12,8 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, Stage, load_config
+from smplifyx.errors import UsageError
+from smplifyx.fitting import native_objective
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
 from smplifyx.fitting.initialization import facing_camera
 from smplifyx.fitting.objective import Objective
@@ -103,7 +105,7 @@ def _compare(solver: Solver) -> None:
     torch.testing.assert_close(gradient / scale, expected_gradient / scale, rtol=0, atol=1e-4)
 
 
-def test_rows_have_the_same_bits_in_any_company():
+def test_rows_have_the_same_bits_in_any_batch():
     objective, x = _objective(_solver(random_body_model()))
     loss, gradient = objective(torch.arange(_N))(x)
     matrices = objective.inverse_hessians(x, torch.arange(_N), 0.1)
@@ -154,3 +156,12 @@ def test_a_term_that_is_not_native_is_added():
     terms = [*default_terms(), Term("height", 30.0, height)]
     solver = Solver(solver.data, solver.model, solver.parameters, solver.config, terms)
     _compare(solver)
+
+
+def test_without_warp_torch_computes_the_objective(monkeypatch):
+    def missing():
+        raise UsageError("the package warp-lang cannot be imported")
+
+    monkeypatch.setattr(native_objective, "load_warp", missing)
+    data, options = next(iter(_kinds().values()))
+    assert _solver(data, **options).first_view.native is None
