@@ -139,7 +139,7 @@ def candidate_headings(keypoints: Tensor, confidence: Tensor, starts: StartsConf
 
 
 def _with_side_view(headings: list[float], starts: StartsConfig, points: Tensor) -> list[float]:
-    """Adds the opposite headings where the shoulders nearly coincide (the paper's rule)."""
+    """Add the opposite headings where the shoulders nearly coincide (the paper's rule)."""
     if starts.side_view_threshold is None:
         return headings
     width = (points[_index("left_shoulder")] - points[_index("right_shoulder")]).norm()

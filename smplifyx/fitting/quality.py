@@ -126,7 +126,7 @@ def shipped_error_predictor() -> ErrorPredictor:
 
 
 def load_error_predictor(path: Path) -> ErrorPredictor:
-    """Reads a model.
+    """Read a model.
 
     Raises:
         InputError: the file is damaged.

@@ -142,7 +142,7 @@ def _stands(trunk: NDArray[np.float32]) -> bool:
 
 
 def people_stand(people: Sequence[PersonKeypoints]) -> bool:
-    """Whether somebody's trunk is upright."""
+    """Whether any person has an upright trunk."""
     trunks = [_trunk(person.keypoints) for person in people]
     return any(_stands(trunk) for trunk in trunks if trunk is not None)
 

@@ -34,13 +34,13 @@ WORTH_A_WARNING = 0.1
 
 @dataclass(frozen=True)
 class KeypointOptions:
-    """How keypoint files are to be understood.
+    """Options for the reading of keypoint files.
 
     Attributes:
         layout: name of a layout, or ``auto``.
         frame: the picture that the points count in: ``upright``, ``stored`` (without the EXIF turn) or ``auto``.
         scale: factor on all coordinates.
-        check: drop, or put right, what does not belong to a body.
+        check: drop or correct what does not belong to a body.
     """
 
     layout: str = AUTO

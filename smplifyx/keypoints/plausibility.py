@@ -1,4 +1,4 @@
-"""Keypoints that do not belong to the body they come with: they are put right where that is certain, else dropped.
+"""Keypoints that do not belong to the body they come with: they are corrected where that is certain, else dropped.
 
 Distances are fractions of the person's stature in the picture. On photos with OpenPose's keypoints a hand's own wrist
 lies within 0.09 of the body's, the neck within 0.045 of the middle of the shoulders, the tip of the nose of the face
@@ -72,7 +72,7 @@ def stature_of(body: NDArray[np.float32], min_confidence: float = _SURE) -> floa
 
 
 def without_misplaced(person: PersonKeypoints) -> PersonKeypoints:
-    """Put right or drop points, hands and the face that cannot belong to the body; notes and flags name them."""
+    """Correct or drop points, hands and the face that cannot belong to the body; notes and flags name them."""
     stature = stature_of(person.keypoints[BODY_KEYPOINTS])
     if stature is None or stature <= 0:
         return person
