@@ -169,8 +169,12 @@ class Objective:
 
     @property
     def has_gauss_newton(self) -> bool:
-        """Whether :meth:`inverse_hessians` may be asked for."""
-        return self._native is not None and not self._others
+        """Whether :meth:`inverse_hessians` may be asked for.
+
+        The curvature of other terms is left to the optimiser, except that of the pose prior: without it the matrix
+        is nearly singular.
+        """
+        return self._native is not None and all(term.energy is not pose_prior for term, _ in self._others)
 
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F], collisions left out."""
