@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
 from smplifyx.fitting.native_objective import NativeObjective, NativeTerms
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
@@ -164,7 +165,7 @@ class Objective:
     def _other_losses(self, x: Tensor, data: _RowData) -> Tensor:
         state, loss = self._state(x, data), x.new_zeros(len(x))
         for term, squared in self._others:
-            loss = _add(loss, term.energy(state), squared)
+            loss = _add(loss, _energy(term, state, len(x)), squared)
         return loss
 
     @property
@@ -244,7 +245,9 @@ class Objective:
         rows = padded_rows(len(x), x.device)
         state, zeros = self._state(x[rows], self._all.index(rows)), torch.zeros_like(x[:, 0])
         return {
-            term.name: zeros if term.energy is collision_energy else _weighted(term.energy(state), squared)[: len(x)]
+            term.name: zeros
+            if term.energy is collision_energy
+            else _weighted(_energy(term, state, len(rows)), squared)[: len(x)]
             for term, squared in self._terms
         }
 
@@ -265,8 +268,17 @@ class Objective:
         loss = (data.keypoint_weights * state.keypoint_errors).sum((1, 2))
         for term, squared in self._terms:
             if not isinstance(term.energy, KeypointEnergy):
-                loss = _add(loss, term.energy(state), squared)
+                loss = _add(loss, _energy(term, state, len(x)), squared)
         return loss
+
+
+def _energy(term: Term, state: BodyState, n_rows: int) -> Tensor:
+    """Energy of a term; raises UsageError unless it has one number, or one row, for each body."""
+    energy = term.energy(state)
+    if energy.ndim not in (1, 2) or len(energy) != n_rows:
+        found = " x ".join(str(size) for size in energy.shape) or "one number"
+        raise UsageError(f"term {term.name}: expected an energy of one number per body, [{n_rows}], found {found}")
+    return energy
 
 
 def _weighted(energy: Tensor, squared: float | Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.regressor import KeypointRegressor, PointCombination
 from smplifyx.camera import project
 from smplifyx.collision.skinning import BoneStates, bone_states
+from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, InitialPose
 from smplifyx.fitting.native_objective import NativeBody
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters
@@ -100,16 +102,22 @@ class BodyState:
         return self.view.regressor(self.output, self.contour_rows)
 
     def joint(self, name: str) -> Tensor:
-        """[B, 3] a joint of the model by name, camera frame, metres."""
-        return self.joints[:, self.view.parameters.skeleton.joint_index(name)]
+        """[B, 3] a joint of the model by name, camera frame, metres.
+
+        Raises:
+            UsageError: the model has no joint of this name.
+        """
+        return self.joints[:, _position(name, self.view.parameters.skeleton.joint_names, "joint")]
 
     def keypoint(self, name: str) -> Tensor:
         """[B, 3] a keypoint by name, camera frame, metres.
 
         Raises:
-            ValueError: the keypoint is not part of this stage.
+            UsageError: there is no such keypoint, or it is not part of this stage.
         """
-        index = CANONICAL_KEYPOINT_NAMES.index(name)
+        index = _position(name, CANONICAL_KEYPOINT_NAMES, "keypoint")
+        if index not in self.view.keypoints:
+            raise UsageError(f"the keypoint {name} is not part of this stage or model")
         return self.keypoints[:, self.view.keypoints.index(index)]
 
     @cached_property
@@ -143,3 +151,12 @@ class BodyState:
 def geman_mcclure(squared: Tensor, rho: float) -> Tensor:
     """Robust ``rho^2 e^2 / (e^2 + rho^2)`` of squared errors e^2 (Geman & McClure 1987)."""
     return rho**2 * squared / (squared + rho**2)
+
+
+def _position(name: str, names: Sequence[str], kind: str) -> int:
+    """Index of a name; raises UsageError with the nearest right one."""
+    if name in names:
+        return names.index(name)
+    near = get_close_matches(name, names, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+    raise UsageError(f"no {kind} {name!r}; {advice}")

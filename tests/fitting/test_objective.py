@@ -181,6 +181,20 @@ def test_unusable_terms_are_refused(term, problem):
         _solver(terms=[*default_terms(), term])
 
 
+@pytest.mark.parametrize(
+    ("energy", "problem"),
+    [
+        (lambda state: state.joint("left_ankel")[:, 1], "did you mean left_ankle"),
+        (lambda state: state.keypoint("nos")[:, 1], "did you mean nose"),
+        (lambda state: state.joints.square().sum(), "term own: expected an energy of one number per body"),
+    ],
+)
+def test_wrong_energies_of_own_terms_are_named(energy, problem):
+    solver = _solver(terms=[*default_terms(), Term("own", 1.0, energy)])
+    with pytest.raises(UsageError, match=problem):
+        _objective(solver).losses(_x(solver, 0.1, 4))
+
+
 def test_hypotheses_share_no_tensors():
     hypotheses = _hypotheses(_solver())
     hypotheses.status.fill_(3)
