@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from smplifyx.keypoints.folder import image_files
 
     images = image_files(arguments.images)
+    messages.check_output(arguments.keypoints, "--keypoints")
     problems = detect_photos(
         images, arguments.keypoints, arguments.network, arguments.workers, overwrite=arguments.overwrite
     )
