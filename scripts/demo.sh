@@ -10,6 +10,6 @@ status=0
 "$VENV/bin/smplifyx" demo --output "$OUTPUT" "$@" || status=$?
 if [ -d "$OUTPUT/images" ]; then
     say "pictures:"
-    find "$OUTPUT/images" -name '*.png' | sort
+    find "$OUTPUT" -path '*/images/*' -name '*.png' | sort
 fi
 exit "$status"

@@ -147,7 +147,7 @@ def _result(
         seconds=0.0,
         reprojection_error_px=_error(observed, confidence, arrays["projected_keypoints_2d"], keypoints),
         n_keypoints=int((confidence > 0).sum()),
-        status="failed" if measured.failed[row] else "ok",
+        status="failed" if measured.failed[row] or not (confidence > 0).any() else "ok",
         side=solver.data.side or "",
     )
     if measured.collisions is not None:
@@ -162,7 +162,7 @@ def _result(
         *(["self_penetration"] if result.penetration_mm > _DEEP_MM else []),
         *(["collision_limit"] if hypotheses.truncated[row] else []),
     )
-    if measured.quality is not None:
+    if measured.quality is not None and result.n_keypoints:
         result.quality_features = quality_features(result, measured.quality[row])
         result.expected_error_mm = shipped_error_predictor().expected_error(result.quality_features)
     return result
@@ -249,7 +249,9 @@ def _flags(result: FitResult, confidence: np.ndarray, limit: float) -> list[str]
         limit: a mean keypoint error above it is high, pixels.
     """
     flags = []
-    if result.status == "failed":
+    if not result.n_keypoints:
+        flags.append("no_keypoints")
+    elif result.status == "failed":
         flags.append("not_finite")
     if not result.converged:
         flags.append("not_converged")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+import smplifyx
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
@@ -251,3 +252,11 @@ def test_flags_of_the_keypoints_and_the_worst_one_are_flags_of_the_result(fitter
     assert {"hand_dropped", "outlying_keypoint"} <= set(result.flags)
     (plain,) = fitter.fit([observation])
     assert not {"hand_dropped", "outlying_keypoint"} & set(plain.flags)
+
+
+def test_a_person_without_a_visible_keypoint_fails_and_has_no_expected_error():
+    unseen = smplifyx.Observation(np.zeros((135, 3)), (640, 480))
+    (result,) = smplifyx.Fitter(overrides={"stages.all.max_iterations": 2, "starts.depth_flips": 0}).fit([unseen])
+    assert result.status == "failed"
+    assert "no_keypoints" in result.flags
+    assert np.isnan(result.expected_error_mm)
