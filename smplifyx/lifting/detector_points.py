@@ -38,7 +38,8 @@ def add_detector_points(lifted: LiftedJoints, points: Tensor, sd: float) -> Lift
     depth = points[:, _KEYPOINTS, 2] - points[:, _MID_HIP, 2:3] + hips
 
     root, mean = lifted.sqrt_precision[:, _JOINTS], lifted.joints[:, _JOINTS]
-    information = root.transpose(2, 3) @ root
+    # Products element by element: those of matrices round differently in other batches.
+    information = (root[..., :, :, None] * root[..., :, None, :]).sum(2)
     information[..., 2, 2] += precision
     shift = torch.zeros_like(mean)
     shift[..., 2] = precision * (depth - mean[..., 2])
