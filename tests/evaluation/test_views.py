@@ -117,9 +117,9 @@ def test_missing_joints_and_unknown_views():
     cameras = ring_of_cameras(2)
     points = standing()
     points[INDEX["left_ankle"]] = np.nan
-    predictions = {"cam1": cameras[1].to_camera(standing())}
+    predictions = {cameras[1].name: cameras[1].to_camera(standing())}
     (errors,) = views_report(predictions, cameras, points)
-    assert errors.view == "cam1" and errors.n_joints == 24
+    assert errors.view == cameras[1].name and errors.n_joints == 24
     assert errors.pa_mpjpe_mm == pytest.approx(0.0, abs=1e-6)
     assert np.isnan(errors.posture.left_knee)
     with pytest.raises(ValueError, match="cam9"):

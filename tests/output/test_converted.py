@@ -11,7 +11,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import InputError
-from smplifyx.fitting.conversion import convert
+from smplifyx.fitting.conversion import Converter
 from smplifyx.output.results import converted_result, model_parameters
 from smplifyx.result import FitResult, load_result
 from tests.random_result import random_result
@@ -35,7 +35,7 @@ def test_parameters_are_in_the_model_s_joint_order(result: FitResult) -> None:
 def test_smplh_and_back(tmp_path: Path) -> None:
     smplx, smplh = load("SMPLX_FEMALE"), load("SMPLH_FEMALE")
     result, there = random_result(model_name="open-body 1"), tmp_path / "smplh.npz"
-    conversion = convert(model_parameters(result), smplx, smplh)
+    conversion = Converter(smplx, smplh)(model_parameters(result))
     converted_result(result, smplh, conversion).save(there)
     other = load_result(there)
     assert (other.model_type, other.converted_from) == ("smplh", "smplx open-body 1 female")
@@ -50,7 +50,7 @@ def test_smplh_and_back(tmp_path: Path) -> None:
     expected = hand.components[:12] @ (result.right_hand_pose - hand.mean)
     np.testing.assert_allclose(other.right_hand_pca, expected, atol=1e-5)
 
-    again = converted_result(other, smplx, convert(model_parameters(other), smplh, smplx))
+    again = converted_result(other, smplx, Converter(smplh, smplx)(model_parameters(other)))
     assert (again.model_type, again.gender, again.joints.shape) == ("smplx", "female", (55, 3))
     np.testing.assert_allclose(again.body_pose, result.body_pose, atol=1e-6)
     np.testing.assert_allclose(again.joints[:22], conversion.joints[0, :22], atol=1e-5)
