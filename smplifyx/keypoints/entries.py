@@ -84,7 +84,7 @@ class Document:
         return {Path(key.replace("\\", "/")).stem: key for key in keys}
 
     def key_of(self, image: Path) -> str | int | None:
-        """What the file calls a photo: its name, its stem, or its number; None where it does not name it."""
+        """The name, stem or number of a photo in the file; None where the file does not name it."""
         digits = re.search(r"[0-9]*$", image.stem)
         number = digits[0] if digits else ""
         for key in (image.name, image.stem, *((int(number), number) if number else ())):

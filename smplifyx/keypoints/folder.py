@@ -144,7 +144,7 @@ def _is_drawing(path: Path, stems: set[str]) -> bool:
 
 
 def _elsewhere(folder: Path) -> str:
-    """Where photos may be instead: in subfolders, or in a video."""
+    """A hint at photos elsewhere: in subfolders, or in a video."""
     inner = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
     inner = [one for one in inner if any(path.suffix.lower() in IMAGE_ENDINGS for path in one.iterdir())]
     if inner:

@@ -239,7 +239,7 @@ def _in_image(
 
 
 def _judged(loaded: Loaded, options: KeypointOptions) -> Loaded:
-    """Settle, or ask, what the photos together tell of the picture that the keypoints count in."""
+    """Decide from all photos together which image frame the keypoints belong to, or ask the user."""
     notes, observations = [], list(loaded.observations)
     if loaded.in_doubt:
         n_photos = len(loaded.in_doubt)
