@@ -50,7 +50,7 @@ def test_hands_and_faces_are_found(found):
 
 
 def test_depth_is_written_in_metres_and_belongs_to_the_picture(found):
-    """What lies to the right of the hips in the picture lies to the right in metres too."""
+    """Offsets from the hips in metres follow those in pixels."""
     for path in found.glob("*.json"):
         for person in json.loads(path.read_text())["people"]:
             flat = np.reshape(person["pose_keypoints_2d"], (25, 3))
