@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from smplifyx.body.arrays import NpzReader
@@ -69,6 +67,9 @@ def nearest_surface_map(
         source_vertices: [V, 3] metres.
         source_faces: [G, 3].
     """
+    import trimesh  # late: both take long, and a fit does not need them
+    from scipy.spatial import cKDTree
+
     target = np.asarray(target_vertices, np.float64)
     triangles = np.asarray(source_vertices, np.float64)[source_faces]
     count = min(_N_CANDIDATES, len(triangles))
