@@ -59,6 +59,21 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What the photos of a folder together tell about all of its keypoints.
+
+    Attributes:
+        turn: people who lie in the upright picture and stand in the stored one belong to the stored one.
+        size_in_doubt: the keypoints may belong to photos of another size.
+        notes: doubts, for the user to settle.
+    """
+
+    turn: bool = False
+    size_in_doubt: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Loaded:
     """Observations and failures of a number of files.
 
@@ -136,7 +151,9 @@ def load_pairs(
         return load_pair(pair, chosen, options, documents.get(pair.keypoints))
 
     with ThreadPoolExecutor() as pool:
-        return _judged(merge_loaded(pool.map(load, pairs)), options)
+        loaded = merge_loaded(pool.map(load, pairs))
+    judgement = judge(loaded, options)
+    return replace(judged(loaded, judgement), notes=(*loaded.notes, *judgement.notes))
 
 
 def _document(path: Path) -> Document | InputError:
@@ -238,20 +255,15 @@ def _in_image(
     return frames.upright_people(people, orientation, size, options.frame, is_stored)
 
 
-def _judged(loaded: Loaded, options: KeypointOptions) -> Loaded:
-    """Decide from all photos together which image frame the keypoints belong to, or ask the user."""
-    notes, observations = [], list(loaded.observations)
+def judge(loaded: Loaded, options: KeypointOptions) -> Judgement:
+    """Decide from many photos together which image frame and size the keypoints belong to."""
+    notes = []
+    # One detector made all files: what is certain of one photo, and contradicted by none, holds for the others.
+    turn = loaded.turned > 0 and loaded.upright == 0
     if loaded.in_doubt:
         n_photos = len(loaded.in_doubt)
-        # One detector made all files: what is certain of one photo, and contradicted by none, holds for the others.
-        is_certain = loaded.turned > 0 and loaded.upright == 0
-        turns = [None if one.image_path is None else loaded.in_doubt.get(one.image_path) for one in observations]
-        observations = [
-            one if turn is None else _with_frame(one, turn, is_certain)
-            for one, turn in zip(observations, turns, strict=True)
-        ]
         first = next(iter(loaded.in_doubt)).name
-        if is_certain:
+        if turn:
             notes.append(
                 f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF "
                 f"turn, as those of {loaded.turned} others certainly do: they are turned (--keypoint-frame upright "
@@ -265,8 +277,21 @@ def _judged(loaded: Loaded, options: KeypointOptions) -> Loaded:
     problem = frames.size_in_doubt(loaded.extents) if options.scale == 1.0 else None
     if problem is not None:
         notes.append(f"{problem}; if so, give --keypoint-scale FACTOR")
+    return Judgement(turn, problem is not None, tuple(notes))
+
+
+def judged(loaded: Loaded, judgement: Judgement) -> Loaded:
+    """Apply what many photos tell to the people of some."""
+    observations = list(loaded.observations)
+    if loaded.in_doubt:
+        turns = [None if one.image_path is None else loaded.in_doubt.get(one.image_path) for one in observations]
+        observations = [
+            one if turn is None else _with_frame(one, turn, judgement.turn)
+            for one, turn in zip(observations, turns, strict=True)
+        ]
+    if judgement.size_in_doubt:
         observations = [replace(one, flags=(*one.flags, frames.SIZE_IN_DOUBT)) for one in observations]
-    return replace(loaded, observations=tuple(observations), notes=(*loaded.notes, *notes))
+    return replace(loaded, observations=tuple(observations))
 
 
 def _with_frame(one: Observation, orientation: int, is_certain: bool) -> Observation:

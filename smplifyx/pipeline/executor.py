@@ -1,0 +1,59 @@
+"""The interface of executors, and the one that works in this process.
+
+An executor runs a job over units somewhere: here, in processes of this machine
+(:mod:`~smplifyx.pipeline.processes`), or on a cluster. It starts a :class:`~smplifyx.pipeline.worker.Worker` with
+the job where the work is done, hands it units and passes its outcomes on. A worker keeps models and networks in
+memory, so one should live long and get hundreds of units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from smplifyx.pipeline.units import Job, Outcome, Unit
+from smplifyx.pipeline.worker import Worker
+
+
+class Executor(Protocol):
+    """Runs a job over units."""
+
+    def run(self, units: Iterable[Unit], job: Job) -> Iterator[Outcome]:
+        """Yield one outcome for each unit, in the order in which they are finished.
+
+        Units are taken from the iterable as workers become free: it may be long and lazy. A unit that cannot be
+        worked on, whatever the reason, comes back as an outcome with a failure.
+
+        Raises:
+            UsageError: the job itself cannot be done: a body model or a prior is missing or damaged.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End soon, from a signal handler or another thread: people in hand are written, the others are dropped.
+
+        :meth:`run` then yields the outcomes of what is written, with ``is_complete`` False for photos of which people
+        are missing, and ends. Units that were not begun have no outcome.
+        """
+        ...
+
+
+class SerialExecutor:
+    """One worker in this process."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        self._is_stopped = False
+
+    def run(self, units: Iterable[Unit], job: Job) -> Iterator[Outcome]:
+        """As :meth:`Executor.run`."""
+        self._worker = Worker(job)
+        if self._is_stopped:
+            return
+        yield from self._worker.run(units)
+
+    def stop(self) -> None:
+        """As :meth:`Executor.stop`."""
+        self._is_stopped = True
+        if self._worker is not None:
+            self._worker.stop()
