@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smplifyx.cli import messages
+from smplifyx.cli.fit import fit_folder
 from smplifyx.cli.options import RUN_OPTIONS, add_options, effective_config
 from smplifyx.errors import UsageError
 
@@ -41,13 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not images.is_dir() or not keypoints.is_dir():
         raise UsageError(f"the demo's photos are missing from {DEMO_INPUTS}; reinstall the package")
 
-    from smplifyx.cli.fit_run import run_fit
-
     with_keypoints = replace(options, images=images, keypoints=keypoints)
     from_photos = replace(options, images=images, keypoints=None, output=options.output / "from_photos")
     status = 0
     for run_options in (with_keypoints,) if arguments.keypoints_only else (with_keypoints, from_photos):
-        status = max(status, run_fit(config, run_options))
+        status = max(status, fit_folder(config, run_options))
         messages.say(_paths(run_options.output, config.output.render))
     return status
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from smplifyx.cli import messages
 from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
-from smplifyx.config import to_yaml, with_absolute_paths
+from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit a body to every person in a folder of photos.
@@ -45,6 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     if options.images is None:
         raise UsageError("--images: expected a folder of photos, or one photo")
 
-    from smplifyx.cli.fit_run import run_fit
+    return fit_folder(config, options)
 
-    return run_fit(config, options)
+
+def fit_folder(config: Config, options: RunOptions) -> int:
+    """Fit the people in a folder of photos, see :func:`~smplifyx.cli.fit_run.run_fit`."""
+    from smplifyx.output import RendererProcess, n_usable_cores
+
+    with ExitStack() as stack:
+        open_one = None
+        if config.output.render and n_usable_cores() > 1:
+            open_one = stack.enter_context(RendererProcess()).open  # starts while torch is imported
+
+        from smplifyx.cli.fit_run import run_fit
+
+        return run_fit(config, options, open_one)

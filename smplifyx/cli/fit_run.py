@@ -23,7 +23,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.detect import detect_photos
 from smplifyx.cli.genders import choose_genders, note_unmatched_labels
 from smplifyx.cli.messages import check_output, required_file
-from smplifyx.cli.result_writer import ResultWriter
+from smplifyx.cli.result_writer import OpenRenderer, ResultWriter
 from smplifyx.config import Config, ConfigError, RunOptions, load_run, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
@@ -65,12 +65,13 @@ _FACE = [*range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
 _LACKING = {"smpl": (("hand", _HANDS), ("face", _FACE)), "smplh": (("face", _FACE),)}
 
 
-def run_fit(config: Config, run: RunOptions) -> int:
+def run_fit(config: Config, run: RunOptions, open_one: OpenRenderer | None = None) -> int:
     """Fit all people in a folder of photos.
 
     Args:
         config: the settings.
         run: input, output, device; images must be given; without keypoints, people are detected.
+        open_one: opens the renderer of the pictures; None for one in this process.
 
     Returns:
         The exit status: 0 when all people are fitted, 1 when some inputs failed.
@@ -110,7 +111,7 @@ def run_fit(config: Config, run: RunOptions) -> int:
     n_done = len(everyone) - len(todo)
     _note_existing(n_done, fits_differ(*written, layout.config_path))
     fitter_of = functools.cache(functools.partial(_fitter, config, run, device))
-    writer = ResultWriter(layout, config.output, fitter_of, everyone, todo, verbose=run.verbose)
+    writer = ResultWriter(layout, config.output, fitter_of, everyone, todo, run.verbose, open_one)
     with _terminated_as_interrupt():
         try:
             decisions = choose_genders(todo, config, device, run.verbose)

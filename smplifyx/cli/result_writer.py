@@ -42,6 +42,8 @@ _PARTS = ("mano", "flame")
 
 #: The fitter for people of a gender, or for hands of a side.
 FitterOf = Callable[[str], Fitter]
+#: Opens a renderer, and says why where it is not the best one.
+OpenRenderer = Callable[[], tuple[BodyRenderer, str | None]]
 
 
 class ResultWriter:
@@ -61,6 +63,7 @@ class ResultWriter:
         everyone: all people of the run, those with existing results included.
         todo: the people that will be written.
         verbose: print the losses of each person's stages.
+        open_one: opens the renderer of the pictures; None for one in this process.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class ResultWriter:
         everyone: Sequence[Observation] = (),
         todo: Sequence[Observation] = (),
         verbose: bool = False,
+        open_one: OpenRenderer | None = None,
     ) -> None:
         self.layout, self.settings = layout, settings
         #: Called in the writing thread after each person.
@@ -84,6 +88,7 @@ class ResultWriter:
         #: For each photo of several people, the number of them still to be written.
         self._n_missing = {stem: sum(one.stem == stem for one in todo) for stem in self._groups}
         self._renderer: BodyRenderer | None = None
+        self._open_one = open_one
         # People of one photo are written one after the other; it is read for the first one only.
         self._read_photo = functools.lru_cache(maxsize=1)(read_image)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="smplifyx-writer")
@@ -255,7 +260,7 @@ class ResultWriter:
     def _open_renderer(self) -> BodyRenderer:
         """The best renderer of this machine; opened at the first picture."""
         if self._renderer is None:
-            self._renderer, remark = open_renderer()
+            self._renderer, remark = (self._open_one or open_renderer)()
             if remark:
                 messages.note(remark)
         return self._renderer

@@ -13,6 +13,7 @@ from smplifyx.output.render import (
     open_renderer,
     person_color,
 )
+from smplifyx.output.render_process import RendererProcess, n_usable_cores
 from smplifyx.output.results import save_smplifyx_pickle
 from smplifyx.output.summary import SummaryRow, append_summary, compact_summary, complete_summary, read_summary
 
@@ -22,6 +23,7 @@ __all__ = [
     "OutputLayout",
     "RenderUnavailable",
     "Renderer",
+    "RendererProcess",
     "SheetEntry",
     "SheetOptions",
     "SoftwareRenderer",
@@ -31,6 +33,7 @@ __all__ = [
     "compact_summary",
     "complete_summary",
     "contact_sheet",
+    "n_usable_cores",
     "open_renderer",
     "overlay",
     "person_color",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from smplifyx.body.data import BodyModelData
 from smplifyx.errors import InputError
 from smplifyx.files import write_bytes
-from smplifyx.fitting.conversion import CONVERTIBLE, Conversion, ModelParameters
 from smplifyx.result import N_HAND_COEFFICIENTS, FitResult
+
+if TYPE_CHECKING:
+    from smplifyx.body.data import BodyModelData
+    from smplifyx.fitting.conversion import Conversion, ModelParameters
 
 #: What a SMPLify-X pickle holds under its own names, besides the hands.
 _PICKLE_KEYS = (
@@ -44,6 +45,10 @@ def model_parameters(result: FitResult) -> ModelParameters:
     Raises:
         InputError: the result is not of a whole body.
     """
+    import torch  # late: what draws and reads results needs no torch
+
+    from smplifyx.fitting.conversion import CONVERTIBLE, ModelParameters
+
     if result.model_type not in CONVERTIBLE:
         raise InputError(None, f"expected one of {', '.join(CONVERTIBLE)}, found {result.model_type!r}", "model_type")
     pose = np.concatenate([getattr(result, name) for name in result.skeleton.pose_groups]).reshape(-1, 3)

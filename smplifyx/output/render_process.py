@@ -1,0 +1,87 @@
+"""A renderer in a process of its own: it starts while a fit starts, and draws while the fit goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+import numpy as np
+
+from smplifyx.camera import Camera
+from smplifyx.output.render import BodyMesh, BodyRenderer, open_renderer
+
+#: Sent to whole groups of processes; the parent decides when its renderer ends.
+_IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+
+
+def n_usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class RendererProcess:
+    """The best renderer of this machine, in another process. One thread at a time may use it.
+
+    A process that ends, or never starts, is replaced by a renderer in this process. Use it as a context manager.
+    """
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), name="smplifyx-renderer")
+        self._process.start()
+        theirs.close()
+        self._own: BodyRenderer | None = None
+
+    def __enter__(self) -> RendererProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
+
+    def open(self) -> tuple[BodyRenderer, str | None]:
+        """Wait until it has started; once. Returns what :func:`~smplifyx.output.render.open_renderer` does."""
+        try:
+            return self, self._connection.recv()
+        except (EOFError, OSError):
+            return open_renderer()
+
+    def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
+        """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha, of all bodies as ``camera`` sees them."""
+        if self._own is None:
+            try:
+                self._connection.send((list(meshes), camera))
+                answer = self._connection.recv()
+            except (EOFError, OSError):
+                self._own, _ = open_renderer()
+            else:
+                if isinstance(answer, Exception):
+                    raise answer
+                return np.asarray(answer)
+        return self._own.render(meshes, camera)
+
+
+def _serve(connection: Connection) -> None:
+    """Open a renderer and draw until the other end is closed."""
+    for name in _IGNORED_SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    try:
+        renderer, remark = open_renderer()
+        connection.send(remark)
+        while True:
+            meshes, camera = connection.recv()
+            try:
+                connection.send(renderer.render(meshes, camera))
+            except Exception as error:
+                connection.send(error)
+    except (EOFError, OSError):
+        return
