@@ -13,6 +13,7 @@ from smplifyx.gender import load_checkpoint
 from smplifyx.lifting.network import load_lifting
 from smplifyx.priors.pose_space import load_gaussian
 from smplifyx.priors.vposer_checkpoints import load_vposer
+from smplifyx.training import vposer
 from tests.training.gender_photos import make_out_of_distribution, make_photos
 
 _SMALL = [
@@ -40,6 +41,13 @@ def amass(tmp_path_factory):
             poses[:, 3:66] = rng.multivariate_normal(mean, 0.01 * covariance, 20)
             np.savez(path, poses=poses, trans=np.zeros((20, 3)), gender="male", mocap_framerate=10.0)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def short_reports(monkeypatch):
+    """Reports on fewer poses: the permutation test takes seconds with 2000."""
+    monkeypatch.setattr(vposer, "_N_POSES", 200)
+    monkeypatch.setattr(vposer, "_N_RESIDUAL_POSES", 200)
 
 
 def test_a_run_writes_network_settings_state_and_report(amass, tmp_path, capsys):

@@ -36,6 +36,7 @@ def touching_pose(poser: ContactPoser) -> np.ndarray:
     return poser.solve(pose, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_a_contact_pose_touches_and_goes_no_deeper(
     poser: ContactPoser, judge: ContactJudge, touching_pose: np.ndarray
 ) -> None:
@@ -54,6 +55,7 @@ def arm_across(inwards: float) -> torch.Tensor:
     return torch.as_tensor(pose.reshape(-1))
 
 
+@pytest.mark.slow
 def test_a_hand_in_the_belly_is_deep(poser: ContactPoser, judge: ContactJudge) -> None:
     off, shallow, deep = (judge.measure(poser.vertices(arm_across(turn)).numpy()) for turn in (0.6, 0.9, 1.1))
     assert off.penetration.depth == off.volume == 0.0
@@ -62,6 +64,7 @@ def test_a_hand_in_the_belly_is_deep(poser: ContactPoser, judge: ContactJudge) -
     assert off.hand_gaps[0] > 0.02
 
 
+@pytest.mark.slow
 def test_touching_people_hold_their_poses(data: BodyModelData, touching_pose: np.ndarray) -> None:
     first, second = touching_people(data, np.stack([touching_pose, 0.5 * touching_pose]))
     assert (first.name, second.name) == ("person_0000", "person_0001")

@@ -53,7 +53,7 @@ def _assert_same(one: FitResult, other: FitResult) -> None:
     ids=["default", "collisions", "several headings"],
 )
 def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observations: list[Observation]) -> None:
-    fitter = Fitter(overrides=settings)
+    fitter = Fitter(overrides={"optimizer.max_iterations": 40, **settings})
     together = fitter.fit(observations)
     order = [3, 0, 4]
     for result, number in zip(fitter.fit([observations[number] for number in order]), order, strict=True):

@@ -48,16 +48,18 @@ def fit(config: Config, seen: list[SyntheticPerson], keypoints: list[np.ndarray]
     return Fitter(_DATA, config=config).fit(observations)
 
 
-def quick(**lifting: float) -> Config:
+def quick(max_iterations: int, **lifting: float) -> Config:
     config = Config()
     return replace(
         config,
+        optimizer=replace(config.optimizer, max_iterations=max_iterations),
+        starts=replace(config.starts, depth_flips=0),
         lifting=replace(config.lifting, **lifting),
         collision=replace(config.collision, enabled=False),
     )
 
 
-def test_only_the_exchanged_limbs_change_sides() -> None:
+def test_only_the_swapped_limbs_change_sides() -> None:
     keypoints = np.random.default_rng(0).random((135, 3), np.float32)
     arms = undo_swap(keypoints, torch.tensor([True, False]))
     legs = undo_swap(keypoints, torch.tensor([False, True]))
@@ -71,23 +73,23 @@ def test_only_the_exchanged_limbs_change_sides() -> None:
 
 
 @pytest.mark.parametrize("limbs", ["arms", "legs"])
-def test_exchanged_limbs_are_found_and_put_right(limbs: str) -> None:
+def test_swapped_limbs_are_found_and_swapped_back(limbs: str) -> None:
     seen = people(8, noise=DetectorNoise(swap_rate=0.0))
     right = [one.keypoints_2d for one in seen]
     flags = torch.tensor([limbs == "arms", limbs == "legs"])
-    results = fit(quick(), seen, [undo_swap(np.float32(points), flags) for points in right])
+    results = fit(quick(1), seen, [undo_swap(np.float32(points), flags) for points in right])
     found = [f"swapped_{limbs}" in result.flags for result in results]
     assert sum(found) >= 5
     for result, points, was_found in zip(results, right, found, strict=True):
         if was_found:
             np.testing.assert_allclose(result.keypoints_2d, np.float32(points))
-    assert not any("swapped" in flag for result in fit(quick(), seen, right) for flag in result.flags)
+    assert not any("swapped" in flag for result in fit(quick(1), seen, right) for flag in result.flags)
 
 
 def test_lifted_joints_pull_at_the_body() -> None:
     seen = people(4)
     keypoints = [one.keypoints_2d for one in seen]
-    weak, strong = (fit(quick(weight=weight), seen, keypoints) for weight in (1e-3, 40.0))
+    weak, strong = (fit(quick(15, weight=weight), seen, keypoints) for weight in (1e-3, 40.0))
 
     def distance(results: list[FitResult]) -> float:
         points = torch.as_tensor(np.float32(keypoints))
@@ -103,9 +105,7 @@ def test_lifted_joints_pull_at_the_body() -> None:
 def test_one_start_finds_every_heading() -> None:
     """Where a network tells how the trunk is turned, no other headings are tried."""
     seen = [one for one in people(24, facing_sd_deg=180.0, noise=DetectorNoise(occlusion=False)) if one]
-    config = quick()
-    config = replace(config, starts=replace(config.starts, depth_flips=0))
-    results = fit(config, seen, [one.keypoints_2d for one in seen])
+    results = fit(quick(15), seen, [one.keypoints_2d for one in seen])
     errors = []
     for result, one in zip(results, seen, strict=True):
         turn = Rotation.from_rotvec(result.global_orient).inv() * Rotation.from_matrix(one.rotations[0])

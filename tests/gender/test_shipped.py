@@ -96,6 +96,7 @@ def verdicts(voters):
     return decisions, np.mean(correct), 1.0 - np.mean(correct) - np.mean(neutral)
 
 
+@pytest.mark.slow
 @needs_photos
 def test_most_photos_are_out_of_distribution_and_wrong_verdicts_are_fewer_than_the_papers(classifier):
     decisions, _, wrong = verdicts([BodyVoter(classifier)])
@@ -103,6 +104,7 @@ def test_most_photos_are_out_of_distribution_and_wrong_verdicts_are_fewer_than_t
     assert wrong <= PAPER_WRONG
 
 
+@pytest.mark.slow
 @needs_photos
 def test_faces_in_photos_are_classified():
     """Aims for the people with labels: 40 % correct and at most 3 % wrong; the threshold comes from other people."""

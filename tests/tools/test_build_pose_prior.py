@@ -33,7 +33,7 @@ def mocap(tmp_path):
     """Poses around a standing one in six clips, two of them of a held-out subject."""
     random = np.random.default_rng(0)
     names = [f"{subject}_{k:02d}" for subject in ("01", "02", HELD_OUT_SUBJECTS[0]) for k in (1, 2)]
-    per_clip = 200
+    per_clip = 60
     deviations = np.linspace(0.02, 0.1, 63)
     standing = np.zeros((21, 3))
     for side, sign in (("left", -1), ("right", 1)):
@@ -51,7 +51,8 @@ def mocap(tmp_path):
 
 
 def test_pose_priors_are_written_and_judged_on_held_out_subjects(mocap, tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(build_pose_prior, "N_MIXTURE_POSES", 2000)
+    monkeypatch.setattr(build_pose_prior, "N_MIXTURE_POSES", 400)
+    monkeypatch.setattr(build_pose_prior, "N_COMPONENTS", 3)
     build_pose_prior.main([str(mocap), "--output", str(tmp_path)])
     with np.load(tmp_path / "body_pose_gaussian.npz") as file:
         assert file["mean"].shape == (63,)

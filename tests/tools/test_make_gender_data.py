@@ -16,6 +16,8 @@ from tools.gender_scene.people import Crowd
 from tools.gender_scene.photos import Studio
 from tools.make_gender_data import Set, make
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def crowd():

@@ -28,6 +28,7 @@ def load(name: str) -> BodyModelData:
     return load_body_model_data(OPEN_BODY_DIR / f"{name}.npz")
 
 
+@pytest.mark.slow
 def test_shipped_files_are_what_the_build_gives() -> None:
     body = load("SMPLX_NEUTRAL")
     cuts = build.cuts_of(load_source_model().mesh, body)
@@ -47,6 +48,7 @@ def test_shipped_files_are_what_the_build_gives() -> None:
         np.testing.assert_allclose(shipped.joint_regressor @ shipped.v_template, joints, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "joints", "shape_mm", "joint_mm"),
     [

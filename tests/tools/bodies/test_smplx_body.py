@@ -20,6 +20,7 @@ from smplifyx.synthetic.makehuman.source import load_source_model
 from tools.bodies.linear_spaces import ShapeSpace, left_hand_pose_space
 from tools.bodies.smplx_body import build_open_body
 
+pytestmark = pytest.mark.slow
 GENDERS = ("neutral", "male", "female")
 #: Left to tests of their own: bases of nearly degenerate spaces, sparse solutions, thresholds, and pose correctives.
 COMPARED_OTHERWISE = (
