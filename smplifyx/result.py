@@ -201,7 +201,7 @@ class FitResult(FitFigures):
     joints: np.ndarray = field(metadata=_array("in the camera frame, camera translation included, metres", "J", 3))
     keypoints_2d: np.ndarray = field(
         metadata=_array(
-            "observation (x, y, confidence); sides of arms or legs are exchanged where a flag says so", 135, 3
+            "observation (x, y, confidence); sides of arms or legs are swapped where a flag says so", 135, 3
         )
     )
     projected_keypoints_2d: np.ndarray = field(

@@ -213,6 +213,11 @@ BODY_JOINTS = _SMPLX.pose_groups["body_pose"]
 JAW_JOINT, LEFT_EYE_JOINT, RIGHT_EYE_JOINT = 22, 23, 24
 LEFT_HAND_JOINTS = _SMPLX.pose_groups["left_hand_pose"]
 RIGHT_HAND_JOINTS = _SMPLX.pose_groups["right_hand_pose"]
+#: Wrist and fifteen finger joints of each hand, in MANO's order.
+HAND_JOINTS: Mapping[str, tuple[int, ...]] = {
+    side: (JOINT_NAMES.index(f"{side}_wrist"), *range(fingers.start, fingers.stop))
+    for side, fingers in zip(SIDES, (LEFT_HAND_JOINTS, RIGHT_HAND_JOINTS), strict=True)
+}
 
 N_FACE_LANDMARKS = 51
 N_CONTOUR_LANDMARKS = 17
@@ -223,6 +228,11 @@ N_CONTOUR_ROWS = 79
 def joint_index(name: str) -> int:
     """Position of a joint in :data:`JOINT_NAMES`; raises ``ValueError`` for an unknown name."""
     return JOINT_NAMES.index(name)
+
+
+def body_pose_row(name: str) -> int:
+    """Row of a joint in a body pose [21, 3]; raises ``ValueError`` for an unknown name."""
+    return joint_index(name) - BODY_JOINTS.start
 
 
 #: Landmark of the 68-point face layout -> its counterpart on the other side of the face.
@@ -300,5 +310,43 @@ def keypoint_index(name: str) -> int:
 BODY_KEYPOINTS = slice(0, 25)
 LEFT_HAND_KEYPOINTS = slice(25, 46)
 RIGHT_HAND_KEYPOINTS = slice(46, 67)
+HAND_KEYPOINTS: Mapping[str, slice] = {"left": LEFT_HAND_KEYPOINTS, "right": RIGHT_HAND_KEYPOINTS}
 FACE_KEYPOINTS = slice(67, 118)
 CONTOUR_KEYPOINTS = slice(118, 135)
+#: Landmarks and contour of the face.
+WHOLE_FACE_KEYPOINTS = slice(67, 135)
+
+HEAD_KEYPOINT_NAMES = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+#: Keypoints of a foot, without their side.
+FOOT_KEYPOINTS = ("big_toe", "small_toe", "heel")
+
+Bone = tuple[int, int]
+
+
+def _bone(a: str, b: str) -> Bone:
+    return keypoint_index(a), keypoint_index(b)
+
+
+#: Bones between body keypoints and their length as a fraction of stature, rough adult averages (after Drillis and
+#: Contini, 1966).
+BODY_BONE_LENGTHS: Mapping[Bone, float] = {
+    _bone("nose", "neck"): 0.12,
+    _bone("neck", "mid_hip"): 0.29,
+    **{
+        _bone(a.format(side), b.format(side)): length
+        for side in SIDES
+        for a, b, length in (
+            ("nose", "{}_eye", 0.03),
+            ("{}_eye", "{}_ear", 0.05),
+            ("neck", "{}_shoulder", 0.10),
+            ("{}_shoulder", "{}_elbow", 0.18),
+            ("{}_elbow", "{}_wrist", 0.15),
+            ("mid_hip", "{}_hip", 0.06),
+            ("{}_hip", "{}_knee", 0.24),
+            ("{}_knee", "{}_ankle", 0.24),
+            ("{}_ankle", "{}_heel", 0.05),
+            ("{}_ankle", "{}_big_toe", 0.12),
+            ("{}_big_toe", "{}_small_toe", 0.05),
+        )
+    },
+}

@@ -55,7 +55,7 @@ def test_landmarks_of_a_symmetric_face_are_mirror_images():
     assert [mirrored_landmark(k) for k in range(60, 68)] == [64, 63, 62, 61, 60, 67, 66, 65]
 
 
-def test_some_names_alone_are_exchanged():
+def test_some_names_alone_are_mirrored():
     names = ("left_hip", "left_knee", "right_hip", "right_knee", "nose")
     assert mirror_order(names) == [2, 3, 0, 1, 4]
     assert mirror_order(names, only=("left_knee", "right_knee")) == [0, 3, 2, 1, 4]

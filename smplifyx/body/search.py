@@ -168,7 +168,7 @@ def find_body_model(
         one for one in GENDERS if side is None and one != gender and _first(_Kind(model_type, one, None), folders)
     ]
     if others:
-        problem += f"; there is a {others[0]} one: --gender {others[0]} uses it"
+        problem += f"; there is a {others[0]} one"
     raise InputError(where, problem)
 
 

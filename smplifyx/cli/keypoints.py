@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smplifyx.cli import messages
-from smplifyx.cli.messages import check_output
+from smplifyx.cli.messages import check_output, count
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from smplifyx.keypoints import KeypointOptions, Loaded, Observation
+
+#: One person as written in OpenPose's JSON.
+_Entry = dict[str, object]
 
 _CONVERT = """Write keypoints of any detector as OpenPose JSON: one file NAME_keypoints.json a photo, pixels of the
 upright photo, BODY_25, hands and face. Nothing is dropped but points that the layout has no place for.
@@ -117,20 +120,31 @@ def _convert(arguments: argparse.Namespace) -> int:
     else:
         loaded = _loaded(arguments, check=False)
         people = {
-            stem: [(one.person_index, person_entry(one.keypoints, one.gender)) for one in group]
+            stem: {one.person_index: person_entry(one.keypoints, one.gender, one.points_3d) for one in group}
             for stem, group in _by_photo(loaded.observations)
         }
         failures = len(loaded.failures)
         _say_kinds(loaded.kinds)
     for stem, entries in people.items():
-        ordered = [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
-        write_openpose(arguments.output / f"{stem}_keypoints.json", ordered)
-    n_people = sum(len(entries) for entries in people.values())
-    messages.say(f"{n_people} people of {len(people)} photos; keypoints in {arguments.output}")
+        write_openpose(arguments.output / f"{stem}_keypoints.json", _numbered(entries))
+    n_people = sum(map(len, people.values()))
+    of_photos = f"{count(n_people, 'person', 'people')} of {count(len(people), 'photo', 'photos')}"
+    messages.say(f"{of_photos}; keypoints in {arguments.output}")
     return 1 if failures else 0
 
 
-def _without_photos(arguments: argparse.Namespace) -> tuple[dict[str, list[tuple[int, dict[str, object]]]], int]:
+def _numbered(entries: Mapping[int, _Entry]) -> list[_Entry]:
+    """The entries of a photo; an unreadable person has no keypoints, so that the others keep their numbers."""
+    import numpy as np
+
+    from smplifyx.keypoints.writing import person_entry
+    from smplifyx.skeleton import N_KEYPOINTS
+
+    nobody = person_entry(np.zeros((N_KEYPOINTS, 3)))
+    return [entries.get(number, nobody) for number in range(max(entries, default=-1) + 1)]
+
+
+def _without_photos(arguments: argparse.Namespace) -> tuple[dict[str, dict[int, _Entry]], int]:
     """The people of files in pixels, by the photo that the file or its name says, and the number of failures."""
     from smplifyx.keypoints.folder import keypoint_files, photo_stem
     from smplifyx.keypoints.formats import read_document
@@ -138,7 +152,7 @@ def _without_photos(arguments: argparse.Namespace) -> tuple[dict[str, list[tuple
     from smplifyx.keypoints.writing import person_entry
 
     options = _options(arguments, check=False)
-    found: dict[str, list[tuple[int, dict[str, object]]]] = {}
+    found: dict[str, dict[int, _Entry]] = {}
     kinds: Counter[tuple[str, str]] = Counter()
     failures = 0
     for path in keypoint_files(arguments.keypoints):
@@ -148,8 +162,11 @@ def _without_photos(arguments: argparse.Namespace) -> tuple[dict[str, list[tuple
                 image = None if key is None else Path(str(key))
                 file = people_of(document, options.layout, image=image)
                 stem = photo_stem(path) if image is None else image.stem
-                entries = [(one.index, person_entry(one.keypoints, one.gender)) for one in file.people]
-                found.setdefault(stem, []).extend(entries)
+                if file.people or not file.failures:
+                    entries = found.setdefault(stem, {})
+                    first = max(entries, default=-1) + 1  # another file about this photo came before
+                    for one in file.people:
+                        entries[first + one.index] = person_entry(one.keypoints, one.gender, one.points_3d)
                 kinds[file.format, file.layout] += 1
                 for error in file.failures:
                     messages.note(f"failed: {error}")
@@ -179,7 +196,8 @@ def _show(arguments: argparse.Namespace) -> int:
             cv2.imwrite(str(path), picture)
         n_drawn += 1
     _say_kinds(loaded.kinds)
-    messages.say(f"{len(loaded.observations)} people on {n_drawn} photos; drawings in {arguments.output}")
+    people = count(len(loaded.observations), "person", "people")
+    messages.say(f"{people} on {count(n_drawn, 'photo', 'photos')}; drawings in {arguments.output}")
     return 1 if loaded.failures else 0
 
 
@@ -197,7 +215,8 @@ def _check(arguments: argparse.Namespace) -> int:
         messages.say(f"{skipped.path.name}{person}: not fitted: {skipped.reason}")
     n_flagged = sum(bool(one.flags) for one in loaded.observations)
     n_people, n_failed = len(loaded.observations), len(loaded.failures)
-    messages.say(f"{n_people} people, {n_flagged} with flags; {n_failed} inputs failed")
+    people = count(n_people, "person", "people")
+    messages.say(f"{people}, {n_flagged} with flags; {count(n_failed, 'input', 'inputs')} failed")
     return 1 if n_flagged or n_failed or loaded.notes else 0
 
 
@@ -233,5 +252,5 @@ def _counts(one: Observation) -> dict[str, int]:
 
 
 def _say_kinds(kinds: Mapping[tuple[str, str], int]) -> None:
-    for (kind, layout), count in sorted(kinds.items()):
-        messages.say(f"{kind}, {layout or 'no bodies'}: {count} photos")
+    for (kind, layout), number in sorted(kinds.items()):
+        messages.say(f"{kind}, {layout or 'no bodies'}: {count(number, 'photo', 'photos')}")

@@ -40,6 +40,11 @@ def complain(error: Exception, with_traceback: bool) -> None:
     note(f"smplifyx: error: {error}")
 
 
+def count(number: int, one: str, many: str) -> str:
+    """A number with its noun: ``1 person``, ``2 people``."""
+    return f"{number} {one if number == 1 else many}"
+
+
 T = TypeVar("T")
 
 

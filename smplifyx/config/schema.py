@@ -97,7 +97,7 @@ class LiftingConfig:
     weight: float = setting(4.0, "lifting term: keeps body joints near the predicted ones", minimum=0)
     undo_swaps: float | None = setting(
         0.7,
-        "arms or legs are swapped back when left and right are exchanged with at least this probability; null: never",
+        "arms or legs are swapped back when left and right are swapped with at least this probability; null: never",
         above=0,
         maximum=1,
     )

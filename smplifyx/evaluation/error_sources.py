@@ -226,13 +226,6 @@ def _source_means(diagnoses: Mapping[str, Diagnosis]) -> Table:
     return table
 
 
-#: The wrist and the fifteen finger joints, in MANO's order.
-_HAND_JOINTS = {
-    "left": [skeleton.joint_index("left_wrist"), *range(*skeleton.LEFT_HAND_JOINTS.indices(skeleton.N_JOINTS))],
-    "right": [skeleton.joint_index("right_wrist"), *range(*skeleton.RIGHT_HAND_JOINTS.indices(skeleton.N_JOINTS))],
-}
-
-
 def hand_rows(
     level: float, alone: Mapping[Hand, FloatArray], whole: Sequence[BenchmarkFit], truths: Truths
 ) -> list[Row]:
@@ -247,7 +240,7 @@ def hand_rows(
     rows: list[Row] = []
     for fit in whole:
         true = truths.of(fit.frame).joints
-        for side, joints in _HAND_JOINTS.items():
+        for side, joints in skeleton.HAND_JOINTS.items():
             hand = alone.get((fit.frame.name, side))
             if hand is None:
                 continue

@@ -46,7 +46,7 @@ _JPEG_QUALITY = 90
 #: Changes when the same options make other files.
 _FORMAT = 2
 _LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
-#: Sides count as exchanged where the other limb is nearer by this factor.
+#: Sides count as swapped where the other limb is nearer by this factor.
 _MUCH_NEARER = 0.5
 #: Grey levels at the top and the bottom of the background.
 _BACKGROUND = (225.0, 150.0)
@@ -180,12 +180,12 @@ def _tags(person: SyntheticPerson) -> tuple[str, ...]:
     facts = {
         "truncated": person.truncated,
         "seen from behind": person.rotations[0][2, 2] > 0,
-        "sides exchanged": any(_exchanged(person, limb) for limb in _LIMBS),
+        "sides swapped": any(_swapped(person, limb) for limb in _LIMBS),
     }
     return tuple(tag for tag, holds in facts.items() if holds)
 
 
-def _exchanged(person: SyntheticPerson, limb: Sequence[str]) -> bool:
+def _swapped(person: SyntheticPerson, limb: Sequence[str]) -> bool:
     """Check whether the detector took the left limb for the right one."""
     distances = {"own": [0.0], "other": [0.0]}
     for side, other in (("left", "right"), ("right", "left")):

@@ -51,7 +51,7 @@ _GROUPS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("cut by the frame", lambda row: "truncated" in str(row["tags"])),
     ("seen from the front", lambda row: "behind" not in str(row["tags"])),
     ("seen from behind", lambda row: "behind" in str(row["tags"])),
-    ("sides exchanged by the detector", lambda row: "exchanged" in str(row["tags"])),
+    ("sides swapped by the detector", lambda row: "swapped" in str(row["tags"])),
     ("heading right to 45 degrees", lambda row: abs(float(row["heading_deg"])) <= 45.0),
     ("heading wrong by more", lambda row: abs(float(row["heading_deg"])) > 45.0),
     ("male", lambda row: row["gender"] == "male"),

@@ -161,10 +161,6 @@ def _words(tags: Sequence[str]) -> str:
 
 
 _BODY = list(range(skeleton.BODY_JOINTS.stop))
-_HANDS = (
-    [skeleton.joint_index("left_wrist"), *range(skeleton.LEFT_HAND_JOINTS.start, skeleton.LEFT_HAND_JOINTS.stop)],
-    [skeleton.joint_index("right_wrist"), *range(skeleton.RIGHT_HAND_JOINTS.start, skeleton.RIGHT_HAND_JOINTS.stop)],
-)
 
 
 class Truth(Protocol):
@@ -199,7 +195,7 @@ def score(person: Truth, fitted_vertices: FloatArray, fitted_joints: FloatArray)
     vertices, joints = (np.asarray(points, dtype=np.float64)[None] for points in (fitted_vertices, fitted_joints))
     true_vertices, true_joints = person.vertices[None], person.joints[None]
     pelvis, true_pelvis = joints[:, 0], true_joints[:, 0]
-    hands = [pa_mpjpe(joints[:, hand], true_joints[:, hand])[0] for hand in _HANDS]
+    hands = [pa_mpjpe(joints[:, hand], true_joints[:, hand])[0] for hand in skeleton.HAND_JOINTS.values()]
     return {
         "pa_v2v_mm": float(pa_v2v(vertices, true_vertices)[0]),
         "v2v_pelvis_mm": float(root_aligned_v2v(vertices, true_vertices, pelvis, true_pelvis)[0]),

@@ -98,9 +98,7 @@ class ContactJudge:
         return self._hand_gap(vertices, "left"), self._hand_gap(vertices, "right")
 
     def _hand_gap(self, vertices: FloatArray, side: str) -> float:
-        hand = [skeleton.joint_index(f"{side}_wrist")]
-        fingers = skeleton.LEFT_HAND_JOINTS if side == "left" else skeleton.RIGHT_HAND_JOINTS
-        hand += range(fingers.start, fingers.stop)
+        hand = [*skeleton.HAND_JOINTS[side]]
         arm = hand + [skeleton.joint_index(f"{side}_{name}") for name in _ARM]
         of_hand, of_arm = np.isin(self._vertex_parts, hand), np.isin(self._vertex_parts, arm)
         rest = vertices[self._faces[~of_arm[self._faces].any(1)]]

@@ -23,7 +23,7 @@ from smplifyx.gender.classifier import ClassifierOutput
 from smplifyx.gender.decision import DecisionRule
 from smplifyx.gender.face_network import FACE_SIDE, FaceGenderNetwork
 from smplifyx.keypoints import Observation
-from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, keypoint_index
+from smplifyx.skeleton import HEAD_KEYPOINT_NAMES, N_KEYPOINTS, WHOLE_FACE_KEYPOINTS, keypoint_index
 
 #: Conditions of a verdict; docs/gender.md tells how threshold and least size were chosen.
 FACE_RULE = DecisionRule(0.85)
@@ -31,9 +31,9 @@ FACE_RULE = DecisionRule(0.85)
 MIN_FACE = 17.0
 #: Side of the square picture, in longer sides of the detected face.
 _MARGIN = 1.3
-_HEAD = [keypoint_index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]
+_HEAD = [keypoint_index(name) for name in HEAD_KEYPOINT_NAMES]
 _SHOULDERS = [keypoint_index(name) for name in ("right_shoulder", "left_shoulder")]
-_FACE = [*range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop), *range(CONTOUR_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
+_FACE = [*range(N_KEYPOINTS)[WHOLE_FACE_KEYPOINTS]]
 _MIN_CONFIDENCE, _MIN_HEAD_POINTS, _MIN_FACE_POINTS = 0.2, 2, 40
 #: Least width of a head, in distances of the shoulders.
 _HEAD_BY_SHOULDERS = 0.25

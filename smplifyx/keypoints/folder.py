@@ -112,7 +112,7 @@ def image_files(images: str | Path) -> list[Path]:
     if images.suffix.lower() in VIDEO_ENDINGS and images.is_file():
         example = f"ffmpeg -i {images.name} -start_number 0 frames/{images.stem}_%012d.png"
         raise UsageError(f"{images} is a video; expected photos: {example} writes its frames, named as OpenPose does")
-    files = _files(images, "images", IMAGE_ENDINGS)
+    files = _files(images, "photos", IMAGE_ENDINGS)
     stems = {path.stem for path in files}
     files = [path for path in files if not _is_drawing(path, stems) or images.is_file()]
     if not files:
@@ -149,18 +149,18 @@ def _elsewhere(folder: Path) -> str:
     inner = [one for one in inner if any(path.suffix.lower() in IMAGE_ENDINGS for path in one.iterdir())]
     if inner:
         names = ", ".join(one.name for one in inner[:5]) + (", ..." if len(inner) > 5 else "")
-        return f"its subfolders hold photos ({names}): run once for each, as with --images {inner[0]}"
+        return f"its subfolders hold photos ({names}): run once for each, such as {inner[0]}"
     videos = [one for one in folder.iterdir() if one.suffix.lower() in VIDEO_ENDINGS]
     if videos:
         return f"{videos[0].name} is a video: write its frames as photos first, for example with ffmpeg"
     return "expected files such as NAME.jpg or NAME.png"
 
 
-def _files(path: Path, option: str, endings: frozenset[str]) -> list[Path]:
+def _files(path: Path, content: str, endings: frozenset[str]) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UsageError(f"--{option} {path} does not exist; expected a folder or a file")
+        raise UsageError(f"{path} does not exist; expected a folder of {content}, or a file")
     # Names with a leading dot are other systems' side files, not photos. Links to nothing stay, to be named.
     found = (
         one

@@ -22,7 +22,12 @@ from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, MIRRORED_KEYP
 FrameChoice = Literal["auto", "upright", "stored"]
 
 #: Flags of results: turned upright; perhaps of the unturned picture; scaled; perhaps of a picture of another size.
-TURNED, FRAME_IN_DOUBT, SCALED, SIZE_IN_DOUBT = "frame_turned", "frame_in_doubt", "keypoints_scaled", "size_in_doubt"
+TURNED, FRAME_UNCERTAIN, SCALED, SIZE_UNCERTAIN = (
+    "frame_turned",
+    "frame_uncertain",
+    "keypoints_scaled",
+    "size_uncertain",
+)
 
 #: Body points of at least this confidence are evidence.
 _SURE = 0.2
@@ -193,7 +198,7 @@ def extent_of(people: Sequence[PersonKeypoints], size: Size) -> Extent | None:
     return Extent((float(least[0]), float(least[1])), (float(most[0]), float(most[1])))
 
 
-def size_in_doubt(extents: Sequence[Extent]) -> str | None:
+def size_uncertain(extents: Sequence[Extent]) -> str | None:
     """Why the keypoints of several photos may belong to photos of another size; None where nothing says so."""
     if len(extents) < TELLING_PHOTOS:
         return None

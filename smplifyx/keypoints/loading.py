@@ -22,7 +22,7 @@ from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation
 from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_people
 from smplifyx.keypoints.plausibility import without_misplaced
 from smplifyx.keypoints.reading import KeypointFile, PersonKeypoints, people_of
-from smplifyx.skeleton import BODY_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
+from smplifyx.skeleton import BODY_KEYPOINTS, HAND_KEYPOINTS
 
 #: A point further outside the image than this fraction of its longer side counts as unseen.
 OUTSIDE_MARGIN = 0.1
@@ -64,12 +64,12 @@ class Judgement:
 
     Attributes:
         turn: people who lie in the upright picture and stand in the stored one belong to the stored one.
-        size_in_doubt: the keypoints may belong to photos of another size.
+        size_uncertain: the keypoints may belong to photos of another size.
         notes: doubts, for the user to settle.
     """
 
     turn: bool = False
-    size_in_doubt: bool = False
+    size_uncertain: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ class Loaded:
         skipped: what was skipped on purpose.
         notes: doubts about all the files together, for the user to settle.
         kinds: number of files of each format and layout.
-        in_doubt: photos whose people may be those of the stored picture, with their EXIF orientation.
+        uncertain: photos whose people may be those of the stored picture, with their EXIF orientation.
         turned: number of photos with an EXIF turn whose keypoints were certainly those of the stored picture.
         upright: number of photos with an EXIF turn whose people stand in the upright picture.
         extents: the part of each photo that its people cover.
@@ -94,7 +94,7 @@ class Loaded:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     kinds: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    in_doubt: Mapping[Path, int] = field(default_factory=dict)
+    uncertain: Mapping[Path, int] = field(default_factory=dict)
     turned: int = 0
     upright: int = 0
     extents: tuple[frames.Extent, ...] = ()
@@ -202,7 +202,7 @@ def _load_file(
         if isinstance(content, InputError):
             raise content
         file = people_of(content, options.layout, image=image, image_size=size)
-        people, in_doubt = _in_image(file, size, orientation, options)
+        people, uncertain = _in_image(file, size, orientation, options)
         extent = frames.extent_of(people, size)
         inside = [_within_image(person, size) for person in people]
         _refuse_other_image(path, "the image" if image is None else image.name, people, inside, size)
@@ -236,7 +236,7 @@ def _load_file(
         file.failures,
         tuple(skipped),
         kinds={(file.format, file.layout): 1} if file.layout else {},
-        in_doubt={image: orientation} if in_doubt and image is not None else {},
+        uncertain={image: orientation} if uncertain and image is not None else {},
         turned=int(is_turned),
         upright=int(orientation != 1 and not is_turned and frames.people_stand(people)),
         extents=() if extent is None else (extent,),
@@ -260,43 +260,43 @@ def judge(loaded: Loaded, options: KeypointOptions) -> Judgement:
     notes = []
     # One detector made all files: what is certain of one photo, and contradicted by none, holds for the others.
     turn = loaded.turned > 0 and loaded.upright == 0
-    if loaded.in_doubt:
-        n_photos = len(loaded.in_doubt)
-        first = next(iter(loaded.in_doubt)).name
+    if loaded.uncertain:
+        n_photos = len(loaded.uncertain)
+        first = next(iter(loaded.uncertain)).name
         if turn:
             notes.append(
                 f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF "
-                f"turn, as those of {loaded.turned} others certainly do: they are turned (--keypoint-frame upright "
+                f"turn, as those of {loaded.turned} others certainly do: they are turned (keypoint frame upright "
                 "keeps them)"
             )
         else:
             notes.append(
                 f"people in {n_photos} photos ({first}) lie in the upright picture and would stand in the one "
-                "without its EXIF turn: if the detector ignored the turn, give --keypoint-frame stored"
+                "without its EXIF turn: if the detector ignored the turn, choose the keypoint frame stored"
             )
-    problem = frames.size_in_doubt(loaded.extents) if options.scale == 1.0 else None
+    problem = frames.size_uncertain(loaded.extents) if options.scale == 1.0 else None
     if problem is not None:
-        notes.append(f"{problem}; if so, give --keypoint-scale FACTOR")
+        notes.append(f"{problem}; if so, give a keypoint scale")
     return Judgement(turn, problem is not None, tuple(notes))
 
 
 def judged(loaded: Loaded, judgement: Judgement) -> Loaded:
     """Apply what many photos tell to the people of some."""
     observations = list(loaded.observations)
-    if loaded.in_doubt:
-        turns = [None if one.image_path is None else loaded.in_doubt.get(one.image_path) for one in observations]
+    if loaded.uncertain:
+        turns = [None if one.image_path is None else loaded.uncertain.get(one.image_path) for one in observations]
         observations = [
             one if turn is None else _with_frame(one, turn, judgement.turn)
             for one, turn in zip(observations, turns, strict=True)
         ]
-    if judgement.size_in_doubt:
-        observations = [replace(one, flags=(*one.flags, frames.SIZE_IN_DOUBT)) for one in observations]
+    if judgement.size_uncertain:
+        observations = [replace(one, flags=(*one.flags, frames.SIZE_UNCERTAIN)) for one in observations]
     return replace(loaded, observations=tuple(observations))
 
 
 def _with_frame(one: Observation, orientation: int, is_certain: bool) -> Observation:
     if not is_certain:
-        return replace(one, flags=(*one.flags, frames.FRAME_IN_DOUBT))
+        return replace(one, flags=(*one.flags, frames.FRAME_UNCERTAIN))
     keypoints = frames.turned_upright(one.keypoints, orientation, one.image_size)
     return replace(one, keypoints=keypoints, flags=(*one.flags, frames.TURNED), points_3d=None)
 
@@ -334,7 +334,7 @@ def merge_loaded(parts: Iterable[Loaded]) -> Loaded:
         tuple(skipped for part in parts for skipped in part.skipped),
         tuple(note for part in parts for note in part.notes),
         dict(sum((Counter(part.kinds) for part in parts), Counter())),
-        {path: orientation for part in parts for path, orientation in part.in_doubt.items()},
+        {path: orientation for part in parts for path, orientation in part.uncertain.items()},
         sum(part.turned for part in parts),
         sum(part.upright for part in parts),
         tuple(extent for part in parts for extent in part.extents),
@@ -348,10 +348,11 @@ def _within_image(person: PersonKeypoints, size: tuple[int, int]) -> PersonKeypo
         return person
     keypoints = person.keypoints.copy()
     keypoints[outside] = 0
+    changed = person.with_keypoints(keypoints)
     if person.keypoints[outside, 2].max() < WORTH_A_WARNING:
-        return replace(person, keypoints=keypoints)
+        return changed
     note = f"{outside.sum()} keypoints lie far outside the image and count as unseen"
-    return replace(person, keypoints=keypoints, warnings=(*person.warnings, note))
+    return replace(changed, warnings=(*changed.warnings, note))
 
 
 def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndarray:
@@ -376,9 +377,6 @@ def _refuse_other_image(
         raise InputError(path, problem, "people")
 
 
-_HANDS = {"left": LEFT_HAND_KEYPOINTS, "right": RIGHT_HAND_KEYPOINTS}
-
-
 def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
     """Replace each person by its hands; hands that cannot be fitted are skipped.
 
@@ -388,7 +386,7 @@ def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
     """
     hands, skipped = [], []
     for one in loaded.observations:
-        for side in _HANDS:
+        for side in HAND_KEYPOINTS:
             reason = piece_lacks(one.keypoints, f"{side} hand", selection)
             if reason is None:
                 hands.append(_hand(one, side))
@@ -399,5 +397,5 @@ def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
 
 def _hand(person: Observation, side: str) -> Observation:
     keypoints = np.zeros_like(person.keypoints)
-    keypoints[_HANDS[side]] = person.keypoints[_HANDS[side]]
+    keypoints[HAND_KEYPOINTS[side]] = person.keypoints[HAND_KEYPOINTS[side]]
     return replace(person, keypoints=keypoints, side=side)

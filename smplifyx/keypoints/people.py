@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.keypoints.doubles import without_doubles
-from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
 from smplifyx.keypoints.observation import box_diagonal
 from smplifyx.keypoints.reading import PersonKeypoints
 from smplifyx.skeleton import (
+    BODY_BONE_LENGTHS,
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
-    CONTOUR_KEYPOINTS,
-    FACE_KEYPOINTS,
+    HAND_KEYPOINTS,
     LEFT_HAND_KEYPOINTS,
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
+    WHOLE_FACE_KEYPOINTS,
     mirror_order,
 )
 
@@ -38,7 +38,7 @@ LEFTWARD = [
 WHOLE_PARTS: tuple[list[slice], ...] = (
     [LEFT_HAND_KEYPOINTS],
     [RIGHT_HAND_KEYPOINTS],
-    [FACE_KEYPOINTS, CONTOUR_KEYPOINTS],
+    [WHOLE_FACE_KEYPOINTS],
 )
 
 _BONE_ENDS, _BONE_LENGTHS = np.array([*BODY_BONE_LENGTHS]), np.array([*BODY_BONE_LENGTHS.values()])
@@ -49,11 +49,8 @@ Part = Literal["body", "hands", "face"]
 #: Pieces of each part that can be fitted alone, by name.
 _PIECES: Mapping[Part, Mapping[str, list[int]]] = {
     "body": {"body": [*range(N_KEYPOINTS)[BODY_KEYPOINTS]]},
-    "hands": {
-        "left hand": [*range(N_KEYPOINTS)[LEFT_HAND_KEYPOINTS]],
-        "right hand": [*range(N_KEYPOINTS)[RIGHT_HAND_KEYPOINTS]],
-    },
-    "face": {"face": [*range(N_KEYPOINTS)[FACE_KEYPOINTS], *range(N_KEYPOINTS)[CONTOUR_KEYPOINTS]]},
+    "hands": {f"{side} hand": [*range(N_KEYPOINTS)[hand]] for side, hand in HAND_KEYPOINTS.items()},
+    "face": {"face": [*range(N_KEYPOINTS)[WHOLE_FACE_KEYPOINTS]]},
 }
 
 
@@ -255,8 +252,7 @@ def _joined(person: PersonKeypoints, part: PersonKeypoints) -> PersonKeypoints:
                 keypoints[s] = b[s]
     note = f"merged from people {person.index} and {part.index} of the file"
     return replace(
-        person,
-        keypoints=keypoints,
+        person.with_keypoints(keypoints),
         gender=person.gender or part.gender,
         warnings=(*person.warnings, *part.warnings, note),
         flags=tuple(dict.fromkeys((*person.flags, *part.flags))),

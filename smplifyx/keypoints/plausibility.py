@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
 from smplifyx.keypoints.layouts import DERIVED_WEIGHT
 from smplifyx.keypoints.reading import PersonKeypoints
 from smplifyx.skeleton import (
+    BODY_BONE_LENGTHS,
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
-    CONTOUR_KEYPOINTS,
-    FACE_KEYPOINTS,
+    HAND_KEYPOINTS,
+    HEAD_KEYPOINT_NAMES,
     LEFT_HAND_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
     SIDES,
+    WHOLE_FACE_KEYPOINTS,
     keypoint_index,
 )
 
 #: Flags of results.
-HANDS_EXCHANGED, HAND_MOVED, HAND_DROPPED = "hands_exchanged", "hand_moved", "hand_dropped"
+HANDS_SWAPPED, HAND_MOVED, HAND_DROPPED = "hands_swapped", "hand_moved", "hand_dropped"
 FACE_DROPPED, POINT_DROPPED, POINT_REPLACED = "face_dropped", "point_dropped", "point_replaced"
 
 #: Body points of less confidence are no evidence against others.
@@ -47,8 +48,6 @@ _FAR_MIDDLE = 0.075
 #: stretches them.
 _LONGEST, _LONGEST_IN_HEAD = 2.2, 3.5
 
-_HANDS = {"left": LEFT_HAND_KEYPOINTS, "right": RIGHT_HAND_KEYPOINTS}
-_HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 _MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 #: Landmarks of the face at the points of the body's head.
 _FACE_ANCHORS = {
@@ -83,8 +82,7 @@ def without_misplaced(person: PersonKeypoints) -> PersonKeypoints:
     if not check.notes:
         return person
     return replace(
-        person,
-        keypoints=check.keypoints,
+        person.with_keypoints(check.keypoints),
         warnings=(*person.warnings, *check.notes),
         flags=tuple(dict.fromkeys((*person.flags, *check.flags))),
     )
@@ -123,28 +121,27 @@ class _Check:
         if all(far.values()) and all(gap is not None and gap < _NEAR_HAND for gap in crossed):
             left, right = self.keypoints[LEFT_HAND_KEYPOINTS].copy(), self.keypoints[RIGHT_HAND_KEYPOINTS].copy()
             self.keypoints[LEFT_HAND_KEYPOINTS], self.keypoints[RIGHT_HAND_KEYPOINTS] = right, left
-            self._note(HANDS_EXCHANGED, "each hand lies at the other wrist; they are exchanged")
+            self._note(HANDS_SWAPPED, "each hand lies at the other wrist; they are swapped back")
             return
         if self._is_one_hand():
             # The hand belongs to the nearer wrist; a wrist that is not seen loses it.
             own = {side: np.inf if gaps[side, side] is None else gaps[side, side] for side in SIDES}
-            wrong = max(SIDES, key=lambda side: (own[side], -float(self.keypoints[_HANDS[side], 2].sum())))
+            wrong = max(SIDES, key=lambda side: (own[side], -float(self.keypoints[HAND_KEYPOINTS[side], 2].sum())))
             self._drop_hand(wrong, "is the other hand once more")
             far[wrong] = False
         for side, other in (SIDES, SIDES[::-1]):
             if not far[side]:
                 continue
             at_other = gaps[side, other]
-            if at_other is not None and at_other < _NEAR_HAND and not self.keypoints[_HANDS[other], 2].any():
-                self.keypoints[_HANDS[other]] = self.keypoints[_HANDS[side]]
-                self.keypoints[_HANDS[side]] = 0
+            if at_other is not None and at_other < _NEAR_HAND and not self.keypoints[HAND_KEYPOINTS[other], 2].any():
+                self.keypoints[HAND_KEYPOINTS[other]] = self.keypoints[HAND_KEYPOINTS[side]]
+                self.keypoints[HAND_KEYPOINTS[side]] = 0
                 self._note(HAND_MOVED, f"the {side} hand lies at the {other} wrist and counts as the {other} hand")
             else:
                 self._drop_hand(side, f"lies far from the {side} arm")
 
     def face(self) -> None:
-        slices = (FACE_KEYPOINTS, CONTOUR_KEYPOINTS)
-        points = np.concatenate([self.keypoints[part] for part in slices])
+        points = self.keypoints[WHOLE_FACE_KEYPOINTS]
         points = points[points[:, 2] > 0, :2]
         if len(points) == 0:
             return
@@ -162,12 +159,11 @@ class _Check:
             elif neck is not None:
                 gaps, limit = [self._distance(points.mean(axis=0), neck)], _FAR_FROM_NECK
         if gaps and min(gaps) > limit:
-            for part in slices:
-                self.keypoints[part] = 0
+            self.keypoints[WHOLE_FACE_KEYPOINTS] = 0
             self._note(FACE_DROPPED, "the face does not lie on this head and counts as unseen")
 
     def _point(self, name: str) -> NDArray[np.float32] | None:
-        x, y, confidence = self.keypoints[BODY_KEYPOINT_NAMES.index(name)]
+        x, y, confidence = self.keypoints[keypoint_index(name)]
         return np.array([x, y], np.float32) if confidence >= _SURE else None
 
     def _distance(self, a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
@@ -175,13 +171,13 @@ class _Check:
 
     def _stretches(self, name: str, without: str = "") -> list[float]:
         """Lengths of the bones at a point as shares of the longest possible ones."""
-        k, found = BODY_KEYPOINT_NAMES.index(name), []
+        k, found = keypoint_index(name), []
         for bone, length in BODY_BONE_LENGTHS.items():
             names = [BODY_KEYPOINT_NAMES[end] for end in bone]
             points = [self._point(end) for end in names]
             if k not in bone or without in names or points[0] is None or points[1] is None:
                 continue
-            longest = _LONGEST_IN_HEAD if set(names) <= set(_HEAD) else _LONGEST
+            longest = _LONGEST_IN_HEAD if set(names) <= set(HEAD_KEYPOINT_NAMES) else _LONGEST
             found.append(self._distance(points[0], points[1]) / (length * longest))
         return found
 
@@ -204,7 +200,7 @@ class _Check:
         return names[-1]
 
     def _gap(self, side: str, wrist: NDArray[np.float32] | None) -> float | None:
-        hand = self.keypoints[_HANDS[side]]
+        hand = self.keypoints[HAND_KEYPOINTS[side]]
         seen = hand[hand[:, 2] > 0, :2]
         if wrist is None or len(seen) == 0:
             return None
@@ -217,7 +213,7 @@ class _Check:
         gap, elbow = self._gap(side, wrist), self._point(f"{side}_elbow")
         if gap is not None:
             return gap > _FAR_HAND
-        hand = self.keypoints[_HANDS[side]]
+        hand = self.keypoints[HAND_KEYPOINTS[side]]
         seen = hand[hand[:, 2] > 0, :2]
         return elbow is not None and len(seen) > 0 and self._nearest(seen, elbow) > _FAR_FROM_ELBOW
 
@@ -229,19 +225,19 @@ class _Check:
         return float(np.linalg.norm(left[both, :2] - right[both, :2], axis=1).mean()) < _SAME_HAND * self.stature
 
     def _drop_hand(self, side: str, problem: str) -> None:
-        self.keypoints[_HANDS[side]] = 0
+        self.keypoints[HAND_KEYPOINTS[side]] = 0
         self._note(HAND_DROPPED, f"the {side} hand {problem} and counts as unseen")
 
     def _replace_middle(self, middle: str, sides: tuple[str, str]) -> None:
-        pair = self.keypoints[[BODY_KEYPOINT_NAMES.index(side) for side in sides]]
+        pair = self.keypoints[[keypoint_index(side) for side in sides]]
         point = (*pair[:, :2].mean(axis=0), DERIVED_WEIGHT * pair[:, 2].min())
-        self.keypoints[BODY_KEYPOINT_NAMES.index(middle)] = point
+        self.keypoints[keypoint_index(middle)] = point
         self._note(
             POINT_REPLACED, f"{middle} does not lie between {sides[0]} and {sides[1]}; their middle replaces it"
         )
 
     def _drop_point(self, name: str, problem: str) -> None:
-        self.keypoints[BODY_KEYPOINT_NAMES.index(name)] = 0
+        self.keypoints[keypoint_index(name)] = 0
         self._note(POINT_DROPPED, f"{name} {problem} and counts as unseen")
 
     def _note(self, flag: str, note: str) -> None:

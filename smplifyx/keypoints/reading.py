@@ -17,19 +17,17 @@ from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
 from smplifyx.keypoints.documents import to_points
-from smplifyx.keypoints.draw import BODY_BONE_LENGTHS
 from smplifyx.keypoints.entries import Document, Entry, Size
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.layouts import AUTO, Layout, layout_named, layouts, layouts_of_length, named_layout
 from smplifyx.skeleton import (
+    BODY_BONE_LENGTHS,
     BODY_KEYPOINTS,
     CANONICAL_KEYPOINT_NAMES,
-    CONTOUR_KEYPOINTS,
-    FACE_KEYPOINTS,
     GENDERS,
-    LEFT_HAND_KEYPOINTS,
+    HAND_KEYPOINTS,
     N_KEYPOINTS,
-    RIGHT_HAND_KEYPOINTS,
+    WHOLE_FACE_KEYPOINTS,
 )
 
 #: No person is this small; coordinates that all lie within it, in pixels, are fractions of the image.
@@ -76,6 +74,14 @@ class PersonKeypoints:
     warnings: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     points_3d: NDArray[np.float32] | None = None
+
+    def with_keypoints(self, keypoints: NDArray[np.float32]) -> PersonKeypoints:
+        """Replace keypoints; 3D points of those that moved or were dropped lose their confidence."""
+        points_3d = self.points_3d
+        if points_3d is not None:
+            changed = (keypoints != self.keypoints).any(axis=1)[BODY_KEYPOINTS]
+            points_3d = np.where(changed[:, None], np.float32(0), points_3d)
+        return replace(self, keypoints=keypoints, points_3d=points_3d)
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,7 @@ def _counts(counts: set[int], part: str, numbers: bool = False) -> str:
         text = ", or ".join(f"{3 * n} ({n} points)" for n in shown)
     else:
         text = ", ".join(map(str, shown[:-1])) + (" or " if len(shown) > 1 else "") + str(shown[-1])
-    return text + (", or those of another layout that --layout names" if part == "body" and len(counts) > 3 else "")
+    return text + (", or those of another layout that is given" if part == "body" and len(counts) > 3 else "")
 
 
 def _clean(points: _Points, key: str, part: str, entry: Entry) -> _Points:
@@ -267,9 +273,7 @@ def _body_layout(
     if usual:
         return layouts()[usual[0]]
     names = ", ".join(one.name for one in known)
-    raise InputError(
-        document.path, f"its {len(same[0])} points fit several layouts ({names}); give one with --layout"
-    )
+    raise InputError(document.path, f"its {len(same[0])} points fit several layouts ({names}); give the layout")
 
 
 def _bone_lengths(body: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -304,16 +308,11 @@ def _person(entry: Entry, lists: Mapping[str, _Points], chosen: Layout | None) -
     warnings = [warning for points in lists.values() for warning in points.warnings]
     if "body" in lists:
         keypoints = _body_of(entry, lists["body"].array, chosen).to_canonical(lists["body"].array)
-    for part, slices in (
-        ("left", (LEFT_HAND_KEYPOINTS,)),
-        ("right", (RIGHT_HAND_KEYPOINTS,)),
-        ("face", (FACE_KEYPOINTS, CONTOUR_KEYPOINTS)),
-    ):
+    for part, rows in {**HAND_KEYPOINTS, "face": WHOLE_FACE_KEYPOINTS}.items():
         if part in lists:
             points = lists[part].array
             layout = next(layouts()[name] for name in _PART_LAYOUTS[part] if layouts()[name].n_points == len(points))
-            for one in slices:
-                keypoints[one] = layout.to_canonical(points)[one]
+            keypoints[rows] = layout.to_canonical(points)[rows]
     gender = _gender_label(entry.gender, warnings)
     points_3d = _points_3d(entry.gender, warnings)
     return PersonKeypoints(entry.index, keypoints, gender, tuple(warnings), points_3d=points_3d)
@@ -359,7 +358,7 @@ def _in_pixels(
     factor = size or (image_size if marked else None)
     if factor is None:
         found = f"coordinates run from {points.min():g} to {points.max():g}"
-        advice = "expected the size of the photo too" if marked else "run OpenPose with --keypoint_scale 0"
+        advice = "expected the size of the photo too" if marked else "run OpenPose with keypoint_scale 0"
         raise InputError(path, f"{found}; expected pixels of the image: {advice}", "people")
     scale = np.array([*factor, 1.0], np.float32)
     return [replace(person, keypoints=person.keypoints * scale) for person in people]

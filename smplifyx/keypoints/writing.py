@@ -51,14 +51,16 @@ def openpose_person(
     return entry
 
 
-def person_entry(keypoints: NDArray[Any], gender: str | None = None) -> dict[str, Any]:
+def person_entry(
+    keypoints: NDArray[Any], gender: str | None = None, points_3d: NDArray[Any] | None = None
+) -> dict[str, Any]:
     """The entry of a person in the canonical layout `[135, 3]`; pupils are unseen.
 
-    A gender stands in ``gender_gt``, as SMPLify-X reads it.
+    A gender stands in ``gender_gt``, as SMPLify-X reads it; 3D points [25, 4] in ``pose_keypoints_3d``.
     """
     face = np.concatenate([keypoints[CONTOUR_KEYPOINTS], keypoints[FACE_KEYPOINTS], np.zeros((_N_PUPILS, 3))])
     entry = openpose_person(
-        keypoints[BODY_KEYPOINTS], keypoints[LEFT_HAND_KEYPOINTS], keypoints[RIGHT_HAND_KEYPOINTS], face
+        keypoints[BODY_KEYPOINTS], keypoints[LEFT_HAND_KEYPOINTS], keypoints[RIGHT_HAND_KEYPOINTS], face, points_3d
     )
     return entry if gender is None else entry | {"gender_gt": gender}
 

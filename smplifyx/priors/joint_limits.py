@@ -16,7 +16,7 @@ def _entries() -> list[int]:
     """Indices of the matrix entries [4, hinge] of the twist about each hinge in 21 flattened matrices."""
     entries: list[list[int]] = [[], [], [], []]
     for name, axis, _ in _HINGES:
-        start = 9 * (skeleton.joint_index(name) - skeleton.BODY_JOINTS.start)
+        start = 9 * skeleton.body_pose_row(name)
         i, j = (axis + 1) % 3, (axis + 2) % 3
         for column, (row, other) in zip(entries, ((j, i), (i, j), (i, i), (j, j)), strict=True):
             column.append(start + 3 * row + other)

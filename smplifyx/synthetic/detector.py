@@ -1,4 +1,4 @@
-"""Simulated 2D keypoint detectors: jitter, misses, guesses, exchanged sides, odd confidences.
+"""Simulated 2D keypoint detectors: jitter, misses, guesses, swapped sides, odd confidences.
 
 One function, :func:`detect_people`, serves the benchmarks (135 keypoints, occlusion from the mesh) and the training
 of the lifting network (31 keypoints, random occlusion). Two parameter sets for benchmarks stand here:
@@ -21,6 +21,8 @@ from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
     BODY_KEYPOINTS,
     CANONICAL_KEYPOINT_NAMES,
+    FOOT_KEYPOINTS,
+    HEAD_KEYPOINT_NAMES,
     SIDES,
     mirror_order,
 )
@@ -28,17 +30,14 @@ from smplifyx.skeleton import (
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Names of the head's keypoints, and of those of a foot without their side.
-HEAD_KEYPOINTS = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
-FOOT_PARTS = ("big_toe", "small_toe", "heel")
-_SWAPPED_PARTS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle", *FOOT_PARTS)}
+_SWAPPED_PARTS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle", *FOOT_KEYPOINTS)}
 #: Keypoints that something in front of the person hides together, on one side.
 _HIDDEN_TOGETHER = (
     ("elbow", "wrist"),
     ("wrist",),
-    ("knee", "ankle", *FOOT_PARTS),
-    ("ankle", *FOOT_PARTS),
-    FOOT_PARTS,
+    ("knee", "ankle", *FOOT_KEYPOINTS),
+    ("ankle", *FOOT_KEYPOINTS),
+    FOOT_KEYPOINTS,
     ("eye", "ear"),
 )
 #: Parts of limbs that are missed together, with their hand, and the share of ``limb_miss_rate`` of each.
@@ -46,8 +45,8 @@ _MISSED_TOGETHER = (
     (("wrist", "hand"), 1.0),
     (("elbow", "wrist", "hand"), 0.5),
     (("shoulder", "elbow", "wrist", "hand"), 0.4),
-    (("ankle", *FOOT_PARTS), 0.9),
-    (("knee", "ankle", *FOOT_PARTS), 0.4),
+    (("ankle", *FOOT_KEYPOINTS), 0.9),
+    (("knee", "ankle", *FOOT_KEYPOINTS), 0.4),
 )
 #: Share of a limb's common error that each of its keypoints has: none at the trunk, all at the end.
 _LIMB_ERRORS = (
@@ -55,7 +54,7 @@ _LIMB_ERRORS = (
     {"knee": 0.6, "ankle": 0.8, "big_toe": 1.0, "small_toe": 1.0, "heel": 1.0},
 )
 #: Keypoints of the trunk and the head have a common error too.
-_COMMON_ERRORS = (("left_hip", "right_hip", "mid_hip"), HEAD_KEYPOINTS)
+_COMMON_ERRORS = (("left_hip", "right_hip", "mid_hip"), HEAD_KEYPOINT_NAMES)
 #: Offset of a detector's keypoint from the model's, in sizes of the person's box: along the bone that ends there
 #: (for the trunk and the head from neck to hips), and away from the same keypoint of the other side.
 OPENPOSE_OFFSETS: Mapping[str, tuple[float, float]] = {
@@ -112,9 +111,9 @@ class DetectorNoise:
     min_part_px: float = setting(12.0, "hands and faces with a smaller box are not detected, pixels", minimum=0)
     cut_rate: float = setting(0.0, "share of people who are cut off below", minimum=0, maximum=1)
     side_cut_rate: float = setting(0.0, "share of people who are cut off at a side", minimum=0, maximum=1)
-    swap_rate: float = setting(0.02, "share of people whose arms or legs have sides exchanged", minimum=0, maximum=1)
+    swap_rate: float = setting(0.02, "share of people whose arms or legs have sides swapped", minimum=0, maximum=1)
     hand_flip_rate: float = setting(
-        0.0, "share of people whose hands are exchanged, or one reported twice", minimum=0, maximum=1
+        0.0, "share of people whose hands are swapped, or one reported twice", minimum=0, maximum=1
     )
     confidence: float = setting(0.82, "mean confidence of visible body keypoints", minimum=0, maximum=1)
     confidence_sd: float = setting(0.07, "its standard deviation", minimum=0)
@@ -186,7 +185,7 @@ class Detections:
     Attributes:
         points: [B, K, 2], also for missed keypoints.
         confidence: [B, K]; 0 for a missed keypoint.
-        swapped_sides: [B, 2] whether arms and legs (``SWAPPABLE_LIMBS``) have left and right exchanged.
+        swapped_sides: [B, 2] whether arms and legs (``SWAPPABLE_LIMBS``) have left and right swapped.
     """
 
     points: FloatArray
@@ -289,7 +288,7 @@ def _layout(names: tuple[str, ...]) -> _Layout:
         for side in SIDES
     ]
     shares += [np.array([float(name in group) for name in names]) for group in _COMMON_ERRORS]
-    head = np.array([name in HEAD_KEYPOINTS for name in names])
+    head = np.array([name in HEAD_KEYPOINT_NAMES for name in names])
     hidden = [of_side(side, parts) for parts in _HIDDEN_TOGETHER for side in SIDES] + [np.float64(head)]
     hands = [np.flatnonzero(of_side(side, ("hand",))).tolist() for side in SIDES]
     return _Layout(
@@ -363,7 +362,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
 def _swapped(
     layout: _Layout, noise: DetectorNoise, count: int, rng: np.random.Generator
 ) -> tuple[BoolArray, NDArray[np.int64]]:
-    """Which limbs [B, 2] have their sides exchanged, and the order [B, K] of keypoints that results.
+    """Which limbs [B, 2] have their sides swapped, and the order [B, K] of keypoints that results.
 
     Hands go with the arms: the hand detector searches where the wrists are.
     """

@@ -13,8 +13,8 @@ from scipy.spatial.transform import Rotation
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.regressor import KeypointRegressor
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, N_KEYPOINTS
-from smplifyx.synthetic.detector import FOOT_PARTS, HEAD_KEYPOINTS, DetectorNoise, Sight, detect
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, FOOT_KEYPOINTS, HEAD_KEYPOINT_NAMES, N_KEYPOINTS
+from smplifyx.synthetic.detector import DetectorNoise, Sight, detect
 from smplifyx.synthetic.poses import PosePool, mild_poses
 
 FloatArray = NDArray[np.float64]
@@ -378,6 +378,6 @@ def _depth_inside() -> FloatArray:
     """Depth [135] of visible keypoints below the surface, with some slack (metres)."""
     depth = np.full(N_KEYPOINTS, 0.04)
     for index, name in enumerate(BODY_KEYPOINT_NAMES):
-        inner = name not in HEAD_KEYPOINTS and not name.endswith(FOOT_PARTS)
+        inner = name not in HEAD_KEYPOINT_NAMES and not name.endswith(FOOT_KEYPOINTS)
         depth[index] = 0.16 if name in ("neck", "mid_hip") or name.endswith("hip") else 0.11 if inner else 0.06
     return depth

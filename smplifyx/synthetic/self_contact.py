@@ -350,19 +350,17 @@ def _start(kind: ContactPose) -> FloatArray:
     pose = np.zeros((N_BODY_POSE // 3, 3))
     for side, arm in (("left", kind.left_arm), ("right", kind.right_arm)):
         left = side == "left"
-        pose[_body_index(f"{side}_shoulder")], pose[_body_index(f"{side}_elbow")] = ARMS[arm].rotations(left)
+        pose[skeleton.body_pose_row(f"{side}_shoulder")], pose[skeleton.body_pose_row(f"{side}_elbow")] = ARMS[
+            arm
+        ].rotations(left)
         if kind.sitting:
-            pose[_body_index(f"{side}_hip")] = -1.45, 0.0, 0.1 if left else -0.1
-            pose[_body_index(f"{side}_knee")] = 1.45, 0.0, 0.0
+            pose[skeleton.body_pose_row(f"{side}_hip")] = -1.45, 0.0, 0.1 if left else -0.1
+            pose[skeleton.body_pose_row(f"{side}_knee")] = 1.45, 0.0, 0.0
     return pose.reshape(-1)
 
 
-def _body_index(joint: str) -> int:
-    return skeleton.joint_index(joint) - skeleton.BODY_JOINTS.start
-
-
 def _columns(joints: Sequence[str]) -> list[int]:
-    return [3 * _body_index(joint) + axis for joint in joints for axis in range(3)]
+    return [3 * skeleton.body_pose_row(joint) + axis for joint in joints for axis in range(3)]
 
 
 def _limb(side: str, names: Sequence[str]) -> tuple[str, ...]:

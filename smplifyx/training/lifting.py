@@ -231,5 +231,5 @@ def report(network: LiftingNetwork, people: PeopleBatch) -> list[str]:
 
 
 def _depth_mm(offsets: Tensor, name: str) -> float:
-    rows = [skeleton.joint_index(f"{side}_{name}") - skeleton.BODY_JOINTS.start for side in skeleton.SIDES]
+    rows = [skeleton.body_pose_row(f"{side}_{name}") for side in skeleton.SIDES]
     return 1000 * float(offsets[:, rows, 2].abs().mean())

@@ -29,11 +29,9 @@ _N_HAND_COMPONENTS = 12
 #: Smallest depth of a keypoint, metres.
 _NEAREST = 0.5
 _LEGS = [
-    skeleton.joint_index(f"{side}_{joint}") - skeleton.BODY_JOINTS.start
-    for side in skeleton.SIDES
-    for joint in ("hip", "knee", "ankle", "foot")
+    skeleton.body_pose_row(f"{side}_{joint}") for side in skeleton.SIDES for joint in ("hip", "knee", "ankle", "foot")
 ]
-_SPINE = [skeleton.joint_index(f"spine{number}") - skeleton.BODY_JOINTS.start for number in (1, 2, 3)]
+_SPINE = [skeleton.body_pose_row(f"spine{number}") for number in (1, 2, 3)]
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def is_upright(body_pose: FloatArray) -> NDArray[np.bool_]:
     pose = body_pose.reshape(-1, N_BODY_JOINTS, 3)
 
     def joints(name: str) -> FloatArray:
-        indices = [skeleton.joint_index(f"{side}_{name}") - 1 for side in ("left", "right")]
+        indices = [skeleton.body_pose_row(f"{side}_{name}") for side in ("left", "right")]
         return np.asarray(pose[:, indices])
 
     straight = (np.abs(joints("hip")[..., 0]) < _STRAIGHT) & (joints("knee")[..., 0] < _STRAIGHT)

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.priors.pose_space import N_BODY_JOINTS, FloatArray
 from smplifyx.rotations import axis_angle_to_matrix
+from smplifyx.skeleton import body_pose_row
 from smplifyx.training.motion_capture import MotionCapture, is_upright, mirror_body_pose
 from smplifyx.training.settings import PoseData
 
@@ -71,21 +71,17 @@ def _with_posture(posture: Posture, body_pose: FloatArray, rng: np.random.Genera
     hip, knee, spread, ankle = (draw(angle) for angle in (posture.hip, posture.knee, posture.spread, posture.ankle))
     uneven = (0.0, posture.uneven)
     for side, outwards in (("left", 1.0), ("right", -1.0)):
-        pose[:, _row(f"{side}_hip")] = np.stack(
+        pose[:, body_pose_row(f"{side}_hip")] = np.stack(
             [-(hip + draw(uneven)), outwards * (spread + draw(uneven)), outwards * draw((2, 5))], 1
         )
         bent = np.clip(knee + draw(uneven), 0.0, np.radians(150.0))
-        pose[:, _row(f"{side}_knee")] = np.stack([bent, draw((0, 2)), draw((0, 2))], 1)
-        pose[:, _row(f"{side}_ankle")] = np.stack([-(ankle + draw(uneven)), draw((0, 5)), draw((0, 4))], 1)
-        pose[:, _row(f"{side}_foot")] = 0.0
+        pose[:, body_pose_row(f"{side}_knee")] = np.stack([bent, draw((0, 2)), draw((0, 2))], 1)
+        pose[:, body_pose_row(f"{side}_ankle")] = np.stack([-(ankle + draw(uneven)), draw((0, 5)), draw((0, 4))], 1)
+        pose[:, body_pose_row(f"{side}_foot")] = 0.0
     lean = draw(posture.lean)
     for number, share in enumerate(_SPINE_SHARES, 1):
-        pose[:, _row(f"spine{number}"), 0] = share * lean + draw((0, 2))
+        pose[:, body_pose_row(f"spine{number}"), 0] = share * lean + draw((0, 2))
     return pose.reshape(body_pose.shape)
-
-
-def _row(name: str) -> int:
-    return skeleton.joint_index(name) - skeleton.BODY_JOINTS.start
 
 
 @dataclass(frozen=True)

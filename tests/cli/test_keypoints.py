@@ -51,6 +51,23 @@ def test_convert_to_openpose(folders, tmp_path, capsys, with_photos):
     assert len(entry["pose_keypoints_2d"]) == 75 and len(entry["face_keypoints_2d"]) == 210
 
 
+@pytest.mark.parametrize("with_photos", [True, False])
+def test_convert_keeps_the_numbers_of_people(tmp_path, with_photos):
+    """A person who cannot be read leaves a gap; a photo whose people all cannot be read gets no file."""
+    images, keypoints, output = (tmp_path / name for name in ("images", "keypoints", "out"))
+    for folder in (images, keypoints):
+        folder.mkdir()
+    readable = {"pose_keypoints_2d": standing_person(x=100, y=20, height=200).ravel().tolist()}
+    people = {"a": [{"pose_keypoints_2d": [1.0]}, readable], "b": [{"pose_keypoints_2d": [1.0]}]}
+    for name, entries in people.items():
+        cv2.imwrite(str(images / f"{name}.jpg"), np.full((260, 200, 3), 128, np.uint8))
+        (keypoints / f"{name}_keypoints.json").write_text(json.dumps({"people": entries}))
+    assert main(arguments("convert", images if with_photos else None, keypoints, "--output", output)) == 1
+    assert [path.name for path in output.iterdir()] == ["a_keypoints.json"]
+    first, second = read_keypoint_file(output / "a_keypoints.json").people
+    assert not first.keypoints.any() and (second.keypoints[:25, 2] > 0).all()
+
+
 def test_show_draws_on_the_photos(folders, tmp_path, capsys):
     assert main(arguments("show", *folders, "--output", tmp_path / "drawn")) == 0
     drawn = cv2.imread(str(tmp_path / "drawn" / "b_keypoints.jpg"))

@@ -87,14 +87,14 @@ def test_made_once_for_the_same_options(folder):
     assert described["noise"]["swap_rate"] == 0.02
 
 
-def test_exchanged_sides_are_marked(data):
+def test_swapped_sides_are_marked(data):
     person = benchmark_people(OPTIONS, data)[0]
     names = [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle")]
     legs = [BODY_KEYPOINT_NAMES.index(name) for name in names]
     swapped_sides = person.keypoints_2d.copy()
     swapped_sides[legs] = swapped_sides[legs[3:] + legs[:3]]
-    assert "sides exchanged" not in _tags(person)
-    assert "sides exchanged" in _tags(replace(person, keypoints_2d=swapped_sides))
+    assert "sides swapped" not in _tags(person)
+    assert "sides swapped" in _tags(replace(person, keypoints_2d=swapped_sides))
 
 
 def test_photo_shows_the_person(tmp_path, data):

@@ -264,7 +264,7 @@ def test_layouts_of_one_length(tmp_path: Path) -> None:
     assert read_keypoint_file(path).layout == "body_25"
     points[5:] = 0
     path = written(tmp_path / "b.json", [{"keypoints": points.ravel().tolist()}])
-    with pytest.raises(InputError, match=r"fit several layouts .*--layout"):
+    with pytest.raises(InputError, match=r"fit several layouts .*give the layout"):
         read_keypoint_file(path)
     assert read_keypoint_file(path, "coco_25").layout == "coco_25"
     problem = read_keypoint_file(path, "coco_17").failures[0].problem

@@ -79,7 +79,7 @@ def test_people_who_would_stand_in_the_stored_picture_are_doubtful(
     result = loaded(tmp_path)
     (person,) = result.observations
     np.testing.assert_allclose(person.keypoints[:25], lying, atol=1e-3)
-    assert person.flags == ("frame_in_doubt",) and "--keypoint-frame stored" in result.notes[0]
+    assert person.flags == ("frame_uncertain",) and "keypoint frame stored" in result.notes[0]
     (turned,) = loaded(tmp_path, frame="stored").observations
     np.testing.assert_allclose(turned.keypoints[:25], standing_person(x=120, y=60, height=180), atol=1e-3)
     assert loaded(tmp_path, frame="upright").observations[0].flags == ()
@@ -90,7 +90,7 @@ def test_a_certain_photo_settles_the_doubtful_ones(tmp_path: Path, photograph: W
     for name in "abc":
         photograph(f"{name}.jpg")
         write_people(as_stored(upright, 300), name=f"{name}_keypoints.json")
-    assert [one.flags for one in loaded(tmp_path).observations] == [("frame_in_doubt",)] * 3
+    assert [one.flags for one in loaded(tmp_path).observations] == [("frame_uncertain",)] * 3
     photograph("d.jpg")
     write_people(as_stored(standing_person(x=150, y=150, height=240), 300), name="d_keypoints.json")
     result = loaded(tmp_path)
@@ -100,7 +100,7 @@ def test_a_certain_photo_settles_the_doubtful_ones(tmp_path: Path, photograph: W
     photograph("e.jpg")
     write_people(upright, name="e_keypoints.json")
     flags = [one.flags for one in loaded(tmp_path).observations]
-    assert flags == [*[("frame_in_doubt",)] * 3, ("frame_turned",), ()]
+    assert flags == [*[("frame_uncertain",)] * 3, ("frame_turned",), ()]
 
 
 def test_a_point_outside_the_stored_picture_rules_it_out(
@@ -137,8 +137,8 @@ def test_a_folder_of_keypoints_of_another_size_is_doubtful(
     if factor > 1:
         assert result.failures or "larger" in result.notes[0]
         return
-    assert [one.flags for one in result.observations] == [("size_in_doubt",) if expected else ()] * 3
-    assert all(expected in note and "--keypoint-scale" in note for note in result.notes)
+    assert [one.flags for one in result.observations] == [("size_uncertain",) if expected else ()] * 3
+    assert all(expected in note and "keypoint scale" in note for note in result.notes)
     assert len(result.notes) == bool(expected)
     again = loaded(tmp_path, scale=1 / factor)
     assert again.notes == () and again.observations[0].flags == ()

@@ -47,6 +47,16 @@ def test_a_person_in_order_stays() -> None:
     assert without_misplaced(person) is person
 
 
+def test_a_dropped_point_loses_its_3d_point() -> None:
+    keypoints = whole_person().keypoints.copy()
+    keypoints[keypoint_index("left_ankle"), :2] += 500
+    person = without_misplaced(replace(whole_person(), keypoints=keypoints, points_3d=np.ones((25, 4), np.float32)))
+    assert person.flags == ("point_dropped",) and person.points_3d is not None
+    dropped = keypoints[BODY_KEYPOINTS, 2] != person.keypoints[BODY_KEYPOINTS, 2]
+    assert dropped[keypoint_index("left_ankle")]
+    np.testing.assert_array_equal(person.points_3d[:, 3] == 0, dropped)
+
+
 def test_one_hand_in_both_lists_stays_at_its_own_wrist() -> None:
     keypoints = whole_person().keypoints.copy()
     keypoints[RIGHT_HAND_KEYPOINTS] = keypoints[LEFT_HAND_KEYPOINTS] + np.float32([1, -0.5, -0.3])
@@ -58,12 +68,12 @@ def test_one_hand_in_both_lists_stays_at_its_own_wrist() -> None:
         assert "right hand is the other hand once more" in person.warnings[0]
 
 
-def test_exchanged_hands_are_exchanged_back() -> None:
+def test_swapped_hands_are_swapped_back() -> None:
     keypoints = whole_person().keypoints.copy()
     left, right = keypoints[LEFT_HAND_KEYPOINTS].copy(), keypoints[RIGHT_HAND_KEYPOINTS].copy()
     keypoints[LEFT_HAND_KEYPOINTS], keypoints[RIGHT_HAND_KEYPOINTS] = right, left
     person = changed(keypoints)
-    assert person.flags == ("hands_exchanged",)
+    assert person.flags == ("hands_swapped",)
     np.testing.assert_array_equal(person.keypoints, whole_person().keypoints)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from smplifyx.body.data import BodyModelData, FloatArray, IntArray
-from smplifyx.skeleton import LEFT_HAND_JOINTS, joint_index, skeleton_of
+from smplifyx.skeleton import HAND_JOINTS, joint_index, skeleton_of
 from smplifyx.synthetic.makehuman.adults import People
 from tools.bodies.joint_regressor import BodyPart, RegressionTargets, fit_part_regressor
 from tools.bodies.linear_spaces import fit_shape_space
@@ -27,7 +27,6 @@ _HEAD_SIZE_DEVIATION = 0.04
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 #: Sign of each entry of a flattened rotation matrix under mirroring.
 _MIRROR_FEATURE = np.outer(_MIRROR, _MIRROR).ravel()
-_HAND_JOINTS = (joint_index("left_wrist"), *range(LEFT_HAND_JOINTS.start, LEFT_HAND_JOINTS.stop))
 _HEAD_JOINTS = tuple(joint_index(name) for name in ("neck", "head", "jaw", "left_eye_smplhf", "right_eye_smplhf"))
 
 
@@ -73,7 +72,7 @@ def left_hand(body: BodyModelData, cut: MeshCut, people: People) -> BodyModelDat
         cut: the left hand's part of the mesh.
         people: bodies to learn the shape space from.
     """
-    part = Part(cut, _HAND_JOINTS, _HAND_SIZE_DEVIATION)
+    part = Part(cut, HAND_JOINTS["left"], _HAND_SIZE_DEVIATION)
     names = skeleton_of("mano", "left").extra_point_names
     tips = [body.extra_point_names.index(name) for name in names]
     return BodyModelData(
