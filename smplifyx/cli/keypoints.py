@@ -196,8 +196,8 @@ def _show(arguments: argparse.Namespace) -> int:
             cv2.imwrite(str(path), picture)
         n_drawn += 1
     _say_kinds(loaded.kinds)
-    people = count(len(loaded.observations), "person", "people")
-    messages.say(f"{people} on {count(n_drawn, 'photo', 'photos')}; drawings in {arguments.output}")
+    drawn = f"{count(len(loaded.observations), 'person', 'people')} on {count(n_drawn, 'photo', 'photos')}"
+    messages.say(f"{drawn}; drawings in {arguments.output}")
     return 1 if loaded.failures else 0
 
 

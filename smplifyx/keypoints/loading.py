@@ -64,12 +64,12 @@ class Judgement:
 
     Attributes:
         turn: people who lie in the upright picture and stand in the stored one belong to the stored one.
-        size_uncertain: the keypoints may belong to photos of another size.
+        size_in_doubt: the keypoints may belong to photos of another size.
         notes: doubts, for the user to settle.
     """
 
     turn: bool = False
-    size_uncertain: bool = False
+    size_in_doubt: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -289,7 +289,7 @@ def judged(loaded: Loaded, judgement: Judgement) -> Loaded:
             one if turn is None else _with_frame(one, turn, judgement.turn)
             for one, turn in zip(observations, turns, strict=True)
         ]
-    if judgement.size_uncertain:
+    if judgement.size_in_doubt:
         observations = [replace(one, flags=(*one.flags, frames.SIZE_UNCERTAIN)) for one in observations]
     return replace(loaded, observations=tuple(observations))
 
