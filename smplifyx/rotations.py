@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
+from smplifyx.constants import constant
+
 #: Below this squared angle (radians^2) series replace quotients that lose digits in the gradient.
 _SMALL = 0.05
 #: Takes a vector to its cross-product matrix, row by row.
@@ -27,7 +29,7 @@ class _Rodrigues(torch.autograd.Function):
         square = vector.square().sum(-1, keepdim=True)
         turns = square.sqrt() / torch.pi
         a, b, cosine = torch.sinc(turns), torch.sinc(turns / 2.0).square() / 2.0, torch.cos(turns * torch.pi)
-        matrix = ((a * vector) @ vector.new_tensor(_CROSS)).unflatten(-1, (3, 3))
+        matrix = ((a * vector) @ constant(_CROSS, vector)).unflatten(-1, (3, 3))
         matrix = torch.addcmul(matrix, (b * vector)[..., None], vector[..., None, :])
         matrix.diagonal(dim1=-2, dim2=-1).add_(cosine)
         ctx.save_for_backward(vector, square, a, b, cosine)
@@ -37,7 +39,7 @@ class _Rodrigues(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, to_matrix: Tensor) -> Tensor:
         vector, square, a, b, cosine = ctx.saved_tensors
-        to_sine = to_matrix.flatten(-2) @ vector.new_tensor(_CROSS).T
+        to_sine = to_matrix.flatten(-2) @ constant(_CROSS, vector).T
         to_outer = ((to_matrix + to_matrix.transpose(-1, -2)) * vector[..., None, :]).sum(-1)
         small = square < _SMALL
         divisor = torch.where(small, 1.0, square)

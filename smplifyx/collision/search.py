@@ -39,7 +39,7 @@ class TrianglePairs:
 
     def of(self, bodies: Tensor) -> TrianglePairs:
         """Only the bodies that are marked [B], numbered anew."""
-        kept = bodies[self.rows]
+        kept = bodies[self.rows].nonzero()[:, 0]
         number = bodies.cumsum(0) - 1
         return TrianglePairs(number[self.rows[kept]], self.triangles[kept], self.truncated[bodies])
 
@@ -74,7 +74,7 @@ class TriangleSearch:
         self.faces = torch.as_tensor(np.asarray(faces, np.int64), device=device)
         self._rest = torch.as_tensor(np.asarray(rest_vertices, np.float32), device=device)
         self._n_parts = len(pairs.colliding_parts)
-        self._n_rows = _CUDA_ROWS if self.device.type == "cuda" else 1
+        self._n_rows = 1 if self.device.type == "cpu" else _CUDA_ROWS
         self._n_triangles = len(faces)
         keys = np.unique(pair_keys(pairs.ignored_pairs, len(faces)))
         self._faces = self._array(np.asarray(faces, np.int32), self._warp.vec3i)

@@ -21,8 +21,8 @@ from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSk
 from smplifyx.config import CollisionConfig
 from smplifyx.rows import padded_rows
 
-#: Full meshes at the same time; more would fill the memory, not save time.
-_ROWS_AT_ONCE = 16
+#: Full meshes at the same time: on the CPU more would fill the memory, not save time; a GPU wants many.
+_ROWS_AT_ONCE, _GPU_ROWS_AT_ONCE = 16, 256
 #: Distance that a vertex may move before candidates are searched again, metres.
 _MARGIN = 0.002
 #: Largest number of candidate pairs per row; bounds the memory.
@@ -120,8 +120,9 @@ class SelfCollision:
         self, betas: Tensor, expression: Tensor, rotations: Tensor
     ) -> Iterator[tuple[int, Tensor, TrianglePairs]]:
         """Chunks of the bodies: number of the first, vertices [C, V, 3] about the first joint, intersecting pairs."""
-        for start in range(0, len(betas), _ROWS_AT_ONCE):
-            n_rows = min(_ROWS_AT_ONCE, len(betas) - start)
+        at_once = _ROWS_AT_ONCE if self._device.type == "cpu" else _GPU_ROWS_AT_ONCE
+        for start in range(0, len(betas), at_once):
+            n_rows = min(at_once, len(betas) - start)
             rows = start + padded_rows(n_rows, self._device)
             output = self._joints(betas[rows], expression[rows], rotations[rows])
             state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)

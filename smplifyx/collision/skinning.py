@@ -55,6 +55,8 @@ class VertexLists:
     def __init__(self, n_rows: int, n_vertices: int, device: torch.device) -> None:
         self.vertices = torch.zeros(n_rows, n_vertices, dtype=torch.int32, device=device)
         self.n_vertices = torch.zeros(n_rows, dtype=torch.int32, device=device)
+        #: No row lists more vertices; a number of the processor, so that a GPU need not be waited for.
+        self.most = 0
         self.shaped = torch.zeros(n_rows, n_vertices, 3, device=device)
         self.posed = torch.zeros_like(self.shaped)
         self.to_posed = torch.zeros_like(self.shaped)
@@ -63,6 +65,7 @@ class VertexLists:
         """List all vertices of some rows."""
         self.vertices[rows] = torch.arange(self.vertices.shape[1], dtype=torch.int32, device=rows.device)
         self.n_vertices[rows] = self.vertices.shape[1]
+        self.most = self.vertices.shape[1]
 
     def set(self, rows: Tensor, used: Tensor) -> None:
         """List the vertices that are marked in ``used`` [len(rows), V]."""
@@ -71,6 +74,7 @@ class VertexLists:
         place = torch.arange(len(row), device=rows.device) - (counts.cumsum(0) - counts)[row]
         self.vertices[rows[row], place] = vertex.int()
         self.n_vertices[rows] = counts.int()
+        self.most = int(self.n_vertices.max()) if len(self.n_vertices) else 0
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,13 @@ class SparseSkinning:
         )
         self._bones = self._array(body.bones, int), self._array(body.weights, float)
         self.n_vertices = len(body.template)
-        self._n_lanes = _CUDA_LANES if device.type == "cuda" else 1
+        self._n_lanes = 1 if device.type == "cpu" else _CUDA_LANES
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
         """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
-        n_most = int(lists.n_vertices[slots].max()) if len(slots) else 0
+        # On the CPU each thread costs time; a GPU has them.
+        on_cpu = self.device.type == "cpu" and len(slots) > 0
+        n_most = int(lists.n_vertices[slots].max()) if on_cpu else lists.most
         self._launch(
             self._kernels.skin,
             (len(slots), n_most),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smplifyx.constants import index_of
 from smplifyx.optim.lbfgs import Status
 
 _R = TypeVar("_R", bound="Rows")
@@ -32,12 +33,20 @@ class Rows:
         others = other._values()
         return type(self)(**{name: _overwrite(value, rows, others[name]) for name, value in self._values().items()})
 
+    def on_host(self: _R) -> _R:
+        """The same on the CPU."""
+        return type(self)(**{name: _on_host(value) for name, value in self._values().items()})
+
     def _values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
 def _index(value: Any, rows: Tensor) -> Any:
     return value.index(rows) if isinstance(value, Rows) else value[rows]
+
+
+def _on_host(value: Any) -> Any:
+    return value.on_host() if isinstance(value, Rows) else value.cpu()
 
 
 def _concatenate(first: Any, second: Any) -> Any:
@@ -76,7 +85,7 @@ class FitTargets(Rows):
 
     def of_keypoints(self, keypoints: Sequence[int]) -> FitTargets:
         """These targets, restricted to some keypoints [N]."""
-        chosen = list(keypoints)
+        chosen = index_of(tuple(keypoints), self.keypoints.device)
         return replace(self, keypoints=self.keypoints[:, chosen], confidence=self.confidence[:, chosen])
 
     def without_keypoints(self, keypoints: Sequence[int]) -> FitTargets:
@@ -84,7 +93,7 @@ class FitTargets(Rows):
         if not keypoints:
             return self
         confidence = self.confidence.clone()
-        confidence[:, list(keypoints)] = 0.0
+        confidence.index_fill_(1, index_of(tuple(keypoints), confidence.device), 0.0)
         return replace(self, confidence=confidence)
 
 
@@ -173,8 +182,8 @@ class Hypotheses(Rows):
     def best(self) -> Tensor:
         """[P] the row of lowest loss of each person; a failed row loses against one that did not fail."""
         loss = torch.where(torch.isfinite(self.loss), self.loss, torch.inf)
-        chosen = []
-        for person in range(int(self.person.max()) + 1):
-            candidates = torch.nonzero(self.person == person)[:, 0]
-            chosen.append(candidates[loss[candidates].argmin()])
-        return torch.stack(chosen)
+        n_people = int(self.person.max()) + 1
+        lowest = loss.new_full((n_people,), torch.inf).scatter_reduce(0, self.person, loss, "amin")
+        # Of equal losses the first row counts.
+        rows = torch.where(loss == lowest[self.person], self.rows, len(loss))
+        return rows.new_full((n_people,), len(loss)).scatter_reduce(0, self.person, rows, "amin")

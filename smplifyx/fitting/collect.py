@@ -77,6 +77,7 @@ def collect_results(
         seconds: time spent on each person.
     """
     measured = _measure(solver, hypotheses)
+    hypotheses = hypotheses.on_host()  # once, instead of number by number
     results = [_result(solver, hypotheses, measured, row, one) for row, one in enumerate(observations)]
     for result in results:
         result.seconds = seconds

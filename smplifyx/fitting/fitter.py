@@ -173,12 +173,35 @@ class Fitter:
     ) -> Iterator[list[FitResult]]:
         """As :meth:`fit`, one batch after the other."""
         observations = resolve_cameras(observations, self.config.camera)
-        for start in range(0, len(observations), self.batch_size):
+        start = 0
+        while start < len(observations):  # the batch size may shrink on the way
             people = range(start, min(start + self.batch_size, len(observations)))
-            chosen = slice(people.start, people.stop)
-            yield self._fit_batch(observations[chosen], people, callback)
+            start = people.stop
+            yield self._fit_batch(observations[people.start : people.stop], people, callback)
 
     def _fit_batch(
+        self,
+        observations: Sequence[Observation],
+        people: range,
+        callback: Callback | None,
+    ) -> list[FitResult]:
+        """Fit a batch; where the memory of a GPU is too small for it, this and all later ones in halves."""
+        try:
+            return self._fit_together(observations, people, callback)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or len(observations) == 1:
+                raise
+        # Outside of the handler, whose traceback keeps the tensors of the attempt.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = (len(observations) + 1) // 2
+        self.batch_size = min(self.batch_size, half)
+        return [
+            *self._fit_batch(observations[:half], people[:half], callback),
+            *self._fit_batch(observations[half:], people[half:], callback),
+        ]
+
+    def _fit_together(
         self,
         observations: Sequence[Observation],
         people: range,
@@ -272,6 +295,11 @@ class Fitter:
         points = self._tensor(np.stack([absent if one.points_3d is None else one.points_3d for one in observations]))
         points = torch.where(found.swapped_sides.any(1)[:, None, None], 0.0, points)
         return add_detector_points(found.lifted, points, sd)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch or Warp could not allocate memory on a GPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "Failed to allocate" in str(error)
 
 
 def settings_for(model: str, config: Config | Path | str | None, overrides: Mapping[str, Any] | None) -> Config:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.config import Config, Stage
+from smplifyx.constants import constant
 from smplifyx.errors import UsageError
 from smplifyx.fitting.state import BodyState
 from smplifyx.fitting.upright_stance import trunk_tilt_energy, upright_stance_energy
@@ -65,7 +66,7 @@ class KeypointEnergy:
     def mask(self, keypoints: Sequence[int], like: Tensor) -> Tensor:
         """[N] 1 for those of the given keypoints that are part of this energy, else 0."""
         chosen = set(self.keypoints)
-        return like.new_tensor([float(keypoint in chosen) for keypoint in keypoints])
+        return constant(tuple(float(keypoint in chosen) for keypoint in keypoints), like)
 
 
 BODY = KeypointEnergy(tuple(range(BODY_KEYPOINTS.start, BODY_KEYPOINTS.stop)))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from smplifyx import skeleton
+from smplifyx.constants import constant, index_of
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _SEEN = 0.3
@@ -29,15 +30,15 @@ _MIN_ALIGNMENT = 0.85
 class _Segments(NamedTuple):
     """Lines between joints (indices [S]) and the sine [S] of the tilt from which the energy of each saturates."""
 
-    starts: list[int]
-    ends: list[int]
-    large_tilt: list[float]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    large_tilt: tuple[float, ...]
 
 
 def _segments(*segments: tuple[str, str, float]) -> _Segments:
     starts, ends, large_tilt = zip(*segments, strict=True)
     return _Segments(
-        [skeleton.joint_index(s) for s in starts], [skeleton.joint_index(e) for e in ends], [*large_tilt]
+        tuple(skeleton.joint_index(s) for s in starts), tuple(skeleton.joint_index(e) for e in ends), large_tilt
     )
 
 
@@ -50,7 +51,7 @@ _TRUNK_AND_LEGS = _segments(
     ("right_knee", "right_ankle", 0.2),
 )
 #: Weights of the segments; the trunk counts more.
-_STANDING_SHARES = [2.5, 0.5, 0.5, 0.5, 0.5]
+_STANDING_SHARES = (2.5, 0.5, 0.5, 0.5, 0.5)
 #: (start joint, end joint, saturating sine, share) of all segments, that of the trunk's tilt alone first.
 TILT_SEGMENTS = (
     *zip(*_LOOSE_TRUNK, [1.0], strict=True),
@@ -69,14 +70,15 @@ def upright_stance_energy(joints: Tensor) -> Tensor:
     Args:
         joints: [B, J, 3] in the camera frame.
     """
-    return _tilt_energies(joints, _TRUNK_AND_LEGS) @ joints.new_tensor(_STANDING_SHARES)
+    return _tilt_energies(joints, _TRUNK_AND_LEGS) @ constant(_STANDING_SHARES, joints)
 
 
 def _tilt_energies(joints: Tensor, segments: _Segments) -> Tensor:
     """Robust squared sines [B, S] of the angles between segments and the image plane (Geman & McClure)."""
-    lines = joints[:, segments.ends] - joints[:, segments.starts]
+    ends, starts = (index_of(joint, joints.device) for joint in (segments.ends, segments.starts))
+    lines = joints[:, ends] - joints[:, starts]
     squared = lines[..., 2].square() / lines.square().sum(2)
-    limit = joints.new_tensor(segments.large_tilt).square()
+    limit = constant(segments.large_tilt, joints).square()
     return squared * limit / (squared + limit)
 
 
@@ -96,7 +98,8 @@ def has_upright_stance(keypoints: Tensor, confidence: Tensor) -> Tensor:
         return keypoints[:, BODY_KEYPOINT_NAMES.index(name)]
 
     def seen(*names: str) -> Tensor:
-        return confidence[:, [BODY_KEYPOINT_NAMES.index(name) for name in names]].amin(1) > _SEEN
+        chosen = tuple(BODY_KEYPOINT_NAMES.index(name) for name in names)
+        return confidence[:, index_of(chosen, confidence.device)].amin(1) > _SEEN
 
     trunk = point("mid_hip") - point("neck")
     trunk_length = trunk.norm(dim=1).clamp_min(1e-3)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from smplifyx import skeleton
+from smplifyx.constants import index_of
 from smplifyx.lifting.network import (
     LIFTED_KEYPOINTS,
     SWAPPABLE_LIMBS,
@@ -164,7 +165,7 @@ class KeypointLifter:
         self, keypoints: Tensor, confidence: Tensor, focal_length: Tensor, principal_point: Tensor
     ) -> LiftedKeypoints:
         known = torch.zeros_like(confidence)
-        known[:, list(self.available)] = 1.0
+        known.index_fill_(1, index_of(tuple(self.available), known.device), 1.0)
         lifted = lift(self.network, keypoints, confidence * known, focal_length, principal_point)
         swapped = torch.zeros_like(lifted.swapped_sides, dtype=torch.bool)
         if self.swap_probability is not None:
@@ -172,7 +173,8 @@ class KeypointLifter:
         if swapped.any():
             for limb, order in enumerate(_SWAPPED_ORDERS):
                 chosen = swapped[:, limb, None]
-                confidence = torch.where(chosen, confidence[:, order], confidence)
-                keypoints = torch.where(chosen[..., None], keypoints[:, order], keypoints)
+                swapped_back = index_of(tuple(order), keypoints.device)
+                confidence = torch.where(chosen, confidence[:, swapped_back], confidence)
+                keypoints = torch.where(chosen[..., None], keypoints[:, swapped_back], keypoints)
             lifted = lift(self.network, keypoints, confidence * known, focal_length, principal_point)
         return LiftedKeypoints(keypoints, confidence, swapped, lifted)

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Mask = NDArray[np.bool_]
+from smplifyx.optim.arrays import Array, arrays_on
+
+#: [A] booleans.
+Mask = Array
 
 
 def row_products(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -30,18 +32,13 @@ def row_products(matrix: Tensor, vector: Tensor) -> Tensor:
     if matrix.device.type == "cpu":
         subscripts = "ad,ad->a" if matrix.ndim == 2 else "ahd,ad->ah"
         return torch.from_numpy(np.einsum(subscripts, matrix.numpy(), vector.numpy()))
-    return (matrix * (vector if matrix.ndim == 2 else vector[:, None])).sum(-1)
-
-
-def to_numpy(values: Tensor) -> NDArray[np.float64]:
-    """The values in double precision on the host."""
-    return values.to(device="cpu", dtype=torch.float64).numpy()
+    return (matrix * vector).sum(-1) if matrix.ndim == 2 else torch.einsum("ahd,ad->ah", matrix, vector)
 
 
 class InverseHessian:
     """The approximate inverse Hessians of A rows.
 
-    Long vectors stay on the device of `like`; matrices of the history's size live on the host in double precision.
+    Long vectors have the type of `like`, matrices of the history's size are in double precision.
 
     Args:
         like: any tensor `[A, D]` with the rows' device and dtype.
@@ -50,36 +47,39 @@ class InverseHessian:
             definite matrices `[A, D, D]`; None for the identity.
     """
 
-    _HOST_ARRAYS = ("_r_inverse", "_y_gram", "_step_dot_change", "_gamma", "_next_slot", "is_empty")
+    _ARRAYS = ("_r_inverse", "_y_gram", "_step_dot_change", "_gamma", "_next_slot", "is_empty")
 
     def __init__(self, like: Tensor, history_size: int, initial: Tensor | None = None) -> None:
         n_rows, dimension = like.shape
+        self._xp = xp = arrays_on(like.device)
         self._size = history_size
         self._initial = initial
         self._pairs = like.new_zeros(n_rows, 2 * history_size, dimension)  # S above Y P
-        self._r_inverse = np.zeros((n_rows, history_size, history_size))
-        self._y_gram = np.zeros((n_rows, history_size, history_size))
-        self._step_dot_change = np.zeros((n_rows, history_size))
-        self._gamma = np.ones(n_rows)
-        self._next_slot = np.zeros(n_rows, dtype=np.int64)
-        self.is_empty: Mask = np.ones(n_rows, dtype=bool)
+        self._r_inverse = xp.zeros(n_rows, history_size, history_size)
+        self._y_gram = xp.zeros(n_rows, history_size, history_size)
+        self._step_dot_change = xp.zeros(n_rows, history_size)
+        self._gamma = xp.zeros(n_rows) + 1.0
+        self._next_slot = xp.integers(n_rows)
+        self.is_empty: Mask = xp.zeros(n_rows) == 0.0
 
-    def keep(self, index: NDArray[np.int64]) -> None:
+    def keep(self, index: Array) -> None:
         """Drop all rows but `index`."""
-        device_index = torch.from_numpy(index).to(self._pairs.device)
+        device_index = self._xp.tensor(index)
         self._pairs = self._pairs.index_select(0, device_index)
         if self._initial is not None:
             self._initial = self._initial.index_select(0, device_index)
-        for name in self._HOST_ARRAYS:
+        for name in self._ARRAYS:
             setattr(self, name, getattr(self, name)[index])
 
     def reset(self, mask: Mask) -> None:
         """Clear the history of the rows in `mask`."""
-        self._pairs[torch.from_numpy(mask).to(self._pairs.device)] = 0.0
-        for value in (self._r_inverse, self._y_gram, self._step_dot_change, self._next_slot):
-            value[mask] = 0
-        self._gamma[mask] = 1.0
-        self.is_empty[mask] = True
+        xp = self._xp
+        # The pairs stay: what multiplies them is zero.
+        for name in ("_r_inverse", "_y_gram", "_step_dot_change", "_next_slot"):
+            value = getattr(self, name)
+            setattr(self, name, xp.where(mask.reshape(-1, *[1] * (value.ndim - 1)), 0, value))
+        self._gamma = xp.where(mask, 1.0, self._gamma)
+        self.is_empty = self.is_empty | mask
 
     def renew(self, mask: Mask, initial: Tensor) -> None:
         """Forget the pairs of the rows in `mask`, N of them, and start from other matrices `[N, D, D]`."""
@@ -88,7 +88,7 @@ class InverseHessian:
             assert mask.all()
             self._initial = initial
         else:
-            self._initial[torch.from_numpy(mask).to(initial.device)] = initial
+            self._initial[self._xp.tensor(self._xp.indices(mask))] = initial
 
     def initial_product(self, gradient: Tensor) -> Tensor:
         """The initial matrix, without its factor, times a gradient: `[A, D]`."""
@@ -107,8 +107,9 @@ class InverseHessian:
             change: of the gradient, `[A, D]`.
             product_change: `initial_product` of `change`, `[A, D]`.
         """
+        xp = self._xp
         both = torch.stack((step, product_change), 1)
-        products = to_numpy(
+        products = xp.doubles(
             torch.cat(
                 (
                     row_products(self._pairs, change),
@@ -121,60 +122,64 @@ class InverseHessian:
         )
         sy, yy, ss, plain_yy = (products[:, column] for column in (-4, -3, -2, -1))
         with np.errstate(all="ignore"):
-            resolved = sy > torch.finfo(step.dtype).eps * np.sqrt(ss * plain_yy)
-            usable = mask & resolved & (yy > 0) & np.isfinite(sy / yy)
-        rows = np.flatnonzero(usable)
-        if rows.size:
-            self._store(rows, both)
-            self._extend_matrices(rows, products[rows, : 2 * self._size], sy[rows], yy[rows])
+            resolved = sy > torch.finfo(step.dtype).eps * xp.sqrt(ss * plain_yy)
+            usable = mask & resolved & (yy > 0) & xp.isfinite(sy / yy)
+            rows = xp.candidates(usable)
+            if len(rows):
+                self._store(rows, usable, both)
+                self._extend_matrices(rows, usable, products[rows, : 2 * self._size], sy[rows], yy[rows])
 
-    def _store(self, rows: NDArray[np.int64], both: Tensor) -> None:
-        device = self._pairs.device
-        index = torch.from_numpy(rows).to(device)
-        slot = torch.from_numpy(self._next_slot[rows]).to(device)
-        values = both if rows.size == both.shape[0] else both[index]
+    def _store(self, rows: Array, usable: Mask, both: Tensor) -> None:
+        xp = self._xp
+        index, slot = xp.tensor(rows), xp.tensor(self._next_slot[rows])
+        values = both if len(rows) == len(both) else both[index]
+        if xp.waits_to_look:  # not all candidates are usable
+            before = torch.stack([self._pairs[index, slot], self._pairs[index, self._size + slot]], 1)
+            values = torch.where(usable[:, None, None], values, before)
         self._pairs[index, slot] = values[:, 0]
         self._pairs[index, self._size + slot] = values[:, 1]
 
-    def _extend_matrices(
-        self, rows: NDArray[np.int64], products: NDArray, sy: NDArray[np.float64], yy: NDArray[np.float64]
-    ) -> None:
-        slot = self._next_slot[rows]
-        each = np.arange(rows.size)
-        r_column, y_column = products[:, : self._size].copy(), products[:, self._size :].copy()
+    def _extend_matrices(self, rows: Array, usable: Mask, products: Array, sy: Array, yy: Array) -> None:
+        xp, slot = self._xp, self._next_slot[rows]
+        each = xp.rows(len(rows))
+        r_column, y_column = products[:, : self._size] + 0.0, products[:, self._size :] + 0.0
         r_column[each, slot] = 0.0
         y_column[each, slot] = yy
         r_inverse = self._r_inverse[rows]
         r_inverse[each, slot] = 0.0
         r_inverse[each, :, slot] = 0.0
-        new_column = -np.einsum("ahk,ak->ah", r_inverse, r_column) / sy[:, None]
+        new_column = -xp.einsum("ahk,ak->ah", r_inverse, r_column) / sy[:, None]
         new_column[each, slot] = 1.0 / sy
         r_inverse[each, :, slot] = new_column
-        self._r_inverse[rows] = r_inverse
-        self._y_gram[rows, slot] = y_column
-        self._y_gram[rows, :, slot] = y_column
-        self._step_dot_change[rows, slot] = sy
-        self._gamma[rows] = sy / yy
-        self._next_slot[rows] = (slot + 1) % self._size
-        self.is_empty[rows] = False
+        y_gram, step_dot_change = self._y_gram[rows], self._step_dot_change[rows]
+        y_gram[each, slot] = y_column
+        y_gram[each, :, slot] = y_column
+        step_dot_change[each, slot] = sy
+        xp.put(self._r_inverse, rows, usable, r_inverse)
+        xp.put(self._y_gram, rows, usable, y_gram)
+        xp.put(self._step_dot_change, rows, usable, step_dot_change)
+        xp.put(self._gamma, rows, usable, sy / yy)
+        xp.put(self._next_slot, rows, usable, (slot + 1) % self._size)
+        self.is_empty = self.is_empty & ~usable
 
     def descent_direction(self, gradient: Tensor, product: Tensor) -> Tensor:
         """Minus the inverse Hessian times the gradient `[A, D]`, whose `initial_product` is `product`: `[A, D]`."""
-        products = to_numpy(row_products(self._pairs, gradient))
+        xp = self._xp
+        products = xp.doubles(row_products(self._pairs, gradient))
         s_dot, y_dot = products[:, : self._size], products[:, self._size :]
         gamma = self._gamma[:, None]
-        u = np.einsum("ahk,ak->ah", self._r_inverse, s_dot)
-        w = self._step_dot_change * u + gamma * (np.einsum("ahk,ak->ah", self._y_gram, u) - y_dot)
-        v = np.einsum("ahk,ah->ak", self._r_inverse, w)
-        weights = self._to_device(np.concatenate((-v, gamma * u), 1))
-        return _weighted_sums(weights, self._pairs) - self._to_device(gamma) * product
-
-    def _to_device(self, values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values).to(device=self._pairs.device, dtype=self._pairs.dtype)
+        u = xp.einsum("ahk,ak->ah", self._r_inverse, s_dot)
+        w = self._step_dot_change * u + gamma * (xp.einsum("ahk,ak->ah", self._y_gram, u) - y_dot)
+        v = xp.einsum("ahk,ah->ak", self._r_inverse, w)
+        step_weights, change_weights, scale = (
+            xp.tensor(values).to(self._pairs.dtype) for values in (-v, gamma * u, gamma)
+        )
+        weights = torch.cat((step_weights, change_weights), 1)
+        return _weighted_sums(weights, self._pairs) - scale * product
 
 
 def _weighted_sums(weights: Tensor, matrix: Tensor) -> Tensor:
     """Sum over K within each row: `[A, K]` and `[A, K, D]` -> `[A, D]`; bits independent of other rows on the CPU."""
     if matrix.device.type == "cpu":
         return torch.from_numpy(np.einsum("ak,akd->ad", weights.numpy(), matrix.numpy()))
-    return (weights[..., None] * matrix).sum(1)
+    return torch.einsum("ak,akd->ad", weights, matrix)

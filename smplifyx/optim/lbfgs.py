@@ -6,16 +6,17 @@ objective at a time, whatever phase of its line search a row is in, and finished
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from smplifyx.optim.inverse_hessian import InverseHessian, Mask, row_products, to_numpy
+from smplifyx.optim.arrays import Array, arrays_on
+from smplifyx.optim.inverse_hessian import InverseHessian, Mask, row_products
 from smplifyx.optim.line_search import StrongWolfeSearch
 
 #: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
@@ -70,6 +71,9 @@ class LBFGSOptions:
             raise ValueError(f"history_size, patience and max_line_search must be at least 1, found {self}")
 
 
+#: On a device that has to be waited for: evaluations between two looks at which rows have ended, and the share of
+#: rows that is worth dropping. Until then they are evaluated along with the others.
+_LOOK_EVERY, _WORTH_DROPPING = 4, 0.2
 #: Steps after which the prediction of a preconditioned model is no longer trusted without a new preconditioner.
 _FRESH = 5
 
@@ -141,10 +145,9 @@ def minimize(
 
 
 class _Run:
-    """The active rows of one minimisation; arrays of scalars `[A]` on the host, vectors `[A, D]` on the device."""
+    """The active rows of one minimisation: scalars `[A]` as :mod:`~smplifyx.optim.arrays`, vectors `[A, D]`."""
 
     _SCALARS = (
-        "_rows",
         "_n_iterations",
         "_n_evaluations",
         "_idle_steps",
@@ -169,17 +172,18 @@ class _Run:
         self._objective, self._options = objective, options
         self._preconditioner = preconditioner
         self._epsilon = torch.finfo(x0.dtype).eps
-        self._rows = np.arange(n_rows)
+        self._xp = xp = arrays_on(x0.device)
         self._device_rows = torch.arange(n_rows, device=x0.device)
         self._at = objective(self._device_rows) if n_rows else None
         self._x = x0
-        self._n_iterations, self._n_evaluations = np.zeros(n_rows, dtype=np.int64), np.zeros(n_rows, dtype=np.int64)
-        self._idle_steps = np.zeros(n_rows, dtype=np.int64)
-        self._age = np.zeros(n_rows, dtype=np.int64)  # steps since the row's preconditioner was made
-        self._status = np.zeros(n_rows, dtype=np.int64)
+        self._n_iterations, self._n_evaluations = xp.integers(n_rows), xp.integers(n_rows)
+        self._idle_steps = xp.integers(n_rows)
+        self._age = xp.integers(n_rows)  # steps since the row's preconditioner was made
+        self._status = xp.integers(n_rows)
+        self._until_look = 0
         self._memory = InverseHessian(x0, options.history_size, diagonal)
         self._search = StrongWolfeSearch(
-            n_rows, options.armijo, options.curvature, options.max_line_search, self._epsilon
+            n_rows, options.armijo, options.curvature, options.max_line_search, self._epsilon, xp
         )
         self._direction = torch.zeros_like(x0)
         self.result = LBFGSResult(
@@ -191,9 +195,18 @@ class _Run:
 
     @property
     def n_active(self) -> int:
-        return self._rows.size
+        return len(self._device_rows)
 
-    def _evaluate(self, x: Tensor) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    @property
+    def _is_running(self) -> Mask:
+        """Rows that have not ended; on the CPU all, as the others are dropped at once."""
+        return self._status == int(Status.RUNNING)
+
+    def _end(self, mask: Mask, status: Status) -> None:
+        """Set the status of the rows in `mask`."""
+        self._status = self._xp.where(mask, int(status), self._status)
+
+    def _evaluate(self, x: Tensor) -> tuple[Tensor, Array, Array, Array]:
         """Gradient `[A, D]`, loss, slope along the direction and largest gradient component, `[A]` each."""
         assert self._at is not None
         loss, gradient = self._at(x)
@@ -203,9 +216,9 @@ class _Run:
                 f"the objective must return loss {list(x.shape[:1])} and gradient {list(x.shape)}, "
                 f"found {list(loss.shape)} and {list(gradient.shape)}"
             )
-        self._n_evaluations += 1
+        self._n_evaluations = self._n_evaluations + self._is_running
         slope = row_products(gradient, self._direction)
-        scalars = to_numpy(torch.stack((loss, slope, gradient.abs().amax(-1))))
+        scalars = self._xp.doubles(torch.stack((loss, slope, gradient.abs().amax(-1))))
         return gradient, scalars[0], scalars[1], scalars[2]
 
     def _evaluate_start(self) -> None:
@@ -213,153 +226,167 @@ class _Run:
         self._gradient = self._low_gradient = gradient.clone()
         self._product = self._memory.initial_product(self._gradient)
         self._low_largest = self._largest
-        self._status[self._largest <= self._options.gradient_tolerance] = Status.CONVERGED
-        self._status[~(np.isfinite(self._loss) & np.isfinite(self._largest))] = Status.NON_FINITE
-        self._apply_limits(np.ones(self.n_active, dtype=bool))
+        xp = self._xp
+        self._end(self._largest <= self._options.gradient_tolerance, Status.CONVERGED)
+        self._end(~(xp.isfinite(self._loss) & xp.isfinite(self._largest)), Status.NON_FINITE)
+        self._apply_limits(self._is_running)
         self._retire()
-        self._precondition(np.ones(self.n_active, dtype=bool))
-        self._start_searches(np.ones(self.n_active, dtype=bool))
+        self._precondition(self._memory.is_empty)
+        self._start_searches(self._is_running)
         self._retire()
 
     def advance(self) -> None:
         """Evaluate the objective once and advance the line search of every row."""
+        xp, running = self._xp, self._is_running
         trial = self._x + self._column(self._search.step) * self._direction
         gradient, loss, slope, largest = self._evaluate(trial)
-        outcome = self._search.advance(np.where(np.isfinite(largest), loss, np.nan), slope)
+        outcome = self._search.advance(xp.where(xp.isfinite(largest), loss, math.nan), slope)
 
         exhausted = ~outcome.accepted & (self._n_evaluations >= self._options.max_evaluations)
         ended = outcome.stopped | exhausted
         self._keep_low(outcome.improved, gradient, largest)
-        settled = ended & (self._search.low_step > 0.0)
-        stuck = ended & ~settled
-        moved = outcome.accepted | settled
-        if settled.any():
+        settled = ended & (self._search.low_step > 0.0) & running
+        stuck = ended & ~settled & running
+        moved = (outcome.accepted & running) | settled
+        if xp.any(settled):
             low = self._x + self._column(self._search.low_step) * self._direction
             trial, gradient = self._select(settled, low, trial), self._select(settled, self._low_gradient, gradient)
-            loss = np.where(settled, self._search.low_loss, loss)
-            largest = np.where(settled, self._low_largest, largest)
-        if not (moved | stuck).any():
+            loss = xp.where(settled, self._search.low_loss, loss)
+            largest = xp.where(settled, self._low_largest, largest)
+        if not xp.any(moved | stuck):
             return
         self._move(moved, trial, gradient, loss, largest)
         self._apply_limits(moved | stuck)
-        self._handle_stuck(stuck & (self._status == Status.RUNNING), outcome.unresolved)
-        self._start_searches((moved | stuck) & (self._status == Status.RUNNING))
+        self._handle_stuck(stuck & self._is_running, outcome.unresolved)
+        self._start_searches((moved | stuck) & self._is_running)
         self._retire()
 
-    def _keep_low(self, improved: Mask, gradient: Tensor, largest: NDArray[np.float64]) -> None:
-        if improved.any():
+    def _keep_low(self, improved: Mask, gradient: Tensor, largest: Array) -> None:
+        if self._xp.any(improved):
             self._low_gradient = self._select(improved, gradient, self._low_gradient)
-            self._low_largest = np.where(improved, largest, self._low_largest)
+            self._low_largest = self._xp.where(improved, largest, self._low_largest)
 
-    def _move(
-        self, moved: Mask, x: Tensor, gradient: Tensor, loss: NDArray[np.float64], largest: NDArray[np.float64]
-    ) -> None:
+    def _move(self, moved: Mask, x: Tensor, gradient: Tensor, loss: Array, largest: Array) -> None:
         """Take the step of the rows in `moved`, update their history and test for convergence."""
         x, gradient = self._select(moved, x, self._x), self._select(moved, gradient, self._gradient)
         product = self._select(moved, self._memory.initial_product(gradient), self._product)
         self._memory.update(moved, x - self._x, gradient - self._gradient, product - self._product)
         self._x, self._gradient, self._product = x, gradient, product
-        self._age += moved
+        self._age = self._age + moved
 
-        options = self._options
-        size = np.maximum(np.maximum(np.abs(self._loss), np.abs(loss)), np.finfo(np.float64).tiny)
+        xp, options = self._xp, self._options
+        size = xp.clip(xp.maximum(xp.abs(self._loss), xp.abs(loss)), np.finfo(np.float64).tiny, None)
         idle = (self._loss - loss) / size <= options.relative_loss_tolerance
-        self._idle_steps = np.where(moved, np.where(idle, self._idle_steps + 1, 0), self._idle_steps)
-        self._loss = np.where(moved, loss, self._loss)
-        self._largest = np.where(moved, largest, self._largest)
-        self._n_iterations += moved
+        self._idle_steps = xp.where(moved, xp.where(idle, self._idle_steps + 1, 0), self._idle_steps)
+        self._loss = xp.where(moved, loss, self._loss)
+        self._largest = xp.where(moved, largest, self._largest)
+        self._n_iterations = self._n_iterations + moved
         converged = (self._idle_steps >= options.patience) | (self._largest <= options.gradient_tolerance)
-        self._status[moved & converged] = Status.CONVERGED
+        self._end(moved & converged, Status.CONVERGED)
 
     def _handle_stuck(self, stuck: Mask, unresolved: Mask) -> None:
         """Handle rows whose line search found no lower loss: converged, failed, or restart with steepest descent."""
-        self._status[stuck & unresolved] = Status.CONVERGED
-        self._status[stuck & ~unresolved & self._memory.is_empty] = Status.LINE_SEARCH_FAILED
-        again = stuck & (self._status == Status.RUNNING)
-        if again.any():
+        if not self._xp.any(stuck):
+            return
+        self._end(stuck & unresolved, Status.CONVERGED)
+        self._end(stuck & ~unresolved & self._memory.is_empty, Status.LINE_SEARCH_FAILED)
+        again = stuck & self._is_running
+        if self._xp.any(again):
             self._memory.reset(again)
             self._precondition(again)
 
     def _apply_limits(self, mask: Mask) -> None:
         options = self._options
         spent = (self._n_iterations >= options.max_iterations) | (self._n_evaluations >= options.max_evaluations)
-        self._status[mask & spent & (self._status == Status.RUNNING)] = Status.MAX_ITERATIONS
+        self._end(mask & spent & self._is_running, Status.MAX_ITERATIONS)
 
     def _start_searches(self, mask: Mask) -> None:
         """Choose direction and first step of the rows in `mask`; their step is 1 once there is a history."""
         if self._options.renew_every:
             self._precondition(mask & (self._age >= self._options.renew_every))
-        if not mask.any():
+        xp = self._xp
+        if not xp.any(mask):
             return
         direction, slope = self._descend()
         direction, slope = self._test_prediction(mask, direction, slope)
         uphill = mask & ~(slope < 0.0)
-        if uphill.any():
+        if xp.any(uphill):
             self._memory.reset(uphill)
-            direction, slope = self._descend()
+            direction = self._select(uphill, -self._product, direction)
+            slope = xp.where(uphill, -xp.doubles(row_products(self._product, self._gradient)), slope)
         self._direction = self._select(mask, direction, self._direction)
-        step = np.ones(self.n_active)
+        step = xp.zeros(self.n_active) + 1.0
         fresh = mask & self._memory.is_empty
-        if self._preconditioner is None and fresh.any():
+        if self._preconditioner is None and xp.any(fresh):
             # L1 norm of the gradient in the variables where the initial matrix is the identity.
             scaled = (self._gradient * self._product).sqrt()
-            norm = to_numpy(row_products(scaled, torch.ones_like(scaled)))
-            step = np.where(fresh, 1.0 / np.maximum(norm, 1.0), step)
+            norm = xp.doubles(row_products(scaled, torch.ones_like(scaled)))
+            step = xp.where(fresh, 1.0 / xp.clip(norm, 1.0, None), step)
         self._search.start(mask, self._loss, slope, step)
 
-    def _test_prediction(
-        self, mask: Mask, direction: Tensor, slope: NDArray[np.float64]
-    ) -> tuple[Tensor, NDArray[np.float64]]:
+    def _test_prediction(self, mask: Mask, direction: Tensor, slope: Array) -> tuple[Tensor, Array]:
         """End the rows in `mask` that promise too little, and give back directions of the others."""
 
         def promise_little() -> Mask:
-            too_small = -0.5 * slope <= self._options.predicted_tolerance * np.abs(self._loss)
-            return mask & (slope < 0.0) & too_small & (self._status == Status.RUNNING)
+            too_small = -0.5 * slope <= self._options.predicted_tolerance * self._xp.abs(self._loss)
+            return mask & (slope < 0.0) & too_small & self._is_running
 
         if not self._options.predicted_tolerance:
             return direction, slope
         doubtful = promise_little() & (self._age > _FRESH)
-        if self._preconditioner is not None and doubtful.any():
+        if self._preconditioner is not None and self._xp.any(doubtful):
             self._precondition(doubtful)
             direction, slope = self._descend()
-        self._status[promise_little()] = Status.CONVERGED
+        self._end(promise_little(), Status.CONVERGED)
         return direction, slope
 
     def _precondition(self, mask: Mask) -> None:
         """Make the preconditioner of the rows in `mask` anew."""
-        if self._preconditioner is None or not mask.any():
+        if self._preconditioner is None:
             return
-        rows = torch.from_numpy(np.flatnonzero(mask)).to(self._x.device)
+        rows = self._xp.tensor(self._xp.indices(mask))
+        if not len(rows):
+            return
         matrices = self._preconditioner(self._x[rows], self._device_rows[rows])
         self._memory.renew(mask, matrices)
         product = row_products(matrices, self._gradient[rows])
         self._product = self._product.index_copy(0, rows, product)
-        self._age[mask] = 0
+        self._age = self._xp.where(mask, 0, self._age)
 
-    def _descend(self) -> tuple[Tensor, NDArray[np.float64]]:
+    def _descend(self) -> tuple[Tensor, Array]:
         direction = self._memory.descent_direction(self._gradient, self._product)
-        return direction, to_numpy(row_products(direction, self._gradient))
+        return direction, self._xp.doubles(row_products(direction, self._gradient))
 
     def _retire(self) -> None:
         """Write finished rows to the result and drop them from the state."""
-        done = self._status != Status.RUNNING
-        if not done.any():
+        xp, done = self._xp, ~self._is_running
+        if not self._is_time_to_drop(done):
             return
-        result, device = self.result, self._x.device
-        finished = torch.from_numpy(np.flatnonzero(done)).to(device)
-        rows = self._device_rows[finished]
-        result.x[rows], result.gradient[rows] = self._x[finished], self._gradient[finished]
-        result.loss[rows] = torch.from_numpy(self._loss[done]).to(result.loss)
+        finished, result = xp.indices(done), self.result
+        index = xp.tensor(finished)
+        rows = self._device_rows[index]
+        result.x[rows], result.gradient[rows] = self._x[index], self._gradient[index]
         for target, values in (
+            (result.loss, self._loss),
             (result.n_iterations, self._n_iterations),
             (result.n_evaluations, self._n_evaluations),
             (result.status, self._status),
         ):
-            target[rows] = torch.from_numpy(values[done]).to(device)
-        self._keep(np.flatnonzero(~done))
+            target[rows] = xp.tensor(values[finished]).to(target.dtype)
+        self._keep(xp.indices(~done))
 
-    def _keep(self, index: NDArray[np.int64]) -> None:
-        device_index = torch.from_numpy(index).to(self._x.device)
+    def _is_time_to_drop(self, done: Mask) -> bool:
+        if not self._xp.waits_to_look:
+            return bool(done.any())
+        self._until_look -= 1
+        if self._until_look > 0:
+            return False
+        self._until_look = _LOOK_EVERY
+        n_done = int(done.sum())
+        return n_done == len(done) or n_done > _WORTH_DROPPING * len(done)
+
+    def _keep(self, index: Array) -> None:
+        device_index = self._xp.tensor(index)
         for name in self._SCALARS:
             setattr(self, name, getattr(self, name)[index])
         for name in self._VECTORS:
@@ -368,11 +395,11 @@ class _Run:
         self._search.keep(index)
         self._at = self._objective(self._device_rows) if self.n_active else None
 
-    def _column(self, values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values).to(self._x)[:, None]
+    def _column(self, values: Array) -> Tensor:
+        return self._xp.tensor(values).to(self._x.dtype)[:, None]
 
     def _select(self, mask: Mask, first: Tensor, second: Tensor) -> Tensor:
         """Rows of `first` where `mask`, else of `second`; always a copy, since an objective may reuse its buffers."""
-        if mask.all():
+        if not self._xp.waits_to_look and mask.all():
             return first.clone()
-        return torch.where(torch.from_numpy(mask).to(first.device)[:, None], first, second)
+        return torch.where(self._xp.tensor(mask)[:, None], first, second)

@@ -6,13 +6,16 @@ known it lies at infinity, so that bracketing and zooming share every rule but t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from smplifyx.optim.arrays import Array, DeviceArrays, HostArrays
+
+#: [A] in double precision, and [A] booleans.
+Floats = Array
+Mask = Array
 
 # Next step while expanding, in units of the last stride, beyond the last step; the values of Moré & Thuente (1994),
 # with a longer reach, because the very first step of a problem is often far too short.
@@ -55,6 +58,7 @@ class StrongWolfeSearch:
         curvature: curvature constant c2.
         max_trials: trials after which a row's search stops.
         epsilon: relative spacing of the objective's floating-point numbers.
+        arrays: where the numbers are.
     """
 
     _ARRAYS = (
@@ -62,16 +66,25 @@ class StrongWolfeSearch:
         "_high_slope", "_promise", "_width", "_older_width", "_trials",
     )  # fmt: skip
 
-    def __init__(self, n_rows: int, armijo: float, curvature: float, max_trials: int, epsilon: float) -> None:
+    def __init__(
+        self,
+        n_rows: int,
+        armijo: float,
+        curvature: float,
+        max_trials: int,
+        epsilon: float,
+        arrays: HostArrays | DeviceArrays | None = None,
+    ) -> None:
+        self._xp = xp = HostArrays() if arrays is None else arrays
         self._armijo, self._curvature = armijo, curvature
         self._max_trials, self._epsilon = max_trials, epsilon
-        self.step: Floats = np.zeros(n_rows)
-        self._loss_0, self._slope_0 = np.zeros(n_rows), np.zeros(n_rows)
-        self._low_step, self._low_loss, self._low_slope = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
-        self._high_step, self._high_loss, self._high_slope = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
-        self._promise = np.zeros(n_rows)
-        self._width, self._older_width = np.zeros(n_rows), np.zeros(n_rows)
-        self._trials = np.zeros(n_rows, dtype=np.int64)
+        self.step: Floats = xp.zeros(n_rows)
+        self._loss_0, self._slope_0 = xp.zeros(n_rows), xp.zeros(n_rows)
+        self._low_step, self._low_loss, self._low_slope = xp.zeros(n_rows), xp.zeros(n_rows), xp.zeros(n_rows)
+        self._high_step, self._high_loss, self._high_slope = xp.zeros(n_rows), xp.zeros(n_rows), xp.zeros(n_rows)
+        self._promise = xp.zeros(n_rows)
+        self._width, self._older_width = xp.zeros(n_rows), xp.zeros(n_rows)
+        self._trials = xp.integers(n_rows)
 
     @property
     def low_step(self) -> Floats:
@@ -83,20 +96,20 @@ class StrongWolfeSearch:
         """Loss at `low_step`, `[A]`."""
         return self._low_loss
 
-    def keep(self, index: NDArray[np.int64]) -> None:
+    def keep(self, index: Array) -> None:
         """Drop all rows but `index`."""
         for name in self._ARRAYS:
             setattr(self, name, getattr(self, name)[index])
 
     def start(self, mask: Mask, loss: Floats, slope: Floats, step: Floats) -> None:
         """Begin a new search in the rows of `mask`; all arrays `[A]`, `slope` negative there, `step` positive."""
-        for target, value in (
-            (self._loss_0, loss), (self._slope_0, slope), (self.step, step),
-            (self._low_step, 0.0), (self._low_loss, loss), (self._low_slope, slope),
-            (self._high_step, np.inf), (self._high_loss, np.inf), (self._high_slope, np.nan),
-            (self._width, np.inf), (self._older_width, np.inf), (self._trials, 0), (self._promise, -slope * step),
+        for name, value in (
+            ("_loss_0", loss), ("_slope_0", slope), ("step", step),
+            ("_low_step", 0.0), ("_low_loss", loss), ("_low_slope", slope),
+            ("_high_step", math.inf), ("_high_loss", math.inf), ("_high_slope", math.nan),
+            ("_width", math.inf), ("_older_width", math.inf), ("_trials", 0), ("_promise", -slope * step),
         ):  # fmt: skip
-            np.copyto(target, value, where=mask)
+            setattr(self, name, self._xp.where(mask, value, getattr(self, name)))
 
     def advance(self, loss: Floats, slope: Floats) -> SearchOutcome:
         """Process phi and phi' `[A]` at `step` and set the next `step`; a value that is not finite is too high."""
@@ -104,65 +117,72 @@ class StrongWolfeSearch:
             return self._advance(loss, slope)
 
     def _advance(self, loss: Floats, slope: Floats) -> SearchOutcome:
-        finite = np.isfinite(loss) & np.isfinite(slope)
-        loss = np.where(finite, loss, np.inf)
-        resolution = self._epsilon * np.maximum(np.abs(self._loss_0), np.abs(self._low_loss))
+        xp = self._xp
+        finite = xp.isfinite(loss) & xp.isfinite(slope)
+        loss = xp.where(finite, loss, math.inf)
+        resolution = self._epsilon * xp.maximum(xp.abs(self._loss_0), xp.abs(self._low_loss))
 
         decrease = -self._armijo * self.step * self._slope_0
-        decrease = np.where(decrease < resolution, 0.0, decrease)
+        decrease = xp.where(decrease < resolution, 0.0, decrease)
         lower = finite & (loss <= self._loss_0 - decrease)
-        accepted = lower & (np.abs(slope) <= -self._curvature * self._slope_0)
+        accepted = lower & (xp.abs(slope) <= -self._curvature * self._slope_0)
         improved = lower & ~accepted & ((loss < self._low_loss) | (self._low_step == 0.0))
 
         previous = (self._low_step, self._low_loss, self._low_slope)
         turned = improved & (slope * (self._high_step - self._low_step) >= 0.0)
         trial = (self.step, loss, slope)
         self._high_step, self._high_loss, self._high_slope = (
-            np.where(improved, np.where(turned, low, high), new)
+            xp.where(improved, xp.where(turned, low, high), new)
             for low, high, new in zip(
                 previous, (self._high_step, self._high_loss, self._high_slope), trial, strict=True
             )
         )
         self._low_step, self._low_loss, self._low_slope = (
-            np.where(improved, new, low) for low, new in zip(previous, trial, strict=True)
+            xp.where(improved, new, low) for low, new in zip(previous, trial, strict=True)
         )
 
         self._trials += 1
-        width = np.abs(self._high_step - self._low_step)
-        exhausted = np.abs(self._low_slope) * width <= _RESOLUTION * resolution
+        width = xp.abs(self._high_step - self._low_step)
+        exhausted = xp.abs(self._low_slope) * width <= _RESOLUTION * resolution
         stopped = ~accepted & ((self._trials >= self._max_trials) | exhausted)
         unresolved = stopped & (self._promise <= _ROUNDING * resolution)
-        self.step = np.where(np.isinf(width), self._expanded(previous), self._zoomed(width))
+        self.step = xp.where(xp.isinf(width), self._expanded(previous), self._zoomed(width))
         self._older_width, self._width = self._width, width
         return SearchOutcome(accepted, stopped, unresolved, improved)
 
     def _expanded(self, previous: tuple[Floats, Floats, Floats]) -> Floats:
         """Next step `[A]` beyond the last one, extrapolated from it and the one before."""
+        xp = self._xp
         low = (self._low_step, self._low_loss, self._low_slope)
         stride = self._low_step - previous[0]
-        step = _cubic_minimizer(previous, low)
-        step = np.where(np.isfinite(step), step, self._low_step + _EXPAND_DEFAULT * stride)
-        return np.clip(step, self._low_step + _EXPAND_MIN * stride, self._low_step + _EXPAND_MAX * stride)
+        step = _cubic_minimizer(xp, previous, low)
+        step = xp.where(xp.isfinite(step), step, self._low_step + _EXPAND_DEFAULT * stride)
+        return xp.clip(step, self._low_step + _EXPAND_MIN * stride, self._low_step + _EXPAND_MAX * stride)
 
     def _zoomed(self, width: Floats) -> Floats:
         """Next step `[A]` between the low and the high end: the cubic's minimiser, kept away from both ends."""
+        xp = self._xp
         span = self._high_step - self._low_step
         step = _cubic_minimizer(
-            (self._low_step, self._low_loss, self._low_slope), (self._high_step, self._high_loss, self._high_slope)
+            xp,
+            (self._low_step, self._low_loss, self._low_slope),
+            (self._high_step, self._high_loss, self._high_slope),
         )
-        share = np.clip((step - self._low_step) / span, _MARGIN, 1.0 - _MARGIN)
-        lazy = np.isfinite(self._older_width) & (width > _ENOUGH_SHRINKAGE * self._older_width)
-        share = np.where(lazy | ~np.isfinite(share), 0.5, share)
-        share = np.where(np.isinf(self._high_loss), _RETREAT, share)
+        share = xp.clip((step - self._low_step) / span, _MARGIN, 1.0 - _MARGIN)
+        lazy = xp.isfinite(self._older_width) & (width > _ENOUGH_SHRINKAGE * self._older_width)
+        share = xp.where(lazy | ~xp.isfinite(share), 0.5, share)
+        share = xp.where(xp.isinf(self._high_loss), _RETREAT, share)
         return self._low_step + share * span
 
 
-def _cubic_minimizer(a: tuple[Floats, Floats, Floats], b: tuple[Floats, Floats, Floats]) -> Floats:
+def _cubic_minimizer(
+    xp: HostArrays | DeviceArrays, a: tuple[Floats, Floats, Floats], b: tuple[Floats, Floats, Floats]
+) -> Floats:
     """Minimiser of the cubic with the given (step, loss, slope) at two steps, `[A]`; NaN where there is none.
 
     Nocedal & Wright, equation 3.59.
     """
     span = b[0] - a[0]
     d1 = a[2] + b[2] + 3.0 * (a[1] - b[1]) / span
-    d2 = np.sign(span) * np.sqrt(d1 * d1 - a[2] * b[2])
+    d2 = xp.sign(span) * xp.sqrt(d1 * d1 - a[2] * b[2])
     return b[0] - span * (b[2] + d2 - d1) / (b[2] - a[2] + 2.0 * d2)

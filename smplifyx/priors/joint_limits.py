@@ -5,14 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from smplifyx import skeleton
+from smplifyx.constants import constant, index_of
 
 _HINGES = (("left_elbow", 1, 1.0), ("right_elbow", 1, -1.0), ("left_knee", 0, -1.0), ("right_knee", 0, -1.0))
 #: (joint index, axis, sign): a positive ``sign * angle`` about that axis is unnatural hyperextension.
 HINGES = tuple((skeleton.joint_index(name), axis, sign) for name, axis, sign in _HINGES)
-_SIGNS = [sign for *_, sign in _HINGES]
+_SIGNS = tuple(sign for *_, sign in _HINGES)
 
 
-def _entries() -> list[int]:
+def _entries() -> tuple[int, ...]:
     """Indices of the matrix entries [4, hinge] of the twist about each hinge in 21 flattened matrices."""
     entries: list[list[int]] = [[], [], [], []]
     for name, axis, _ in _HINGES:
@@ -20,7 +21,7 @@ def _entries() -> list[int]:
         i, j = (axis + 1) % 3, (axis + 2) % 3
         for column, (row, other) in zip(entries, ((j, i), (i, j), (i, i), (j, j)), strict=True):
             column.append(start + 3 * row + other)
-    return [entry for column in entries for entry in column]
+    return tuple(entry for column in entries for entry in column)
 
 
 _ENTRIES = _entries()
@@ -36,8 +37,9 @@ def hyperextension(rotations: Tensor) -> Tensor:
     Args:
         rotations: [B, 21, 3, 3] of the body joints.
     """
-    ji, ij, ii, jj = rotations.flatten(1)[:, _ENTRIES].unflatten(1, (4, len(_HINGES))).unbind(1)
-    return (ji - ij).atan2(ii + jj) * rotations.new_tensor(_SIGNS)
+    entries = index_of(_ENTRIES, rotations.device)
+    ji, ij, ii, jj = rotations.flatten(1)[:, entries].unflatten(1, (4, len(_HINGES))).unbind(1)
+    return (ji - ij).atan2(ii + jj) * constant(_SIGNS, rotations)
 
 
 def joint_limit_energy(rotations: Tensor) -> Tensor:
