@@ -44,22 +44,11 @@ class FixedContactSet:
     def __init__(self, skinning: SparseSkinning, pairs: TrianglePairs) -> None:
         n_rows, device = len(pairs.truncated), pairs.rows.device
         most = int(torch.bincount(pairs.rows, minlength=n_rows).max()) if n_rows else 0
-        self._skinning = skinning
-        #: The pairs, their vertices posed by :meth:`pose`.
+        #: The pairs.
         self.lists = empty_pair_lists(n_rows, most, skinning.n_vertices, device)
         #: [R] rows with more pairs than the search returns, so that some are missing.
         self.truncated = pairs.truncated.clone()
         store_pairs(self.lists, torch.arange(n_rows, device=device), pairs, skinning.faces)
-
-    @torch.no_grad()
-    def pose(self, state: BoneStates, slots: Tensor) -> Tensor | None:
-        """Pose the pairs' vertices of bodies [B] that own the rows ``slots`` [B].
-
-        Returns:
-            None: all pairs count.
-        """
-        self._skinning.skin(state, self.lists.lists, slots)
-        return None
 
 
 @dataclass

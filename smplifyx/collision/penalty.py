@@ -23,6 +23,7 @@ in the energy as in the reported number of pairs.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,7 +31,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from smplifyx.collision.candidates import CandidateCache, FixedContactSet
-from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, cone_struct, rotated
+from smplifyx.collision.pair_evaluation import PairEvaluation
+from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, cone_struct
 from smplifyx.collision.warp_runtime import load_warp, torch_stream
 
 
@@ -49,9 +51,23 @@ class CollisionTerm:
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
         """Energies [B] of bodies that own the rows [B] of the pairs; no row twice."""
         energy: Tensor = _BodyEnergy.apply(
-            state.coefficients, state.rotations, state.positions, state.rest_joints, self, rows
+            state.coefficients, state.rotations, state.positions, state.rest_joints, self.evaluation(rows)
         )
         return energy
+
+    def evaluation(self, rows: Tensor) -> Callable[[BoneStates], tuple[Tensor, BoneStates]]:
+        """Energies [B] of bodies that own the rows [B], and their gradients, which the next call may overwrite."""
+        evaluate_pairs: PairEvaluation | None = None
+
+        def evaluate(state: BoneStates) -> tuple[Tensor, BoneStates]:
+            nonlocal evaluate_pairs
+            if evaluate_pairs is None:
+                evaluate_pairs = PairEvaluation(self.skinning, self.pairs.lists, rows, self.cones, state)
+            if isinstance(self.pairs, FixedContactSet):
+                return evaluate_pairs(state)
+            return evaluate_pairs(state, self.pairs.pose(state, rows))
+
+        return evaluate
 
 
 class _BodyEnergy(torch.autograd.Function):
@@ -64,30 +80,22 @@ class _BodyEnergy(torch.autograd.Function):
         rotations: Tensor,
         positions: Tensor,
         rest_joints: Tensor,
-        term: CollisionTerm,
-        rows: Tensor,
+        evaluate: Callable[[BoneStates], tuple[Tensor, BoneStates]],
     ) -> Tensor:
-        state = BoneStates(coefficients, rotations, positions, rest_joints)
-        meets = term.pairs.pose(state, rows)
-        value = term.skinning.evaluate(state, term.pairs.lists, rows, term.cones, meets)
-        ctx.save_for_backward(
-            value.to_coefficients.to(coefficients), value.to_transforms.to(coefficients), rotations, rest_joints
-        )
-        return value.energies.to(coefficients.dtype)
+        energies, gradient = evaluate(BoneStates(coefficients, rotations, positions, rest_joints))
+        ctx.save_for_backward(gradient.coefficients, gradient.rotations, gradient.positions, gradient.rest_joints)
+        return energies
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, to_energy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
-        """A bone's transform is its rotation and ``position - rotation rest_joint``."""
-        to_coefficients, to_transforms, rotations, rest_joints = ctx.saved_tensors
-        to_transforms = to_transforms * to_energy[:, None, None, None]
-        to_offsets = to_transforms[..., 3]
+    def backward(ctx: Any, to_energy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        """The gradients, times those for the energies."""
+        to_coefficients, to_rotations, to_positions, to_rest = ctx.saved_tensors
         return (
             to_coefficients * to_energy[:, None],
-            to_transforms[..., :3] - to_offsets[..., None] * rest_joints[..., None, :],
-            to_offsets,
-            -rotated(rotations.transpose(2, 3), to_offsets),
-            None,
+            to_rotations * to_energy[:, None, None, None],
+            to_positions * to_energy[:, None, None],
+            to_rest * to_energy[:, None, None],
             None,
         )
 

@@ -1,4 +1,4 @@
-"""Listed vertices of many bodies, posed by Warp; energies of pairs of their triangles; a bound on displacements."""
+"""Listed vertices of many bodies, posed by Warp, and a bound on their displacements."""
 
 from __future__ import annotations
 
@@ -76,6 +76,12 @@ class VertexLists:
         self.n_vertices[rows] = counts.int()
         self.most = int(self.n_vertices.max()) if len(self.n_vertices) else 0
 
+    def most_of(self, rows: Tensor) -> int:
+        """At least as many as any of these rows lists."""
+        # On the CPU each thread costs time; a GPU has them.
+        on_cpu = rows.device.type == "cpu" and len(rows) > 0
+        return int(self.n_vertices[rows].max()) if on_cpu else self.most
+
 
 @dataclass(frozen=True)
 class PairLists:
@@ -92,23 +98,8 @@ class PairLists:
     lists: VertexLists
 
 
-@dataclass(frozen=True)
-class TermValue:
-    """Energies of the pairs of some bodies and their gradients.
-
-    Attributes:
-        energies: [B].
-        to_coefficients: [B, C].
-        to_transforms: [B, J, 3, 4].
-    """
-
-    energies: Tensor
-    to_coefficients: Tensor
-    to_transforms: Tensor
-
-
 class SparseSkinning:
-    """Poses listed vertices of many bodies with Warp, and evaluates pairs of their triangles.
+    """Poses listed vertices of many bodies with Warp, and tests pairs of their triangles.
 
     A body's numbers do not depend on the other bodies of a call.
 
@@ -120,41 +111,39 @@ class SparseSkinning:
 
     def __init__(self, model: BodyModel, faces: np.ndarray, device: torch.device) -> None:
         self._warp = load_warp()
-        self._kernels = importlib.import_module("smplifyx.collision.term_kernels")
+        self.vec3, self.vec2i = self._warp.vec3, self._warp.vec2i
+        self.kernels = importlib.import_module("smplifyx.collision.term_kernels")
         self.device = device
         body = SparseBody.of_model(model)
-        vec3 = self._warp.vec3
+        vec3 = self.vec3
         #: [F, 3] the triangles.
         self.faces = torch.as_tensor(np.asarray(faces, np.int64), device=device)
-        self._faces = self._array(np.asarray(faces, np.int32), self._warp.vec3i)
-        self._template = self._array(body.template, vec3)
-        self._components = (
+        self.triangles = self._array(np.asarray(faces, np.int32), self._warp.vec3i)
+        self.template = self._array(body.template, vec3)
+        self.components = (
             self._array(body.component_start, int),
             self._array(body.component_index, int),
             self._array(body.component_shape, vec3),
         )
-        self._bones = self._array(body.bones, int), self._array(body.weights, float)
+        self.bones = self._array(body.bones, int), self._array(body.weights, float)
         self.n_vertices = len(body.template)
-        self._n_lanes = 1 if device.type == "cpu" else _CUDA_LANES
+        self.n_lanes = 1 if device.type == "cpu" else _CUDA_LANES
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
         """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
-        # On the CPU each thread costs time; a GPU has them.
-        on_cpu = self.device.type == "cpu" and len(slots) > 0
-        n_most = int(lists.n_vertices[slots].max()) if on_cpu else lists.most
         self._launch(
-            self._kernels.skin,
-            (len(slots), n_most),
-            self._wrap(slots.int()),
-            self._wrap(lists.vertices),
-            self._wrap(lists.n_vertices),
-            self._template,
-            *self._components,
-            *self._bones,
-            self._wrap(state.coefficients.float()),
-            self._wrap(state.transforms.float().flatten(2)),
-            self._wrap(lists.shaped, self._warp.vec3),
-            self._wrap(lists.posed, self._warp.vec3),
+            self.kernels.skin,
+            (len(slots), lists.most_of(slots)),
+            self.wrap(slots.int()),
+            self.wrap(lists.vertices),
+            self.wrap(lists.n_vertices),
+            self.template,
+            *self.components,
+            *self.bones,
+            self.wrap(state.coefficients.float()),
+            self.wrap(state.transforms.float().flatten(2)),
+            self.wrap(lists.shaped, self.vec3),
+            self.wrap(lists.posed, self.vec3),
         )
 
     def meeting(self, found: PairLists, slots: Tensor) -> Tensor:
@@ -170,69 +159,32 @@ class SparseSkinning:
         n_most = int(found.n_pairs[slots].max()) if len(slots) else 0
         meets = torch.zeros(len(slots), n_most, dtype=torch.uint8, device=slots.device)
         self._launch(
-            self._kernels.test_pairs,
+            self.kernels.test_pairs,
             (len(slots), n_most),
-            self._wrap(slots.int()),
-            self._wrap(found.pairs, self._warp.vec2i),
-            self._wrap(found.n_pairs),
-            self._faces,
-            self._wrap(found.lists.posed, self._warp.vec3),
-            self._wrap(meets),
+            self.wrap(slots.int()),
+            self.wrap(found.pairs, self.vec2i),
+            self.wrap(found.n_pairs),
+            self.triangles,
+            self.wrap(found.lists.posed, self.vec3),
+            self.wrap(meets),
         )
         return meets
 
-    def evaluate(
-        self, state: BoneStates, found: PairLists, slots: Tensor, cones: ConeOptions, meets: Tensor | None
-    ) -> TermValue:
-        """Energies of pairs of triangles and their gradients.
+    def record(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> Callable[[], None]:
+        """A launch that is prepared once; the arrays of the inputs are kept."""
+        if 0 in threads:
+            return lambda: None
+        kept = list(inputs)
+        command = self._warp.launch(kernel, threads, kept, device=str(self.device), record_cmd=True)
 
-        Args:
-            state: B bodies.
-            found: pairs of R rows, with vertices posed for this state.
-            slots: [B] the rows that the bodies own.
-            cones: shape of the distance field.
-            meets: [B, P] the pairs that count; None for all.
-        """
-        n_rows, lists = len(slots), found.lists
-        transforms = state.transforms.float().flatten(2)
-        energies = torch.zeros(n_rows, dtype=torch.float64, device=slots.device)
-        to_coefficients = transforms.new_zeros(n_rows, self._n_lanes, state.coefficients.shape[1])
-        to_transforms = transforms.new_zeros(n_rows, self._n_lanes, *transforms.shape[1:])
-        vec3, wrapped_slots = self._warp.vec3, self._wrap(slots.int())
-        to_posed = self._wrap(lists.to_posed, vec3)
-        self._launch(
-            self._kernels.add_pairs,
-            (n_rows,),
-            wrapped_slots,
-            self._wrap(found.pairs, self._warp.vec2i),
-            self._wrap(found.n_pairs),
-            self._wrap(torch.zeros(1, 1, dtype=torch.uint8, device=slots.device) if meets is None else meets),
-            int(meets is None),
-            self._faces,
-            self._wrap(lists.posed, vec3),
-            cone_struct(self._kernels, cones),
-            to_posed,
-            self._wrap(energies),
-        )
-        self._launch(
-            self._kernels.add_vertices,
-            (n_rows, self._n_lanes),
-            wrapped_slots,
-            self._wrap(lists.vertices),
-            self._wrap(lists.n_vertices),
-            self._n_lanes,
-            *self._components,
-            *self._bones,
-            self._wrap(transforms),
-            self._wrap(lists.shaped, vec3),
-            to_posed,
-            self._wrap(to_coefficients),
-            self._wrap(to_transforms),
-        )
-        return TermValue(energies, to_coefficients.sum(1), to_transforms.sum(1).unflatten(2, (3, 4)))
+        def launch(kept: list[Any] = kept) -> None:
+            with torch_stream(self._warp, self.device):
+                command.launch()
 
-    def _wrap(self, tensor: Tensor, dtype: Any = None) -> Any:
-        """A tensor as Warp's array, sharing memory."""
+        return launch
+
+    def wrap(self, tensor: Tensor, dtype: Any = None) -> Any:
+        """A contiguous tensor as Warp's array, sharing memory."""
         return self._warp.from_torch(tensor.detach().contiguous(), dtype=dtype)
 
     def _launch(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> None:

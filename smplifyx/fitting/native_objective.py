@@ -257,23 +257,21 @@ class NativeObjective:
         rows = rows.contiguous()
         workspace = self._body.workspace(len(rows))
 
+        evaluate_collisions = None if collision is None else collision.evaluation(rows)
+
         def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
             x = x.contiguous()
             loss, gradient = x.new_empty(len(x)), x.new_empty(len(x), self.n_free)
-            if collision is None:
+            if evaluate_collisions is None:
                 self._call(_BOTH, rows, x, loss, gradient, workspace)
                 return loss, gradient
-            bones = self._empty_bones(len(x))
+            world, positions, rest, coefficients = bones = self._empty_bones(len(x))
             self._call(_FORWARD, rows, x, loss, gradient, workspace, *bones)
-            with torch.enable_grad():
-                world, positions, rest, coefficients = (part.requires_grad_() for part in bones)
-                energy = collision(BoneStates(coefficients, world, positions, rest), rows)
-                to_bones = torch.autograd.grad(weight * energy.sum(), (world, positions, rest, coefficients))
-            self._call(
-                _BACKWARD, rows, x, loss, gradient, workspace, None, None, None, None,
-                *(part.contiguous() for part in to_bones),
-            )  # fmt: skip
-            return loss + weight * energy.detach(), gradient
+            energy, to_bones = evaluate_collisions(BoneStates(coefficients, world, positions, rest))
+            parts = (to_bones.rotations, to_bones.positions, to_bones.rest_joints, to_bones.coefficients)
+            weighted = [(weight * part).contiguous() for part in parts]
+            self._call(_BACKWARD, rows, x, loss, gradient, workspace, None, None, None, None, *weighted)
+            return loss + weight * energy, gradient
 
         return evaluate
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Protocol
 
 from torch import Tensor
 
@@ -20,8 +21,17 @@ from smplifyx.fitting.native_objective import NativeBody
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
-#: Energies [A] of the self-collisions of posed bodies that belong to the rows [A] of a batch.
-CollisionEnergy = Callable[[BoneStates, Tensor], Tensor]
+
+class CollisionEnergy(Protocol):
+    """Energy of the self-collisions of the rows of a batch."""
+
+    def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
+        """Energies [A] of posed bodies that belong to the rows [A], differentiable."""
+        ...
+
+    def evaluation(self, rows: Tensor) -> Callable[[BoneStates], tuple[Tensor, BoneStates]]:
+        """Energies [A] and their gradients as a function of posed bodies that belong to the rows [A]."""
+        ...
 
 
 class BodyView:
