@@ -39,7 +39,7 @@ class PairEvaluation:
         transforms = wrap(self._transforms.flatten(2))
         self._skin = skinning.record(
             kernels.skin,
-            (n_rows, int(lists.n_vertices[slots].max()) if n_rows else 0),
+            (n_rows, lists.most_of(slots)),
             *(rows, *listed, skinning.template, *body, wrap(self._coefficients), transforms, shaped, posed),
         )
         self._add_vertices = skinning.record(

@@ -120,7 +120,9 @@ class Hypotheses(Rows):
         initial: the pose that ``x`` is relative to.
         x: [R, D] all parameters, see :class:`~smplifyx.fitting.parameters.ParameterLayout`.
         loss: [R] value of the last objective.
-        losses: [R, T] its terms, in the order of the fitter's terms; 0 for terms that are not part of it.
+        contour_rows: [R] rows of the face contour's table that this objective took.
+        colliding: [R] whether this objective has the collision term.
+        apart: [R] whether the body is known to have no colliding triangles.
         stage_losses: [R, S] the loss at the end of each stage so far.
         status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.lbfgs.Status`.
         n_evaluations: [R] evaluations of all objectives together.
@@ -134,7 +136,9 @@ class Hypotheses(Rows):
     initial: InitialPose
     x: Tensor
     loss: Tensor
-    losses: Tensor
+    contour_rows: Tensor
+    colliding: Tensor
+    apart: Tensor
     stage_losses: Tensor
     status: Tensor
     n_evaluations: Tensor
@@ -143,7 +147,7 @@ class Hypotheses(Rows):
     gap: Tensor
 
     @classmethod
-    def start(cls, person: Tensor, targets: FitTargets, initial: InitialPose, x: Tensor, n_terms: int) -> Hypotheses:
+    def start(cls, person: Tensor, targets: FitTargets, initial: InitialPose, x: Tensor) -> Hypotheses:
         """Hypotheses that were not fitted yet.
 
         Args:
@@ -151,20 +155,22 @@ class Hypotheses(Rows):
             targets: the observed quantities, by row.
             initial: the starting poses.
             x: [R, D] the parameters.
-            n_terms: number of terms T of the objective.
         """
         zeros = x.new_zeros(len(x))
+        no = torch.zeros_like(person, dtype=torch.bool)
         return cls(
             person=person,
             targets=targets,
             initial=initial,
             x=x,
             loss=zeros.clone(),
-            losses=x.new_zeros(len(x), n_terms),
+            contour_rows=torch.zeros_like(person),
+            colliding=no,
+            apart=no.clone(),
             stage_losses=x.new_zeros(len(x), 0),
             status=torch.zeros_like(person),
             n_evaluations=torch.zeros_like(person),
-            truncated=torch.zeros_like(person, dtype=torch.bool),
+            truncated=no.clone(),
             spread=zeros.clone(),
             gap=torch.ones_like(zeros),
         )

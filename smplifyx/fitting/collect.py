@@ -77,10 +77,11 @@ def collect_results(
         seconds: time spent on each person.
     """
     measured = _measure(solver, hypotheses)
+    losses = {name: values.tolist() for name, values in solver.losses(hypotheses, len(solver.weights)).items()}
     hypotheses = hypotheses.on_host()  # once, instead of number by number
     results = [_result(solver, hypotheses, measured, row, one) for row, one in enumerate(observations)]
-    for result in results:
-        result.seconds = seconds
+    for row, result in enumerate(results):
+        result.seconds, result.losses = seconds, {name: values[row] for name, values in losses.items()}
     return results
 
 
@@ -116,7 +117,7 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         failed=failed,
         size=size,
         codes=codes,
-        collisions=_collisions(solver, state.inputs, failed[:n_rows]),
+        collisions=_collisions(solver, state.inputs, failed[:n_rows], hypotheses.apart[:n_rows]),
         quality=quality,
     )
 
@@ -141,7 +142,7 @@ def _result(
         version=smplifyx.__version__,
         keypoints_2d=observed,
         loss=float(hypotheses.loss[row]),
-        losses=_losses(solver, hypotheses, row),
+        losses={},
         n_evaluations=int(hypotheses.n_evaluations[row]),
         converged=int(hypotheses.status[row]) == Status.CONVERGED,
         flags=(),
@@ -169,13 +170,6 @@ def _result(
     return result
 
 
-def _losses(solver: Solver, hypotheses: Hypotheses, row: int) -> dict[str, float]:
-    """The terms of the last stage, in their order."""
-    active = {term.name for term, _ in solver.stage_terms(len(solver.weights)).terms}
-    values = hypotheses.losses[row].tolist()
-    return {term.name: value for term, value in zip(solver.terms, values, strict=True) if term.name in active}
-
-
 def _quality_inputs(
     size: np.ndarray, energies: Tensor, hypotheses: Hypotheses, joints: Tensor
 ) -> list[QualityFeatures]:
@@ -193,14 +187,17 @@ def _lifting_agreement(targets: FitTargets, joints: Tensor) -> tuple[Tensor, Ten
     return sd.mean((1, 2)), lifting_energy(joints, targets.lifted, targets.sqrt_precision)
 
 
-def _collisions(solver: Solver, posed: PosedParameters, failed: np.ndarray) -> list[Penetration] | None:
-    """Penetration of each body; None where the term is off."""
+def _collisions(
+    solver: Solver, posed: PosedParameters, failed: np.ndarray, apart: Tensor
+) -> list[Penetration] | None:
+    """Penetration of each body; None where the term is off. Bodies that are known to be apart are not searched."""
     if solver.self_collision is None:
         return None
-    n_rows = len(failed)
-    measured = solver.self_collision.measure(
-        posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows]
-    )
+    unknown = torch.nonzero(~apart)[:, 0]
+    found = solver.self_collision.measure(posed.betas[unknown], posed.expression[unknown], posed.rotations[unknown])
+    measured = [Penetration(0, 0.0, np.zeros(solver.data.n_vertices), [])] * len(apart)
+    for row, one in zip(unknown.tolist(), found, strict=True):
+        measured[row] = one
     return [replace(one, depth=np.nan, n_pairs=-1) if failed[row] else one for row, one in enumerate(measured)]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,19 @@ class FitProgress:
         people: positions of the batch's people in the list of observations.
         stage: number of the stage, counted from 1.
         n_stages: number of stages.
-        losses: value of each term of the stage by name, [P] arrays; of each person's best hypothesis.
     """
 
     people: range
     stage: int
     n_stages: int
-    losses: dict[str, np.ndarray]
+    _solver: Solver = field(repr=False)
+    _hypotheses: Hypotheses = field(repr=False)
+
+    @cached_property
+    def losses(self) -> dict[str, np.ndarray]:
+        """Value of each term of the stage by name, [P] arrays; of each person's best hypothesis."""
+        best = self._hypotheses.index(self._hypotheses.best())
+        return {name: values.cpu().numpy() for name, values in self._solver.losses(best, self.stage).items()}
 
 
 #: Models whose default settings are in a configuration file of their own.
@@ -212,7 +219,7 @@ class Fitter:
         for step in self._schedule:
             hypotheses = step.run(self._solver, hypotheses)
             if callback is not None and isinstance(step, Stage):
-                callback(self._progress(hypotheses, step.number, people))
+                callback(FitProgress(people, step.number, len(self.config.stages), self._solver, hypotheses))
         seconds = (time.perf_counter() - started) / len(observations)
         results = collect_results(self._solver, hypotheses, observations, seconds)
         return [replace(result, _body=self.body) for result in results]
@@ -220,13 +227,6 @@ class Fitter:
     def initial_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:
         """The hypotheses from which a batch starts; for observations with cameras."""
         return initial_hypotheses(self._solver, self._targets(observations))
-
-    def _progress(self, hypotheses: Hypotheses, number: int, people: range) -> FitProgress:
-        losses = hypotheses.losses[hypotheses.best()].cpu().numpy()
-        columns = [term.name for term in self._solver.terms]
-        active = [term.name for term, _ in self._solver.stage_terms(number).terms]
-        by_name = {name: losses[:, columns.index(name)] for name in active}
-        return FitProgress(people, number, len(self.config.stages), by_name)
 
     @torch.no_grad()
     def vertices(self, results: Sequence[FitResult]) -> np.ndarray:

@@ -122,11 +122,11 @@ def depth_flips(view: BodyView, x: Tensor, initial: InitialPose) -> tuple[Tensor
     sines = {name: _view_sine(output.joints, _joint(name), _joint(end)).abs() for name, end in _BONE_ENDS.items()}
     flipped, matters = [], []
     for names, turns in [(names, mirrors) for names in _FLIPS] + [(names, levels) for names in _LEVELLED]:
-        rotations = _compose(local, turned, {_joint(name): turns[name] for name in names})
-        flipped.append(_with_rotations(parameters, x, initial, rotations))
+        flipped.append(_compose(local, turned, {_joint(name): turns[name] for name in names}))
         matters.append(torch.stack([sines[name] for name in names]).max(0).values > _FLAT)
     origin = torch.arange(len(x), device=x.device).repeat(len(flipped))
-    return torch.cat(flipped), origin, torch.cat(matters)
+    changed = _with_rotations(parameters, x[origin], initial.index(origin), torch.cat(flipped))
+    return changed, origin, torch.cat(matters)
 
 
 def _view_direction(joints: Tensor, joint: int) -> Tensor:

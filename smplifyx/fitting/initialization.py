@@ -257,7 +257,7 @@ def initial_hypotheses(solver: Solver, targets: FitTargets) -> Hypotheses:
     if solver.config.objective.scale == "person":
         size = _STATURE * rows.focal_length.mean(1) / depth
         rows = replace(rows, pixel_scale=1000.0 / size)
-    return Hypotheses.start(person, rows, initial, x, len(solver.terms))
+    return Hypotheses.start(person, rows, initial, x)
 
 
 def _body_starts(solver: Solver, targets: FitTargets) -> tuple[Tensor, InitialPose, Tensor, Tensor]:

@@ -92,6 +92,7 @@ class Objective:
         hypotheses: the rows; parameters that the stage does not move stay as they are here.
         targets: what the terms compare with, if not the targets of the hypotheses.
         collision: energy of the self-collisions of these rows; None leaves the term out.
+        contour_rows: [B] rows of the face contour's table; None: from the poses of the hypotheses.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Objective:
         hypotheses: Hypotheses,
         targets: FitTargets | None = None,
         collision: CollisionEnergy | None = None,
+        contour_rows: Tensor | None = None,
     ) -> None:
         view, x = stage.view, hypotheses.x
         self.free = view.parameters.layout.indices(stage.groups).to(x.device)
@@ -110,15 +112,22 @@ class Objective:
             if collision is not None or term.energy is not collision_energy
         ]
         observed = (hypotheses.targets if targets is None else targets).of_keypoints(view.keypoints)
-        with torch.no_grad():
-            index = padded_rows(len(x), x.device)
-            start = view.pose(x[index], hypotheses.initial.index(index))
-            # Choosing the contour's points anew at each step would make the loss jump.
-            contour = view.regressor.contour_rows(start.output)[: len(x)]
+        # Choosing the contour's points anew at each step would make the loss jump.
+        contour = view.contour_rows(x, hypotheses.initial) if contour_rows is None else contour_rows
         self._all = _RowData(
             hypotheses.rows, x, hypotheses.initial, observed, self._keypoint_weights(observed.confidence), contour
         )
         self._native, self._others = self._make_native()
+
+    @property
+    def contour_rows(self) -> Tensor:
+        """[B] rows of the face contour's table."""
+        return self._all.contour_rows
+
+    @property
+    def has_collision(self) -> bool:
+        """Whether self-collisions count."""
+        return self._collision is not None
 
     def _keypoint_weights(self, confidence: Tensor) -> Tensor:
         """[B, N, 1] factors of the squared errors of all keypoint terms together."""

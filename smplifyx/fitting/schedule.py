@@ -109,6 +109,8 @@ class Stage:
         for height in collision.round_heights:
             contacts = solver.contacts(hypotheses.index(colliding))
             has_contact = torch.bincount(contacts.rows, minlength=len(colliding)) > 0
+            apart = hypotheses.apart.index_fill(0, colliding[~has_contact], True)
+            hypotheses = replace(hypotheses, apart=apart)
             colliding, contacts = colliding[has_contact], contacts.of(has_contact)
             if not len(colliding):
                 break

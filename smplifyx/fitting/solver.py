@@ -129,12 +129,16 @@ class Solver:
         )
 
     def objective(
-        self, stage: StageTerms, hypotheses: Hypotheses, collision: CollisionEnergy | None = None
+        self,
+        stage: StageTerms,
+        hypotheses: Hypotheses,
+        collision: CollisionEnergy | None = None,
+        contour_rows: Tensor | None = None,
     ) -> Objective:
         """The objective of a stage after the camera stage, without the ignored keypoints."""
         ignored = [CANONICAL_KEYPOINT_NAMES.index(name) for name in self.config.objective.ignored_keypoints]
         targets = hypotheses.targets.without_keypoints(ignored)
-        return Objective(stage, hypotheses, targets, collision)
+        return Objective(stage, hypotheses, targets, collision, contour_rows)
 
     def minimize(self, objective: Objective, hypotheses: Hypotheses, options: LBFGSOptions) -> Hypotheses:
         """The hypotheses with the objective's free parameters at a minimum."""
@@ -155,21 +159,23 @@ class Solver:
             hypotheses,
             x=hypotheses.x.index_copy(1, free, result.x),
             loss=result.loss,
-            losses=self._term_table(objective.losses(result.x), result.loss),
+            contour_rows=objective.contour_rows,
+            colliding=torch.full_like(hypotheses.colliding, objective.has_collision),
+            apart=torch.zeros_like(hypotheses.apart),
             status=result.status,
             n_evaluations=hypotheses.n_evaluations + result.n_evaluations,
         )
 
-    def _term_table(self, losses: Mapping[str, Tensor], loss: Tensor) -> Tensor:
-        """[R, T] losses in the order of the terms; 0 for those that are not given."""
-        zeros = torch.zeros_like(loss)
-        table = {term.name: losses.get(term.name, zeros) for term in self.terms}
-        if "collision" in losses:
-            # This energy has steps, and rounding decides on which side of one a point lies: keep the
-            # optimiser's value.
-            rest = sum((value for name, value in table.items() if name != "collision"), zeros)
-            table["collision"] = (loss - rest).clamp_min(0.0)
-        return torch.stack(list(table.values()), 1)
+    def losses(self, hypotheses: Hypotheses, number: int) -> dict[str, Tensor]:
+        """Value [R] of each term of a stage, counted from 1, that the hypotheses have just been through."""
+        stage = self.stage_terms(number)
+        objective = self.objective(stage, hypotheses, contour_rows=hypotheses.contour_rows)
+        losses = objective.losses(hypotheses.x[:, objective.free])
+        # The energy of collisions has steps, and rounding decides on which side of one a point lies: the optimiser
+        # knows it.
+        rest = (hypotheses.loss - sum(losses.values())).clamp_min(0.0)
+        collision = torch.where(hypotheses.colliding, rest, 0.0)
+        return {term.name: losses.get(term.name, collision) for term, _ in stage.terms}
 
     @torch.no_grad()
     def contacts(self, hypotheses: Hypotheses) -> TrianglePairs:

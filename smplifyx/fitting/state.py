@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from smplifyx.body.data import BodyModelData
@@ -19,6 +20,7 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, InitialPose
 from smplifyx.fitting.native_objective import NativeBody
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters
+from smplifyx.rows import padded_rows
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 
@@ -71,6 +73,14 @@ class BodyView:
         inputs = self.parameters(groups, initial)
         output = self.model(inputs.betas, inputs.expression, inputs.rotations, inputs.translation)
         return BodyState(self, groups, inputs, output, initial)
+
+    @torch.no_grad()
+    def contour_rows(self, x: Tensor, initial: InitialPose) -> Tensor:
+        """Rows [B] of the face contour's table for bodies as they are; 0 without contour."""
+        if not self.regressor.n_contour:
+            return torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        index = padded_rows(len(x), x.device)
+        return self.regressor.contour_rows(self.pose(x[index], initial.index(index)).output)[: len(x)]
 
 
 @dataclass

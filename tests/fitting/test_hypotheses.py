@@ -147,7 +147,7 @@ def test_selecting_keeps_the_worse_of_two_ambiguities():
     zeros = torch.zeros(3)
     targets = FitTargets(*(zeros for _ in range(9)))
     initial = InitialPose(zeros, zeros)
-    hypotheses = Hypotheses.start(torch.tensor([0, 0, 1]), targets, initial, torch.zeros(3, 2), 1)
+    hypotheses = Hypotheses.start(torch.tensor([0, 0, 1]), targets, initial, torch.zeros(3, 2))
     hypotheses = replace(hypotheses, loss=torch.tensor([12.0, 10.0, 7.0]), gap=torch.tensor([1.0, 0.1, 1.0]))
     chosen = SelectBest().run(_PosedAs(_joints(0.5, 0, 0)), hypotheses)
     assert chosen.person.tolist() == [0, 1] and chosen.loss.tolist() == [10.0, 7.0]

@@ -59,7 +59,7 @@ def _hypotheses(solver: Solver) -> Hypotheses:
     )
     initial = InitialPose(facing_camera(angles[0], angles[1]), torch.tensor([0.1, 0.2, 4.0]) + random(_N, 3))
     x = random(_N, solver.parameters.layout.n_parameters) - 0.5
-    return Hypotheses.start(torch.arange(_N), targets, initial, x, len(solver.terms))
+    return Hypotheses.start(torch.arange(_N), targets, initial, x)
 
 
 def _objective(solver: Solver) -> tuple[Objective, torch.Tensor]:

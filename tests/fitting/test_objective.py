@@ -62,7 +62,7 @@ def _hypotheses(solver: Solver, n_rows: int = 3, **changes: torch.Tensor) -> Hyp
     initial = InitialPose(facing_camera(angles[0], angles[1]), torch.tensor([[0.1, 0.2, 4.0]] * n_rows, dtype=_DTYPE))
     x = 0.1 * random(n_rows, solver.parameters.layout.n_parameters)
     targets = replace(targets, **changes)
-    return Hypotheses.start(torch.arange(n_rows), targets, initial, x, len(solver.terms))
+    return Hypotheses.start(torch.arange(n_rows), targets, initial, x)
 
 
 def _objective(solver: Solver, **changes: torch.Tensor) -> Objective:
