@@ -77,7 +77,7 @@ def collect_results(
         seconds: time spent on each person.
     """
     measured = _measure(solver, hypotheses)
-    losses = {name: values.tolist() for name, values in solver.losses(hypotheses, len(solver.weights)).items()}
+    losses = {name: values.cpu().tolist() for name, values in solver.losses(hypotheses, len(solver.weights)).items()}
     hypotheses = hypotheses.on_host()  # once, instead of number by number
     results = [_result(solver, hypotheses, measured, row, one) for row, one in enumerate(observations)]
     for row, result in enumerate(results):
