@@ -29,6 +29,10 @@ class InputError(SmplifyxError):
         super().__init__(": ".join(str(part) for part in (self.path, field, problem) if part is not None))
 
 
+class OutputError(SmplifyxError):
+    """Nothing can be written any more: the disk is full. What is written stays."""
+
+
 def reason(error: Exception) -> str:
     """Describe in one line why a library could not read a file.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -230,6 +232,14 @@ class FitResult(FitFigures):
     image_path: str = field(default="", metadata=_text("image file", required=False))
     keypoint_path: str = field(default="", metadata=_text("keypoint file", required=False))
     version: str = field(default="", metadata=_text("version of smplifyx that made the fit", required=False))
+    settings_digest: str = field(
+        default="", metadata=_text("hash of the settings that decide a fit; empty if unknown", required=False)
+    )
+    input_digest: str = field(
+        default="",
+        metadata=_text("hash of keypoints, camera and label of the person; empty if unknown", required=False),
+    )
+    photo_digest: str = field(default="", metadata=_text("hash of the image file; empty if unknown", required=False))
 
     #: The body that was fitted, if it is at hand; otherwise :meth:`body` looks for it.
     _body: Body | None = field(default=None, repr=False, compare=False)
@@ -401,6 +411,23 @@ def load_result(path: str | Path) -> FitResult:
     if values["gender"] not in GENDERS:
         raise InputError(path, f"expected one of {', '.join(GENDERS)}, found {values['gender']!r}", "gender")
     return FitResult(**values)
+
+
+#: End of the central directory of a .zip without comment: signature, 8 bytes, size and place of the directory.
+_ZIP_END = struct.Struct("<4s8xIIH")
+
+
+def is_intact(path: str | Path) -> bool:
+    """Whether a result file is complete, by the ends of its .zip; its content is not read."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(4)
+            size = stream.seek(-_ZIP_END.size, os.SEEK_END) + _ZIP_END.size
+            signature, length, place, comment = _ZIP_END.unpack(stream.read(_ZIP_END.size))
+    except (OSError, struct.error):
+        return False
+    complete = place + length + _ZIP_END.size == size and not comment
+    return start == b"PK\x03\x04" and signature == b"PK\x05\x06" and complete
 
 
 @functools.lru_cache(maxsize=4)

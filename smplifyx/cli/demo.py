@@ -61,5 +61,5 @@ def _paths(output: Path, with_pictures: bool) -> str:
     lines = [f"photos and keypoints: {DEMO_INPUTS}", f"table of all people:  {output / 'summary.csv'}"]
     if with_pictures:
         pictures = output / "images"
-        lines += ["pictures to look at:", *(f"  {path}" for path in sorted(pictures.rglob("overlay.png")))]
+        lines += ["pictures to look at:", *(f"  {path}" for path in sorted(pictures.rglob("overlay.*")))]
     return "\n".join(lines)

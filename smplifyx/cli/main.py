@@ -15,14 +15,16 @@ from smplifyx.config import all_settings
 from smplifyx.config.original_names import original_equivalent
 from smplifyx.errors import SmplifyxError, UsageError
 
-SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
 _COMMANDS = (fit, detect, keypoints, demo, models, train, evaluate, benchmark, convert_results)
 _EPILOG = """exit status:
   0    all people fitted
   1    some inputs failed; the others are written
   2    the call is wrong
-  130  interrupted (Ctrl-C); 143 terminated (SIGTERM)
+  75   stopped by SIGUSR1, as schedulers send it before the time is over; 143 by
+       SIGTERM, 129 by SIGHUP, 130 by Ctrl-C: what is finished is recorded, and
+       the same command continues
 
 `smplifyx COMMAND --help` describes a command. SMPLIFYX_TRACEBACK=1 shows the traceback of an error."""
 
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return SOME_FAILED
     except KeyboardInterrupt as interrupt:
         messages.note(f"smplifyx: interrupted{f': {interrupt}' if str(interrupt) else ''}")
-        return TERMINATED if isinstance(interrupt, messages.Terminated) else INTERRUPTED
+        return interrupt.status if isinstance(interrupt, messages.Interrupted) else INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SUCCESS

@@ -13,8 +13,16 @@ from typing import TypeVar
 from smplifyx.errors import InputError, UsageError
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was told to terminate (SIGTERM); handled as an interrupt, with an exit status of its own."""
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run in order.
+
+    Attributes:
+        status: the exit status.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def say(line: str) -> None:

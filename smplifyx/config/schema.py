@@ -239,10 +239,13 @@ class CollisionConfig:
 class OutputConfig:
     """Which files are written."""
 
-    mesh_format: Literal["obj", "ply", "glb", "none"] = setting("obj", "file format of the meshes; none: no meshes")
+    mesh_format: Literal["auto", "obj", "ply", "glb", "none"] = setting(
+        "auto", "file format of the meshes; auto: obj for up to 1000 photos, none for more; none: no meshes"
+    )
     save_pickle: bool = setting(False, "also write the parameters in SMPLify-X's pickle layout")
     render: bool = setting(True, "draw the body over the photo")
     side_view: bool = setting(True, "also draw the body from the side")
+    picture_format: Literal["jpg", "png"] = setting("jpg", "file format of the pictures")
     max_render_size: int = setting(1024, "longer side of the pictures, pixels", minimum=16)
 
 
@@ -284,9 +287,18 @@ class RunOptions:
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the arithmetic")
     batch_size: int = setting(32, "number of people fitted at the same time", minimum=1)
     threads: int = setting(1, "processor threads of the fit", minimum=1)
+    workers: Literal["auto"] | int = setting(
+        "auto", "processes that fit; auto: as many as free cores and memory allow", minimum=1
+    )
     num_shards: int = setting(1, "number of runs that share the photos", minimum=1)
     shard_index: int = setting(0, "number of this run among them, from 0", minimum=0)
+    shard: Literal["given", "auto"] = setting(
+        "given", "auto: number and index from SLURM_ARRAY_TASK_ID, or from RANK and WORLD_SIZE"
+    )
     overwrite: bool = setting(False, "fit people with existing results again")
+    log_level: Literal["error", "info", "debug"] = setting(
+        "info", "lines of the log: failures; also people and photos; also remarks on inputs"
+    )
     verbose: bool = setting(False, "print more: losses by stage, decisions by person, tracebacks")
 
 

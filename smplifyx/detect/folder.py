@@ -96,6 +96,33 @@ def detect_folder(
     return statistics
 
 
+class PhotoDetector:
+    """Detects the people of one photo after the other and writes their keypoint files; loaded at the first photo.
+
+    Args:
+        variant: body network, ``heavy`` or ``full``.
+    """
+
+    def __init__(self, variant: str = "heavy") -> None:
+        self._variant = variant
+        self._detector: Detector | None = None
+
+    def __call__(self, photo: NDArray[np.uint8], path: Path) -> None:
+        """Detect people.
+
+        Args:
+            photo: [H, W, 3] BGR, upright.
+            path: where the keypoint file goes.
+
+        Raises:
+            UsageError: the runtime of the networks is not installed.
+            InputError: a network file is damaged.
+        """
+        if self._detector is None:
+            self._detector = Detector(self._variant)
+        write_openpose(path, [_entry(person) for person in self._detector(photo[..., ::-1])])
+
+
 _Outcome = list[DetectedPerson] | InputError
 
 

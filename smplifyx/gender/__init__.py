@@ -8,6 +8,7 @@ from smplifyx.gender.checkpoint import (
     save_checkpoint,
     shipped_checkpoint,
 )
+from smplifyx.gender.chooser import GenderChooser
 from smplifyx.gender.classifier import (
     ClassifierOutput,
     GenderClassifier,
@@ -27,7 +28,7 @@ from smplifyx.gender.decision import (
 )
 from smplifyx.gender.face import FaceClassifier, FaceLocator
 from smplifyx.gender.network import CLASSES, FeatureDistribution, GenderNetwork
-from smplifyx.gender.people import Classification, Votes, choose_genders, classify_people, decide
+from smplifyx.gender.people import Classification, Votes, classify_people, decide
 from smplifyx.gender.voters import BodyVoter, FaceVoter, Voter, load_voters
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "FaceVoter",
     "FeatureDistribution",
     "GenderCheckpoint",
+    "GenderChooser",
     "GenderClassifier",
     "GenderDecision",
     "GenderLabels",
@@ -52,7 +54,6 @@ __all__ = [
     "Region",
     "Voter",
     "Votes",
-    "choose_genders",
     "classify_people",
     "cut",
     "decide",

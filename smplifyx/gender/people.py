@@ -1,22 +1,20 @@
-"""Gender decisions for many people: labels first, then the classifiers' votes, then neutral.
+"""Votes of the classifiers about people, and the decisions that follow from them.
 
-Each photo is read once for all its people and all voters, at the lowest sufficient resolution; crops are classified
-in batches.
+Each photo is read once for all its people and all voters, at the lowest sufficient resolution.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
-from smplifyx.gender.decision import GenderDecision, GenderLabels, fallback, given, joint
-from smplifyx.gender.network import CLASSES
+from smplifyx.gender.decision import GenderDecision, fallback, joint
 from smplifyx.gender.voters import DecodedPhoto, Voter
 from smplifyx.keypoints import Observation, read_image
 
@@ -45,42 +43,6 @@ class Classification:
 
 #: A voter's output for each person, or the reason why there is none.
 Votes = list[Classification | str]
-
-
-def choose_genders(
-    people: Sequence[Observation],
-    labels: GenderLabels | None = None,
-    voters: Callable[[], Sequence[Voter]] | None = None,
-    available: Collection[str] = CLASSES,
-    progress: Progress = lambda n: None,
-) -> list[GenderDecision]:
-    """Decide which body model each person is fitted with.
-
-    Args:
-        people: in any order; labels of their keypoint files are used.
-        labels: of a table; they override those of the keypoint files.
-        voters: loads the voters for people without a label; None: these people are neutral.
-        available: genders with a body model; other verdicts become neutral.
-        progress: called with the number of people just classified.
-
-    Returns:
-        One decision per person, in their order.
-    """
-    known = [(labels.of(one.stem, one.person_index) if labels is not None else None) or one.gender for one in people]
-    unlabelled = [one for one, label in zip(people, known, strict=True) if label is None]
-    decisions: list[GenderDecision] = []
-    if voters is None:
-        decisions = [fallback("no label, and the classifier is off")] * len(unlabelled)
-    elif unlabelled:
-        loaded = voters()
-        decisions = decide(classify_people(unlabelled, loaded, progress), loaded)
-        decisions = [one if one.gender in (*available, "neutral") else _without_body(one) for one in decisions]
-    remaining = iter(decisions)
-    return [next(remaining) if label is None else given(label) for label in known]
-
-
-def _without_body(decision: GenderDecision) -> GenderDecision:
-    return replace(decision, gender="neutral", source="fallback", reason=f"no {decision.gender} body model")
 
 
 def decide(votes: Sequence[Votes], voters: Sequence[Voter]) -> list[GenderDecision]:
@@ -117,21 +79,43 @@ def classify_people(
         For each voter, its output for each person, or the reason why there is none.
     """
     votes: list[dict[int, Classification | str]] = [{} for _ in voters]
-    candidates = []
-    for index, person in enumerate(people):
-        scales = [voter.least_scale(person) for voter in voters]
-        for results, voter, scale in zip(votes, voters, scales, strict=True):
-            if isinstance(scale, str):
-                results[index] = f"{voter.part} {scale}"
-        useful = {number: scale for number, scale in enumerate(scales) if not isinstance(scale, str)}
-        if useful:
-            candidates.append(_Candidate(index, person, tuple(useful), max(useful.values())))
+    candidates = _candidates(people, voters, votes)
     progress(len(people) - len(candidates))
     for batch in _batches(_cut_all(candidates, voters)):
         for number, (results, voter) in enumerate(zip(votes, voters, strict=True)):
             _classify_batch(batch, number, voter, results)
         progress(len(batch))
     return [[results[index] for index in range(len(people))] for results in votes]
+
+
+def classify_in_photo(
+    people: Sequence[Observation], voters: Sequence[Voter], read: Callable[[], NDArray[np.uint8]]
+) -> list[Votes]:
+    """Classify the people of one photo, each alone, so that nobody's figures depend on the others.
+
+    Args:
+        people: of one photo.
+        voters: the classifiers.
+        read: gives the photo BGR `[H, W, 3]`, decoded at :func:`least_scale` of its people or more.
+
+    Returns:
+        As :func:`classify_people`.
+    """
+    votes: list[dict[int, Classification | str]] = [{} for _ in voters]
+    photo: DecodedPhoto | None = None
+    for candidate in _candidates(people, voters, votes):
+        if photo is None:
+            photo = DecodedPhoto(read())
+        (cut,) = _cut([candidate], voters, photo)
+        for number, (results, voter) in enumerate(zip(votes, voters, strict=True)):
+            _classify_batch([cut], number, voter, results)
+    return [[results[index] for index in range(len(people))] for results in votes]
+
+
+def least_scale(people: Sequence[Observation], voters: Sequence[Voter]) -> float:
+    """Share of a photo's resolution that suffices to classify its people; 0 if nobody can be classified."""
+    scales = [voter.least_scale(person) for person in people for voter in voters]
+    return min(1.0, max((scale for scale in scales if not isinstance(scale, str)), default=0.0))
 
 
 @dataclass(frozen=True)
@@ -157,6 +141,22 @@ class _Cut:
 
     candidate: _Candidate
     crops: dict[int, NDArray[np.uint8] | str] = field(default_factory=dict)
+
+
+def _candidates(
+    people: Sequence[Observation], voters: Sequence[Voter], votes: Sequence[dict[int, Classification | str]]
+) -> list[_Candidate]:
+    """The people whom some voters may be able to classify; reasons against the others go to ``votes``."""
+    candidates = []
+    for index, person in enumerate(people):
+        scales = [voter.least_scale(person) for voter in voters]
+        for results, voter, scale in zip(votes, voters, scales, strict=True):
+            if isinstance(scale, str):
+                results[index] = f"{voter.part} {scale}"
+        useful = {number: scale for number, scale in enumerate(scales) if not isinstance(scale, str)}
+        if useful:
+            candidates.append(_Candidate(index, person, tuple(useful), max(useful.values())))
+    return candidates
 
 
 def _classify_batch(
@@ -196,6 +196,10 @@ def _cut_photo(candidates: Sequence[_Candidate], voters: Sequence[Voter]) -> lis
         photo = DecodedPhoto(read_image(path, min(1.0, max(one.least_scale for one in candidates))))
     except InputError as error:
         return [_Cut(one, dict.fromkeys(one.voters, str(error))) for one in candidates]
+    return _cut(candidates, voters, photo)
+
+
+def _cut(candidates: Sequence[_Candidate], voters: Sequence[Voter], photo: DecodedPhoto) -> list[_Cut]:
     cuts = []
     for one in candidates:
         cut = _Cut(one)

@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,40 @@ def read_image(path: str | Path, least_scale: float = 1.0) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 
+@dataclass(frozen=True)
+class PhotoHeader:
+    """Figures of a photo that need no decoding.
+
+    Attributes:
+        size: width and height in pixels of the upright image.
+        orientation: EXIF orientation, 1 to 8.
+        focal_length_px: from EXIF data, see :func:`exif_focal_length_px`.
+    """
+
+    size: tuple[int, int]
+    orientation: int = 1
+    focal_length_px: float | None = None
+
+
+def read_header(path: str | Path) -> PhotoHeader:
+    """Read the figures of a photo in one go; whether it is complete shows when it is decoded.
+
+    Raises:
+        InputError: the file is missing, empty or no image.
+    """
+    with _opened(path) as image:
+        if image is None:
+            height, width = _read_with_opencv(path).shape[:2]
+            return PhotoHeader((width, height))
+        exif = image.getexif()
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        orientation = orientation if orientation in range(1, 9) else 1
+        width, height = image.size
+        focal_length = _plausible_focal_length(dict(exif.get_ifd(ExifTags.IFD.Exif)), (width, height))
+    size = (height, width) if orientation in QUARTER_TURNS else (width, height)
+    return PhotoHeader(size, orientation, focal_length)
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height in pixels of the upright image.
 
@@ -78,17 +113,6 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return width, height
 
 
-def exif_orientation(path: str | Path) -> int:
-    """EXIF orientation of a photo, 1 to 8; 1 for one that is stored upright or does not say.
-
-    Raises:
-        InputError: the file is missing or cut off.
-    """
-    with _opened(path) as image:
-        value = 1 if image is None else image.getexif().get(ExifTags.Base.Orientation, 1)
-    return value if value in range(1, 9) else 1
-
-
 def exif_focal_length_px(path: str | Path) -> float | None:
     """Focal length in pixels from a photo's EXIF data.
 
@@ -106,13 +130,14 @@ def exif_focal_length_px(path: str | Path) -> float | None:
     with _opened(path) as image:
         if image is None:
             return None
-        exif = dict(image.getexif().get_ifd(ExifTags.IFD.Exif))
-        width, height = image.size
-    focal_length = _focal_length_px(exif, max(width, height), min(width, height))
+        exif, size = dict(image.getexif().get_ifd(ExifTags.IFD.Exif)), image.size
+    return _plausible_focal_length(exif, size)
+
+
+def _plausible_focal_length(exif: dict[int, Any], size: tuple[int, int]) -> float | None:
+    focal_length = _focal_length_px(exif, max(size), min(size))
     low, high = PLAUSIBLE_FOCAL_LENGTH
-    if focal_length is None or not low <= focal_length / max(width, height) <= high:
-        return None
-    return focal_length
+    return focal_length if focal_length is not None and low <= focal_length / max(size) <= high else None
 
 
 def _focal_length_px(exif: dict[int, Any], long_side: int, short_side: int) -> float | None:

@@ -123,7 +123,8 @@ def read_keypoints(
     path, chosen, options = Path(path), selection or PersonSelection(), options or KeypointOptions()
     if image is None and image_size is not None:
         files = keypoint_files(path) if path.is_dir() else [path]
-        loaded = merge_loaded(_load_file(file, None, image_size, 1, chosen, options) for file in files)
+        header = images.PhotoHeader(image_size)
+        loaded = merge_loaded(_load_file(file, None, header, chosen, options) for file in files)
     else:
         beside = path if path.is_dir() else path.parent
         pairing = pair_folder(beside if image is None else image, path)
@@ -168,6 +169,7 @@ def load_pair(
     selection: PersonSelection,
     options: KeypointOptions | None = None,
     document: Document | InputError | None = None,
+    header: images.PhotoHeader | None = None,
 ) -> Loaded:
     """Read the people of one photo; an unusable file comes back as a failure.
 
@@ -176,28 +178,30 @@ def load_pair(
         selection: which people to keep.
         options: layout and frame of the keypoints; None to recognise them.
         document: the content of the file, or the error of reading it; None to read it.
+        header: of the photo, if it was read already; None: the photo is read and decoded to its end.
     """
     try:
-        size, orientation = images.image_size(pair.image), images.exif_orientation(pair.image)
+        if header is None:
+            header = images.read_header(pair.image)
+            images.image_size(pair.image)  # notices a photo that is cut off
     except InputError as error:
         return Loaded(failures=(error,))
     chosen = options or KeypointOptions()
-    return _load_file(pair.keypoints, pair.image, size, orientation, selection, chosen, pair.stem, document)
+    return _load_file(pair.keypoints, pair.image, header, selection, chosen, pair.stem, document)
 
 
 def _load_file(
     path: Path,
     image: Path | None,
-    size: tuple[int, int],
-    orientation: int,
+    header: images.PhotoHeader,
     selection: PersonSelection,
     options: KeypointOptions,
     stem: str = "",
     document: Document | InputError | None = None,
 ) -> Loaded:
     """Read the people of a keypoint file, for an image of a known size."""
+    size, orientation, focal_length = header.size, header.orientation, header.focal_length_px
     try:
-        focal_length = None if image is None else images.exif_focal_length_px(image)
         content = read_document(path) if document is None else document
         if isinstance(content, InputError):
             raise content

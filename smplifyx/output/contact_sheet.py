@@ -102,7 +102,7 @@ def sheet_entries(results_dir: str | Path, left_out: Callable[[InputError], None
     Raises:
         InputError: the folder has no readable summary.
     """
-    layout = OutputLayout(Path(results_dir))
+    layout = OutputLayout.found_in(Path(results_dir))
     for row in read_summary(layout.summary_path):
         try:
             entry = _read_entry(layout, row)
@@ -119,10 +119,16 @@ def _read_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
     return SheetEntry(
         photo=read_image(result.image_path),
         keypoints_2d=result.keypoints_2d,
-        overlay=read_image(layout.overlay_path(row.stem, row.person)),
+        overlay=read_image(_overlay_path(layout, row)),
         side_view=read_image(layout.side_view_path(row.stem, row.person)),
         caption=f"{row.stem} / {row.person}: {figures} {' '.join(row.flags)}",
     )
+
+
+def _overlay_path(layout: OutputLayout, row: SummaryRow) -> Path:
+    """The picture of the person, or that of all people of the photo."""
+    alone, together = layout.overlay_path(row.stem, row.person), layout.group_overlay_path(row.stem)
+    return together if together.is_file() and not alone.is_file() else alone
 
 
 def _block(entry: SheetEntry, cell: tuple[int, int]) -> np.ndarray:

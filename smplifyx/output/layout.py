@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from smplifyx.config import OutputConfig
+
 MeshFormat = Literal["obj", "ply", "glb", "none"]
+PictureFormat = Literal["jpg", "png"]
+#: Stem, number of the person, and side of a hand that is fitted alone.
+PersonKey = tuple[str, int, str | None]
 
 _RESULT_NAME = re.compile(r"(\d+)(?:_(left|right))?")
+#: Models of a hand and of a head; their pictures include a close-up.
+PART_MODELS = ("mano", "flame")
+
+
+def person_name(person: int, side: str | None = None) -> str:
+    """Name of the files of a person, without their ending."""
+    return f"{person:03d}" + (f"_{side}" if side else "")
 
 
 @dataclass(frozen=True)
@@ -22,10 +34,24 @@ class OutputLayout:
     Attributes:
         root: the output folder.
         mesh_format: suffix of the mesh files, without the dot.
+        picture_format: suffix of the pictures, without the dot.
     """
 
     root: Path
     mesh_format: MeshFormat = "obj"
+    picture_format: PictureFormat = "jpg"
+
+    @classmethod
+    def of(cls, root: Path, settings: OutputConfig) -> OutputLayout:
+        """Return the layout for some settings; a mesh format ``auto`` counts as none."""
+        mesh_format = "none" if settings.mesh_format == "auto" else settings.mesh_format
+        return cls(root, mesh_format, settings.picture_format)
+
+    @classmethod
+    def found_in(cls, root: Path) -> OutputLayout:
+        """Return the layout of a folder that a run has written, by its first picture."""
+        first = next((Path(root) / "images").rglob("overlay.*"), None)
+        return cls(root, picture_format="png" if first is not None and first.suffix == ".png" else "jpg")
 
     @property
     def config_path(self) -> Path:
@@ -37,9 +63,19 @@ class OutputLayout:
         """The table with one row a person."""
         return Path(self.root) / "summary.csv"
 
+    @property
+    def runs_path(self) -> Path:
+        """The folder of manifests and logs."""
+        return Path(self.root) / "runs"
+
+    @property
+    def keypoints_path(self) -> Path:
+        """The folder of detected keypoints."""
+        return Path(self.root) / "keypoints"
+
     def result_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The parameters of one person."""
-        return Path(self.root) / "results" / stem / f"{_name(person, side)}.npz"
+        return Path(self.root) / "results" / stem / f"{person_name(person, side)}.npz"
 
     def pickle_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The parameters in the SMPLify-X layout."""
@@ -47,23 +83,27 @@ class OutputLayout:
 
     def mesh_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The mesh of one person."""
-        return Path(self.root) / "meshes" / stem / f"{_name(person, side)}.{self.mesh_format}"
+        return Path(self.root) / "meshes" / stem / f"{person_name(person, side)}.{self.mesh_format}"
 
     def overlay_path(self, stem: str, person: int, side: str | None = None) -> Path:
-        """The photo with the body of one person."""
-        return self._person_images(stem, person, side) / "overlay.png"
+        """The photo with the body of its only person."""
+        return self._person_images(stem, person, side) / f"overlay.{self.picture_format}"
 
     def close_up_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The overlay of a hand or a head, enlarged."""
-        return self._person_images(stem, person, side) / "close_up.png"
+        return self._person_images(stem, person, side) / f"close_up.{self.picture_format}"
 
     def side_view_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The body of one person seen from the side."""
-        return self._person_images(stem, person, side) / "side_view.png"
+        return self._person_images(stem, person, side) / f"side_view.{self.picture_format}"
 
     def group_overlay_path(self, stem: str) -> Path:
-        """The photo with the bodies of all its people."""
-        return Path(self.root) / "images" / stem / "overlay.png"
+        """The photo with the bodies of all its people, where there are several."""
+        return Path(self.root) / "images" / stem / f"overlay.{self.picture_format}"
+
+    def photo_overlay_path(self, people: Sequence[PersonKey]) -> Path:
+        """The one picture of a photo with the bodies of these people, who are all of its people."""
+        return self.overlay_path(*people[0]) if len(people) == 1 else self.group_overlay_path(people[0][0])
 
     def results(self) -> Iterator[tuple[str, int, str, Path]]:
         """Stem, person, side (or an empty text) and path of all result files, sorted."""
@@ -72,29 +112,34 @@ class OutputLayout:
             if match:
                 yield path.parent.name, int(match[1]), match[2] or "", path
 
-    def is_done(
-        self,
-        stem: str,
-        person: int,
-        side: str | None = None,
-        *,
-        mesh: bool = False,
-        overlay: bool = False,
-        pickle: bool = False,
-    ) -> bool:
-        """Check that the result exists, and those of mesh, overlay and pickle that are requested."""
-        wanted = [self.result_path(stem, person, side)]
-        if mesh:
-            wanted.append(self.mesh_path(stem, person, side))
-        if overlay:
-            wanted.append(self.overlay_path(stem, person, side))
-        if pickle:
-            wanted.append(self.pickle_path(stem, person, side))
-        return all(path.is_file() for path in wanted)
+    def missing(self, key: PersonKey, model: str, settings: OutputConfig) -> list[str]:
+        """The wanted files beside a person's result that are absent or empty, by kind.
+
+        The kinds are ``mesh``, ``side_view``, ``close_up`` and ``pickle``.
+
+        Args:
+            key: the person.
+            model: type of the body model.
+            settings: the files that are wanted.
+        """
+        wanted: dict[str, Path] = {}
+        if self.mesh_format != "none":
+            wanted["mesh"] = self.mesh_path(*key)
+        if settings.render and settings.side_view:
+            wanted["side_view"] = self.side_view_path(*key)
+        if settings.render and model in PART_MODELS:
+            wanted["close_up"] = self.close_up_path(*key)
+        if settings.save_pickle:
+            wanted["pickle"] = self.pickle_path(*key)
+        return [kind for kind, path in wanted.items() if not has_content(path)]
 
     def _person_images(self, stem: str, person: int, side: str | None = None) -> Path:
-        return Path(self.root) / "images" / stem / _name(person, side)
+        return Path(self.root) / "images" / stem / person_name(person, side)
 
 
-def _name(person: int, side: str | None) -> str:
-    return f"{person:03d}" + (f"_{side}" if side else "")
+def has_content(path: Path) -> bool:
+    """Whether a file exists and is not empty."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False

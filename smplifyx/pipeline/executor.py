@@ -8,24 +8,28 @@ memory, so one should live long and get hundreds of units.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from smplifyx.pipeline.units import Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
+from smplifyx.pipeline.writing import OpenRenderer
 
 
 class Executor(Protocol):
     """Runs a job over units."""
 
-    def run(self, units: Iterable[Unit], job: Job) -> Iterator[Outcome]:
+    def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """Yield one outcome for each unit, in the order in which they are finished.
 
         Units are taken from the iterable as workers become free: it may be long and lazy. A unit that cannot be
         worked on, whatever the reason, comes back as an outcome with a failure.
 
+        Closing the generator ends the work at once.
+
         Raises:
             UsageError: the job itself cannot be done: a body model or a prior is missing or damaged.
+            OutputError: the disk is full.
         """
         ...
 
@@ -39,15 +43,20 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """One worker in this process."""
+    """One worker in this process.
 
-    def __init__(self) -> None:
+    Args:
+        open_one: opens the renderer of the pictures; None for one in this process.
+    """
+
+    def __init__(self, open_one: OpenRenderer | None = None) -> None:
+        self._open_one = open_one
         self._worker: Worker | None = None
         self._is_stopped = False
 
-    def run(self, units: Iterable[Unit], job: Job) -> Iterator[Outcome]:
+    def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """As :meth:`Executor.run`."""
-        self._worker = Worker(job)
+        self._worker = Worker(job, self._open_one)
         if self._is_stopped:
             return
         yield from self._worker.run(units)

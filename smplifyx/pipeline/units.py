@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smplifyx.camera import Camera
 from smplifyx.config import Config, RunOptions
+from smplifyx.gender import GenderDecision
 from smplifyx.keypoints.loading import Judgement, Skipped
 from smplifyx.output.summary import SummaryRow
 
@@ -22,12 +24,14 @@ class Unit:
         image: the photo.
         keypoints: its keypoint file; None: people are detected.
         is_shared: the keypoint file is about several photos, so that a worker keeps it in memory.
+        camera: from the calibration, if it has one for this photo.
     """
 
     stem: str
     image: Path
     keypoints: Path | None
     is_shared: bool = False
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Job:
     Attributes:
         config: the settings; paths are absolute.
         run: the arguments of the run; paths are absolute. A worker uses ``output``, ``device``, ``dtype``,
-            ``batch_size``, ``threads``, ``layout``, ``keypoint_frame``, ``keypoint_scale`` and ``overwrite``.
+            ``batch_size``, ``threads``, ``layout``, ``keypoint_frame``, ``keypoint_scale``, ``overwrite``.
         judgement: what a sample of the whole folder told about its keypoints; the same for all shards.
         settings_digest: hash of the settings that decide a fit; stored with each result.
     """
@@ -65,34 +69,43 @@ class Outcome:
 
     Attributes:
         unit: the photo.
+        people: file names, without ending, of the people who are to have a result: ``000``, ``001_left``.
         rows: a row for each person that was fitted now, the failed ones included.
-        n_people: people of the photo that are to have a result.
-        n_kept: those whose earlier result is kept.
-        n_other_settings: kept results that were fitted with other settings.
-        n_changed: people who were fitted again because keypoints or photo had changed.
-        n_remade: people whose missing mesh, picture or pickle was made from the stored result.
+        kept: people whose earlier result is kept.
+        other_settings: those of them who were fitted with other settings.
+        changed: people who were fitted again because keypoints, camera, label or photo had changed.
+        remade: people whose missing mesh, picture or pickle was made from the stored result.
+        decisions: about the genders of the people who were fitted.
         failures: inputs and people that failed.
         skipped: people and files that were left out on purpose.
-        notes: remarks for ``--verbose``.
+        notes: remarks on the input for ``--verbose``.
         flags: short names of what was changed or is doubtful in the keypoints, one entry a person and flag.
-        kind: format and layout of the keypoint file; None without people.
-        unused_keypoints: by part of the body that the model lacks, the keypoints seen of it, one number a person.
+        kinds: number of keypoint files of each format and layout.
+        unused_keypoints: by part of the body that the model lacks, the numbers of keypoints seen of it and of people.
+        details: for ``--verbose``: losses of each person's stages.
+        photo_stamp, keypoint_stamp: size and time of change of the files before they were read.
+        remarks: of the worker on the whole job so far: settings without effect, a slower renderer.
         is_complete: False if the run was stopped before all people of the photo were done.
     """
 
     unit: Unit
+    people: tuple[str, ...] = ()
     rows: tuple[SummaryRow, ...] = ()
-    n_people: int = 0
-    n_kept: int = 0
-    n_other_settings: int = 0
-    n_changed: int = 0
-    n_remade: int = 0
+    kept: tuple[str, ...] = ()
+    other_settings: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    remade: tuple[str, ...] = ()
+    decisions: tuple[GenderDecision, ...] = ()
     failures: tuple[Failure, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
-    kind: tuple[str, str] | None = None
-    unused_keypoints: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    kinds: dict[tuple[str, str], int] = field(default_factory=dict)
+    unused_keypoints: dict[str, tuple[int, int]] = field(default_factory=dict)
+    details: tuple[str, ...] = ()
+    photo_stamp: tuple[int, int] | None = None
+    keypoint_stamp: tuple[int, int] | None = None
+    remarks: tuple[str, ...] = ()
     is_complete: bool = True
 
     @property

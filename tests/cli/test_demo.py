@@ -45,11 +45,12 @@ def test_demo_fits_all_people_and_prints_where_pictures_are(tmp_path, options, l
         result = load_result(layout.result_path(row.stem, row.person))
         assert np.isfinite(result.joints).all()
         assert layout.mesh_path(row.stem, row.person).is_file()
-        assert layout.overlay_path(row.stem, row.person).is_file()
+        assert layout.side_view_path(row.stem, row.person).is_file()
+        assert layout.overlay_path(row.stem, row.person).is_file() is (row.stem != "talking")
     assert layout.group_overlay_path("talking").is_file()
     assert not layout.group_overlay_path("walking").exists()
-    shown = [tmp_path / line.strip() for line in done.stdout.splitlines() if line.endswith("overlay.png")]
-    assert len(shown) == 12 and all(path.is_file() for path in shown)
+    shown = [tmp_path / line.strip() for line in done.stdout.splitlines() if line.endswith("overlay.jpg")]
+    assert len(shown) == 8 and all(path.is_file() for path in shown)
     from_photos = read_summary(OutputLayout(tmp_path / "out" / "from_photos").summary_path)
     assert sorted((row.stem, row.status) for row in from_photos) == [(row.stem, row.status) for row in rows]
     _sheets_show_everybody(tmp_path, tmp_path / "out")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 import yaml
 
 from smplifyx.cli.main import main
-from smplifyx.cli.result_writer import ResultWriter
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.output import read_summary
 from smplifyx.result import load_result
@@ -154,16 +154,115 @@ def test_written_configuration_runs_again(folders, tmp_path):
 def test_other_settings_of_people_fitted_earlier_are_reported(folders, capsys):
     folders.add("one", [person()])
     assert folders.fit() == 0
+    written = (folders.output / "config.yaml").read_text()
     assert folders.fit("--num-shards", "2", "--no-render") == 0
     assert "other settings" not in capsys.readouterr().err
-    assert folders.fit("--objective.rho", "50") == 0
-    assert "1 people were fitted with other settings; --overwrite fits them again" in capsys.readouterr().err
-    (folders.output / "config.yaml").write_text("stages: of another version\n")
-    assert folders.fit() == 0
-    assert "other settings" in capsys.readouterr().err
-    (folders.output / "config.yaml").write_text("stages: of another version\n")
-    assert folders.fit("--overwrite") == 0
+    for _ in range(2):
+        assert folders.fit("--objective.rho", "50") == 0
+        assert "1 people were fitted with other settings; --overwrite fits them again" in capsys.readouterr().err
+    assert (folders.output / "config.yaml").read_text() == written
+    assert folders.fit("--objective.rho", "50", "--overwrite") == 0
     assert "other settings" not in capsys.readouterr().err
+    assert "rho: 50" in (folders.output / "config.yaml").read_text()
+    assert folders.fit("--objective.rho", "50") == 0
+    assert "1 people with existing results are skipped" in capsys.readouterr().err
+
+
+def changed_keypoints(folders):
+    folders.add_keypoints("one", json.dumps({"version": 1.3, "people": [person(20)]}))
+
+
+def changed_photo(folders):
+    cv2.imwrite(str(folders.images / "one.png"), np.full((300, 200, 3), 90, np.uint8))
+
+
+@pytest.mark.parametrize("change", [changed_keypoints, changed_photo])
+def test_people_whose_input_has_changed_are_fitted_again(folders, capsys, change):
+    folders.add("one", [person()])
+    folders.add("two", [person()])
+    assert folders.fit() == 0
+    other = folders.output / "results" / "two" / "000.npz"
+    before = other.stat().st_mtime_ns
+    change(folders)
+    capsys.readouterr()
+    assert folders.fit() == 0
+    printed = capsys.readouterr()
+    assert "1 people whose keypoints or photo had changed were fitted again" in printed.err
+    assert "1 people fitted" in printed.out and other.stat().st_mtime_ns == before
+
+
+def test_inputs_with_another_time_alone_have_not_changed(folders, capsys):
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    for path in (folders.images / "one.png", folders.keypoints / "one_keypoints.json"):
+        os.utime(path, (1, 1))
+    assert folders.fit() == 0
+    printed = capsys.readouterr()
+    assert "0 people fitted" in printed.out and "changed" not in printed.err
+
+
+@pytest.mark.parametrize("damage", [b"", b"text", b"PK\x03\x04 cut off"])
+def test_damaged_results_are_fitted_again(folders, capsys, damage):
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    path = folders.output / "results" / "one" / "000.npz"
+    first = load_result(path)
+    path.write_bytes(damage)
+    assert folders.fit() == 0
+    assert "1 people fitted" in capsys.readouterr().out.splitlines()[-1]
+    np.testing.assert_array_equal(load_result(path).joints, first.joints)
+
+
+def test_missing_meshes_and_pictures_are_made_from_the_stored_result(folders, monkeypatch, capsys):
+    folders.add("one", [person()])
+    folders.add("two", [person(-30), person(30)])
+    options = ("--optimizer.max_iterations", "2", "--device", "cpu", "--mesh-format", "ply")
+    assert main(folders.argv(*options)) == 0
+    names = (
+        "meshes/one/000.ply",
+        "images/one/000/overlay.jpg",
+        "images/two/001/side_view.jpg",
+        "images/two/overlay.jpg",
+    )
+    files = [folders.output / name for name in names]
+    contents = [path.read_bytes() for path in files]
+    for path in files[:2]:
+        path.unlink()
+    for path in files[2:]:
+        path.write_bytes(b"")
+
+    def fit(*arguments):
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(Fitter, "_fit_batch", fit)
+    capsys.readouterr()
+    assert main(folders.argv(*options)) == 0
+    assert "missing meshes and pictures of 2 people were made from their results" in capsys.readouterr().err
+    assert [path.read_bytes() for path in files] == contents
+    assert main(folders.argv(*options, "--save-pkl")) == 0
+    assert (folders.output / "results" / "two" / "001.pkl").stat().st_size > 0
+
+
+def test_finished_photos_are_skipped_without_reading_them(folders, monkeypatch, capsys):
+    folders.add("one", [person()])
+    folders.add("none", [])
+    assert folders.fit() == 0
+
+    def read(*arguments):
+        raise AssertionError("read")
+
+    monkeypatch.setattr("smplifyx.pipeline.reading.read_header", read)
+    assert folders.fit() == 0
+    assert "1 people with existing results are skipped" in capsys.readouterr().err
+
+
+def test_lost_logs_cost_reading_and_no_fit(folders, capsys):
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    shutil.rmtree(folders.output / "runs")
+    assert folders.fit() == 0
+    printed = capsys.readouterr()
+    assert "0 people fitted" in printed.out and "1 people with existing results are skipped" in printed.err
 
 
 def test_shards_share_the_photos_out(folders):
@@ -185,8 +284,8 @@ def test_mesh_pictures_and_pickle_on_request(folders):
     assert main(folders.argv(*options, "--mesh-format", "ply")) == 0
     for name in (
         "meshes/one/000.ply",
-        "images/one/000/overlay.png",
-        "images/one/000/side_view.png",
+        "images/one/000/overlay.jpg",
+        "images/one/000/side_view.jpg",
         "results/one/000.pkl",
     ):
         assert (folders.output / name).stat().st_size > 0
@@ -222,43 +321,42 @@ def test_a_wrong_call_leaves_the_configuration_of_the_earlier_run(folders, optio
     assert (folders.output / "config.yaml").read_text() == "run: {threads: 7}\n"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.slow
-def test_a_run_interrupted_while_it_fits_says_what_is_finished_and_continues(
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 75)],
+)
+def test_a_run_stopped_while_it_fits_says_what_is_finished_and_continues(
     folders, monkeypatch, capsys, number, status
 ):
-    """The signal comes while the third person is fitted, when the first two are written."""
+    """The signal comes while the third person is fitted; the first two may be written still, or are dropped."""
     for photo in range(4):
         folders.add(f"photo{photo}", [person()])
-    original_fit, original_write = Fitter._fit_batch, ResultWriter.write
-    writers, n_fits = [], itertools.count()
-
-    def write(self, *arguments):
-        writers.append(self)
-        original_write(self, *arguments)
+    original, n_fits = Fitter._fit_batch, itertools.count()
 
     def fit(self, *arguments):
         if next(n_fits) == 2:
-            writers[-1]._wait(0)
             os.kill(os.getpid(), number)
-        return original_fit(self, *arguments)
+        return original(self, *arguments)
 
-    monkeypatch.setattr(ResultWriter, "write", write)
     monkeypatch.setattr(Fitter, "_fit_batch", fit)
     assert folders.fit("--batch-size", "1") == status
     errors = capsys.readouterr().err
-    assert "2 of 4 people are finished" in errors and "Traceback" not in errors
-    assert folders.results() == ["photo0/000.npz", "photo1/000.npz"]
-    assert [row.stem for row in read_summary(folders.output / "summary.csv")] == ["photo0", "photo1"]
+    finished = len(folders.results())
+    assert finished <= 2
+    assert f"{finished} people are finished in {folders.output}; the same command continues" in errors
+    assert "Traceback" not in errors
+    if finished:
+        rows = read_summary(folders.output / "summary.csv")
+        assert [f"{row.stem}/{row.person:03d}.npz" for row in rows] == folders.results()
     monkeypatch.undo()
     assert folders.fit() == 0
-    assert len(folders.results()) == 4
+    assert len(folders.results()) == 4 and len(read_summary(folders.output / "summary.csv")) == 4
 
 
 def test_exit_status_of_the_program_is_that_of_the_command():
     """The entry point hands the status on; here without the work, which other tests do in this process."""
     code = "import smplifyx.cli.fit as fit; from smplifyx.cli import messages\n"
-    code += "def run(arguments): raise messages.Terminated('1 of 2')\n"
+    code += "def run(arguments): raise messages.Interrupted('1 of 2', 143)\n"
     code += "fit.run = run\nfrom smplifyx.__main__ import main; raise SystemExit(main(['fit']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (143, "smplifyx: interrupted: 1 of 2\n")

@@ -64,8 +64,8 @@ def test_hands_are_persons_of_their_own(talking, capsys):
     meshes = sorted(path.name for path in (talking / "output" / "meshes" / "talking").iterdir())
     assert meshes == [name.replace("npz", "obj") for name in files]
     pictures = talking / "output" / "images" / "talking"
-    assert (pictures / "overlay.png").is_file() and all(
-        (pictures / "001_right" / f"{name}.png").is_file() for name in ("overlay", "close_up", "side_view")
+    assert (pictures / "overlay.jpg").is_file() and all(
+        (pictures / "001_right" / f"{name}.jpg").is_file() for name in ("close_up", "side_view")
     )
     result = load_result(talking / "output" / "results" / "talking" / "001_right.npz")
     assert (result.side, result.hand_pose.shape, result.joints.shape) == ("right", (45,), (16, 3))

@@ -39,7 +39,7 @@ def photos(tmp_path):
 def test_people_are_detected_once_and_their_keypoints_kept(photos, tmp_path, capsys):
     call = ["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST]
     assert main(call) == 0
-    assert "2 people in 2 photos" in capsys.readouterr().out
+    assert "2 people detected; their keypoints are in" in capsys.readouterr().err
     keypoints = tmp_path / "out" / "keypoints" / "walking_keypoints.json"
     result = load_result(tmp_path / "out" / "results" / "walking" / "000.npz")
     assert result.status == "ok" and result.n_keypoints > 30

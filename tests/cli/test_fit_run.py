@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from smplifyx.cli.fit_run import fits_differ, portable
-from smplifyx.config import Config, Override, RunOptions, all_settings, load_run, to_yaml
+from smplifyx.cli.fit_run import portable
+from smplifyx.config import Config, Override, RunOptions, all_settings, load_run
 
 PATH_SETTINGS = tuple(leaf.key for leaf in all_settings() if leaf.hint is Path or Path in get_args(leaf.hint))
 
@@ -32,30 +32,3 @@ def test_settings_that_are_not_given_stay_so() -> None:
     config, _ = made_portable()
     assert config.camera.calibration is config.body.models_dir is config.priors.file is None
     assert config.gender.classifier == "auto"
-
-
-@pytest.mark.parametrize(
-    ("override", "differs"),
-    [
-        (("run.batch_size", "4"), False),
-        (("output.mesh_format", "none"), False),
-        (("body.gender", "male"), True),
-        (("camera.focal_length", "900"), True),
-        (("priors.body_pose", "gmm"), True),
-        (("objective.rho", "99"), True),
-        (("starts.headings", "2"), True),
-        (("stages.4.shape", "9"), True),
-        (("optimizer.max_iterations", "9"), True),
-        (("collision.enabled", "false"), True),
-        (("people.min_confidence", "0.3"), True),
-        (("run.dtype", "float64"), True),
-        (("run.keypoint_scale", "2"), True),
-        (("run.layout", "coco_17"), True),
-    ],
-)
-def test_what_makes_fits_differ(tmp_path: Path, override: tuple[str, str], differs: bool) -> None:
-    path = tmp_path / "config.yaml"
-    assert not fits_differ(*made_portable(), path)
-    path.write_text(to_yaml(*made_portable()))
-    assert not fits_differ(*made_portable(), path)
-    assert fits_differ(*made_portable(override), path) is differs

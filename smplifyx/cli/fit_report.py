@@ -1,0 +1,144 @@
+"""What a run prints: failures as they come, the rest in counts at the end, or line by line with ``--verbose``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from smplifyx.cli import messages
+from smplifyx.config import Config, RunOptions
+from smplifyx.keypoints.loading import Skipped
+from smplifyx.output import OutputLayout
+from smplifyx.pipeline import Failure, Outcome
+from smplifyx.pipeline.worklist import Finished
+
+
+class FitReport:
+    """Collects the outcomes of a run in numbers; nothing grows with the number of photos but failures' count.
+
+    Args:
+        config: the settings.
+        run: the arguments of the run.
+        finished: photos that were finished before the run.
+    """
+
+    def __init__(self, config: Config, run: RunOptions, finished: Finished) -> None:
+        self._config, self._run, self._finished = config, run, finished
+        #: The settings were written into the output folder.
+        self.has_written_config = False
+        self._n_people = self._n_fitted = self._n_failures = self._n_kept = self._n_other = 0
+        self._n_changed = self._n_remade = self._n_skipped = self._n_notes = 0
+        self._genders: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._kinds: Counter[tuple[str, str]] = Counter()
+        self._unused: dict[str, tuple[int, int]] = {}
+        self._remarks: set[str] = set()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a photo; print what is wrong with it."""
+        self._n_people += len(outcome.people)
+        self._n_fitted += outcome.n_fitted
+        self._n_kept += len(outcome.kept)
+        self._n_other += len(outcome.other_settings)
+        self._n_changed += len(outcome.changed)
+        self._n_remade += len(outcome.remade)
+        for decision in outcome.decisions:
+            if decision.source != "given":
+                why = f"({decision.reason_without_figures})" if decision.reason else f"by {decision.source}"
+                self._genders[f"{decision.gender} {why}"] += 1
+        self._flags.update(outcome.flags)
+        self._kinds.update(outcome.kinds)
+        for part, (n_points, n_people) in outcome.unused_keypoints.items():
+            points, people = self._unused.get(part, (0, 0))
+            self._unused[part] = points + n_points, people + n_people
+        for failure in outcome.failures:
+            self.add_failure(failure)
+        self.add_skipped(outcome.skipped)
+        self._n_notes += len(outcome.notes)
+        if self._run.verbose:
+            self._print_details(outcome)
+        for remark in outcome.remarks:
+            if remark not in self._remarks:
+                self._remarks.add(remark)
+                messages.note(remark)
+
+    def _print_details(self, outcome: Outcome) -> None:
+        for note in outcome.notes:
+            messages.note(f"warning: {note}")
+        for row, decision in zip(outcome.rows, outcome.decisions, strict=False):
+            name = f"{row.stem}, person {row.person}" + (f", {row.side} hand" if row.side else "")
+            why = f" ({decision.reason})" if decision.reason else ""
+            messages.note(f"{name}: {decision.gender}, {decision.source}{why}")
+        for line in outcome.details:
+            messages.note(line)
+
+    def add_failure(self, failure: Failure) -> None:
+        """Print and count a failure."""
+        self._n_failures += 1
+        messages.note(f"failed: {failure}")
+
+    def add_skipped(self, skipped: Iterable[Skipped]) -> None:
+        """Count inputs that are left out on purpose; print them if asked for."""
+        for one in skipped:
+            self._n_skipped += 1
+            if self._run.verbose:
+                person = "" if one.person_index is None else f", person {one.person_index}"
+                messages.note(f"skipped: {one.path}{person}: {one.reason}")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Figures for the log."""
+        return {
+            "fitted": self._n_fitted,
+            "failures": self._n_failures,
+            "kept": self._finished.n_people + self._n_kept,
+            "remade": self._n_remade,
+        }
+
+    def finished_so_far(self) -> str:
+        """A sentence about an interrupted run."""
+        n_finished = self._n_fitted + self._n_kept + self._finished.n_people
+        return f"{n_finished} people are finished in {self._run.output}"
+
+    def print_remarks(self) -> None:
+        """Print the counts of what is worth knowing."""
+        if self._run.keypoints is None and self._n_people:
+            folder = OutputLayout(self._run.output).keypoints_path
+            messages.note(f"no --keypoints: {self._n_people} people detected; their keypoints are in {folder}")
+        kinds = ", ".join(f"{kind} ({layout}): {count}" for (kind, layout), count in sorted(self._kinds.items()))
+        if kinds and self._run.keypoints is not None and set(self._kinds) != {("OpenPose", "body_25")}:
+            messages.note(f"keypoint files: {kinds}")
+        for part, (points, people) in self._unused.items():
+            model = self._config.body.model
+            messages.note(f"{model} has no {part} keypoints: {points} seen on {people} people are not used")
+        if self._flags:
+            counts = ", ".join(f"{flag} {count}" for flag, count in sorted(self._flags.items()))
+            messages.note(f"keypoints were changed or are uncertain: {counts} people (flags in the results)")
+        numbers = {"inputs skipped": self._n_skipped, "warnings about inputs": self._n_notes}
+        text = ", ".join(f"{kind}: {number}" for kind, number in numbers.items() if number)
+        if text and not self._run.verbose:
+            messages.note(f"{text} (--verbose shows them)")
+        if self._genders:
+            counts = ", ".join(f"{number} {outcome}" for outcome, number in self._genders.most_common())
+            messages.note(f"gender: {counts}")
+        self._print_kept()
+
+    def _print_kept(self) -> None:
+        n_kept, n_other = self._finished.n_people + self._n_kept, self._finished.n_other_settings + self._n_other
+        if n_other:
+            messages.note(f"{n_other} people were fitted with other settings; --overwrite fits them again")
+        if n_kept > n_other:
+            messages.note(
+                f"{n_kept - n_other} people with existing results are skipped (--overwrite fits them again)"
+            )
+        if self._n_changed:
+            messages.note(f"{self._n_changed} people whose keypoints or photo had changed were fitted again")
+        if self._n_remade:
+            messages.note(f"missing meshes and pictures of {self._n_remade} people were made from their results")
+
+    def print_end(self) -> int:
+        """Print the result; returns the exit status."""
+        messages.say(
+            f"{self._n_fitted} people fitted, {self._n_failures} inputs failed; results in {self._run.output}"
+        )
+        return 1 if self._n_failures else 0

@@ -1,0 +1,115 @@
+"""Hashes that tell whether a stored result belongs to the settings, keypoints and photo at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smplifyx.config import Config, RunOptions
+from smplifyx.keypoints import Observation
+from smplifyx.keypoints.loading import Judgement
+
+#: Sections of the settings that change a fit.
+_SECTIONS = (
+    "body", "gender", "camera", "priors", "lifting", "objective", "starts", "stages", "optimizer", "collision",
+)  # fmt: skip
+#: Arguments of a run that do.
+_ARGUMENTS = ("dtype",)
+#: Files whose entries are part of a person's input.
+_BY_PERSON = ("camera.calibration", "gender.labels")
+_BYTES = 16
+
+
+def settings_digest(config: Config, run: RunOptions) -> str:
+    """Hash of the settings that decide a fit.
+
+    A file counts with its content and not with its path, so that the same settings have the same hash everywhere.
+    The calibration and the table of labels count with the persons they are about, see :func:`input_digest`.
+    """
+    values: dict[str, Any] = {"people.min_confidence": config.people.min_confidence}
+    for section in _SECTIONS:
+        values |= dict(_plain(section, getattr(config, section)))
+    values |= {f"run.{name}": getattr(run, name) for name in _ARGUMENTS}
+    text = json.dumps({name: value for name, value in values.items() if name not in _BY_PERSON}, sort_keys=True)
+    return _digest(text.encode())
+
+
+def input_digest(person: Observation, label: str | None) -> str:
+    """Hash of a person's input: keypoints, detected depth, image size, calibrated camera, label of the gender.
+
+    Other cameras follow from the settings and the photo, which have hashes of their own.
+    """
+    camera = person.camera
+    figures: list[float] = [*person.image_size]
+    if camera is not None and camera.source == "calibration":
+        figures += [*map(float, camera.focal_length), *map(float, camera.center)]
+    parts = [np.ascontiguousarray(person.keypoints, "<f4").tobytes(), json.dumps([figures, label]).encode()]
+    if person.points_3d is not None:
+        parts.append(np.ascontiguousarray(person.points_3d, "<f4").tobytes())
+    return _digest(*parts)
+
+
+def context_digest(config: Config, run: RunOptions, judgement: Judgement) -> str:
+    """Hash of what decides which people a photo has and what their input is, besides the files of the photo."""
+    labels = config.gender.labels
+    values = {
+        **dict(_plain("people", config.people)),
+        "run": [run.layout, run.keypoint_frame, run.keypoint_scale, run.keypoints is None],
+        "labels": file_digest(labels) if labels is not None and labels.is_file() else None,
+        "judgement": [judgement.turn, judgement.size_in_doubt],
+        "model": config.body.model,
+    }
+    return _digest(json.dumps(values, sort_keys=True).encode())
+
+
+def file_digest(path: Path) -> str:
+    """Hash of the bytes of a file; raises OSError."""
+    hashed = _hash()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            hashed.update(block)
+    return str(hashed.hexdigest())
+
+
+def file_stamp(path: Path | None) -> tuple[int, int] | None:
+    """Size in bytes and time of change in nanoseconds of a file; None if there is no such file."""
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _plain(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values of nested dataclasses and tuples by dotted name."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _plain(f"{name}.{field.name}", getattr(value, field.name))
+    elif isinstance(value, tuple):
+        yield f"{name}.length", len(value)
+        for number, one in enumerate(value):
+            yield from _plain(f"{name}.{number}", one)
+    elif isinstance(value, Path):
+        yield name, file_digest(value) if value.is_file() else str(value)
+    else:
+        yield name, value
+
+
+def _hash() -> Any:
+    return hashlib.blake2b(digest_size=_BYTES)
+
+
+def _digest(*parts: bytes) -> str:
+    hashed = _hash()
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "little"))
+        hashed.update(part)
+    return str(hashed.hexdigest())

@@ -1,0 +1,229 @@
+"""The record of each run: a manifest, and a log of JSON lines that later runs look finished photos up in.
+
+Each run writes into a folder of its own, ``OUTPUT/runs/NAME``, so that runs on many machines need no lock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import smplifyx
+from smplifyx.camera import Camera
+from smplifyx.config import Config, RunOptions, to_yaml
+from smplifyx.files import write_text
+from smplifyx.output.layout import OutputLayout, person_name
+from smplifyx.output.summary import SummaryRow
+from smplifyx.pipeline.units import Failure, Outcome
+
+MANIFEST, LOG, SETTINGS = "manifest.json", "log.jsonl", "config.yaml"
+#: What a row of the summary adds to a line about a person.
+_FIGURES = ("status", "gender", "loss", "reprojection_error_px", "seconds", "flags")
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """What the log says about a photo that a run finished.
+
+    Attributes:
+        stem: name of the photo.
+        people: names of the files of its people.
+        photo, keypoints: size and time of change of the files that were read; None where there was none.
+        camera: focal lengths and principal point of the calibration, if it has the photo.
+        settings: hashes of the settings of its results, with the number of people each.
+        context: see :func:`~smplifyx.pipeline.digests.context_digest`.
+    """
+
+    stem: str
+    people: tuple[str, ...]
+    photo: Stamp | None
+    keypoints: Stamp | None
+    camera: list[float] | None = None
+    settings: dict[str, int] = field(default_factory=dict)
+    context: str = ""
+
+    def others(self, settings_digest: str) -> int:
+        """Number of people who were fitted with other settings."""
+        return sum(count for name, count in self.settings.items() if name != settings_digest)
+
+
+class Journal:
+    """Writes manifest and log of one run.
+
+    Args:
+        layout: of the output folder.
+        config: the settings.
+        run: the arguments of the run.
+        settings_digest: hash of the decisive settings.
+        context: hash of what decides who the people of a photo are.
+    """
+
+    def __init__(
+        self, layout: OutputLayout, config: Config, run: RunOptions, settings_digest: str, context: str
+    ) -> None:
+        self.name = _run_name(run)
+        self.folder = layout.runs_path / self.name
+        self._digest = settings_digest
+        self._manifest: dict[str, Any] = {
+            "version": smplifyx.__version__,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "python": platform.python_version(),
+            "images": _text(run.images),
+            "keypoints": _text(run.keypoints),
+            "shard": [run.shard_index, run.num_shards],
+            "settings_digest": settings_digest,
+            "started": _now(),
+            "ended": None,
+        }
+        self.folder.mkdir(parents=True)
+        write_text(self.folder / SETTINGS, to_yaml(config, run))
+        self._write_manifest()
+        self._log = (self.folder / LOG).open("a", encoding="utf-8")
+        shard = [run.shard_index, run.num_shards]
+        self._line("start", {"settings": settings_digest, "context": context, "shard": shard})
+
+    def record(self, outcome: Outcome) -> None:
+        """Log a photo: its people, its failures, and that it is finished."""
+        for row in outcome.rows:
+            self._line("person", {"stem": row.stem, "person": person_name(row.person, row.side)} | _figures(row))
+        for failure in outcome.failures:
+            self.fail(failure)
+        if outcome.is_complete and not outcome.failures:
+            others = dict.fromkeys(outcome.other_settings)
+            settings = {self._digest: len(outcome.people) - len(others)} | ({"other": len(others)} if others else {})
+            self._line(
+                "photo",
+                {
+                    "stem": outcome.unit.stem,
+                    "people": outcome.people,
+                    "photo": outcome.photo_stamp,
+                    "keypoints": outcome.keypoint_stamp,
+                    "camera": camera_figures(outcome.unit.camera),
+                    "settings": {name: count for name, count in settings.items() if count},
+                },
+            )
+        self._log.flush()
+
+    def fail(self, failure: Failure) -> None:
+        """Log a failure."""
+        self._line("failure", {"name": failure.name, "reason": failure.reason})
+
+    def close(self, status: str, counts: dict[str, int]) -> None:
+        """Write the end.
+
+        Args:
+            status: ``done``, ``stopped`` or ``error``.
+            counts: figures of the run.
+        """
+        self._line("end", {"status": status} | counts)
+        self._log.close()
+        self._manifest |= {"ended": _now(), "status": status} | counts
+        self._write_manifest()
+
+    def _line(self, event: str, values: dict[str, Any]) -> None:
+        self._log.write(json.dumps({"event": event, "time": _now()} | values) + "\n")
+
+    def _write_manifest(self) -> None:
+        write_text(self.folder / MANIFEST, json.dumps(self._manifest, indent=1) + "\n")
+
+
+def read_manifests(layout: OutputLayout) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and manifest of each run of an output folder, by time; damaged ones are left out."""
+    for path in sorted(layout.runs_path.glob(f"*/{MANIFEST}")):
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(manifest, dict):
+            yield path.parent.name, manifest
+
+
+def finished_photos(layout: OutputLayout) -> dict[str, PhotoRecord]:
+    """The photos that the logs of an output folder call finished, by stem; the last record counts.
+
+    Lines that are damaged, as a killed run leaves its last one, are left out: the log saves reading, it is no proof.
+    """
+    found: dict[str, PhotoRecord] = {}
+    for path in sorted(layout.runs_path.glob(f"*/{LOG}")):
+        context = ""
+        for line in read_lines(path):
+            if line.get("event") == "start":
+                context = str(line.get("context", ""))
+            elif line.get("event") == "photo" and (record := _record(line, context)) is not None:
+                found[record.stem] = record
+    return found
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log, without the damaged ones."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                try:
+                    values = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(values, dict):
+                    yield values
+    except OSError:
+        return
+
+
+def camera_figures(camera: Camera | None) -> list[float] | None:
+    """Focal lengths and principal point of a calibrated camera, for the log."""
+    return None if camera is None else [*map(float, camera.focal_length), *map(float, camera.center)]
+
+
+def _record(line: dict[str, Any], context: str) -> PhotoRecord | None:
+    try:
+        people = line["people"]
+        settings = {str(name): int(count) for name, count in line["settings"].items()}
+        if not isinstance(line["stem"], str) or not all(isinstance(one, str) for one in people):
+            return None
+        stamps = _stamp(line["photo"]), _stamp(line["keypoints"])
+        return PhotoRecord(line["stem"], tuple(people), *stamps, line.get("camera"), settings, context)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _stamp(value: Any) -> Stamp | None:
+    if value is None:
+        return None
+    size, changed = value
+    return int(size), int(changed)
+
+
+def _figures(row: SummaryRow) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in _FIGURES}
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else _rounded(value)
+            for name, value in values.items()}  # fmt: skip
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _run_name(run: RunOptions) -> str:
+    """A name that sorts by time and is unique among machines, processes and shards."""
+    moment = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
+    return f"{stamp}-{socket.gethostname()}-{os.getpid()}-{run.shard_index}of{run.num_shards}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,331 @@
+"""Workers in processes of this machine, fed one photo at a time.
+
+Each worker has a pipe of its own, so that one that dies, at whatever moment, leaves nothing locked. Its photos are
+then tried one at a time; a photo with which a worker dies again fails alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import torch
+
+from smplifyx.config import RunOptions
+from smplifyx.errors import OutputError, SmplifyxError, UsageError
+from smplifyx.output import n_usable_cores
+from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
+from smplifyx.pipeline.worker import Worker
+
+#: Memory of a worker with body models of all genders, classifiers and a batch of 32, bytes.
+_WORKER_BYTES = 900 << 20
+#: Photos for each worker below which another one would not pay for its start of some seconds.
+_LEAST_PHOTOS = 24
+#: Seconds between looks at a request to stop.
+_PATIENCE = 0.2
+#: Workers that may die before any of them has asked for a photo.
+_MOST_EARLY_DEATHS = 3
+#: Sent to whole groups of processes; the parent decides when its workers end.
+_IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+
+#: From the parent, besides units: no more photos for now; stop; end the process.
+_Order = Literal["round", "stop", "quit"]
+
+
+def suitable_workers(run: RunOptions, n_photos: int) -> int:
+    """Number of workers: as asked for, or as many as free cores, memory and photos make useful; one for a GPU."""
+    if run.workers != "auto":
+        return run.workers
+    if run.device != "cpu" and torch.cuda.is_available():
+        return 1
+    return max(1, min(_free_cores() // run.threads, _free_memory() // _WORKER_BYTES, n_photos // _LEAST_PHOTOS))
+
+
+def _free_cores() -> int:
+    """Cores that this process may use, less those that others are busy on."""
+    cores = n_usable_cores()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, cores - int(busy))
+
+
+def _free_memory() -> int:
+    """Bytes of memory that are available to this process; plenty where the system does not say."""
+    free = 1 << 50
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+        limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    except (OSError, ValueError, StopIteration):
+        pass
+    return free
+
+
+class ProcessExecutor:
+    """Workers in spawned processes.
+
+    Args:
+        n_workers: number of processes.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+        self._is_stopped = False
+
+    def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
+        """As :meth:`~smplifyx.pipeline.executor.Executor.run`."""
+        pool = _Pool(units, job, self._n_workers)
+        told = False
+        try:
+            while not pool.is_done:
+                if self._is_stopped and not told:
+                    told = True
+                    pool.stop()
+                yield from pool.step()
+        finally:
+            pool.kill()
+
+    def stop(self) -> None:
+        """As :meth:`~smplifyx.pipeline.executor.Executor.stop`."""
+        self._is_stopped = True
+
+
+class _Process:
+    """A worker as the parent sees it.
+
+    Attributes:
+        connection: the parent's end of the pipe.
+        units: the photos that it has and has not finished, by stem.
+        is_alone: it works on one photo at a time, with which another worker died.
+        has_asked: it has asked for a photo.
+    """
+
+    def __init__(self, job: Job) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.units: dict[str, Unit] = {}
+        self.is_alone = self.has_asked = False
+        self.process = context.Process(target=_serve, args=(theirs, job), name="smplifyx-worker", daemon=True)
+        with _one_thread_each():
+            self.process.start()
+        theirs.close()
+
+    def send(self, message: Unit | _Order) -> None:
+        """Send something; a worker that has died is noticed when it is listened to."""
+        with suppress(OSError):
+            self.connection.send(message)
+
+    def end(self) -> str:
+        """Wait for the end of a process that has closed its pipe; says how it ended."""
+        self.process.join(timeout=10)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"signal {-code} ({signal.Signals(-code).name})"
+        return f"exit status {code}"
+
+
+class _Pool:
+    """The workers of a run and the photos that wait for them.
+
+    Args:
+        units: the photos.
+        job: the job.
+        n_workers: number of processes.
+    """
+
+    def __init__(self, units: Iterable[Unit], job: Job, n_workers: int) -> None:
+        self._units, self._job = iter(units), job
+        self._suspects: deque[Unit] = deque()
+        self._n_early_deaths = 0
+        self._is_stopping = self._is_exhausted = False
+        self._workers = [_Process(job) for _ in range(n_workers)]
+
+    @property
+    def is_done(self) -> bool:
+        """All photos are done and all workers have ended."""
+        return not self._workers
+
+    def step(self) -> Iterator[Outcome]:
+        """Answer what workers say within some patience; yields the outcomes."""
+        by_connection: dict[Any, _Process] = {one.connection: one for one in self._workers}
+        for connection in wait(list(by_connection), timeout=_PATIENCE):
+            worker = by_connection[connection]
+            try:
+                kind, content = worker.connection.recv()
+            except Exception:  # the pipe is closed, or a message was cut off: the process has died
+                yield from self._bury(worker)
+                continue
+            if kind == "outcome":
+                worker.units.pop(content.unit.stem, None)
+                yield content
+            elif kind == "error":
+                raise content
+            else:
+                worker.has_asked, self._n_early_deaths = True, 0
+                self._answer(worker, kind)
+
+    def stop(self) -> None:
+        """Have all workers end soon."""
+        self._is_stopping = True
+        for worker in self._workers:
+            worker.send("stop")
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.connection.close()
+        self._workers = []
+
+    def _answer(self, worker: _Process, kind: str) -> None:
+        """Answer a worker that asks for a photo (``next``), or has finished a round of them (``round``)."""
+        if kind == "next":
+            unit = None if worker.is_alone and worker.units else self._next_unit(worker)
+            if unit is None:
+                worker.send("round")
+            else:
+                worker.units[unit.stem] = unit
+                worker.send(unit)
+        elif self._suspects and not self._is_stopping:
+            worker.is_alone = True
+            worker.send("round")
+        else:
+            worker.send("quit")
+            self._remove(worker)
+
+    def _next_unit(self, worker: _Process) -> Unit | None:
+        if self._is_stopping:
+            return None
+        if worker.is_alone:
+            return self._suspects.popleft() if self._suspects else None
+        if self._is_exhausted:
+            return None
+        unit = next(self._units, None)
+        self._is_exhausted = unit is None
+        return unit
+
+    def _bury(self, worker: _Process) -> Iterator[Outcome]:
+        """Replace a worker that died; its photos are tried one at a time."""
+        how = worker.end()
+        self._remove(worker)
+        lost = list(worker.units.values())
+        if worker.is_alone:
+            for unit in lost:
+                yield Outcome(unit, failures=(Failure(str(unit.image), f"a worker process died with it: {how}"),))
+        else:
+            self._suspects.extend(lost)
+        self._n_early_deaths += not worker.has_asked
+        if self._n_early_deaths >= _MOST_EARLY_DEATHS:
+            raise SmplifyxError(f"worker processes die at their start ({how}); --workers 1 fits in this process")
+        has_work = bool(self._suspects) or not self._is_exhausted
+        if has_work and not self._is_stopping:
+            self._workers.append(_Process(self._job))
+
+    def _remove(self, worker: _Process) -> None:
+        self._workers.remove(worker)
+        worker.connection.close()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let libraries that are loaded by a new process use one thread."""
+    libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    names = [name for name in libraries if name not in os.environ]
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+
+
+def _serve(connection: Connection, job: Job) -> None:
+    """Work on what the parent sends until it says ``quit`` or is gone."""
+    for name in _IGNORED_SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    line = _Line(connection)
+    try:
+        worker = Worker(job)
+        line.listen(worker)
+        while not line.has_quit:
+            for outcome in worker.run(line.units()):
+                line.send("outcome", outcome)
+            line.send("round", None)
+            line.wait_for_round()
+    except (UsageError, OutputError) as error:
+        line.send("error", type(error)(str(error)))
+    except OSError:
+        return  # the parent is gone
+    except Exception:
+        line.send("error", RuntimeError(f"a worker failed:\n{traceback.format_exc()}"))
+
+
+class _Line:
+    """The worker's end of the pipe, which several threads write to and one reads from."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._received: queue.SimpleQueue[Unit | str] = queue.SimpleQueue()
+        self.has_quit = False
+
+    def listen(self, worker: Worker) -> None:
+        """Receive in a thread, so that an order to stop is followed at once."""
+        threading.Thread(target=self._receive, args=(worker,), name="smplifyx-listen", daemon=True).start()
+
+    def _receive(self, worker: Worker) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                message = "quit"
+            if message == "stop" or message == "quit":
+                worker.stop()
+            self._received.put(message)
+            if message == "quit":
+                return
+
+    def send(self, kind: str, content: object) -> None:
+        """Send a message to the parent."""
+        with self._sending:
+            self._connection.send((kind, content))
+
+    def units(self) -> Iterator[Unit]:
+        """Ask for one photo after the other until the parent has none."""
+        while True:
+            self.send("next", None)
+            message = self._received.get()
+            if isinstance(message, Unit):
+                yield message
+                continue
+            self.has_quit = message == "quit"
+            return
+
+    def wait_for_round(self) -> None:
+        """Wait for the order to go on or to quit."""
+        while not self.has_quit:
+            message = self._received.get()
+            if message == "quit":
+                self.has_quit = True
+            elif message == "round":
+                return

@@ -1,0 +1,60 @@
+"""The share of a run in the work of several: from a job array of Slurm, or from the variables of torchrun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from smplifyx.config import RunOptions
+from smplifyx.errors import UsageError
+
+
+def with_own_shard(run: RunOptions, environment: Mapping[str, str]) -> RunOptions:
+    """The arguments of a run with number and index of its shard, where they are to be taken from the environment.
+
+    With ``num_shards`` given, the number of the task in the array is the index, so that single shards can be run
+    again. Otherwise the array is the whole of the shards; its numbers must follow each other.
+
+    Args:
+        run: the arguments.
+        environment: variables of the process.
+
+    Raises:
+        UsageError: the variables are missing, or do not fit.
+    """
+    if run.shard != "auto":
+        return run
+    index, count, variable = _own_place(run, environment)
+    if not 0 <= index < count:
+        raise UsageError(f"--shard auto: expected {variable} from 0 to {count - 1}, found {index}")
+    return replace(run, shard="given", num_shards=count, shard_index=index)
+
+
+def _own_place(run: RunOptions, environment: Mapping[str, str]) -> tuple[int, int, str]:
+    """Index, number of shards, and the variable that the index comes from."""
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        task = _number(environment, "SLURM_ARRAY_TASK_ID")
+        if run.num_shards > 1:
+            return task, run.num_shards, "SLURM_ARRAY_TASK_ID"
+        count = _number(environment, "SLURM_ARRAY_TASK_COUNT")
+        first = _number(environment, "SLURM_ARRAY_TASK_MIN", 0)
+        last = _number(environment, "SLURM_ARRAY_TASK_MAX", first + count - 1)
+        if last - first + 1 != count:
+            raise UsageError(
+                f"--shard auto: the array has {count} tasks from {first} to {last}; give --num-shards N as well, "
+                "so that the number of the task is that of the shard"
+            )
+        return task - first, count, "SLURM_ARRAY_TASK_ID"
+    if "RANK" in environment:
+        count = _number(environment, "WORLD_SIZE") if run.num_shards == 1 else run.num_shards
+        return _number(environment, "RANK"), count, "RANK"
+    raise UsageError("--shard auto: expected SLURM_ARRAY_TASK_ID, or RANK and WORLD_SIZE, in the environment")
+
+
+def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    text = environment.get(name, "")
+    if not text and default is not None:
+        return default
+    if not text.isdecimal():
+        raise UsageError(f"--shard auto: expected a whole number in {name}, found {text or 'nothing'}")
+    return int(text)

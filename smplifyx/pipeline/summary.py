@@ -1,0 +1,60 @@
+"""The table of a run while it grows: rows are appended in pieces; a damaged or lost one is made from the results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from smplifyx.errors import InputError, OutputError, reason
+from smplifyx.output import OutputLayout, SummaryRow, append_summary, compact_summary, complete_summary
+from smplifyx.pipeline.units import Failure
+from smplifyx.pipeline.writing import is_full
+
+#: Rows that are appended together, and seconds after which fewer are.
+_ROWS, _SECONDS = 64, 2.0
+
+
+class SummaryTable:
+    """The table of an output folder.
+
+    Args:
+        layout: of the folder; rows of results that the table lacks are added.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+
+    def __init__(self, layout: OutputLayout) -> None:
+        self._path = layout.summary_path
+        #: Problems with the table; the results are not affected.
+        self.problems: list[Failure] = []
+        _, self.restored = complete_summary(layout)
+        self._rows: list[SummaryRow] = []
+        self._written = time.monotonic()
+
+    def add(self, rows: Iterable[SummaryRow]) -> None:
+        """Append rows, some at a time."""
+        self._rows.extend(rows)
+        if len(self._rows) >= _ROWS or time.monotonic() - self._written > _SECONDS:
+            self._append()
+
+    def close(self) -> None:
+        """Append the rest, and sort the table."""
+        self._append()
+        try:
+            compact_summary(self._path)
+        except (InputError, OSError) as error:
+            self.problems.append(Failure(str(self._path), f"is not sorted: {reason(error)}"))
+
+    def _append(self) -> None:
+        rows, self._rows, self._written = self._rows, [], time.monotonic()
+        if not rows:
+            return
+        try:
+            append_summary(self._path, rows)
+        except OSError as error:
+            if is_full(error):
+                raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+            self.problems.append(Failure(str(self._path), f"{len(rows)} rows are not added: {reason(error)}"))
+        except InputError as error:
+            self.problems.append(Failure(str(self._path), f"{len(rows)} rows are not added: {reason(error)}"))

@@ -1,0 +1,268 @@
+"""Files of fitted people: results, meshes, pictures; and those that lack beside stored results."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.errors import InputError, OutputError, reason
+from smplifyx.keypoints import read_image
+from smplifyx.output import (
+    BodyMesh,
+    BodyRenderer,
+    OutputLayout,
+    SummaryRow,
+    close_up,
+    open_renderer,
+    overlay,
+    person_color,
+    save_mesh,
+    save_picture,
+    save_smplifyx_pickle,
+    side_view,
+)
+from smplifyx.output.layout import PART_MODELS
+from smplifyx.pipeline.fits import BatchFitter
+from smplifyx.pipeline.reading import Person, Photo
+from smplifyx.pipeline.units import Failure, Job, Outcome
+from smplifyx.result import FitResult
+
+#: Errors of the whole output, after which no file can be written.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+#: Opens a renderer, and says why where it is not the best one.
+OpenRenderer = Callable[[], tuple[BodyRenderer, str | None]]
+
+
+class PhotoWriter:
+    """Writes the people of photos and completes the record of each photo when its last person is done.
+
+    A person's result is written after the mesh and pictures of that person; the picture of all people of a photo
+    follows when all are known.
+
+    Args:
+        job: the job.
+        fits: poses the bodies.
+        open_one: opens the renderer of the pictures; None for one in this process.
+    """
+
+    def __init__(self, job: Job, fits: BatchFitter, open_one: OpenRenderer | None = None) -> None:
+        self._job, self._fits, self._settings = job, fits, job.config.output
+        self._layout = OutputLayout.of(job.run.output, self._settings)
+        self._renderer: BodyRenderer | None = None
+        self._open_one = open_one
+        #: Remark on the renderer, once it is open.
+        self.remark = ""
+        self._open: dict[int, _OpenPhoto] = {}
+
+    def begin(self, photo: Photo) -> Outcome | None:
+        """Take up a photo: make what lacks beside stored results; returns the record of one that is complete.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        held = _OpenPhoto(photo, len(photo.new_people))
+        for person in photo.people:
+            if person.missing:
+                self._guarded(held, person.observation.name, self._complete, held, person)
+        if held.n_waiting:
+            self._open[id(photo)] = held
+            return None
+        return self._finish(held)
+
+    def write(self, photo: Photo, person: Person, fit: FitResult | str) -> Outcome | None:
+        """Write a person who was fitted; returns the record of the photo if all of its people are done.
+
+        Args:
+            photo: the photo, which :meth:`begin` took up.
+            person: the person.
+            fit: the result, or the reason why there is none.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        held = self._open[id(photo)]
+        held.n_waiting -= 1
+        held.rows.append(self._write(held, person, fit))
+        if held.n_waiting:
+            return None
+        del self._open[id(photo)]
+        return self._finish(held)
+
+    def abandon(self) -> list[Outcome]:
+        """Records of the photos some of whose people are written and others will not be."""
+        unfinished = [held.record(is_complete=False) for held in self._open.values() if held.rows]
+        self._open.clear()
+        return unfinished
+
+    def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
+        one = person.observation
+        if isinstance(fit, str):
+            held.failures.append(Failure(one.name, f"fit failed: {fit}"))
+            failed = SummaryRow(one.stem, one.person_index, status="failed", side=one.side or "", flags=("error",))
+            return failed
+        fit = replace(
+            fit,
+            settings_digest=self._job.settings_digest,
+            input_digest=person.digest,
+            photo_digest=held.photo.digest,
+        )
+        row = SummaryRow.of_result(fit, one.stem, one.person_index)
+        if self._job.run.verbose:
+            losses = " ".join(f"{loss:.0f}" for loss in fit.stage_losses)
+            held.details.append(f"{one.name}: stages {losses}, {int(fit.n_evaluations)} evaluations")
+        if fit.status != "ok":
+            flags = f" ({', '.join(fit.flags)})" if fit.flags else ""
+            held.failures.append(Failure(one.name, f"fit failed{flags}"))
+            return row
+        if not self._guarded(held, one.name, self._write_files, held, person, fit):
+            return replace(row, status="failed", flags=(*row.flags, "not_written"))
+        return row
+
+    def _write_files(self, held: _OpenPhoto, person: Person, fit: FitResult) -> None:
+        vertices, faces = self._fits.vertices(fit)
+        wanted = ["mesh"] * (self._layout.mesh_format != "none") + ["pickle"] * self._settings.save_pickle
+        if self._settings.render:
+            wanted += ["side_view"] * self._settings.side_view + ["close_up"] * (fit.model_type in PART_MODELS)
+        person.result = fit
+        try:
+            self._make_files(held, person, wanted, vertices, faces)
+            fit.save(self._layout.result_path(*person.key))
+        except BaseException:
+            person.result = None
+            raise
+        if held.photo.draws_overlay:
+            held.meshes[person.name] = _mesh(person, fit, vertices, faces)
+
+    def _complete(self, held: _OpenPhoto, person: Person) -> None:
+        """Make the files that lack beside a stored result."""
+        assert person.result is not None
+        self._make_files(held, person, sorted(person.missing), *self._fits.vertices(person.result))
+        held.remade.append(person.name)
+
+    def _make_files(
+        self, held: _OpenPhoto, person: Person, kinds: list[str], vertices: np.ndarray, faces: np.ndarray
+    ) -> None:
+        """Write some files of a person.
+
+        Args:
+            held: the photo.
+            person: the person, with the result.
+            kinds: as those of :meth:`OutputLayout.missing`.
+            vertices: [V, 3] in the camera frame without the camera translation, metres.
+            faces: [F, 3] vertex numbers.
+        """
+        fit, key, size = person.result, person.key, self._settings.max_render_size
+        assert fit is not None
+        if "mesh" in kinds:
+            save_mesh(vertices, faces, self._layout.mesh_path(*key), fit.camera, fit.camera_translation)
+        mesh = _mesh(person, fit, vertices, faces)
+        if "close_up" in kinds:
+            photo, camera = close_up(held.pixels(), fit.camera, mesh.vertices, size)
+            picture = overlay(photo, [mesh], camera, self._opened_renderer(), size)
+            save_picture(picture, self._layout.close_up_path(*key))
+        if "side_view" in kinds:
+            picture = side_view(mesh, fit.joints[0], fit.camera, self._opened_renderer(), size)
+            save_picture(picture, self._layout.side_view_path(*key))
+        if "pickle" in kinds:
+            save_smplifyx_pickle(fit, self._layout.pickle_path(*key))
+
+    def _finish(self, held: _OpenPhoto) -> Outcome:
+        photo = held.photo
+        fitted = [one for one in photo.people if one.result is not None]
+        if photo.draws_overlay and fitted:
+            name = f"{photo.outcome.unit.stem}, picture of all people" if len(photo.people) > 1 else fitted[0].key[0]
+            if self._guarded(held, name, self._draw_overlay, held, fitted) and not held.rows and not held.remade:
+                held.remade.extend(one.name for one in fitted)
+        return held.record()
+
+    def _draw_overlay(self, held: _OpenPhoto, people: list[Person]) -> None:
+        """Draw the photo with all its people; those of earlier runs come from their results."""
+        meshes = []
+        for one in people:
+            assert one.result is not None
+            mesh = held.meshes.get(one.name) or _mesh(one, one.result, *self._fits.vertices(one.result))
+            meshes.append(mesh)
+        first = people[0].result
+        assert first is not None  # all people of a photo have the same camera
+        pixels = held.photo.picture if held.photo.picture is not None else held.pixels()
+        picture = overlay(pixels, meshes, first.camera, self._opened_renderer(), self._settings.max_render_size)
+        save_picture(picture, self._layout.photo_overlay_path([one.key for one in held.photo.people]))
+
+    def _guarded(self, held: _OpenPhoto, name: str, work: Callable[..., None], *arguments: object) -> bool:
+        """Do some work for one person or picture; a problem with it is a failure of that one alone."""
+        try:
+            work(*arguments)
+        except OSError as error:
+            if is_full(error):
+                where = error.filename or self._layout.root
+                raise OutputError(f"cannot write {where}: {error.strerror}") from error
+            held.failures.append(Failure(name, f"{error.filename or ''} {reason(error)}".strip()))
+            return False
+        except InputError as error:
+            held.failures.append(Failure(name, str(error)))
+            return False
+        except Exception as error:  # drivers and encoders raise many kinds
+            held.failures.append(Failure(name, f"{type(error).__name__}: {reason(error)}"))
+            return False
+        return True
+
+    def _opened_renderer(self) -> BodyRenderer:
+        """The best renderer of this machine; opened at the first picture."""
+        if self._renderer is None:
+            self._renderer, remark = (self._open_one or open_renderer)()
+            self.remark = remark or ""
+        return self._renderer
+
+
+def is_full(error: OSError) -> bool:
+    """Whether nothing more can be written at all."""
+    return error.errno in _FULL
+
+
+class _OpenPhoto:
+    """A photo whose people are being written.
+
+    Attributes:
+        photo: the photo.
+        n_waiting: people who are still to be written.
+        rows, failures, remade, details: for the record.
+        meshes: posed bodies by the names of people, for the picture of all.
+    """
+
+    def __init__(self, photo: Photo, n_waiting: int) -> None:
+        self.photo, self.n_waiting = photo, n_waiting
+        self.rows: list[SummaryRow] = []
+        self.failures: list[Failure] = []
+        self.remade: list[str] = []
+        self.details: list[str] = []
+        self.meshes: dict[str, BodyMesh] = {}
+        self._pixels: NDArray[np.uint8] | None = None
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The photo at its full size, read once more."""
+        if self._pixels is None:
+            self._pixels = read_image(self.photo.outcome.unit.image)
+        return self._pixels
+
+    def record(self, is_complete: bool = True) -> Outcome:
+        """The record of the photo."""
+        outcome = self.photo.outcome
+        return replace(
+            outcome,
+            rows=tuple(self.rows),
+            remade=tuple(self.remade),
+            details=tuple(self.details),
+            decisions=tuple(one.decision for one in self.photo.new_people if one.decision is not None),
+            failures=(*outcome.failures, *self.failures),
+            is_complete=is_complete,
+        )
+
+
+def _mesh(person: Person, fit: FitResult, vertices: np.ndarray, faces: np.ndarray) -> BodyMesh:
+    return BodyMesh(vertices + fit.camera_translation, faces, person_color(person.observation.person_index))
