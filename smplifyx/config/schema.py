@@ -80,6 +80,12 @@ class PriorsConfig:
         "(paper) 0: no residual",
         minimum=0,
     )
+    vposer_rounding: float = setting(
+        0.15,
+        "half of the width over which the kinks of VPoser's rectifiers are rounded, so that fits find minima; "
+        "(paper) 0: kinks",
+        minimum=0,
+    )
     gmm: Path | None = setting(None, "mixture of Gaussians (.npz, or gmm_08.pkl); null: the shipped one")
 
     @property
@@ -183,7 +189,7 @@ def _default_stages() -> tuple[Stage, ...]:
         Stage(body_pose=30.0, joint_limits=9.751923, shape=10.0, expression=10.0, hand_pose=57.4,
               jaw_pose=(574.0, 5740.0, 5740.0), eye_pose=57.4),
         Stage(hand_pose=9.0, hand_keypoints=0.1, collision=1.0),
-        Stage(hand_pose=9.0, hand_keypoints=2.0, face_keypoints=2.0, collision=10.0, tolerance=1e-6),
+        Stage(hand_pose=9.0, hand_keypoints=2.0, face_keypoints=2.0, collision=10.0, tolerance=1e-8),
     )  # fmt: skip
 
 

@@ -146,7 +146,14 @@ class Fitter:
         if not has_body(self.data.skeleton):
             return None
         priors = self.config.priors
-        return make_body_pose_prior(priors.body_pose, priors.file, self._dtype, self._device, priors.vposer_residual)
+        return make_body_pose_prior(
+            priors.body_pose,
+            priors.file,
+            self._dtype,
+            self._device,
+            priors.vposer_residual,
+            priors.vposer_rounding,
+        )
 
     def _make_lifter(self) -> KeypointLifter | None:
         lifting = self.config.lifting

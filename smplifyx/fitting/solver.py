@@ -35,9 +35,11 @@ _CAMERA_TERMS = (
 )
 
 #: Share by which the diagonal of Gauss-Newton matrices is raised, and steps after which they are made anew.
-_DAMPING, _RENEW_EVERY = 0.1, 10
-#: Where nothing predicts the decrease: steps in a row that lower the loss by less than this share.
-_IDLE_TOLERANCE, _IDLE_PATIENCE = 1e-6, 3
+_DAMPING, _RENEW_EVERY = 0.001, 10
+#: Relative error of the loss in single precision.
+_LOSS_NOISE = 3e-6
+#: Smallest tolerance where decreases of the loss decide instead of matrices.
+_LEAST_TOLERANCE = 1e-6
 
 
 class Solver:
@@ -145,14 +147,17 @@ class Solver:
         free = objective.free
         scales = self.parameters.layout.natural_scales().to(hypotheses.x)[free]
         preconditioner = None
-        if self.config.optimizer.gauss_newton and objective.has_gauss_newton:
+        if self.config.optimizer.gauss_newton and not objective.has_gauss_newton:
+            tolerance = max(options.relative_loss_tolerance, _LEAST_TOLERANCE)
+            options = replace(options, relative_loss_tolerance=tolerance)
+        elif self.config.optimizer.gauss_newton:
             preconditioner = partial(objective.inverse_hessians, damping=_DAMPING)
             options = replace(
                 options,
                 predicted_tolerance=options.relative_loss_tolerance,
-                relative_loss_tolerance=_IDLE_TOLERANCE,
-                patience=_IDLE_PATIENCE,
+                relative_loss_tolerance=-1.0,
                 renew_every=_RENEW_EVERY,
+                loss_noise=_LOSS_NOISE,
             )
         result = minimize(objective, hypotheses.x[:, free], options, scales.square(), preconditioner)
         return replace(

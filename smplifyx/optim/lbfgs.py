@@ -50,6 +50,7 @@ class LBFGSOptions:
     predicted_tolerance: a row has converged when its quadratic model predicts no larger decrease than this share of
         the loss. Unless the row's preconditioner is only a few steps old, it is asked once more with a new one.
     renew_every: steps after which a row's preconditioner is made anew, from where it is then; 0 for never.
+    loss_noise: relative error of the loss, see :class:`~smplifyx.optim.line_search.StrongWolfeSearch`.
     """
 
     max_iterations: int = 100
@@ -63,6 +64,7 @@ class LBFGSOptions:
     max_line_search: int = 20
     predicted_tolerance: float = 0.0
     renew_every: int = 0
+    loss_noise: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.armijo < self.curvature < 1.0:
@@ -183,7 +185,7 @@ class _Run:
         self._until_look = 0
         self._memory = InverseHessian(x0, options.history_size, diagonal)
         self._search = StrongWolfeSearch(
-            n_rows, options.armijo, options.curvature, options.max_line_search, self._epsilon, xp
+            n_rows, options.armijo, options.curvature, options.max_line_search, self._epsilon, xp, options.loss_noise
         )
         self._direction = torch.zeros_like(x0)
         self.result = LBFGSResult(

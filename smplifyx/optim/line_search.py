@@ -27,6 +27,8 @@ _ENOUGH_SHRINKAGE = 0.66
 # In units in the last place of the loss: differences too small to search for, and the expected decrease below which
 # a search without success means that rounding is all that is left.
 _RESOLUTION, _ROUNDING = 8.0, 1000.0
+# Promised decrease that shows in the loss, in errors of the loss; trials of a search that promises less.
+_CLEAR, _UNCLEAR_TRIALS = 4.0, 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class StrongWolfeSearch:
         max_trials: trials after which a row's search stops.
         epsilon: relative spacing of the objective's floating-point numbers.
         arrays: where the numbers are.
+        noise: relative error of the loss. Where the first step promises little more than that, the slope alone
+            decides, as long as the loss does not rise by more (approximate Wolfe conditions, Hager & Zhang 2005).
     """
 
     _ARRAYS = (
@@ -74,10 +78,11 @@ class StrongWolfeSearch:
         max_trials: int,
         epsilon: float,
         arrays: HostArrays | DeviceArrays | None = None,
+        noise: float = 0.0,
     ) -> None:
         self._xp = xp = HostArrays() if arrays is None else arrays
         self._armijo, self._curvature = armijo, curvature
-        self._max_trials, self._epsilon = max_trials, epsilon
+        self._max_trials, self._epsilon, self._noise = max_trials, epsilon, noise
         self.step: Floats = xp.zeros(n_rows)
         self._loss_0, self._slope_0 = xp.zeros(n_rows), xp.zeros(n_rows)
         self._low_step, self._low_loss, self._low_slope = xp.zeros(n_rows), xp.zeros(n_rows), xp.zeros(n_rows)
@@ -124,7 +129,9 @@ class StrongWolfeSearch:
 
         decrease = -self._armijo * self.step * self._slope_0
         decrease = xp.where(decrease < resolution, 0.0, decrease)
-        lower = finite & (loss <= self._loss_0 - decrease)
+        noise = self._noise * xp.abs(self._loss_0)
+        unclear = self._promise <= _CLEAR * noise
+        lower = finite & (loss <= self._loss_0 + xp.where(unclear, noise, -decrease))
         accepted = lower & (xp.abs(slope) <= -self._curvature * self._slope_0)
         improved = lower & ~accepted & ((loss < self._low_loss) | (self._low_step == 0.0))
 
@@ -144,6 +151,7 @@ class StrongWolfeSearch:
         self._trials += 1
         width = xp.abs(self._high_step - self._low_step)
         exhausted = xp.abs(self._low_slope) * width <= _RESOLUTION * resolution
+        exhausted = xp.where(unclear, self._trials >= _UNCLEAR_TRIALS, exhausted)
         stopped = ~accepted & ((self._trials >= self._max_trials) | exhausted)
         unresolved = stopped & (self._promise <= _ROUNDING * resolution)
         self.step = xp.where(xp.isinf(width), self._expanded(previous), self._zoomed(width))

@@ -39,6 +39,7 @@ def make_body_pose_prior(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     residual: float = 0.0,
+    rounding: float = 0.0,
 ) -> BodyPosePrior:
     """Create a body-pose prior.
 
@@ -49,6 +50,7 @@ def make_body_pose_prior(
         dtype, device: of the arithmetic.
         residual: freedom of poses around what VPoser decodes, see :class:`~smplifyx.priors.vposer.ResidualVPoser`;
             0 disables it, as do weights without a residual covariance.
+        rounding: of the kinks of VPoser's rectifiers, see :class:`~smplifyx.priors.vposer.VPoser`.
 
     Raises:
         UsageError: the name is unknown.
@@ -57,8 +59,8 @@ def make_body_pose_prior(
     if name == "vposer":
         weights = load_vposer(path or shipped_weights())
         if residual and weights.residual_covariance is not None:
-            return ResidualVPoser(weights, residual, dtype, device)
-        return VPoser(weights, dtype, device)
+            return ResidualVPoser(weights, residual, dtype, device, rounding)
+        return VPoser(weights, dtype, device, rounding)
     if name == "gmm":
         return MixturePrior(load_mixture(path or shipped_mixture()), *_gaussian_space(None, dtype, device))
     if name == "gaussian":

@@ -56,6 +56,12 @@ class VPoser(BodyPosePrior):
     """Body poses as codes z [B, Z] with energy |z|^2; gradients are computed for z only.
 
     The decoder outputs rotation matrices, so gradients are finite at all angles.
+
+    Args:
+        weights: the network.
+        dtype, device: of the arithmetic.
+        rounding: half of the width over which the kinks of the decoder's rectifiers are rounded; 0 leaves them. With
+            kinks, a pose that minimises an objective lies on some of the 1024 of them, where no gradient vanishes.
     """
 
     def __init__(
@@ -63,11 +69,13 @@ class VPoser(BodyPosePrior):
         weights: VPoserWeights,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        rounding: float = 0.0,
     ) -> None:
         nn.Module.__init__(self)
         self.n_embedding = weights.n_latent
         self._encoder = _Chain(weights.encoder, weights.negative_slope, dtype, device)
-        self._decoder = _Chain(weights.decoder, weights.negative_slope, dtype, device)
+        self._decoder = _Chain(weights.decoder, weights.negative_slope, dtype, device, rounding)
+        self.rounding = rounding
         self.source = weights.source
         self.negative_slope = weights.negative_slope
 
@@ -103,10 +111,16 @@ class _Chain(nn.Module):
     """Affine maps with leaky rectifiers in between; weights are buffers, for which no gradients are computed."""
 
     def __init__(
-        self, layers: Sequence[Layer], negative_slope: float, dtype: torch.dtype, device: torch.device | str
+        self,
+        layers: Sequence[Layer],
+        negative_slope: float,
+        dtype: torch.dtype,
+        device: torch.device | str,
+        rounding: float = 0.0,
     ) -> None:
         super().__init__()
         self._negative_slope = negative_slope
+        self._rounding = rounding
         self._n_layers = len(layers)
         for number, layer in enumerate(layers):
             for name, array in (("weight", layer.weight), ("bias", layer.bias)):
@@ -121,9 +135,21 @@ class _Chain(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for number in range(self._n_layers):
             if number:
-                x = functional.leaky_relu(x, self._negative_slope)
+                x = rounded_leaky_relu(x, self._negative_slope, self._rounding)
             x = functional.linear(x, getattr(self, f"_weight_{number}"), getattr(self, f"_bias_{number}"))
         return x
+
+
+def rounded_leaky_relu(x: Tensor, negative_slope: float, rounding: float) -> Tensor:
+    """Leaky rectifier with a parabola between -``rounding`` and ``rounding`` instead of the kink.
+
+    Its slope follows from its value y: the square root of s + (1 - s) y / ``rounding``, limited to s^2 and 1, for the
+    negative slope s.
+    """
+    if not rounding:
+        return functional.leaky_relu(x, negative_slope)
+    rise = (x + rounding).clamp(0.0, 2.0 * rounding).square() / (4.0 * rounding) + (x - rounding).clamp(min=0.0)
+    return negative_slope * x + (1.0 - negative_slope) * rise
 
 
 class ResidualVPoser(VPoser):
@@ -137,6 +163,7 @@ class ResidualVPoser(VPoser):
         weights: the network; its ``residual_covariance`` must not be None.
         scale: factor of the standard deviations of the residual, above 0.
         dtype, device: of the arithmetic.
+        rounding: see :class:`VPoser`.
     """
 
     _residual_basis: Tensor
@@ -148,8 +175,9 @@ class ResidualVPoser(VPoser):
         scale: float,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        rounding: float = 0.0,
     ) -> None:
-        super().__init__(weights, dtype, device)
+        super().__init__(weights, dtype, device, rounding)
         if weights.residual_covariance is None:
             raise ValueError("these weights have no residual covariance")
         basis = scale * torch.linalg.cholesky(torch.as_tensor(weights.residual_covariance).double())

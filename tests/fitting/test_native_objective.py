@@ -28,10 +28,14 @@ _ALL = Stage(hand_keypoints=1.3, face_keypoints=1.7)
 
 
 def _solver(
-    data: BodyModelData, prior: str = "vposer", residual: float = 2.0, config: Config | None = None
+    data: BodyModelData,
+    prior: str = "vposer",
+    residual: float = 2.0,
+    rounding: float = 0.15,
+    config: Config | None = None,
 ) -> Solver:
     has_body = data.model_type not in ("mano", "flame")
-    pose_prior = make_body_pose_prior(prior, residual=residual) if has_body else None
+    pose_prior = make_body_pose_prior(prior, residual=residual, rounding=rounding) if has_body else None
     parameters = BodyParameters(data, pose_prior, 12, torch.float32, "cpu")
     if config is None:
         config = replace(Config(), stages=(_ALL,))
@@ -73,6 +77,7 @@ def _kinds() -> dict[str, tuple[BodyModelData, dict[str, object]]]:
     return {
         "vposer with residual": (random, {}),
         "vposer": (random, {"residual": 0.0}),
+        "vposer with kinks": (random, {"rounding": 0.0}),
         "gaussian": (random_body_model(low_rank=True), {"prior": "gaussian"}),
         "mixture": (random, {"prior": "gmm"}),
         "no prior": (random, {"prior": "none"}),

@@ -438,3 +438,26 @@ def test_wrong_calls_are_refused():
         minimize(lambda x, rows: (x.sum(), x), torch.zeros(2, 3))
     with pytest.raises(ValueError, match="armijo"):
         LBFGSOptions(armijo=0.95)
+
+
+def test_a_noisy_loss_does_not_end_a_minimisation_early():
+    """Losses of about 1000 in single precision do not show the last millimetres; gradients do."""
+    factors = 10.0 ** torch.linspace(-4, 1, 12)
+    goal = torch.linspace(-1, 1, 12)
+
+    def function(x, rows):
+        error = x - goal
+        noise = 1e-3 * torch.sin(1e5 * x.sum(1))
+        return 1000.0 + (factors * error.square()).sum(1) + noise, 2.0 * factors * error
+
+    options = LBFGSOptions(relative_loss_tolerance=-1.0, predicted_tolerance=1e-13, loss_noise=3e-6)
+    inverses = torch.diag(torch.linspace(0.05, 0.5, 12) / factors)[None]
+    results = [
+        lbfgs.minimize(
+            rowwise(function), torch.zeros(1, 12), one, preconditioner=lambda x, rows: inverses.repeat(len(x), 1, 1)
+        )
+        for one in (options, replace(options, loss_noise=0.0))
+    ]
+    errors = [(result.x - goal).abs().max() for result in results]
+    assert results[0].status.item() == Status.CONVERGED
+    assert errors[0] < 1e-3 and errors[1] > 10 * errors[0]

@@ -34,10 +34,10 @@ FIRST_STEPS = (1e-3, 0.1, 1.0, 10.0, 1e3)
 CASES = [(name, step) for name in FUNCTIONS for step in FIRST_STEPS]
 
 
-def _search(functions, first_steps, max_trials=60, epsilon=EPSILON):
+def _search(functions, first_steps, max_trials=60, epsilon=EPSILON, noise=0.0):
     """One search a function, all at once: accepted steps (NaN if none), trials, and the last outcome's flags."""
     n = len(functions)
-    search = StrongWolfeSearch(n, ARMIJO, CURVATURE, max_trials, epsilon)
+    search = StrongWolfeSearch(n, ARMIJO, CURVATURE, max_trials, epsilon, noise=noise)
     start = np.array([f(0.0) for f in functions])
     search.start(np.ones(n, dtype=bool), start[:, 0], start[:, 1], np.array(first_steps, dtype=float))
     accepted, trials, running = np.full(n, np.nan), np.zeros(n, dtype=int), np.ones(n, dtype=bool)
@@ -101,3 +101,22 @@ def test_steps_back_from_values_that_are_not_finite():
 
     steps, _, _, _ = _search([fenced(value) for value in bad], [100.0] * 3)
     np.testing.assert_allclose(steps, 1.0, atol=CURVATURE)
+
+
+def _noisy(t):
+    """A parabola about 1 whose loss shows nothing: 1e-7 deep under an error of 1e-6."""
+    return 1.0 + 1e-7 * (t - 1.0) ** 2 + (1e-6 if t else 0.0), 2e-7 * (t - 1.0)
+
+
+def test_slopes_decide_where_the_loss_is_all_noise():
+    steps, trials, _, _ = _search([_noisy] * 2, [1.02, 1.9], noise=2e-6)
+    np.testing.assert_allclose(steps, 1.0, atol=CURVATURE)
+    assert trials.max() <= 3
+    steps, _, _, low_step = _search([_noisy], [1.02], max_trials=10)
+    assert np.isnan(steps[0]) and low_step[0] == 0.0
+
+
+def test_noise_excuses_no_larger_rise_and_no_step_that_promises_more():
+    rising = [lambda t: (1.0 + (1e-5 if t else 0.0), -1e-7), lambda t: (1.0 + 1e-6 * t, -1e-3)]
+    steps, _, _, low_step = _search(rising, [1.0, 1.0], max_trials=10, noise=2e-6)
+    assert np.isnan(steps).all() and not low_step.any()

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from torch.nn import functional
 
 from smplifyx import skeleton
 from smplifyx.priors import hyperextension, make_body_pose_prior
 from smplifyx.priors.joint_limits import joint_limit_energy
+from smplifyx.priors.vposer import rounded_leaky_relu
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,25 @@ def test_codes_between_two_poses_have_no_jumps(prior):
     relative = rotations[:-1].mT @ rotations[1:]
     angles = Rotation.from_matrix(relative.reshape(-1, 3, 3).numpy()).magnitude()
     assert np.degrees(angles.max()) < 10.0  # 1 percent of the way
+
+
+@pytest.mark.parametrize("rounding", [0.1, 0.3])
+def test_rounded_kinks_have_a_continuous_slope_and_the_same_value_elsewhere(rounding):
+    x = torch.linspace(-1, 1, 2000, dtype=torch.float64).requires_grad_()
+    y = rounded_leaky_relu(x, 0.2, rounding)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert slope.diff().abs().max() < 0.02
+    outside = x.abs() >= rounding
+    torch.testing.assert_close(y[outside], functional.leaky_relu(x, 0.2)[outside])
+    from_value = (0.2 + 0.8 * y / rounding).clamp(0.2**2, 1.0).sqrt()
+    torch.testing.assert_close(slope, from_value)
+
+
+def test_rounding_moves_poses_by_a_fraction_of_a_degree(prior):
+    rounded = make_body_pose_prior("vposer", dtype=torch.float64, rounding=0.15)
+    codes = _codes(200, 6)
+    turns = prior.decode(codes).rotations.mT @ rounded.decode(codes).rotations
+    assert np.degrees(Rotation.from_matrix(turns.reshape(-1, 3, 3).numpy()).magnitude()).mean() < 0.5
 
 
 def test_random_people_do_not_break_their_joints(prior):

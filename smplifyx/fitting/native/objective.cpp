@@ -40,7 +40,7 @@ const int* static_point = ints(15);
 const float* static_weight = floats(16);
 const int* contour_vertex = ints(17);
 const float* contour_weight = floats(18);
-const float slope = floats(19)[0];
+const float slope = floats(19)[0], rounding = floats(19)[1], per_rounding = floats(19)[2];
 // Of the rows.
 const float* base = floats(20);
 const float* orientation = floats(21);
@@ -102,6 +102,16 @@ const auto affine = [&](const float* w, int n_out, int n_in, const vf* x, vf* y,
   }
 };
 const auto square_root = [&](vf x) { return __builtin_elementwise_sqrt(x); };
+// The rounded rectifier, and its derivative from its value; see priors/vposer.py.
+const auto rectify = [&](vf x) {
+  const vf none = x * 0.0f;
+  const vf up = __builtin_elementwise_min(__builtin_elementwise_max(x + rounding, none), none + 2.0f * rounding);
+  return slope * x + (1.0f - slope) * (0.25f * per_rounding * up * up + __builtin_elementwise_max(x - rounding, none));
+};
+const auto rectified_slope = [&](vf y) {
+  const vf square = slope + (1.0f - slope) * per_rounding * y;
+  return square_root(__builtin_elementwise_min(__builtin_elementwise_max(square, y * 0.0f + slope * slope), y * 0.0f + 1.0f));
+};
 // Sine and cosine of angles >= 0 (Cephes' polynomials after a reduction in three steps).
 const auto sine_cosine = [&](vf x, vf& s, vf& c) {
   const vf k = __builtin_elementwise_rint(x * 0.63661977236758134f);
@@ -213,7 +223,7 @@ if (forward) {
       vf* output = l + 1 < n_layers ? ws + o_hidden[l] : six;
       affine(layers[l], layer_size[l + 1], layer_size[l], input, output, true, false);
       if (l + 1 < n_layers)
-        for (int i = 0; i < layer_size[l + 1]; ++i) output[i] = output[i] > 0.0f ? output[i] : slope * output[i];
+        for (int i = 0; i < layer_size[l + 1]; ++i) output[i] = rectify(output[i]);
       input = output;
     }
     for (int j = 0; j < n_body; ++j) {  // Gram-Schmidt; the two columns lie interleaved
@@ -552,7 +562,7 @@ if (backward) {
     for (int l = n_layers - 1; l >= 0; --l) {
       vf* to_input = l ? scrap(layer_size[l]) : gx + pose_start;
       affine(layers_t[l], layer_size[l], layer_size[l + 1], g, to_input, false, l == 0);
-      if (l) for (int i = 0; i < layer_size[l]; ++i) to_input[i] *= ws[o_hidden[l - 1] + i] > 0.0f ? zero + 1.0f : zero + slope;
+      if (l) for (int i = 0; i < layer_size[l]; ++i) to_input[i] *= rectified_slope(ws[o_hidden[l - 1] + i]);
       g = to_input;
     }
   }
@@ -672,7 +682,10 @@ if (run == 3) {
           vf* output = l + 1 == n_layers ? dsix : l % 2 ? dh2 : dh;
           affine(layers[l], layer_size[l + 1], layer_size[l], input, output, false, false);
           if (l + 1 < n_layers)
-            for (int i = 0; i < layer_size[l + 1]; ++i) if (!(primal(o_hidden[l] + i) > 0.0f)) output[i] *= slope;
+            for (int i = 0; i < layer_size[l + 1]; ++i) {
+              const float square = slope + (1.0f - slope) * per_rounding * primal(o_hidden[l] + i);
+              output[i] *= ::sqrtf(square < slope * slope ? slope * slope : square > 1.0f ? 1.0f : square);
+            }
           input = output;
         }
         for (int j = 0; j < n_body; ++j) {
