@@ -1,4 +1,4 @@
-"""Files that are either complete or absent: written under a temporary name, then renamed."""
+"""Files that are either complete or absent, and output of native libraries."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ def write_text(path: str | Path, text: str) -> None:
     Bytes of file names that are not UTF-8 are written as they are.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discard what is written to the standard error stream, by native code too."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no such stream, so nothing to hide
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)

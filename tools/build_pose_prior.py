@@ -17,8 +17,7 @@ from scipy.special import logsumexp
 from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.priors.mixture import Mixture
 from smplifyx.priors.pose_space import FloatArray
-from smplifyx.training.motion_capture import MotionCapture, load_motion_capture, mirror_body_pose, standing_pose
-from smplifyx.training.poses import PoseSampler
+from smplifyx.training.poses import MotionCapture, PoseSampler, load_motion_capture, mirror_body_pose, standing_pose
 from smplifyx.training.settings import PoseData
 
 SHIPPED = Path(__file__).parent.parent / "smplifyx/data/priors"

@@ -24,8 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from smplifyx.files import write_bytes
-from smplifyx.gender.face import shipped_face_weights
-from smplifyx.gender.face_network import FaceGenderNetwork
+from smplifyx.gender.face import FaceGenderNetwork, shipped_face_weights
 from tools.detector_networks import unpack_npm
 
 PACKAGE = "@vladmandic/face-api@1.7.15"

@@ -79,7 +79,7 @@ def _action(
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.info import licence_of
+    from smplifyx.body.files import licence_of
     from smplifyx.body.search import list_body_models, search_dirs
 
     found = list_body_models(arguments.models)
@@ -95,7 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.info import describe_file
+    from smplifyx.body.files import describe_file
 
     report = describe_file(arguments.file)
     for name, value in report.facts.items():

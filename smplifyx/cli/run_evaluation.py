@@ -53,12 +53,12 @@ from smplifyx.evaluation.error_sources import (
     mirrored_limbs,
 )
 from smplifyx.evaluation.external_results import ResultReader, find_results
+from smplifyx.evaluation.metrics import vertex_sets
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report import Findings, write_report, write_results_report, write_views_report
 from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
 from smplifyx.evaluation.runner import Runner, load_model
 from smplifyx.evaluation.scores import Row, Truths, result_row, rows_of, surface_between
-from smplifyx.evaluation.vertex_sets import vertex_sets
 from smplifyx.evaluation.views import (
     balancing_scenes,
     describe_scene,

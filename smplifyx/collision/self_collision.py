@@ -19,7 +19,7 @@ from smplifyx.collision.penetration import FastWinding, Penetration, Penetration
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
 from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
 from smplifyx.config import CollisionConfig
-from smplifyx.rows import padded_rows
+from smplifyx.optim import padded_rows
 
 #: Full meshes at the same time: on the CPU more would fill the memory, not save time; a GPU wants many.
 _ROWS_AT_ONCE, _GPU_ROWS_AT_ONCE = 16, 256

@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 
 from smplifyx.errors import UsageError
-from smplifyx.native_output import silent_stderr
+from smplifyx.files import silent_stderr
 
 
 def load_warp() -> ModuleType:

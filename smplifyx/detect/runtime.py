@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, UsageError
-from smplifyx.native_output import silent_stderr
+from smplifyx.files import silent_stderr
 
 #: Folder of the networks in the package.
 NETWORKS = Path(__file__).resolve().parent.parent / "data" / "detector"

@@ -4,12 +4,14 @@ from smplifyx.evaluation.ehf_layout import Frame, read_benchmark
 from smplifyx.evaluation.metrics import (
     Alignment,
     SurfaceErrors,
+    VertexSets,
     fit_similarity,
     mpjpe,
     pa_mpjpe,
     pa_v2v,
     surface_errors,
     v2v,
+    vertex_sets,
 )
 from smplifyx.evaluation.scores import score
 from smplifyx.evaluation.statistics import MeanInterval, difference_interval, mean_interval
@@ -21,7 +23,6 @@ from smplifyx.evaluation.triangulation import (
     read_qualisys_cameras,
     triangulate,
 )
-from smplifyx.evaluation.vertex_sets import VertexSets, vertex_sets
 from smplifyx.evaluation.views import ViewErrors, views_report
 from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.documents import write_openpose_json

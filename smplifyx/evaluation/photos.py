@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
-from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
+from smplifyx.evaluation.scores import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.statistics import Cell
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES

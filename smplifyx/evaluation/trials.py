@@ -13,9 +13,8 @@ from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
-from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends, hinge_bends_of_pose
 from smplifyx.evaluation.runner import FittedPerson, fit_with_body, load_model
-from smplifyx.evaluation.scores import score
+from smplifyx.evaluation.scores import MAX_WRONG_BEND, hinge_bends, hinge_bends_of_pose, score
 from smplifyx.evaluation.statistics import Cell, difference_interval, mean_interval
 from smplifyx.evaluation.views import ViewScene, fit_views
 from smplifyx.gender import CLASSES

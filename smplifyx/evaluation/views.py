@@ -16,8 +16,8 @@ from smplifyx.camera import Camera
 from smplifyx.config import Config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.metrics import Alignment, mpjpe, pa_mpjpe, pa_v2v
-from smplifyx.evaluation.posture import PostureErrors, posture_errors, posture_of_keypoints
 from smplifyx.evaluation.runner import FittedPerson, fit_with_body, model_keypoints
+from smplifyx.evaluation.scores import PostureErrors, posture_errors, posture_of_keypoints
 from smplifyx.evaluation.triangulation import (
     CalibratedCamera,
     Triangulation,

@@ -21,10 +21,10 @@ from smplifyx.fitting.state import BodyState
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import lifting_energy, undo_swap
 from smplifyx.lifting.network import SWAPPABLE_LIMBS
+from smplifyx.optim import padded_rows
 from smplifyx.optim.lbfgs import Status
 from smplifyx.result import FitResult
 from smplifyx.rotations import matrix_to_axis_angle
-from smplifyx.rows import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS
 
 #: Mean keypoint error, relative to the person's size, that is flagged as high: 68 mm for a person of 1.7 m.

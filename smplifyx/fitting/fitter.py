@@ -36,10 +36,10 @@ from smplifyx.keypoints import Observation
 from smplifyx.lifting.detector_points import add_detector_points
 from smplifyx.lifting.lifter import KeypointLifter, LiftedJoints, LiftedKeypoints
 from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
+from smplifyx.optim import padded_rows
 from smplifyx.priors import make_body_pose_prior
 from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
-from smplifyx.rows import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}

@@ -11,8 +11,8 @@ from smplifyx import skeleton
 from smplifyx.fitting.batch import InitialPose
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.state import BodyView
+from smplifyx.optim import padded_rows
 from smplifyx.rotations import matrix_to_axis_angle
-from smplifyx.rows import padded_rows
 
 #: A hypothesis whose loss is higher by this share of the best counts 1 / e of it.
 _LOSS_SHARE = 0.2

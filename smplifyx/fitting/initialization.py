@@ -13,7 +13,7 @@ from smplifyx import skeleton
 from smplifyx.config import Config, StartsConfig
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
 from smplifyx.fitting.solver import Solver
-from smplifyx.rows import padded_rows
+from smplifyx.optim import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 #: Pairs of body keypoints whose 3D distance hardly depends on the pose.

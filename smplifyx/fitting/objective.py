@@ -27,8 +27,8 @@ from smplifyx.fitting.terms import (
     trunk_tilt,
     upright_stance,
 )
+from smplifyx.optim import padded_rows
 from smplifyx.optim.lbfgs import Evaluation
-from smplifyx.rows import padded_rows
 
 #: Terms that the native objective has, by their names there.
 _NATIVE = {

@@ -18,7 +18,7 @@ from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips
 from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.solver import Solver, no_weight
-from smplifyx.rows import padded_rows
+from smplifyx.optim import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]

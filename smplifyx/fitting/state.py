@@ -20,7 +20,7 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, InitialPose
 from smplifyx.fitting.native_objective import NativeBody
 from smplifyx.fitting.parameters import BodyParameters, PosedParameters
-from smplifyx.rows import padded_rows
+from smplifyx.optim import padded_rows
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 

@@ -1,13 +1,5 @@
 """Choice of male, female or neutral body models: labels, classifiers of faces and of whole people, decision rules."""
 
-from smplifyx.gender.checkpoint import (
-    GenderCheckpoint,
-    GenderSettings,
-    load_backbone,
-    load_checkpoint,
-    save_checkpoint,
-    shipped_checkpoint,
-)
 from smplifyx.gender.chooser import GenderChooser
 from smplifyx.gender.classifier import (
     ClassifierOutput,
@@ -16,7 +8,6 @@ from smplifyx.gender.classifier import (
     OnnxClassifier,
     load_classifier,
 )
-from smplifyx.gender.crop import CropRules, Region, cut, person_region, read_crops
 from smplifyx.gender.decision import (
     DecisionRule,
     GenderDecision,
@@ -27,9 +18,29 @@ from smplifyx.gender.decision import (
     read_labels,
 )
 from smplifyx.gender.face import FaceClassifier, FaceLocator
-from smplifyx.gender.network import CLASSES, FeatureDistribution, GenderNetwork
+from smplifyx.gender.network import (
+    CLASSES,
+    FeatureDistribution,
+    GenderCheckpoint,
+    GenderNetwork,
+    GenderSettings,
+    load_backbone,
+    load_checkpoint,
+    save_checkpoint,
+    shipped_checkpoint,
+)
 from smplifyx.gender.people import Classification, Votes, classify_people, decide
-from smplifyx.gender.voters import BodyVoter, FaceVoter, Voter, load_voters
+from smplifyx.gender.voters import (
+    BodyVoter,
+    CropRules,
+    FaceVoter,
+    Region,
+    Voter,
+    cut,
+    load_voters,
+    person_region,
+    read_crops,
+)
 
 __all__ = [
     "CLASSES",

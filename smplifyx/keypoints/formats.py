@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from smplifyx.errors import InputError, reason
-from smplifyx.keypoints.documents import kind, read_json, read_text
-from smplifyx.keypoints.entries import Document, Entry, Size
+from smplifyx.keypoints.documents import Document, Entry, Size, kind, read_json, read_text
 
 #: Lists of a person in OpenPose's files, and their names here.
 OPENPOSE_LISTS = {

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.keypoints.entries import Size
+from smplifyx.keypoints.documents import Size
 from smplifyx.keypoints.images import QUARTER_TURNS
 from smplifyx.keypoints.reading import PersonKeypoints
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, MIRRORED_KEYPOINTS

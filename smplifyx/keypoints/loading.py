@@ -13,7 +13,7 @@ import numpy as np
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
 from smplifyx.keypoints import frames, images
-from smplifyx.keypoints.entries import Document
+from smplifyx.keypoints.documents import Document
 from smplifyx.keypoints.folder import Pair, Pairing, keypoint_files, pair_folder
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.frames import FrameChoice
@@ -64,12 +64,12 @@ class Judgement:
 
     Attributes:
         turn: people who lie in the upright picture and stand in the stored one belong to the stored one.
-        size_in_doubt: the keypoints may belong to photos of another size.
+        size_uncertain: the keypoints may belong to photos of another size.
         notes: doubts, for the user to settle.
     """
 
     turn: bool = False
-    size_in_doubt: bool = False
+    size_uncertain: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -293,7 +293,7 @@ def judged(loaded: Loaded, judgement: Judgement) -> Loaded:
             one if turn is None else _with_frame(one, turn, judgement.turn)
             for one, turn in zip(observations, turns, strict=True)
         ]
-    if judgement.size_in_doubt:
+    if judgement.size_uncertain:
         observations = [replace(one, flags=(*one.flags, frames.SIZE_UNCERTAIN)) for one in observations]
     return replace(loaded, observations=tuple(observations))
 

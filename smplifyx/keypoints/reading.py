@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
-from smplifyx.keypoints.documents import to_points
-from smplifyx.keypoints.entries import Document, Entry, Size
+from smplifyx.keypoints.documents import Document, Entry, Size, to_points
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.layouts import AUTO, Layout, layout_named, layouts, layouts_of_length, named_layout
 from smplifyx.skeleton import (

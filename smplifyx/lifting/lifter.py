@@ -19,7 +19,7 @@ from smplifyx.lifting.network import (
     lifting_features,
     predict_with_flip,
 )
-from smplifyx.rows import padded_rows
+from smplifyx.optim import padded_rows
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 _LIMB_PARTS = {

@@ -62,7 +62,7 @@ def context_digest(config: Config, run: RunOptions, judgement: Judgement) -> str
         **dict(_plain("people", config.people)),
         "run": [run.layout, run.keypoint_frame, run.keypoint_scale, run.keypoints is None],
         "labels": file_digest(labels) if labels is not None and labels.is_file() else None,
-        "judgement": [judgement.turn, judgement.size_in_doubt],
+        "judgement": [judgement.turn, judgement.size_uncertain],
         "model": config.body.model,
     }
     return _digest(json.dumps(values, sort_keys=True).encode())

@@ -30,7 +30,7 @@ from smplifyx.keypoints import (
     read_image,
     split_hands,
 )
-from smplifyx.keypoints.entries import Document
+from smplifyx.keypoints.documents import Document
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.images import PhotoHeader, read_header

@@ -23,8 +23,7 @@ from smplifyx.lifting.network import (
     shipped_lifting,
 )
 from smplifyx.training.lifting_people import PeopleBatch, PoseSource, SyntheticPoses, make_people, observe
-from smplifyx.training.motion_capture import MotionCapture, load_motion_capture
-from smplifyx.training.poses import training_body
+from smplifyx.training.poses import MotionCapture, load_motion_capture, training_body
 from smplifyx.training.settings import LiftingConfig, LiftingRun
 from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, run_to_end, write_report
 
@@ -148,7 +147,7 @@ def train_lifting(
     """Train the lifting network; return the lines of its report on the validation people.
 
     Args:
-        data: motion capture, see :func:`~smplifyx.training.motion_capture.load_motion_capture`.
+        data: motion capture, see :func:`~smplifyx.training.poses.load_motion_capture`.
         output: folder for ``lifting.npz``, ``report.txt`` and the files of the course.
         config: all settings.
         resume: continue a stopped run.

@@ -19,8 +19,7 @@ from smplifyx.lifting.network import LIFTED_KEYPOINTS, lifting_features
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from smplifyx.synthetic.detector import detect_people
-from smplifyx.training.motion_capture import MotionCapture
-from smplifyx.training.poses import PoseSampler
+from smplifyx.training.poses import MotionCapture, PoseSampler
 from smplifyx.training.settings import LiftingConfig, LiftingPeople, PoseData
 
 _NAMES = tuple(CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS)

@@ -16,8 +16,14 @@ from smplifyx.errors import InputError
 from smplifyx.priors.pose_space import FloatArray
 from smplifyx.priors.vposer import VPoser, VPoserWeights, residual_rotations
 from smplifyx.priors.vposer_checkpoints import load_vposer, save_vposer, shipped_weights
-from smplifyx.training.motion_capture import MotionCapture, load_motion_capture, standing_pose
-from smplifyx.training.poses import PoseSampler, pose_batch, training_body
+from smplifyx.training.poses import (
+    MotionCapture,
+    PoseSampler,
+    load_motion_capture,
+    pose_batch,
+    standing_pose,
+    training_body,
+)
 from smplifyx.training.settings import VPoserConfig
 from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, run_to_end, write_report
 from smplifyx.training.vposer_network import PoseSurface, Posterior, VPoserNetwork, loss_terms, rotation_angle
@@ -264,7 +270,7 @@ def train_vposer(
     """Train the body-pose network; return the lines of its report on held-out people.
 
     Args:
-        data: motion capture, see :func:`~smplifyx.training.motion_capture.load_motion_capture`.
+        data: motion capture, see :func:`~smplifyx.training.poses.load_motion_capture`.
         output: folder for ``vposer.npz``, ``report.txt`` and the files of the course.
         config: all settings.
         resume: continue a stopped run.

@@ -17,8 +17,7 @@ from torch.nn import functional
 
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.kinematics import KinematicTree
-from smplifyx.body.model import BodyModel
+from smplifyx.body.model import BodyModel, KinematicTree
 from smplifyx.priors.pose_space import N_BODY_POSE
 from smplifyx.priors.vposer import N_DECODED, VPoserWeights
 from smplifyx.priors.vposer_checkpoints import fold_v1

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smplifyx import skeleton
-from smplifyx.body.kinematics import KinematicTree, articulate
+from smplifyx.body.model import KinematicTree, articulate
 from smplifyx.rotations import axis_angle_to_matrix
 
 _TREES = {

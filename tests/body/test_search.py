@@ -162,5 +162,5 @@ def test_an_unpacked_archive_and_a_file_are_folders_too(empty_world: Path) -> No
 
 def test_another_gender_that_is_there_is_named(empty_world: Path) -> None:
     put(empty_world / "mine" / "SMPLX_MALE.npz")
-    with pytest.raises(InputError, match=r"there is a male one: --gender male uses it"):
+    with pytest.raises(InputError, match=r"there is a male one"):
         find_body_model("smplx", "neutral", empty_world / "mine")

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.evaluation.metrics import (
     Alignment,
+    VertexSets,
     align,
     fit_similarity,
     mpjpe,
@@ -16,7 +17,6 @@ from smplifyx.evaluation.metrics import (
     root_aligned_v2v,
     surface_errors,
 )
-from smplifyx.evaluation.vertex_sets import VertexSets
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx import skeleton
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation.posture import hinge_bends
+from smplifyx.evaluation.scores import hinge_bends
 from smplifyx.evaluation.trials import PriorFigures, evaluate_people, evaluate_views, fit_and_score, prior_table
 from smplifyx.evaluation.views import fit_views, seated_scene, view_rows
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people

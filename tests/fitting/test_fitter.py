@@ -131,7 +131,7 @@ def _assert_same_path(one: FitResult, other: FitResult) -> None:
 
 @pytest.fixture(scope="module")
 def precise(data) -> Fitter:
-    return Fitter(data, config=Config(), dtype="float64")
+    return Fitter(data, overrides={"optimizer.max_iterations": 10}, dtype="float64")
 
 
 @pytest.fixture(scope="module")

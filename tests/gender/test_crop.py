@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smplifyx.gender.crop import CropRules, Region, cut, person_region
+from smplifyx.gender.voters import CropRules, Region, cut, person_region
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 from tests.gender.conftest import standing
 

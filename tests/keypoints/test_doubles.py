@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smplifyx.keypoints.doubles import without_doubles
-from smplifyx.keypoints.people import PersonSelection, select_people
+from smplifyx.keypoints.people import PersonSelection, select_people, without_doubles
 from smplifyx.keypoints.reading import PersonKeypoints
 
 from .conftest import standing_person

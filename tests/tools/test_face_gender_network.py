@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.gender.face import shipped_face_weights
-from smplifyx.gender.face_network import FaceGenderNetwork
+from smplifyx.gender.face import FaceGenderNetwork, shipped_face_weights
 from tools.face_gender_network import convert, network_state, original_probabilities, read_weights
 
 #: Folder of the unpacked npm package (`npm pack @vladmandic/face-api@1.7.15`).

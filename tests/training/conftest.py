@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smplifyx.priors.pose_space import load_gaussian
-from smplifyx.training.motion_capture import MotionCapture
+from smplifyx.training.poses import MotionCapture
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx import skeleton
 from smplifyx.errors import InputError
-from smplifyx.training.motion_capture import (
+from smplifyx.training.poses import (
     MotionCapture,
     is_upright,
     load_motion_capture,

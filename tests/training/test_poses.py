@@ -6,7 +6,7 @@ import numpy as np
 
 from smplifyx import skeleton
 from smplifyx.body.files import load_body_model_data
-from smplifyx.body.kinematics import KinematicTree
+from smplifyx.body.model import KinematicTree
 from smplifyx.body.search import find_body_model
 from smplifyx.training.poses import pose_batch, seated_poses
 

@@ -1,4 +1,4 @@
-"""Writes the compact store of the open bodies; see :mod:`smplifyx.body.compact_reader` for the format."""
+"""Writes the compact store of the open bodies; see :mod:`smplifyx.body.compact_layout` for the format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from smplifyx.body.arrays import save_npz
-from smplifyx.body.compact_reader import COMPACT_FORMAT, DERIVED_TYPES, FORMAT_KEY, SOURCE_KEY, shared_file_name
+from smplifyx.body.compact_layout import COMPACT_FORMAT, DERIVED_TYPES, FORMAT_KEY, SOURCE_KEY, shared_file_name
 from smplifyx.body.correspondence import VERTEX_MAP_FILE
 from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.body.compact_reader import DERIVED_TYPES
+from smplifyx.body.compact_layout import DERIVED_TYPES
 from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 from smplifyx.body.files import load_body_model_data
 from smplifyx.skeleton import GENDERS

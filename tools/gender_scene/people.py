@@ -17,7 +17,7 @@ from smplifyx.synthetic.makehuman.adults import people_in_tpose, sample_adults
 from smplifyx.synthetic.makehuman.source import load_source_model
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool
-from smplifyx.training.motion_capture import load_motion_capture
+from smplifyx.training.poses import load_motion_capture
 from tools.bodies.linear_spaces import fit_shape_space
 from tools.demo_scene.truth import open_body
 

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from smplifyx.body.compact_layout import reduced_from_smplx
 from smplifyx.body.correspondence import body_vertices
 from smplifyx.body.files import load_body_model_data
-from smplifyx.body.reduced_models import reduced_from_smplx
 from tests.random_body import random_body_model
 from tools.bodies.compact_writer import write_compact, write_derived, write_vertex_maps
 
