@@ -9,7 +9,19 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 import smplifyx
-from smplifyx.cli import benchmark, convert_results, demo, detect, evaluate, fit, keypoints, messages, models, train
+from smplifyx.cli import (
+    benchmark,
+    convert_results,
+    demo,
+    detect,
+    evaluate,
+    fit,
+    keypoints,
+    messages,
+    models,
+    status,
+    train,
+)
 from smplifyx.cli.options import HelpFormatter, all_parsers, split_dotted
 from smplifyx.config import all_settings
 from smplifyx.config.original_names import original_equivalent
@@ -17,7 +29,7 @@ from smplifyx.errors import SmplifyxError, UsageError
 
 SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
-_COMMANDS = (fit, detect, keypoints, demo, models, train, evaluate, benchmark, convert_results)
+_COMMANDS = (fit, status, detect, keypoints, demo, models, train, evaluate, benchmark, convert_results)
 _EPILOG = """exit status:
   0    all people fitted
   1    some inputs failed; the others are written

@@ -12,7 +12,7 @@ import platform
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,8 @@ class Journal:
             "ended": None,
         }
         self.folder.mkdir(parents=True)
-        write_text(self.folder / SETTINGS, to_yaml(config, run))
+        everything = replace(run, num_shards=1, shard_index=0, shard="given", overwrite=False)
+        write_text(self.folder / SETTINGS, to_yaml(config, everything))
         self._write_manifest()
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
         shard = [run.shard_index, run.num_shards]
@@ -98,7 +99,7 @@ class Journal:
         for row in outcome.rows:
             self._line("person", {"stem": row.stem, "person": person_name(row.person, row.side)} | _figures(row))
         for failure in outcome.failures:
-            self.fail(failure)
+            self.fail(failure, outcome.unit.stem)
         if outcome.is_complete and not outcome.failures:
             others = dict.fromkeys(outcome.other_settings)
             settings = {self._digest: len(outcome.people) - len(others)} | ({"other": len(others)} if others else {})
@@ -115,9 +116,9 @@ class Journal:
             )
         self._log.flush()
 
-    def fail(self, failure: Failure) -> None:
-        """Log a failure."""
-        self._line("failure", {"name": failure.name, "reason": failure.reason})
+    def fail(self, failure: Failure, stem: str = "") -> None:
+        """Log a failure, with the name of the photo if it is known."""
+        self._line("failure", {"stem": stem, "name": failure.name, "reason": failure.reason})
 
     def close(self, status: str, counts: dict[str, int]) -> None:
         """Write the end.
@@ -150,19 +151,33 @@ def read_manifests(layout: OutputLayout) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def finished_photos(layout: OutputLayout) -> dict[str, PhotoRecord]:
-    """The photos that the logs of an output folder call finished, by stem; the last record counts.
+    """The photos that the logs of an output folder call finished, by stem; see :func:`read_logs`."""
+    return read_logs(layout)[0]
+
+
+def read_logs(layout: OutputLayout) -> tuple[dict[str, PhotoRecord], dict[str, list[Failure]]]:
+    """Photos that are finished, and the failures of those that are not, by stem; the last record of a photo counts.
 
     Lines that are damaged, as a killed run leaves its last one, are left out: the log saves reading, it is no proof.
     """
     found: dict[str, PhotoRecord] = {}
+    failed: dict[str, list[Failure]] = {}
     for path in sorted(layout.runs_path.glob(f"*/{LOG}")):
         context = ""
+        failed_now: dict[str, list[Failure]] = {}
         for line in read_lines(path):
             if line.get("event") == "start":
                 context = str(line.get("context", ""))
+            elif line.get("event") == "failure" and line.get("stem"):
+                failure = Failure(str(line.get("name", "")), str(line.get("reason", "")))
+                failed_now.setdefault(str(line["stem"]), []).append(failure)
             elif line.get("event") == "photo" and (record := _record(line, context)) is not None:
                 found[record.stem] = record
-    return found
+                failed.pop(record.stem, None)
+        for stem, failures in failed_now.items():
+            failed[stem] = failures
+            found.pop(stem, None)
+    return found, failed
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ then tried one at a time; a photo with which a worker dies again fails alone.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import queue
@@ -13,7 +14,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -77,20 +78,25 @@ def _free_memory() -> int:
     return free
 
 
+#: Makes a worker; goes to other processes.
+MakeWorker = Callable[[Job], Worker]
+
+
 class ProcessExecutor:
     """Workers in spawned processes.
 
     Args:
         n_workers: number of processes.
+        make_worker: makes the worker of a process, in that process.
     """
 
-    def __init__(self, n_workers: int) -> None:
-        self._n_workers = n_workers
+    def __init__(self, n_workers: int, make_worker: MakeWorker = Worker) -> None:
+        self._n_workers, self._make_worker = n_workers, make_worker
         self._is_stopped = False
 
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """As :meth:`~smplifyx.pipeline.executor.Executor.run`."""
-        pool = _Pool(units, job, self._n_workers)
+        pool = _Pool(units, functools.partial(_Process, job, self._make_worker), self._n_workers)
         told = False
         try:
             while not pool.is_done:
@@ -116,12 +122,14 @@ class _Process:
         has_asked: it has asked for a photo.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, make_worker: MakeWorker) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.units: dict[str, Unit] = {}
         self.is_alone = self.has_asked = False
-        self.process = context.Process(target=_serve, args=(theirs, job), name="smplifyx-worker", daemon=True)
+        self.process = context.Process(
+            target=_serve, args=(theirs, job, make_worker), name="smplifyx-worker", daemon=True
+        )
         with _one_thread_each():
             self.process.start()
         theirs.close()
@@ -145,16 +153,16 @@ class _Pool:
 
     Args:
         units: the photos.
-        job: the job.
+        start: starts a worker.
         n_workers: number of processes.
     """
 
-    def __init__(self, units: Iterable[Unit], job: Job, n_workers: int) -> None:
-        self._units, self._job = iter(units), job
+    def __init__(self, units: Iterable[Unit], start: Callable[[], _Process], n_workers: int) -> None:
+        self._units, self._start = iter(units), start
         self._suspects: deque[Unit] = deque()
         self._n_early_deaths = 0
         self._is_stopping = self._is_exhausted = False
-        self._workers = [_Process(job) for _ in range(n_workers)]
+        self._workers = [start() for _ in range(n_workers)]
 
     @property
     def is_done(self) -> bool:
@@ -237,7 +245,7 @@ class _Pool:
             raise SmplifyxError(f"worker processes die at their start ({how}); --workers 1 fits in this process")
         has_work = bool(self._suspects) or not self._is_exhausted
         if has_work and not self._is_stopping:
-            self._workers.append(_Process(self._job))
+            self._workers.append(self._start())
 
     def _remove(self, worker: _Process) -> None:
         self._workers.remove(worker)
@@ -257,7 +265,7 @@ def _one_thread_each() -> Iterator[None]:
             del os.environ[name]
 
 
-def _serve(connection: Connection, job: Job) -> None:
+def _serve(connection: Connection, job: Job, make_worker: MakeWorker) -> None:
     """Work on what the parent sends until it says ``quit`` or is gone."""
     for name in _IGNORED_SIGNALS:
         if hasattr(signal, name):
@@ -265,7 +273,7 @@ def _serve(connection: Connection, job: Job) -> None:
     cv2.setNumThreads(1)
     line = _Line(connection)
     try:
-        worker = Worker(job)
+        worker = make_worker(job)
         line.listen(worker)
         while not line.has_quit:
             for outcome in worker.run(line.units()):

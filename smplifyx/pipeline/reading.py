@@ -63,6 +63,7 @@ class Person:
         result: the stored or new fit.
         missing: files beside a stored result that are to be made: ``mesh``, ``side_view``, ``close_up``, ``pickle``.
         is_new: the person is fitted in this run.
+        is_damaged: the stored result cannot be read.
     """
 
     observation: Observation
@@ -71,6 +72,7 @@ class Person:
     result: FitResult | None = None
     missing: frozenset[str] = frozenset()
     is_new: bool = False
+    is_damaged: bool = False
 
     @property
     def key(self) -> tuple[str, int, str | None]:
@@ -155,6 +157,16 @@ class PhotoReader:
             _fail(photo, Failure(str(unit.image), f"{type(error).__name__}: {reason(error)}"))
         return photo
 
+    def inspect(self, unit: Unit) -> Photo:
+        """Read the keypoints of a photo and look its results up, without decoding it; as :meth:`read`."""
+        photo = Photo(Outcome(unit))
+        try:
+            keypoints = unit.keypoints or keypoint_path(unit.image, self._layout.keypoints_path)
+            self._find_people(unit, photo, keypoints, read_header(unit.image))
+        except InputError as error:
+            _fail(photo, Failure(str(unit.image), _without_path(error, unit.image)))
+        return photo
+
     def _read(self, unit: Unit, photo: Photo) -> None:
         header = read_header(unit.image)
         pixels: NDArray[np.uint8] | None = None
@@ -165,12 +177,15 @@ class PhotoReader:
                 pixels = read_image(unit.image)
                 self._detect(pixels, keypoints)
             photo.outcome = replace(photo.outcome, keypoint_stamp=file_stamp(keypoints))
+        self._find_people(unit, photo, keypoints, header)
+        self._prepare(photo, header, pixels)
+
+    def _find_people(self, unit: Unit, photo: Photo, keypoints: Path, header: PhotoHeader) -> None:
         loaded = self._load(unit, keypoints, header)
         everyone = self._with_cameras(unit, loaded.observations)
         photo.people = [Person(one, input_digest(one, self._label_of(one))) for one in everyone]
         photo.outcome = self._record(photo.outcome, loaded)
         self._find_results(photo)
-        self._prepare(photo, header, pixels)
 
     def _load(self, unit: Unit, keypoints: Path, header: PhotoHeader) -> Loaded:
         document = self._document(keypoints) if unit.is_shared else None
@@ -220,7 +235,7 @@ class PhotoReader:
             try:
                 stored = load_result(path)
             except InputError:
-                one.is_new = True  # damaged
+                one.is_new = one.is_damaged = True
                 continue
             photo.digest = photo.digest or (file_digest(photo.outcome.unit.image) if stored.photo_digest else "")
             if _differs(stored.input_digest, one.digest) or _differs(stored.photo_digest, photo.digest):

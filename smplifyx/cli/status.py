@@ -1,0 +1,75 @@
+"""``smplifyx status``: what is done in an output folder, and how to finish the rest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from smplifyx.cli import messages
+
+_DESCRIPTION = """Tell what is done, failed, missing, damaged, fitted with other settings or from inputs that have
+changed since in the output folder of `smplifyx fit`, also of several shards; complete and sort its
+summary.csv; print the command that finishes the rest.
+
+example:
+  smplifyx status output
+
+exit status: 0 nothing is left to do, 1 something is."""
+#: Names that are printed of each kind without --verbose.
+_SHOWN = 10
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "status",
+        help="what is done in an output folder, and how to finish the rest",
+        description=_DESCRIPTION,
+        allow_abbrev=False,
+    )
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="output folder of smplifyx fit")
+    parser.add_argument("--verbose", action="store_true", help="print all names")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the state of a folder; returns the exit status."""
+    from smplifyx.output import OutputLayout
+    from smplifyx.pipeline.status import as_ranges, read_status
+    from smplifyx.pipeline.summary import SummaryTable
+
+    messages.check_input(arguments.output, "OUTPUT")
+    status = read_status(arguments.output)
+    table = SummaryTable(OutputLayout(arguments.output))
+    table.close()
+    if table.restored is not None:
+        messages.note(table.restored)
+    messages.say(f"runs:    {status.n_runs}, {status.n_without_end} of them without an end (killed, or going on)")
+    messages.say(f"photos:  {status.n_done} of {status.n_photos} are done")
+    messages.say(f"people:  {status.n_people} have results, {status.n_other_settings} of them with other settings")
+    _say_names("failed", [str(one) for one in status.failed], arguments.verbose)
+    _say_names("missing", status.missing, arguments.verbose)
+    _say_names("damaged", status.damaged, arguments.verbose)
+    _say_names("keypoints or photo changed", status.changed, arguments.verbose)
+    _say_names("mesh or picture missing", status.incomplete, arguments.verbose)
+    if status.is_finished:
+        return 0
+    command = f"smplifyx fit --config {status.settings}"
+    messages.say(f"to finish the rest:\n  {command}")
+    if status.n_shards > 1:
+        shards = as_ranges(status.open_shards)
+        command += f" --num-shards {status.n_shards} --shard auto"
+        messages.say(f"or as a job array, with --array={shards}:\n  {command}")
+    return 1
+
+
+def _say_names(kind: str, names: Sequence[str], verbose: bool) -> None:
+    if not names:
+        return
+    messages.say(f"{kind}: {len(names)}")
+    shown = names if verbose else names[:_SHOWN]
+    for name in shown:
+        messages.say(f"  {name}")
+    if len(shown) < len(names):
+        messages.say("  ... (--verbose prints all)")

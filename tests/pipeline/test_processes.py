@@ -1,0 +1,89 @@
+"""Workers in processes: every photo has an outcome, whatever happens to a process. Fits are stand-ins."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from smplifyx.config import Config, Override, RunOptions, load_run
+from smplifyx.errors import SmplifyxError, UsageError
+from smplifyx.pipeline import Job, Outcome, Unit
+from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
+from tests.pipeline.stand_in import BrokenWorker, StandInWorker
+
+JOB = Job(Config(), RunOptions())
+
+
+def units(*stems: str) -> list[Unit]:
+    return [Unit(stem, Path(f"{stem}.jpg"), None) for stem in stems]
+
+
+def run(given: Iterable[Unit], n_workers: int = 2) -> list[Outcome]:
+    return list(ProcessExecutor(n_workers, StandInWorker).run(given, JOB))
+
+
+def test_every_photo_is_done_once_by_other_processes() -> None:
+    outcomes = run(units(*(f"photo{number}" for number in range(20))))
+    assert Counter(one.unit.stem for one in outcomes) == Counter(f"photo{number}" for number in range(20))
+    assert os.getpid() not in {row.person for one in outcomes for row in one.rows}
+    assert not any(one.failures for one in outcomes)
+
+
+def test_a_photo_that_kills_its_worker_fails_alone() -> None:
+    stems = ["a", "b", "deadly1", "c", "d", "e", "deadly2", "f"]
+    outcomes = run(units(*stems))
+    assert sorted(one.unit.stem for one in outcomes) == sorted(stems)
+    failed = {one.unit.stem: str(one.failures[0]) for one in outcomes if one.failures}
+    assert set(failed) == {"deadly1", "deadly2"}
+    assert failed["deadly1"] == "deadly1.jpg: a worker process died with it: signal 9 (SIGKILL)"
+
+
+def test_photos_are_taken_as_workers_become_free() -> None:
+    taken: list[str] = []
+
+    def lazily() -> Iterator[Unit]:
+        for unit in units(*(f"photo{number}" for number in range(100))):
+            taken.append(unit.stem)
+            yield unit
+
+    outcomes = ProcessExecutor(1, StandInWorker).run(lazily(), JOB)
+    next(outcomes)
+    assert len(taken) < 20
+    outcomes.close()
+
+
+def test_errors_of_the_job_are_raised_here() -> None:
+    with pytest.raises(UsageError, match="a wrong job"):
+        run(units("a", "wrong", "b"))
+
+
+def test_a_request_to_stop_ends_the_run_with_what_is_written() -> None:
+    executor = ProcessExecutor(1, StandInWorker)
+    outcomes = executor.run(units("a", "b", "c", "slow", "d"), JOB)
+    done = [next(outcomes).unit.stem for _ in range(3)]
+    executor.stop()
+    done += [one.unit.stem for one in outcomes]
+    assert done[:3] == ["a", "b", "c"] and done[3:] in ([], ["slow"])  # the worker may not have taken it yet
+
+
+def test_workers_that_die_at_their_start_end_the_run() -> None:
+    with pytest.raises(SmplifyxError, match=r"die at their start \(exit status 7\)"):
+        list(ProcessExecutor(1, BrokenWorker).run(units("a"), JOB))
+
+
+def test_few_photos_need_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smplifyx.pipeline.processes._free_cores", lambda: 8)
+    monkeypatch.setattr("smplifyx.pipeline.processes._free_memory", lambda: 1 << 40)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert [suitable_workers(RunOptions(), number) for number in (1, 47, 48, 1000)] == [1, 1, 2, 8]
+    assert suitable_workers(RunOptions(threads=4), 1000) == 2
+    monkeypatch.setattr("smplifyx.pipeline.processes._free_memory", lambda: 2 << 30)
+    assert suitable_workers(RunOptions(), 1000) == 2
+    _, asked = load_run(None, [Override("run.workers", "5")])
+    assert suitable_workers(asked, 1) == 5
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert suitable_workers(RunOptions(), 1000) == 1
