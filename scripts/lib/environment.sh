@@ -103,5 +103,8 @@ prepare_environment() {
     "$VENV/bin/python" -c 'import torch' 2>/dev/null || install_torch "$VENV/bin/pip"
     say "installing smplifyx$extras and what it needs"
     "$VENV/bin/pip" install -q -c "$ROOT/constraints.txt" -e "$ROOT$extras"
+    say "compiling the kernels, which takes half a minute once"
+    "$VENV/bin/python" -c 'from smplifyx.fitting.kernels import compile_kernels; compile_kernels()' ||
+        say "going on without: they are compiled when they are first needed"
     printf '%s\n' "$state" >"$stamp"
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (wrong options end the process with status 2)."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    warnings.showwarning = messages.show_warning
     with_traceback = "--verbose" in argv or os.environ.get("SMPLIFYX_TRACEBACK", "") not in ("", "0")
     try:
         return _run(argv)

@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from smplifyx.errors import InputError, UsageError
 
@@ -39,6 +39,19 @@ def note(line: str) -> None:
         tqdm.write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print warnings of this package as remarks. Those of others are about code, of no use to a user."""
+    if Path(__file__).parents[1] in Path(filename).parents:
+        note(f"note: {message}")
 
 
 def complain(error: Exception, with_traceback: bool) -> None:

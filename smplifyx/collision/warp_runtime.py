@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
+import shutil
+import tempfile
+import warnings
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import ModuleType
 
 import torch
 
-from smplifyx.errors import UsageError
+from smplifyx.errors import UsageError, reason
 from smplifyx.files import silent_stderr
 
 
@@ -28,8 +34,44 @@ def load_warp() -> ModuleType:
     warp.config.log_level = warp.LOG_ERROR
     # Without a GPU, Warp reports the missing driver past its own log level.
     with nullcontext() if torch.cuda.is_available() else silent_stderr():
-        warp.init()
+        problem = _start(warp)
+    if problem is not None:
+        folder = warp.config.kernel_cache_dir
+        warnings.warn(
+            f"compiled kernels cannot be kept in the user's cache ({problem}); they are in {folder}. "
+            "WARP_CACHE_PATH names another folder",
+            stacklevel=2,
+        )
     return warp
+
+
+@functools.cache
+def _start(warp: ModuleType) -> str | None:
+    """Start Warp; where its cache cannot be written, with one in a temporary folder, and return the reason."""
+    problem = None
+    try:
+        warp.init()
+        usual = Path(warp.config.kernel_cache_dir)
+        if os.access(usual, os.W_OK):
+            return None
+        problem = f"no permission to write {usual}"
+    except OSError as error:
+        usual, problem = Path(os.devnull), reason(error)
+    warp.config.kernel_cache_dir = str(_own_temporary_folder())
+    warp.init()
+    for compiled in usual.glob("wp_*"):
+        shutil.copytree(compiled, Path(warp.config.kernel_cache_dir) / compiled.name, dirs_exist_ok=True)
+    return problem
+
+
+def _own_temporary_folder() -> Path:
+    """A folder that later runs find again, unless somebody else has made it: what lies there is run."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"smplifyx-kernels-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    is_ours = not folder.is_symlink() and found.st_uid == user and not found.st_mode & 0o022
+    return folder if is_ours else Path(tempfile.mkdtemp(prefix="smplifyx-kernels-"))
 
 
 def torch_stream(warp: ModuleType, device: torch.device) -> AbstractContextManager[object]:

@@ -1,0 +1,29 @@
+"""Compiles all kernels, so that the first fit need not."""
+
+from __future__ import annotations
+
+import importlib
+
+import torch
+
+from smplifyx.collision.warp_runtime import load_warp
+from smplifyx.fitting.native_source import objective_kernel
+
+_MODULES = ("smplifyx.collision.kernels", "smplifyx.collision.term_kernels")
+
+
+def compile_kernels() -> str:
+    """Compile the kernels for the processor, and for a GPU where there is one; takes half a minute once.
+
+    Returns:
+        The folder that they are kept in.
+
+    Raises:
+        UsageError: Warp cannot be imported.
+    """
+    warp = load_warp()
+    warp.load_module(objective_kernel().module, device="cpu", block_dim=1)
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        for name in _MODULES:
+            warp.load_module(importlib.import_module(name), device=device)
+    return str(warp.config.kernel_cache_dir)
