@@ -9,17 +9,28 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import os
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smplifyx.camera import TURN_ABOUT_X, Camera
-from smplifyx.errors import InputError, reason
+from smplifyx.errors import InputError
 from smplifyx.files import atomic_path
+from smplifyx.result_fields import (
+    ResultField,
+    Shape,
+    about_field,
+    absent,
+    array_field,
+    loaded_value,
+    number_field,
+    read_entries,
+    stored_entries,
+    stored_text,
+    text_field,
+)
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, GENDERS, Skeleton, skeleton_of
 
 if TYPE_CHECKING:
@@ -29,85 +40,37 @@ if TYPE_CHECKING:
     from smplifyx.body.body import Body
     from smplifyx.body.data import BodyModelData
 
-#: ``texts`` are several strings; ``figures`` are numbers by name, stored as two arrays.
-Kind = Literal["text", "texts", "figures", "float32", "int64", "bool"]
-Shape = tuple[int | str, ...]
 
 _N_COEFFICIENTS, N_HAND_COEFFICIENTS = 10, 12
-_NAMES_OF_FIGURES = {"losses": "loss_names", "quality_features": "quality_feature_names"}
-_FLAG_SEPARATOR = ";"
-
-
-@dataclass(frozen=True)
-class ResultField:
-    """One field of a result.
-
-    Attributes:
-        name: attribute of :class:`FitResult`, key of the .npz and, with ``csv``, column of ``summary.csv``.
-        kind: type of the value; numbers are stored with this dtype.
-        shape: of an array, in the numbers of SMPL-X; J are the model's joints, S the stages, E the
-            numbers of a VPoser code. ``()`` for one value.
-        meaning: description with units.
-        csv: format of its column in ``summary.csv``, as for :func:`format`; None without a column.
-        required: whether every .npz of a model that has it must hold it.
-    """
-
-    name: str
-    kind: Kind
-    shape: Shape
-    meaning: str
-    csv: str | None = None
-    required: bool = True
-
-
-def _about(
-    kind: Kind, meaning: str, *shape: int | str, csv: str | None = None, required: bool = True
-) -> dict[str, Any]:
-    """Metadata of a field of :class:`FitResult`."""
-    return {"kind": kind, "shape": shape, "meaning": meaning, "csv": csv, "required": required}
-
-
-def _text(meaning: str, csv: str | None = None, required: bool = True) -> dict[str, Any]:
-    return _about("text", meaning, csv=csv, required=required)
-
-
-def _number(meaning: str, csv: str | None = None, required: bool = True) -> dict[str, Any]:
-    return _about("float32", meaning, csv=csv, required=required)
-
-
-def _array(meaning: str, *shape: int | str, required: bool = True) -> dict[str, Any]:
-    return _about("float32", meaning, *shape, required=required)
-
-
-def _absent() -> np.ndarray:
-    return np.zeros(0, np.float32)
 
 
 @dataclass(kw_only=True)
 class FitFigures:
     """The figures of a fit that ``summary.csv`` shows. Unknown numbers are NaN, unknown counts -1."""
 
-    status: str = field(default="ok", metadata=_text("``ok`` or ``failed``", csv="", required=False))
-    gender: str = field(default="", metadata=_text("``neutral``, ``male`` or ``female``", csv=""))
-    loss: float = field(default=math.nan, metadata=_number("final value of the objective", csv=".7g"))
+    status: str = field(default="ok", metadata=text_field("``ok`` or ``failed``", csv="", required=False))
+    gender: str = field(default="", metadata=text_field("``neutral``, ``male`` or ``female``", csv=""))
+    loss: float = field(default=math.nan, metadata=number_field("final value of the objective", csv=".7g"))
     reprojection_error_px: float = field(
         default=math.nan,
-        metadata=_number(
+        metadata=number_field(
             "confidence-weighted mean distance between observed and projected keypoints, pixels",
             csv=".2f",
             required=False,
         ),
     )
     n_keypoints: int = field(
-        default=0, metadata=_about("int64", "observed keypoints that entered the fit", csv="d", required=False)
+        default=0, metadata=about_field("int64", "observed keypoints that entered the fit", csv="d", required=False)
     )
-    seconds: float = field(default=math.nan, metadata=_number("time spent on this person", csv=".2f", required=False))
+    seconds: float = field(
+        default=math.nan, metadata=number_field("time spent on this person", csv=".2f", required=False)
+    )
     flags: tuple[str, ...] = field(
-        default=(), metadata=_about("texts", "warnings about the quality of the fit", csv="")
+        default=(), metadata=about_field("texts", "warnings about the quality of the fit", csv="")
     )
     gender_source: str = field(
         default="",
-        metadata=_text(
+        metadata=text_field(
             "who decided the gender: ``given``, ``face``, ``body``, or ``fallback`` (neutral); empty if unknown",
             csv="",
             required=False,
@@ -115,16 +78,17 @@ class FitFigures:
     )
     gender_probability: float = field(
         default=math.nan,
-        metadata=_number(
+        metadata=number_field(
             "probability of the likelier gender, where a classifier was used", csv=".4f", required=False
         ),
     )
     gender_reason: str = field(
-        default="", metadata=_text("why the body is neutral where that was not requested", csv="", required=False)
+        default="",
+        metadata=text_field("why the body is neutral where that was not requested", csv="", required=False),
     )
     expected_error_mm: float = field(
         default=math.nan,
-        metadata=_number(
+        metadata=number_field(
             "predicted mean distance of the surface from the truth after alignment, millimetres",
             csv=".0f",
             required=False,
@@ -132,18 +96,21 @@ class FitFigures:
     )
     penetration_mm: float = field(
         default=math.nan,
-        metadata=_number("depth of the deepest self-penetration, millimetres", csv=".1f", required=False),
+        metadata=number_field("depth of the deepest self-penetration, millimetres", csv=".1f", required=False),
     )
     colliding_pairs: int = field(
         default=-1,
-        metadata=_about("int64", "pairs of triangles that intersect; -1 if not counted", csv="d", required=False),
+        metadata=about_field(
+            "int64", "pairs of triangles that intersect; -1 if not counted", csv="d", required=False
+        ),
     )
     side: str = field(
-        default="", metadata=_text("``left`` or ``right`` of a hand that was fitted alone", csv="", required=False)
+        default="",
+        metadata=text_field("``left`` or ``right`` of a hand that was fitted alone", csv="", required=False),
     )
     camera_source: str = field(
         default="",
-        metadata=_text(
+        metadata=text_field(
             "origin of the focal length: ``given``, ``calibration``, ``exif``, ``fallback``", csv="", required=False
         ),
     )
@@ -156,90 +123,94 @@ class FitResult(FitFigures):
     Poses and coefficients that a model does not have are empty `[0]`. All fields: :data:`RESULT_FIELDS`.
     """
 
-    model_type: str = field(metadata=_text("``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``"))
-    model_name: str = field(metadata=_text("name of the body model"))
-    betas: np.ndarray = field(metadata=_array("shape coefficients", _N_COEFFICIENTS))
+    model_type: str = field(metadata=text_field("``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``"))
+    model_name: str = field(metadata=text_field("name of the body model"))
+    betas: np.ndarray = field(metadata=array_field("shape coefficients", _N_COEFFICIENTS))
     expression: np.ndarray = field(
-        default_factory=_absent, metadata=_array("expression coefficients", _N_COEFFICIENTS)
+        default_factory=absent, metadata=array_field("expression coefficients", _N_COEFFICIENTS)
     )
     global_orient: np.ndarray = field(
-        metadata=_array("axis-angle, turns the body into the camera frame about its root joint", 3)
+        metadata=array_field("axis-angle, turns the body into the camera frame about its root joint", 3)
     )
     body_pose: np.ndarray = field(
-        default_factory=_absent, metadata=_array("axis-angle of 21 joints (SMPL: 23, 69 numbers)", 63)
+        default_factory=absent, metadata=array_field("axis-angle of 21 joints (SMPL: 23, 69 numbers)", 63)
     )
-    jaw_pose: np.ndarray = field(default_factory=_absent, metadata=_array("axis-angle", 3))
-    leye_pose: np.ndarray = field(default_factory=_absent, metadata=_array("axis-angle", 3))
-    reye_pose: np.ndarray = field(default_factory=_absent, metadata=_array("axis-angle", 3))
+    jaw_pose: np.ndarray = field(default_factory=absent, metadata=array_field("axis-angle", 3))
+    leye_pose: np.ndarray = field(default_factory=absent, metadata=array_field("axis-angle", 3))
+    reye_pose: np.ndarray = field(default_factory=absent, metadata=array_field("axis-angle", 3))
     left_hand_pose: np.ndarray = field(
-        default_factory=_absent, metadata=_array("axis-angle of 15 joints, hand mean included", 45)
+        default_factory=absent, metadata=array_field("axis-angle of 15 joints, hand mean included", 45)
     )
     right_hand_pose: np.ndarray = field(
-        default_factory=_absent, metadata=_array("axis-angle of 15 joints, hand mean included", 45)
+        default_factory=absent, metadata=array_field("axis-angle of 15 joints, hand mean included", 45)
     )
     left_hand_pca: np.ndarray = field(
-        default_factory=_absent, metadata=_array("coefficients of the hand pose space", N_HAND_COEFFICIENTS)
+        default_factory=absent, metadata=array_field("coefficients of the hand pose space", N_HAND_COEFFICIENTS)
     )
     right_hand_pca: np.ndarray = field(
-        default_factory=_absent, metadata=_array("coefficients of the hand pose space", N_HAND_COEFFICIENTS)
+        default_factory=absent, metadata=array_field("coefficients of the hand pose space", N_HAND_COEFFICIENTS)
     )
     hand_pose: np.ndarray = field(
-        default_factory=_absent, metadata=_array("MANO: axis-angle of 15 joints, hand mean included", 45)
+        default_factory=absent, metadata=array_field("MANO: axis-angle of 15 joints, hand mean included", 45)
     )
     hand_pca: np.ndarray = field(
-        default_factory=_absent, metadata=_array("MANO: coefficients of the hand pose space", N_HAND_COEFFICIENTS)
+        default_factory=absent, metadata=array_field("MANO: coefficients of the hand pose space", N_HAND_COEFFICIENTS)
     )
-    neck_pose: np.ndarray = field(default_factory=_absent, metadata=_array("FLAME: axis-angle", 3))
+    neck_pose: np.ndarray = field(default_factory=absent, metadata=array_field("FLAME: axis-angle", 3))
     body_pose_embedding: np.ndarray | None = field(
-        default=None, metadata=_about("float32", "VPoser code, with that prior", "E", required=False)
+        default=None, metadata=about_field("float32", "VPoser code, with that prior", "E", required=False)
     )
     camera_translation: np.ndarray = field(
-        metadata=_array("added to the model's points to reach the camera frame", 3)
+        metadata=array_field("added to the model's points to reach the camera frame", 3)
     )
-    camera_rotation: np.ndarray = field(metadata=_array("identity for a single view", 3, 3))
-    focal_length: np.ndarray = field(metadata=_array("(fx, fy), pixels", 2))
-    principal_point: np.ndarray = field(metadata=_array("(cx, cy), pixels", 2))
-    image_size: np.ndarray = field(metadata=_about("int64", "(width, height), pixels", 2))
-    joints: np.ndarray = field(metadata=_array("in the camera frame, camera translation included, metres", "J", 3))
+    camera_rotation: np.ndarray = field(metadata=array_field("identity for a single view", 3, 3))
+    focal_length: np.ndarray = field(metadata=array_field("(fx, fy), pixels", 2))
+    principal_point: np.ndarray = field(metadata=array_field("(cx, cy), pixels", 2))
+    image_size: np.ndarray = field(metadata=about_field("int64", "(width, height), pixels", 2))
+    joints: np.ndarray = field(
+        metadata=array_field("in the camera frame, camera translation included, metres", "J", 3)
+    )
     keypoints_2d: np.ndarray = field(
-        metadata=_array(
+        metadata=array_field(
             "observation (x, y, confidence); sides of arms or legs are swapped where a flag says so", 135, 3
         )
     )
     projected_keypoints_2d: np.ndarray = field(
-        metadata=_array("projected keypoints of the model, pixels; NaN where it has none", 135, 2)
+        metadata=array_field("projected keypoints of the model, pixels; NaN where it has none", 135, 2)
     )
-    stage_losses: np.ndarray = field(metadata=_array("value of the objective at the end of each stage", "S"))
+    stage_losses: np.ndarray = field(metadata=array_field("value of the objective at the end of each stage", "S"))
     losses: dict[str, float] = field(
         default_factory=dict,
-        metadata=_about(
+        metadata=about_field(
             "figures", "value of each term of the objective at the end; their sum is the loss", required=False
         ),
     )
-    n_evaluations: int = field(metadata=_about("int64", "evaluations of the objective, all stages together"))
-    converged: bool = field(metadata=_about("bool", "whether the last stage met its convergence criterion"))
+    n_evaluations: int = field(metadata=about_field("int64", "evaluations of the objective, all stages together"))
+    converged: bool = field(metadata=about_field("bool", "whether the last stage met its convergence criterion"))
     quality_features: dict[str, float] = field(
-        default_factory=dict, metadata=_about("figures", "inputs of the error predictor", required=False)
+        default_factory=dict, metadata=about_field("figures", "inputs of the error predictor", required=False)
     )
     converted_from: str = field(
         default="",
-        metadata=_text("model, name and gender of the body that the result was converted from", required=False),
+        metadata=text_field("model, name and gender of the body that the result was converted from", required=False),
     )
     conversion_error_mm: float = field(
         default=math.nan,
-        metadata=_number("mean distance of the two surfaces after a conversion, millimetres", required=False),
+        metadata=number_field("mean distance of the two surfaces after a conversion, millimetres", required=False),
     )
-    image_path: str = field(default="", metadata=_text("image file", required=False))
-    keypoint_path: str = field(default="", metadata=_text("keypoint file", required=False))
-    version: str = field(default="", metadata=_text("version of smplifyx that made the fit", required=False))
+    image_path: str = field(default="", metadata=text_field("image file", required=False))
+    keypoint_path: str = field(default="", metadata=text_field("keypoint file", required=False))
+    version: str = field(default="", metadata=text_field("version of smplifyx that made the fit", required=False))
     settings_digest: str = field(
-        default="", metadata=_text("hash of the settings that decide a fit; empty if unknown", required=False)
+        default="", metadata=text_field("hash of the settings that decide a fit; empty if unknown", required=False)
     )
     input_digest: str = field(
         default="",
-        metadata=_text("hash of keypoints, camera and label of the person; empty if unknown", required=False),
+        metadata=text_field("hash of keypoints, camera and label of the person; empty if unknown", required=False),
     )
-    photo_digest: str = field(default="", metadata=_text("hash of the image file; empty if unknown", required=False))
+    photo_digest: str = field(
+        default="", metadata=text_field("hash of the image file; empty if unknown", required=False)
+    )
 
     #: The body that was fitted, if it is at hand; otherwise :meth:`body` looks for it.
     _body: Body | None = field(default=None, repr=False, compare=False)
@@ -293,7 +264,7 @@ class FitResult(FitFigures):
         """Return the body model of this result; ``result.body()(**result.parameters)`` poses it.
 
         The call is differentiable and gives vertices, joints and keypoints in the camera frame. The body is kept:
-        later calls return the same one.
+        later calls without a folder return the same one.
 
         Args:
             models_dir: the only folder to search; None for the usual places.
@@ -301,7 +272,7 @@ class FitResult(FitFigures):
         Raises:
             InputError: there is no such model.
         """
-        if self._body is None:
+        if self._body is None or models_dir is not None:
             self._body = self._find_body(models_dir)
         return self._body
 
@@ -351,7 +322,7 @@ class FitResult(FitFigures):
         for one in RESULT_FIELDS:
             value = getattr(self, one.name)
             if one.name in shapes and value is not None:
-                entries |= _stored(one, value)
+                entries |= stored_entries(one, value)
         entries["joint_names"] = np.array(self.joint_names, np.str_)
         entries["keypoint_names"] = np.array(self.keypoint_names, np.str_)
         with atomic_path(path) as temporary:
@@ -392,9 +363,9 @@ def load_result(path: str | Path) -> FitResult:
         InputError: the file is damaged, incomplete or of another kind; the message names the field.
     """
     path = Path(path)
-    stored = _read(path)
-    model_type = _stored_text(path, stored, "model_type")
-    side = _stored_text(path, stored, "side") if model_type == "mano" else None
+    stored = read_entries(path)
+    model_type = stored_text(path, stored, "model_type")
+    side = stored_text(path, stored, "side") if model_type == "mano" else None
     try:
         shapes = field_shapes(skeleton_of(model_type, side))
     except ValueError as error:
@@ -407,27 +378,10 @@ def load_result(path: str | Path) -> FitResult:
             if one.required:
                 raise InputError(path, "is missing; it belongs to every result", one.name)
             continue
-        values[one.name] = _loaded(path, stored, one, shapes[one.name])
+        values[one.name] = loaded_value(path, stored, one, shapes[one.name])
     if values["gender"] not in GENDERS:
         raise InputError(path, f"expected one of {', '.join(GENDERS)}, found {values['gender']!r}", "gender")
     return FitResult(**values)
-
-
-#: End of the central directory of a .zip without comment: signature, 8 bytes, size and place of the directory.
-_ZIP_END = struct.Struct("<4s8xIIH")
-
-
-def is_intact(path: str | Path) -> bool:
-    """Whether a result file is complete, by the ends of its .zip; its content is not read."""
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(4)
-            size = stream.seek(-_ZIP_END.size, os.SEEK_END) + _ZIP_END.size
-            signature, length, place, comment = _ZIP_END.unpack(stream.read(_ZIP_END.size))
-    except (OSError, struct.error):
-        return False
-    complete = place + length + _ZIP_END.size == size and not comment
-    return start == b"PK\x03\x04" and signature == b"PK\x05\x06" and complete
 
 
 @functools.lru_cache(maxsize=4)
@@ -437,96 +391,3 @@ def _load_body(path: Path, gender: str, n_betas: int, n_expressions: int, change
     from smplifyx.body.files import load_body_model_data
 
     return Body(load_body_model_data(path, gender, n_betas=n_betas, n_expressions=n_expressions))
-
-
-def format_figure(one: ResultField, value: Any) -> str:
-    """Text of a value in ``summary.csv``; empty for an unknown number."""
-    if one.kind == "text":
-        return str(value)
-    if one.kind == "texts":
-        return _FLAG_SEPARATOR.join(value)
-    return "" if math.isnan(value) or (one.kind == "int64" and value < 0) else format(value, one.csv or "")
-
-
-def parse_figure(one: ResultField, text: str) -> Any:
-    """Value of a text in ``summary.csv``; the inverse of :func:`format_figure`.
-
-    Raises:
-        ValueError: the text is not a number where one is expected.
-    """
-    if one.kind == "text":
-        return text
-    if one.kind == "texts":
-        return tuple(flag for flag in text.split(_FLAG_SEPARATOR) if flag)
-    if one.kind == "int64":
-        return int(text) if text else -1
-    return float(text) if text else math.nan
-
-
-def fields_as_markdown() -> str:
-    """The table of the documentation: a line for each field."""
-    lines = ["| field | type | shape | in summary.csv | meaning |", "|---|---|---|---|---|"]
-    kinds = {"text": "string", "texts": "strings", "figures": "numbers by name"}
-    for one in RESULT_FIELDS:
-        shape = " x ".join(map(str, one.shape))
-        column = "" if one.csv is None else "yes"
-        meaning = one.meaning.replace("``", "`")
-        if one.kind == "figures":
-            meaning += f" (names: `{_NAMES_OF_FIGURES[one.name]}`)"
-        lines.append(f"| `{one.name}` | {kinds.get(one.kind, one.kind)} | {shape} | {column} | {meaning} |")
-    return "\n".join(lines) + "\n"
-
-
-def _stored(one: ResultField, value: Any) -> dict[str, np.ndarray]:
-    """Entries of the .npz for one value."""
-    if one.kind == "figures":
-        names = np.array([*value], np.str_)
-        return {_NAMES_OF_FIGURES[one.name]: names, one.name: np.array([*value.values()], np.float32)}
-    dtype = np.str_ if one.kind in ("text", "texts") else np.dtype(one.kind)
-    return {one.name: np.array(value, dtype)}
-
-
-def _loaded(path: Path, stored: dict[str, np.ndarray], one: ResultField, shape: Shape) -> Any:
-    """Value of one field of the .npz."""
-    if one.kind == "text":
-        return _stored_text(path, stored, one.name)
-    if one.kind == "texts":
-        return tuple(str(text) for text in np.atleast_1d(stored[one.name]))
-    if one.kind == "figures":
-        names = stored.get(_NAMES_OF_FIGURES[one.name], np.zeros(0, np.str_))
-        numbers = _stored_numbers(path, stored, one.name, (len(names),))
-        return dict(zip(map(str, names), numbers.tolist(), strict=True))
-    numbers = _stored_numbers(path, stored, one.name, shape)
-    if shape:
-        return numbers
-    return {"float32": float, "int64": int, "bool": bool}[one.kind](numbers)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise InputError(path, "does not exist; expected a result file (.npz)") from None
-    # a damaged archive fails in zipfile, zlib, the decoder or numpy, each with errors of its own
-    except Exception as error:
-        raise InputError(path, f"is damaged or not a result file (.npz): {reason(error)}") from error
-
-
-def _stored_numbers(path: Path, stored: dict[str, np.ndarray], name: str, shape: Shape) -> np.ndarray:
-    value = stored[name]
-    fits = value.ndim == len(shape) and all(
-        isinstance(want, str) or want == have for want, have in zip(shape, value.shape, strict=True)
-    )
-    if not fits or value.dtype.kind not in "fiub":
-        wanted = " x ".join("any" if isinstance(length, str) else str(length) for length in shape) or "one number"
-        raise InputError(path, f"has shape {value.shape} and type {value.dtype}; expected numbers, {wanted}", name)
-    return value
-
-
-def _stored_text(path: Path, stored: dict[str, np.ndarray], name: str) -> str:
-    if name not in stored:
-        raise InputError(path, "is missing; it belongs to every result", name)
-    if stored[name].ndim or stored[name].dtype.kind != "U":
-        raise InputError(path, f"has type {stored[name].dtype}; expected a string", name)
-    return str(stored[name])

@@ -13,7 +13,8 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
-from smplifyx.result import RESULT_FIELDS, FitResult, fields_as_markdown, load_result
+from smplifyx.result import RESULT_FIELDS, FitResult, load_result
+from smplifyx.result_fields import fields_as_markdown
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES, JOINT_NAMES
 from tests.random_result import random_result
 
@@ -138,7 +139,7 @@ def test_wrong_or_missing_entries_are_named(
 
 def test_the_documentation_has_the_table_of_fields():
     page = Path(__file__).parent.parent / "docs" / "results.md"
-    assert fields_as_markdown() in page.read_text(encoding="utf-8"), "print(smplifyx.result.fields_as_markdown())"
+    assert fields_as_markdown(RESULT_FIELDS) in page.read_text(encoding="utf-8"), "print(fields_as_markdown(...))"
 
 
 def test_the_camera_of_a_result(result: FitResult) -> None:
@@ -166,3 +167,11 @@ def test_a_loaded_result_poses_its_body(model_type: str, side: str, tmp_path: Pa
 def test_a_body_that_is_not_there_is_named(result: FitResult) -> None:
     with pytest.raises(InputError, match=r"expected the body model 'open body', found 'open-body 1"):
         result.body(OPEN_BODY_DIR)
+
+
+def test_a_folder_of_models_counts_after_a_body_was_found(result: FitResult, tmp_path: Path) -> None:
+    result = replace(result, model_name="open-body 1")
+    found = result.body(OPEN_BODY_DIR)
+    assert result.body() is found
+    with pytest.raises(InputError):
+        result.body(tmp_path)

@@ -24,8 +24,8 @@ from smplifyx.evaluation.triangulation import (
     triangulate,
 )
 from smplifyx.evaluation.views import ViewErrors, views_report
-from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool, held_out_poses, mild_poses
 

@@ -33,8 +33,9 @@ from smplifyx.files import atomic_path, write_bytes, write_text
 from smplifyx.output import BodyMesh, BodyRenderer, overlay, person_color
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 from smplifyx.synthetic.adults import open_people
-from smplifyx.synthetic.detector import DETECTORS, DetectorNoise, Sight, detect
+from smplifyx.synthetic.detector import Sight, detect
 from smplifyx.synthetic.documents import true_camera, write_openpose_json
+from smplifyx.synthetic.noise import DETECTORS, DetectorNoise
 from smplifyx.synthetic.people import RestBody, SyntheticOptions, SyntheticPerson, hidden_by_body, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
@@ -65,7 +66,7 @@ class OpenBenchmark:
         mocap: motion-capture file for the poses; None for mild random ones.
         shapes: ``anny`` for bodies from Anny's full shape space, ``components`` for the model's own components.
         noise_levels: of the extra keypoint files.
-        detector: ``independent`` or ``correlated`` errors, see :data:`smplifyx.synthetic.detector.DETECTORS`.
+        detector: ``independent`` or ``correlated`` errors, see :data:`smplifyx.synthetic.noise.DETECTORS`.
     """
 
     n_people: int = 100

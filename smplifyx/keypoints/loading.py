@@ -22,14 +22,10 @@ from smplifyx.keypoints.observation import KEYPOINT_SUFFIX, Observation
 from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_people
 from smplifyx.keypoints.plausibility import without_misplaced
 from smplifyx.keypoints.reading import KeypointFile, PersonKeypoints, people_of
-from smplifyx.skeleton import BODY_KEYPOINTS, HAND_KEYPOINTS
+from smplifyx.skeleton import HAND_KEYPOINTS
 
-#: A point further outside the image than this fraction of its longer side counts as unseen.
-OUTSIDE_MARGIN = 0.1
 #: Two pictures whose ratios of width to height differ less have one shape.
 _SAME_SHAPE = 0.02
-#: Points of less confidence are noise and cause no warning.
-WORTH_A_WARNING = 0.1
 
 
 @dataclass(frozen=True)
@@ -208,8 +204,8 @@ def _load_file(
         file = people_of(content, options.layout, image=image, image_size=size)
         people, uncertain = _in_image(file, size, orientation, options)
         extent = frames.extent_of(people, size)
-        inside = [_within_image(person, size) for person in people]
-        _refuse_other_image(path, "the image" if image is None else image.name, people, inside, size)
+        inside = [frames.within_image(person, size) for person in people]
+        frames.refuse_other_image(path, "the image" if image is None else image.name, people, inside, size)
     except InputError as error:
         return Loaded(failures=(error,))
     if options.check:
@@ -343,42 +339,6 @@ def merge_loaded(parts: Iterable[Loaded]) -> Loaded:
         sum(part.upright for part in parts),
         tuple(extent for part in parts for extent in part.extents),
     )
-
-
-def _within_image(person: PersonKeypoints, size: tuple[int, int]) -> PersonKeypoints:
-    """Keep points a little outside, as detectors place them for people cut off by the frame; drop those far out."""
-    outside = _distance_outside(person, size) > OUTSIDE_MARGIN * max(size)
-    if not outside.any():
-        return person
-    keypoints = person.keypoints.copy()
-    keypoints[outside] = 0
-    changed = person.with_keypoints(keypoints)
-    if person.keypoints[outside, 2].max() < WORTH_A_WARNING:
-        return changed
-    note = f"{outside.sum()} keypoints lie far outside the image and count as unseen"
-    return replace(changed, warnings=(*changed.warnings, note))
-
-
-def _distance_outside(person: PersonKeypoints, size: tuple[int, int]) -> np.ndarray:
-    """Distance in pixels of each visible point to the image: `[135]`, 0 for those inside or unseen."""
-    xy = person.keypoints[:, :2]
-    beyond = np.maximum(np.maximum(-xy, xy - np.array(size)), 0).max(axis=1)
-    return np.where(person.keypoints[:, 2] > 0, beyond, 0)
-
-
-def _refuse_other_image(
-    path: Path, image: str, before: Sequence[PersonKeypoints], after: Sequence[PersonKeypoints], size: tuple[int, int]
-) -> None:
-    # The body alone decides: small hands and faces in the middle of the picture carry most points. Weighted by
-    # confidence, as detectors invent points of confidence 0.02.
-    total = sum(float(person.keypoints[BODY_KEYPOINTS, 2].sum()) for person in before)
-    kept = sum(float(person.keypoints[BODY_KEYPOINTS, 2].sum()) for person in after)
-    if kept < 0.7 * total:
-        problem = (
-            f"{1 - kept / total:.0%} of the body keypoints lie far outside {image}, which is {size[0]} x "
-            f"{size[1]} pixels when upright; expected keypoints of the image in this size and orientation"
-        )
-        raise InputError(path, problem, "people")
 
 
 def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:

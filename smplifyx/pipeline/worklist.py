@@ -20,7 +20,7 @@ from smplifyx.pipeline.digests import file_stamp
 from smplifyx.pipeline.journal import PhotoRecord, camera_figures
 from smplifyx.pipeline.reading import document_of, keypoint_options, selection_of
 from smplifyx.pipeline.units import Failure, Job, Unit
-from smplifyx.result import is_intact
+from smplifyx.result_fields import is_intact
 
 #: Photos that are read before the run, spread over the folder, to judge its keypoints.
 _SAMPLE = 200

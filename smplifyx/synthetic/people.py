@@ -14,7 +14,8 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.regressor import KeypointRegressor
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, FOOT_KEYPOINTS, HEAD_KEYPOINT_NAMES, N_KEYPOINTS
-from smplifyx.synthetic.detector import DetectorNoise, Sight, detect
+from smplifyx.synthetic.detector import Sight, detect
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.poses import PosePool, mild_poses
 
 FloatArray = NDArray[np.float64]

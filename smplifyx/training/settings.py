@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from smplifyx.config.fields import setting
-from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.noise import DetectorNoise
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,12 @@ Progress = Callable[[int], object]
 _STATE, _CURVES = "state.pt", "curves.png"
 
 
+def best_epoch(history: History) -> int:
+    """Epoch with the lowest validation loss, counted from 0; losses of NaN do not count."""
+    losses = np.array(history["validation"])
+    return int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
+
+
 @dataclass(frozen=True)
 class Panel:
     """One plot of the learning curves.
@@ -121,7 +127,7 @@ class Trainer:
     @property
     def best_epoch(self) -> int:
         """Epoch with the lowest validation loss, counted from 0."""
-        return int(np.argmin(self.history["validation"]))
+        return best_epoch(self.history)
 
     @property
     def finished(self) -> bool:
@@ -293,7 +299,7 @@ def plot_history(history: History, panels: Sequence[Panel], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.6 * len(panels), 3.2), layout="constrained")
-    best = 1 + int(np.argmin(history["validation"]))
+    best = 1 + best_epoch(history)
     for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         for name, label in panel.curves.items():
             axes.plot(np.arange(1, len(history[name]) + 1), history[name], label=label)

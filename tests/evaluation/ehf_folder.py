@@ -10,8 +10,8 @@ import numpy as np
 
 from smplifyx.body.data import BodyModelData
 from smplifyx.evaluation.ehf_layout import ehf_camera, write_mesh
-from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 _SIZE = (1600, 1200)

@@ -21,8 +21,8 @@ from smplifyx.fitting import Fitter
 from smplifyx.keypoints import box_diagonal
 from smplifyx.result import FitResult
 from smplifyx.skeleton import keypoint_index
-from smplifyx.synthetic.detector import DetectorNoise
 from smplifyx.synthetic.documents import observation_of
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 

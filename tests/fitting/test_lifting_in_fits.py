@@ -21,7 +21,7 @@ from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
 from smplifyx.result import FitResult
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
-from smplifyx.synthetic.detector import DetectorNoise
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool
 

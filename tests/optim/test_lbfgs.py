@@ -6,16 +6,8 @@ import scipy.optimize
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import LBFGSOptions, LBFGSResult, Status, rowwise
-
-OPTIONS = LBFGSOptions(
-    max_iterations=4000, max_evaluations=4000, relative_loss_tolerance=1e-12, gradient_tolerance=1e-8
-)
-
-
-def minimize(function, x0, options=None, diagonal=None) -> LBFGSResult:
-    """Minimise a function of x and rows."""
-    return lbfgs.minimize(rowwise(function), x0, options, diagonal)
+from smplifyx.optim.lbfgs import LBFGSOptions, Status
+from tests.optim.problems import OPTIONS, Problem, geman_mcclure, generator, minimize, quadratic, rosenbrock
 
 
 def test_an_evaluation_is_asked_for_once_for_each_set_of_rows():
@@ -36,75 +28,6 @@ def test_an_evaluation_is_asked_for_once_for_each_set_of_rows():
     result = lbfgs.minimize(objective, torch.zeros(3, 1))
     torch.testing.assert_close(result.x, goals)
     assert asked[0] == [0, 1, 2] and asked[1] == [1, 2] and len(asked) == len({tuple(rows) for rows in asked})
-
-
-def _generator(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-class FittingSchedule:
-    """Independent problems, one a row: `loss(x, rows)` differentiated by autograd; counts what it is asked for."""
-
-    def __init__(self, loss, x0):
-        self.loss, self.x0 = loss, x0
-        self.calls, self.row_evaluations = 0, torch.zeros(len(x0), dtype=torch.int64)
-
-    def __call__(self, x, rows):
-        self.calls += 1
-        self.row_evaluations[rows] += 1
-        x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            loss = self.loss(x, rows)
-            return loss, torch.autograd.grad(loss.sum(), x)[0]
-
-    def single(self, row):
-        def value_and_gradient(x):
-            loss, gradient = self(torch.from_numpy(x)[None], torch.tensor([row]))
-            return loss.item(), gradient[0].numpy()
-
-        return value_and_gradient
-
-
-def rosenbrock(n_rows, dimension, dtype=torch.float64):
-    def loss(x, rows):
-        head, tail = x[:, :-1], x[:, 1:]
-        return (100 * (tail - head**2) ** 2 + (1 - head) ** 2).sum(-1)
-
-    return FittingSchedule(
-        loss, torch.randn(n_rows, dimension, dtype=torch.float64, generator=_generator(dimension)).to(dtype)
-    )
-
-
-def quadratic(n_rows, dimension=20, condition=1e6, dtype=torch.float64):
-    eigenvalues = torch.logspace(0, float(np.log10(condition)), dimension, dtype=torch.float64)
-    random = torch.randn(n_rows, dimension, dimension, dtype=torch.float64, generator=_generator(1))
-    basis = torch.linalg.qr(random)[0]
-    target = torch.randn(n_rows, dimension, dtype=torch.float64, generator=_generator(2)).to(dtype)
-    root = (eigenvalues.sqrt()[:, None] * basis.mT).to(dtype)
-
-    def loss(x, rows):
-        return 1 + 0.5 * (torch.einsum("bij,bj->bi", root[rows], x - target[rows]) ** 2).sum(-1)
-
-    problem = FittingSchedule(loss, torch.zeros(n_rows, dimension, dtype=dtype))
-    problem.target = target
-    return problem
-
-
-def geman_mcclure(n_rows, dimension=8, n_points=60, dtype=torch.float64):
-    """A non-convex robust regression with a fifth of outliers, as keypoint terms are."""
-    design = torch.randn(n_rows, n_points, dimension, dtype=torch.float64, generator=_generator(3))
-    truth = torch.randn(n_rows, dimension, dtype=torch.float64, generator=_generator(4))
-    observed = (design @ truth[..., None])[..., 0]
-    observed += 0.05 * torch.randn(n_rows, n_points, dtype=torch.float64, generator=_generator(5))
-    observed[:, ::5] += 10.0
-    design, observed = design.to(dtype), observed.to(dtype)
-
-    def loss(x, rows):
-        squares = (torch.einsum("bkd,bd->bk", design[rows], x) - observed[rows]) ** 2
-        return (squares / (squares + 4.0)).sum(-1) + 0.5e-3 * (x**2).sum(-1)
-
-    start = truth + 0.4 * torch.randn(n_rows, dimension, dtype=torch.float64, generator=_generator(6))
-    return FittingSchedule(loss, start.to(dtype))
 
 
 PROBLEMS = {
@@ -192,7 +115,7 @@ def _plain_sum(terms):
 def test_a_row_does_not_depend_on_its_neighbours(dtype, dimension):
     n_rows = 7
     weight = torch.logspace(0, 3, dimension, dtype=dtype)
-    target = torch.randn(n_rows, dimension, dtype=torch.float64, generator=_generator(7)).to(dtype)
+    target = torch.randn(n_rows, dimension, dtype=torch.float64, generator=generator(7)).to(dtype)
     scale = 10.0 ** torch.linspace(-2, 2, n_rows, dtype=dtype)[:, None]
 
     def among(members):
@@ -243,7 +166,7 @@ def test_rows_that_start_at_nan_or_infinity_stay_put():
 def test_trials_outside_the_domain_shorten_the_step():
     # -log is NaN for negative arguments, and its gradient infinite at zero; minimum at x = 1 / cost.
     cost = torch.tensor([[0.1, 1.0, 50.0], [3.0, 0.02, 1e3]], dtype=torch.float64)
-    problem = FittingSchedule(lambda x, rows: (cost[rows] * x - torch.log(x)).sum(-1), torch.full_like(cost, 0.01))
+    problem = Problem(lambda x, rows: (cost[rows] * x - torch.log(x)).sum(-1), torch.full_like(cost, 0.01))
     result = minimize(problem, problem.x0, OPTIONS)
     assert (result.status == Status.CONVERGED).all()
     assert torch.allclose(result.x, 1 / cost, rtol=1e-4)
@@ -330,7 +253,7 @@ def test_single_precision_wastes_no_evaluations_on_rounding():
 
 def test_large_constant_in_single_precision_still_converges():
     small = geman_mcclure(12, dtype=torch.float32)
-    problem = FittingSchedule(lambda x, rows: small.loss(x, rows) + 3000.0, small.x0)
+    problem = Problem(lambda x, rows: small.loss(x, rows) + 3000.0, small.x0)
     result = minimize(problem, problem.x0, LBFGSOptions(relative_loss_tolerance=0.0))
     assert (result.status == Status.CONVERGED).all()
     assert result.n_evaluations.max() < 100
@@ -347,83 +270,14 @@ def test_patience_demands_idle_steps_in_a_row():
 
 def test_a_good_diagonal_saves_iterations():
     curvature = torch.logspace(-1, 4, 30, dtype=torch.float64)
-    goal = torch.randn(5, 30, dtype=torch.float64, generator=_generator(8))
-    problem = FittingSchedule(lambda x, rows: torch.cosh(curvature.sqrt() * (x - goal[rows]) / 100).sum(-1), goal * 0)
+    goal = torch.randn(5, 30, dtype=torch.float64, generator=generator(8))
+    problem = Problem(lambda x, rows: torch.cosh(curvature.sqrt() * (x - goal[rows]) / 100).sum(-1), goal * 0)
     plain = minimize(problem, problem.x0, OPTIONS)
     scaled = minimize(problem, problem.x0, OPTIONS, 1 / curvature)
     by_row = minimize(problem, problem.x0, OPTIONS, (1 / curvature).expand(5, 30))
     assert torch.equal(scaled.x, by_row.x)
     assert (3 * scaled.n_evaluations < plain.n_evaluations).all()
     assert torch.allclose(scaled.x, goal, atol=1e-2)
-
-
-def _preconditioned(n_rows=6, dimension=12):
-    """A problem that is nearly quadratic, a preconditioner from its curvature, and the rows that asked for one."""
-    root = torch.randn(n_rows, dimension, dimension, dtype=torch.float64, generator=_generator(5))
-    hessian = root @ root.mT * 100.0 + torch.eye(dimension, dtype=torch.float64)
-    goal = torch.randn(n_rows, dimension, dtype=torch.float64, generator=_generator(6))
-    asked = []
-
-    def loss(x, rows):
-        offset = x - goal[rows]
-        product = (hessian[rows] * offset[:, None]).sum(2)
-        return 1.0 + 0.5 * (offset * product).sum(1) + 0.1 * offset.square().sum(1).square()
-
-    def preconditioner(x, rows):
-        asked.extend(rows.tolist())
-        return torch.linalg.inv(hessian[rows])
-
-    return FittingSchedule(loss, goal * 0), preconditioner, asked
-
-
-def test_a_preconditioner_saves_evaluations():
-    problem, preconditioner, asked = _preconditioned()
-    options = replace(OPTIONS, predicted_tolerance=1e-9)
-    plain = minimize(problem, problem.x0, OPTIONS)
-    result = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=preconditioner)
-    torch.testing.assert_close(result.loss, plain.loss)
-    assert (result.status == Status.CONVERGED).all()
-    assert (3 * result.n_evaluations < plain.n_evaluations).all()
-    assert set(asked) == set(range(6))
-
-
-def test_a_preconditioner_is_renewed():
-    problem, preconditioner, asked = _preconditioned()
-    options = replace(OPTIONS, renew_every=2)
-    result = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=preconditioner)
-    assert (result.status == Status.CONVERGED).all()
-    assert len(asked) > 12
-
-
-def test_small_steps_do_not_end_a_row_that_promises_more():
-    """One part has converged; another, of little weight, has not moved yet."""
-    weights = torch.tensor([1e6, 1.0], dtype=torch.float64)
-    goal = torch.tensor([0.0, 50.0], dtype=torch.float64)
-    problem = FittingSchedule(
-        lambda x, rows: 1e4 + (weights * (x - goal).square()).sum(1), torch.zeros(3, 2).double()
-    )
-    options = LBFGSOptions(predicted_tolerance=1e-4, relative_loss_tolerance=0.0)
-    inverse = torch.diag(0.5 / weights).expand(3, 2, 2)
-    result = lbfgs.minimize(rowwise(problem), problem.x0, options, None, lambda x, rows: inverse[rows])
-    assert (result.status == Status.CONVERGED).all()
-    assert torch.allclose(result.loss, torch.tensor(1e4).double(), rtol=1e-4)
-
-
-def test_a_preconditioned_row_does_not_see_its_neighbours():
-    problem, preconditioner, _ = _preconditioned()
-    options = replace(OPTIONS, predicted_tolerance=1e-9, renew_every=3)
-    together = lbfgs.minimize(rowwise(problem), problem.x0, options, None, preconditioner)
-    for row in range(6):
-
-        def alone(x, rows, row=row):
-            return problem(x, rows + row)
-
-        result = lbfgs.minimize(
-            rowwise(alone), problem.x0[row : row + 1], options, None,
-            lambda x, rows, row=row: preconditioner(x, rows + row),
-        )  # fmt: skip
-        torch.testing.assert_close(result.x[0], together.x[row], rtol=1e-9, atol=1e-9)
-        assert result.n_evaluations[0] == together.n_evaluations[row]
 
 
 def test_wrong_calls_are_refused():
@@ -438,26 +292,3 @@ def test_wrong_calls_are_refused():
         minimize(lambda x, rows: (x.sum(), x), torch.zeros(2, 3))
     with pytest.raises(ValueError, match="armijo"):
         LBFGSOptions(armijo=0.95)
-
-
-def test_a_noisy_loss_does_not_end_a_minimisation_early():
-    """Losses of about 1000 in single precision do not show the last millimetres; gradients do."""
-    factors = 10.0 ** torch.linspace(-4, 1, 12)
-    goal = torch.linspace(-1, 1, 12)
-
-    def function(x, rows):
-        error = x - goal
-        noise = 1e-3 * torch.sin(1e5 * x.sum(1))
-        return 1000.0 + (factors * error.square()).sum(1) + noise, 2.0 * factors * error
-
-    options = LBFGSOptions(relative_loss_tolerance=-1.0, predicted_tolerance=1e-13, loss_noise=3e-6)
-    inverses = torch.diag(torch.linspace(0.05, 0.5, 12) / factors)[None]
-    results = [
-        lbfgs.minimize(
-            rowwise(function), torch.zeros(1, 12), one, preconditioner=lambda x, rows: inverses.repeat(len(x), 1, 1)
-        )
-        for one in (options, replace(options, loss_noise=0.0))
-    ]
-    errors = [(result.x - goal).abs().max() for result in results]
-    assert results[0].status.item() == Status.CONVERGED
-    assert errors[0] < 1e-3 and errors[1] > 10 * errors[0]

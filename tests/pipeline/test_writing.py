@@ -19,7 +19,8 @@ from smplifyx.pipeline import Job, Outcome, Unit
 from smplifyx.pipeline.fits import BatchFitter
 from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.pipeline.writing import PhotoWriter
-from smplifyx.result import FitResult, is_intact, load_result
+from smplifyx.result import FitResult, load_result
+from smplifyx.result_fields import is_intact
 
 NO_FILES = OutputConfig(mesh_format="none", render=False)
 ONLY_OVERLAYS = OutputConfig(mesh_format="none", side_view=False)

@@ -12,14 +12,8 @@ from smplifyx.skeleton import (
     N_KEYPOINTS,
     RIGHT_HAND_KEYPOINTS,
 )
-from smplifyx.synthetic.detector import (
-    DETECTORS,
-    OPENPOSE_OFFSETS,
-    DetectorNoise,
-    Sight,
-    detect,
-    detect_people,
-)
+from smplifyx.synthetic.detector import OPENPOSE_OFFSETS, Sight, detect, detect_people
+from smplifyx.synthetic.noise import DETECTORS, DetectorNoise
 from smplifyx.training.settings import CORRELATED_TRAINING_DETECTOR, TRAINING_DETECTOR
 
 EXACT = DetectorNoise().scaled(0.0)

@@ -12,8 +12,9 @@ from smplifyx.evaluation.scores import score
 from smplifyx.keypoints.reading import read_keypoint_file
 from smplifyx.priors import HELD_OUT_SUBJECTS
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS
-from smplifyx.synthetic.detector import DetectorNoise, Sight, detect
+from smplifyx.synthetic.detector import Sight, detect
 from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, hidden_by_body, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 from tests.random_body import random_body_model

@@ -11,7 +11,7 @@ from torch import nn
 
 from smplifyx.config.fields import setting
 from smplifyx.errors import InputError
-from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, plot_history, run_to_end
+from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, best_epoch, plot_history, run_to_end
 
 
 @dataclass(frozen=True)
@@ -165,3 +165,8 @@ def test_learning_curves_are_drawn(tmp_path):
     list(run.epochs())
     plot_history(run.history, run.task.panels, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_validation_loss_of_nan_is_never_the_best():
+    assert best_epoch({"validation": [np.nan, 0.5, np.nan, 0.4, 0.6]}) == 3
+    assert best_epoch({"validation": [np.nan]}) == 0

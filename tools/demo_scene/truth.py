@@ -14,8 +14,9 @@ from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.regressor import KeypointRegressor
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.skeleton import BODY_KEYPOINTS, JOINT_NAMES, LEFT_HAND_JOINTS, N_JOINTS, RIGHT_HAND_JOINTS, SIDES
-from smplifyx.synthetic.detector import DetectorNoise, Sight, detect
+from smplifyx.synthetic.detector import Sight, detect
 from smplifyx.synthetic.makehuman.hand_poses import HAND_SHAPES, hand_pose_from_angles, mirror_hand_pose
+from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticPerson, hidden_by_body
 from tools.demo_scene.characters import Character, Picture
 

@@ -1,0 +1,97 @@
+from dataclasses import replace
+
+import torch
+
+from smplifyx.optim import lbfgs
+from smplifyx.optim.lbfgs import LBFGSOptions, Status, rowwise
+from tests.optim.problems import OPTIONS, Problem, generator, minimize
+
+
+def _preconditioned(n_rows=6, dimension=12):
+    """A problem that is nearly quadratic, a preconditioner from its curvature, and the rows that asked for one."""
+    root = torch.randn(n_rows, dimension, dimension, dtype=torch.float64, generator=generator(5))
+    hessian = root @ root.mT * 100.0 + torch.eye(dimension, dtype=torch.float64)
+    goal = torch.randn(n_rows, dimension, dtype=torch.float64, generator=generator(6))
+    asked = []
+
+    def loss(x, rows):
+        offset = x - goal[rows]
+        product = (hessian[rows] * offset[:, None]).sum(2)
+        return 1.0 + 0.5 * (offset * product).sum(1) + 0.1 * offset.square().sum(1).square()
+
+    def preconditioner(x, rows):
+        asked.extend(rows.tolist())
+        return torch.linalg.inv(hessian[rows])
+
+    return Problem(loss, goal * 0), preconditioner, asked
+
+
+def test_a_preconditioner_saves_evaluations():
+    problem, preconditioner, asked = _preconditioned()
+    options = replace(OPTIONS, predicted_tolerance=1e-9)
+    plain = minimize(problem, problem.x0, OPTIONS)
+    result = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=preconditioner)
+    torch.testing.assert_close(result.loss, plain.loss)
+    assert (result.status == Status.CONVERGED).all()
+    assert (3 * result.n_evaluations < plain.n_evaluations).all()
+    assert set(asked) == set(range(6))
+
+
+def test_a_preconditioner_is_renewed():
+    problem, preconditioner, asked = _preconditioned()
+    options = replace(OPTIONS, renew_every=2)
+    result = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=preconditioner)
+    assert (result.status == Status.CONVERGED).all()
+    assert len(asked) > 12
+
+
+def test_small_steps_do_not_end_a_row_that_promises_more():
+    """One part has converged; another, of little weight, has not moved yet."""
+    weights = torch.tensor([1e6, 1.0], dtype=torch.float64)
+    goal = torch.tensor([0.0, 50.0], dtype=torch.float64)
+    problem = Problem(lambda x, rows: 1e4 + (weights * (x - goal).square()).sum(1), torch.zeros(3, 2).double())
+    options = LBFGSOptions(predicted_tolerance=1e-4, relative_loss_tolerance=0.0)
+    inverse = torch.diag(0.5 / weights).expand(3, 2, 2)
+    result = lbfgs.minimize(rowwise(problem), problem.x0, options, None, lambda x, rows: inverse[rows])
+    assert (result.status == Status.CONVERGED).all()
+    assert torch.allclose(result.loss, torch.tensor(1e4).double(), rtol=1e-4)
+
+
+def test_a_preconditioned_row_does_not_see_its_neighbours():
+    problem, preconditioner, _ = _preconditioned()
+    options = replace(OPTIONS, predicted_tolerance=1e-9, renew_every=3)
+    together = lbfgs.minimize(rowwise(problem), problem.x0, options, None, preconditioner)
+    for row in range(6):
+
+        def alone(x, rows, row=row):
+            return problem(x, rows + row)
+
+        result = lbfgs.minimize(
+            rowwise(alone), problem.x0[row : row + 1], options, None,
+            lambda x, rows, row=row: preconditioner(x, rows + row),
+        )  # fmt: skip
+        torch.testing.assert_close(result.x[0], together.x[row], rtol=1e-9, atol=1e-9)
+        assert result.n_evaluations[0] == together.n_evaluations[row]
+
+
+def test_a_noisy_loss_does_not_end_a_minimisation_early():
+    """Losses of about 1000 in single precision do not show the last millimetres; gradients do."""
+    factors = 10.0 ** torch.linspace(-4, 1, 12)
+    goal = torch.linspace(-1, 1, 12)
+
+    def function(x, rows):
+        error = x - goal
+        noise = 1e-3 * torch.sin(1e5 * x.sum(1))
+        return 1000.0 + (factors * error.square()).sum(1) + noise, 2.0 * factors * error
+
+    options = LBFGSOptions(relative_loss_tolerance=-1.0, predicted_tolerance=1e-13, loss_noise=3e-6)
+    inverses = torch.diag(torch.linspace(0.05, 0.5, 12) / factors)[None]
+    results = [
+        lbfgs.minimize(
+            rowwise(function), torch.zeros(1, 12), one, preconditioner=lambda x, rows: inverses.repeat(len(x), 1, 1)
+        )
+        for one in (options, replace(options, loss_noise=0.0))
+    ]
+    errors = [(result.x - goal).abs().max() for result in results]
+    assert results[0].status.item() == Status.CONVERGED
+    assert errors[0] < 1e-3 and errors[1] > 10 * errors[0]
