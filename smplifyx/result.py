@@ -237,6 +237,11 @@ class FitResult(FitFigures):
         return CANONICAL_KEYPOINT_NAMES
 
     @property
+    def full_pose(self) -> np.ndarray:
+        """Axis-angle of all joints [J, 3], the root first."""
+        return np.concatenate([getattr(self, name) for name in self.skeleton.pose_groups]).reshape(-1, 3)
+
+    @property
     def parameters(self) -> dict[str, Tensor]:
         """Arguments of :meth:`body`, as a batch of one: ``betas`` [1, 10], ``global_orient`` [1, 3] and so on.
 

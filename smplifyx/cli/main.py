@@ -16,6 +16,7 @@ from smplifyx.cli import (
     demo,
     detect,
     evaluate,
+    export,
     fit,
     keypoints,
     messages,
@@ -30,7 +31,19 @@ from smplifyx.errors import SmplifyxError, UsageError
 
 SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
-_COMMANDS = (fit, status, detect, keypoints, demo, models, train, evaluate, benchmark, convert_results)
+_COMMANDS = (
+    fit,
+    status,
+    export,
+    detect,
+    keypoints,
+    demo,
+    models,
+    train,
+    evaluate,
+    benchmark,
+    convert_results,
+)
 _EPILOG = """exit status:
   0    all people fitted
   1    some inputs failed; the others are written

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import trimesh  # takes a second to import, and an .obj does not need it
 
 
+#: Name of the photo's camera in a scene.
+CAMERA_NAME = "photo_camera"
+
+
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals `[V, 3]`: the sum of the adjoining triangles' normals, weighted by their areas.
 
@@ -37,8 +41,7 @@ def save_mesh(
 ) -> None:
     """Write a body with smooth normals, turned by 180 degrees about x, all or nothing. Vertices keep their order.
 
-    A .glb also carries the photo's camera if ``camera`` and ``camera_translation`` are given. glTF has no principal
-    point: its frustum is exact for one in the middle of the photo; the true intrinsics stand in the camera's extras.
+    A .glb also carries the photo's camera (:func:`gltf_camera`) if ``camera`` and ``camera_translation`` are given.
 
     Args:
         vertices: `[V, 3]` in the camera frame without the camera translation, metres.
@@ -92,33 +95,46 @@ def _glb(mesh: trimesh.Trimesh, camera: Camera | None, camera_translation: np.nd
     scene.add_geometry(mesh, geom_name="body")
     if camera is None or camera_translation is None:
         return export_glb(scene, include_normals=True)
-    gltf_camera = _gltf_camera(camera)
+    camera_of_photo = gltf_camera(camera)
     # trimesh makes the camera's node; its own intrinsics give the ratio of angles where glTF wants that of sides
-    scene.camera = trimesh.scene.Camera(name="photo_camera", resolution=camera.size, fov=(60.0, 60.0))
+    scene.camera = trimesh.scene.Camera(name=CAMERA_NAME, resolution=camera.size, fov=(60.0, 60.0))
     pose = np.eye(4)
     pose[:3, 3] = -np.asarray(camera_translation, np.float64) * TURN_ABOUT_X
     scene.camera_transform = pose
 
     def set_camera(tree: dict[str, Any]) -> None:
-        tree["cameras"] = [gltf_camera]
+        tree["cameras"] = [camera_of_photo]
 
     return export_glb(scene, include_normals=True, tree_postprocessor=set_camera)
 
 
-def _gltf_camera(camera: Camera) -> dict[str, Any]:
+def gltf_camera(camera: Camera) -> dict[str, Any]:
+    """The photo's camera as glTF has it, whose principal point is always in the middle of its picture.
+
+    That picture is the photo, extended on two sides until the principal point is in its middle; where that is half
+    the image size, by one pixel. Its size and the place of the photo's corner in it stand in the extras, beside the
+    lens shift, a share of the longer side, that gives the photo alone.
+    """
     (fx, fy), (width, height) = camera.focal_length, camera.size
+    # measured from the outer corner of the first pixel, not from its centre
+    cx, cy = camera.center[0] + 0.5, camera.center[1] + 0.5
+    picture = 2.0 * max(cx, width - cx), 2.0 * max(cy, height - cy)
+    longer = max(width, height)
     return {
-        "name": "photo_camera",
+        "name": CAMERA_NAME,
         "type": "perspective",
         "perspective": {
-            "yfov": 2.0 * math.atan(height / (2.0 * fy)),
-            "aspectRatio": (width / fx) / (height / fy),
+            "yfov": 2.0 * math.atan(picture[1] / (2.0 * fy)),
+            "aspectRatio": (picture[0] / fx) / (picture[1] / fy),
             "znear": 0.01,
             "zfar": 1000.0,
         },
         "extras": {
-            "focal_length": list(camera.focal_length),
+            "focal_length": [fx, fy],
             "principal_point": list(camera.center),
-            "image_size": list(camera.size),
+            "image_size": [width, height],
+            "picture_size": list(picture),
+            "photo_offset": [picture[0] / 2.0 - cx, picture[1] / 2.0 - cy],
+            "lens_shift": [(width / 2.0 - cx) / longer, (cy - height / 2.0) / longer],
         },
     }

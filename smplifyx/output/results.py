@@ -25,18 +25,42 @@ _PICKLE_KEYS = (
 
 
 def save_smplifyx_pickle(result: FitResult, path: str | Path) -> None:
-    """Write the parameters as SMPLify-X does: a protocol 2 pickle of a dict of arrays with a leading axis of 1.
+    """Write :func:`smplifyx_parameters` as SMPLify-X does: a protocol 2 pickle of a dict of arrays."""
+    write_bytes(path, pickle_of(smplifyx_parameters(result)))
+
+
+def smplifyx_parameters(result: FitResult, with_vposer: bool = False) -> dict[str, np.ndarray]:
+    """The parameters under the names of SMPLify-X, float32 with a leading axis of 1.
 
     ``body_pose`` is axis-angle `[1, 63]`, as SMPLify-X writes it without VPoser, because the pose of a fit may
     deviate from what its code decodes to. The hands are coefficients of the hand pose space `[1, 12]`. What the model
-    does not have is left out.
+    does not have is left out. SMPLify-X assumes a focal length of 5000 pixels and stores none; here ``focal_length``
+    `[1, 2]`, ``camera_center`` `[1, 2]` and ``K`` `[1, 3, 3]` tell the camera, with pixel centres at whole numbers.
+
+    Args:
+        result: the fit.
+        with_vposer: write the VPoser code `[1, 32]` as ``body_pose``, as SMPLify-X does with that prior.
+
+    Raises:
+        InputError: the fit has no VPoser code.
     """
     arrays = {name.replace("hand_pca", "hand_pose"): getattr(result, name) for name in _PICKLE_KEYS}
     arrays |= {"left_hand_pose": result.left_hand_pca, "right_hand_pose": result.right_hand_pca}
-    arrays = {name: np.asarray(array, np.float32)[None] for name, array in arrays.items() if array.size}
-    # NumPy 1 reads these bytes too: NumPy 2 names a module that older versions do not have.
-    data = pickle.dumps(arrays, protocol=2).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
-    write_bytes(path, data)
+    if with_vposer:
+        if result.body_pose_embedding is None:
+            problem = "is missing: the fit did not use VPoser; expected one with --priors.body_pose vposer"
+            raise InputError(None, problem, "body_pose_embedding")
+        arrays["body_pose"] = result.body_pose_embedding
+    (fx, fy), (cx, cy) = result.camera.focal_length, result.camera.center
+    arrays |= {"focal_length": np.array([fx, fy]), "camera_center": np.array([cx, cy])}
+    arrays["K"] = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    return {name: np.asarray(array, np.float32)[None] for name, array in arrays.items() if array.size}
+
+
+def pickle_of(values: dict[str, Any]) -> bytes:
+    """A pickle of arrays and strings that Python 2 and NumPy 1 read too."""
+    # NumPy 2 names a module that older versions do not have
+    return pickle.dumps(values, protocol=2).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
 
 
 def model_parameters(result: FitResult) -> ModelParameters:
@@ -51,8 +75,7 @@ def model_parameters(result: FitResult) -> ModelParameters:
 
     if result.model_type not in CONVERTIBLE:
         raise InputError(None, f"expected one of {', '.join(CONVERTIBLE)}, found {result.model_type!r}", "model_type")
-    pose = np.concatenate([getattr(result, name) for name in result.skeleton.pose_groups]).reshape(-1, 3)
-    arrays = (result.betas, result.expression, pose, result.camera_translation)
+    arrays = (result.betas, result.expression, result.full_pose, result.camera_translation)
     return ModelParameters(*(torch.as_tensor(array, dtype=torch.float64)[None] for array in arrays))
 
 

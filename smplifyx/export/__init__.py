@@ -1,0 +1,1 @@
+"""Results of a fit in the formats of other programs."""

@@ -1,0 +1,193 @@
+"""Export files of an output folder: which people go into which file, and what is told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal, get_args
+
+from smplifyx.errors import InputError, UsageError
+from smplifyx.export.amass import amass_bytes
+from smplifyx.export.bvh import bvh_text
+from smplifyx.export.glb import posed_scene, rigged_scene
+from smplifyx.export.motion import Motion, PersonKey, motions_of_frames, natural_order
+from smplifyx.export.pickles import PickleLayout, pickle_bytes
+from smplifyx.export.rig import Rig
+from smplifyx.export.trc import trc_text
+from smplifyx.files import write_bytes
+from smplifyx.output.layout import OutputLayout
+from smplifyx.output.meshes import save_mesh
+from smplifyx.result import FitResult, load_result
+
+ExportFormat = Literal["glb", "obj", "ply", "bvh", "trc", "amass", "pickle"]
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+#: Formats of one frame: with several frames there is a file for each.
+_STILL: tuple[ExportFormat, ...] = ("obj", "ply", "pickle")
+_SUFFIXES = {"amass": "npz", "pickle": "pkl"}
+#: Frames per second of motion formats that need a number for a single photo too.
+DEFAULT_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Choices for the files.
+
+    Attributes:
+        fps: frames per second; None makes a file of each photo, a number one animation of all.
+        person: number of the only person; None for all.
+        rig: whether a .glb has joints and skin, or plain meshes as fitted.
+        correctives: whether a rig has the pose correctives as morph targets.
+        layout: keys of pickles.
+        models: the only folder to search for body models; None for the usual places.
+    """
+
+    fps: float | None = None
+    person: int | None = None
+    rig: bool = True
+    correctives: bool = True
+    layout: PickleLayout = "smplifyx"
+    models: Path | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written, and remarks about it; or ``error``, the reason why it was not."""
+
+    path: Path
+    remarks: tuple[str, ...] = ()
+    error: InputError | None = None
+
+
+@dataclass(frozen=True)
+class Take:
+    """What belongs together: a photo, or all frames of an animation, with the motions of its people."""
+
+    name: str
+    motions: tuple[Motion, ...]
+
+
+def result_files(root: Path, photos: Sequence[str] = ()) -> dict[str, dict[PersonKey, Path]]:
+    """Result files of an output folder by photo and person, photos in natural order.
+
+    Args:
+        root: the output folder of a fit.
+        photos: names or patterns of photos; none for all.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found: dict[str, dict[PersonKey, Path]] = {}
+    for stem, person, side, path in OutputLayout(root).results():
+        if not photos or any(fnmatch(stem, Path(one).name) or stem == Path(one).stem for one in photos):
+            found.setdefault(stem, {})[PersonKey(person, side)] = path
+    if not found:
+        wanted = f" of {', '.join(photos)}" if photos else ""
+        raise UsageError(f"{root} holds no results{wanted}; expected an output folder of `smplifyx fit`")
+    return {stem: found[stem] for stem in sorted(found, key=natural_order)}
+
+
+def export(
+    root: Path, target: Path, formats: Sequence[ExportFormat], photos: Sequence[str], options: ExportOptions
+) -> Iterator[Exported]:
+    """Write the files; one that fails does not stop the others.
+
+    Raises:
+        UsageError: there are no results, or options exclude each other.
+    """
+    if options.fps is not None and "glb" in formats and not options.rig:
+        raise UsageError("an animation needs joints: --fps and --no-rig exclude each other")
+    files = result_files(root, photos)
+    people = {stem: _selected(paths, options.person) for stem, paths in files.items()}
+    if not any(people.values()):
+        raise UsageError(f"{root} holds no person {options.person}")
+    stills = list(formats) if options.fps is None else [one for one in formats if one in _STILL]
+    moving = [] if options.fps is None else [one for one in formats if one not in _STILL]
+    broken: dict[Path, InputError] = {}
+    if stills:
+        for stem, paths in people.items():
+            yield from _write(_take(stem, [paths], options, broken), target, stills, options)
+    if moving:
+        yield from _write(_take("animation", list(people.values()), options, broken), target, moving, options)
+    for path, error in broken.items():
+        yield Exported(path, error=error)
+
+
+def _selected(paths: dict[PersonKey, Path], person: int | None) -> dict[PersonKey, Path]:
+    return {key: path for key, path in paths.items() if person is None or key.number == person}
+
+
+def _take(
+    name: str, frames: Iterable[dict[PersonKey, Path]], options: ExportOptions, broken: dict[Path, InputError]
+) -> Take:
+    loaded: list[dict[PersonKey, FitResult]] = []
+    for paths in frames:
+        loaded.append({})
+        for key, path in paths.items():
+            try:
+                result = load_result(path)
+                result.body(options.models)
+                loaded[-1][key] = result
+            except InputError as error:
+                broken.setdefault(path, InputError(path, error.problem, error.field))
+    return Take(name, tuple(motions_of_frames(loaded)))
+
+
+def _write(take: Take, target: Path, formats: Iterable[ExportFormat], options: ExportOptions) -> Iterator[Exported]:
+    for one in formats:
+        if one == "glb":
+            if take.motions:
+                yield _attempt(target / f"{take.name}.glb", lambda path: _write_glb(path, take, options))
+            continue
+        for motion in take.motions:
+            path = target / f"{take.name}_{motion.key.file_name}.{_SUFFIXES.get(one, one)}"
+            yield _attempt(path, _writer(one, motion, options))
+
+
+def _attempt(path: Path, write: Callable[[Path], tuple[str, ...]]) -> Exported:
+    try:
+        return Exported(path, write(path))
+    except InputError as error:
+        return Exported(path, error=InputError(path, error.problem, error.field))
+
+
+def _write_glb(path: Path, take: Take, options: ExportOptions) -> tuple[str, ...]:
+    if not options.rig:
+        write_bytes(path, posed_scene(take.motions, take.name))
+        return (f"people: {len(take.motions)}",)
+    rigs = [Rig(motion, options.correctives) for motion in take.motions]
+    write_bytes(path, rigged_scene(rigs, take.name, options.fps))
+    return tuple(remark for rig in rigs for remark in rig_remarks(rig))
+
+
+def rig_remarks(rig: Rig) -> tuple[str, ...]:
+    """Lines about what a rig costs."""
+    errors = rig.errors
+    held = "in morph targets" if rig.with_correctives else f"left out: {errors.correctives}"
+    name = rig.motion.key.node_name
+    frames = f" in {len(rig.motion.frames)} frames" if len(rig.motion.frames) > 1 else ""
+    lines = [f"{name}{frames}: {errors.total} from the fit; skin {errors.skin}; pose correctives {held}"]
+    cameras = {(one.camera.focal_length, one.camera.center) for one in rig.motion.results}
+    if len(cameras) > 1:
+        lines.append(f"{name}: the frames have {len(cameras)} cameras, the file has the first; give --focal-length")
+    return tuple(lines)
+
+
+def _writer(one: ExportFormat, motion: Motion, options: ExportOptions) -> Callable[[Path], tuple[str, ...]]:
+    fps = DEFAULT_FPS if options.fps is None else options.fps
+
+    def write(path: Path) -> tuple[str, ...]:
+        if one in ("obj", "ply"):
+            save_mesh(motion.first.vertices, motion.data.faces, path)
+        elif one == "bvh":
+            write_bytes(path, bvh_text(motion, fps).encode())
+        elif one == "trc":
+            write_bytes(path, trc_text(motion, fps, path.name).encode())
+        elif one == "amass":
+            write_bytes(path, amass_bytes(motion, fps))
+        else:
+            write_bytes(path, pickle_bytes(motion, options.layout))
+        return ()
+
+    return write

@@ -1,0 +1,183 @@
+"""Scenes as .glb: bodies where they stand, with a rig or posed, and the camera of the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from smplifyx.camera import Camera
+from smplifyx.export.gltf import INDEX_DATA, VERTEX_DATA, GltfFile, smallest_type
+from smplifyx.export.motion import Motion
+from smplifyx.export.rig import Rig
+from smplifyx.output.meshes import CAMERA_NAME, gltf_camera, vertex_normals
+from smplifyx.output.render import ROUGHNESS, person_color
+
+
+def rigged_scene(rigs: Sequence[Rig], name: str, fps: float | None = None) -> bytes:
+    """A scene of skinned bodies; joints, skins, morph targets and, with ``fps``, one animation of all of them.
+
+    Each body has the joints of its model under a node ``person_N``, and the morph targets ``shape_1`` to
+    ``shape_10`` (zero is the fitted shape; joints do not follow), ``expression_1`` to ``expression_10`` (the fitted
+    values) and ``pose_correctives``.
+
+    Args:
+        rigs: the people.
+        name: of the scene.
+        fps: frames per second of an animation; None for a still, the first frame.
+    """
+    file = GltfFile()
+    roots = [_add_camera(file, rigs[0].motion.first.camera)]
+    channels: list[dict[str, Any]] = []
+    samplers: list[dict[str, Any]] = []
+    for rig in rigs:
+        person, joints, body = _add_character(file, rig)
+        roots += [person, body]
+        if fps is not None and len(rig.motion.frames) > 1:
+            _add_tracks(file, rig, joints, body, fps, (channels, samplers))
+    if channels:
+        file.add("animations", name=name, channels=channels, samplers=samplers)
+    file.add("scenes", name=name, nodes=roots)
+    return file.to_bytes()
+
+
+def posed_scene(motions: Sequence[Motion], name: str) -> bytes:
+    """A scene of plain meshes in their first frames, exactly as fitted."""
+    file = GltfFile()
+    roots = [_add_camera(file, motions[0].first.camera)]
+    for motion in motions:
+        vertices = motion.fitted_vertices(0)
+        attributes = _surface(file, vertices, motion.data.faces)
+        mesh = file.add("meshes", name=motion.key.node_name, primitives=[_primitive(file, motion, attributes)])
+        roots.append(file.add("nodes", name=motion.key.node_name, mesh=mesh, extras=_about(motion)))
+    file.add("scenes", name=name, nodes=roots)
+    return file.to_bytes()
+
+
+def _add_camera(file: GltfFile, camera: Camera) -> int:
+    return file.add("nodes", name=CAMERA_NAME, camera=file.add("cameras", **gltf_camera(camera)))
+
+
+def _add_character(file: GltfFile, rig: Rig) -> tuple[int, list[int], int]:
+    """Add nodes of a person, its joints and its mesh; returns their numbers."""
+    motion = rig.motion
+    name, parents = motion.key.node_name, motion.data.parents.tolist()
+    offsets = motion.rest_joints - np.where(np.array(parents)[:, None] < 0, 0.0, motion.rest_joints[parents])
+    offsets[0] = motion.root_positions[0]
+    turns = quaternions(motion.rotations[0])
+    first = len(file.tree["nodes"])
+    joints = [
+        file.add("nodes", name=joint, translation=offset.tolist(), rotation=turn.tolist())
+        for joint, offset, turn in zip(motion.data.skeleton.joint_names, offsets, turns, strict=True)
+    ]
+    for joint in joints:
+        children = [joints[child] for child, parent in enumerate(parents) if joints[parent] == joint and parent >= 0]
+        if children:
+            file.tree["nodes"][joint]["children"] = children
+    person = file.add("nodes", name=name, children=[first], extras=_about(motion) | {"rig": asdict(rig.errors)})
+    to_joint = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
+    to_joint[:, :3, 3] = -motion.rest_joints
+    skin = file.add(
+        "skins", name=name, joints=joints, skeleton=person, inverseBindMatrices=file.add_accessor(to_joint)
+    )
+    body = file.add("nodes", name=f"{name}_body", mesh=_add_skinned_mesh(file, rig), skin=skin)
+    return person, joints, body
+
+
+def _add_skinned_mesh(file: GltfFile, rig: Rig) -> int:
+    motion = rig.motion
+    attributes = _surface(file, motion.template, motion.data.faces)
+    attributes["JOINTS_0"] = file.add_accessor(rig.joint_numbers, VERTEX_DATA)
+    attributes["WEIGHTS_0"] = file.add_accessor(rig.joint_weights, VERTEX_DATA)
+    targets = _targets(rig)
+    primitive = _primitive(file, motion, attributes)
+    if targets:
+        primitive["targets"] = [{"POSITION": file.add_sparse_accessor(moved)} for moved in targets.values()]
+    mesh: dict[str, Any] = {"name": motion.key.node_name, "primitives": [primitive]}
+    if targets:
+        mesh |= {"weights": _target_values(rig)[0].tolist(), "extras": {"targetNames": list(targets)}}
+    return file.add("meshes", **mesh)
+
+
+def _targets(rig: Rig) -> dict[str, np.ndarray]:
+    """Morph targets [V, 3] by name."""
+    targets = {f"shape_{k}": moved for k, moved in enumerate(rig.shape_targets, 1)}
+    targets |= {f"expression_{k}": moved for k, moved in enumerate(rig.expression_targets, 1)}
+    correctives = rig.corrective_targets
+    names = ["pose_correctives"] if len(correctives) == 1 else [f"pose_correctives_{k + 1}" for k in range(8)]
+    return targets | dict(zip(names, correctives, strict=False))
+
+
+def _target_values(rig: Rig) -> np.ndarray:
+    """Values of the morph targets in each frame [T, K]: the shape is in the mesh, so that its values are zero."""
+    expressions = rig.motion.expressions
+    shape = np.zeros((len(expressions), len(rig.shape_targets)), np.float32)
+    return np.concatenate([shape, expressions, rig.corrective_values], axis=1).astype(np.float32)
+
+
+def _add_tracks(
+    file: GltfFile, rig: Rig, joints: list[int], body: int, fps: float, tracks: tuple[list[Any], list[Any]]
+) -> None:
+    """Add the movement of one person to the channels and samplers of the animation."""
+    motion = rig.motion
+    times = file.add_accessor((np.array(motion.frames) / fps).astype(np.float32), bounds=True)
+    channels, samplers = tracks
+
+    def add(node: int, path: str, values: np.ndarray) -> None:
+        output = file.add_accessor(np.ascontiguousarray(values, np.float32))
+        samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
+        channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
+
+    add(joints[0], "translation", motion.root_positions)
+    for number, joint in enumerate(joints):
+        add(joint, "rotation", continuous(quaternions(motion.rotations[:, number])))
+    values = _target_values(rig)
+    if values.shape[1]:
+        add(body, "weights", values.ravel())
+
+
+def _surface(file: GltfFile, vertices: np.ndarray, faces: np.ndarray) -> dict[str, int]:
+    """Accessors of positions and normals by attribute."""
+    normals = vertex_normals(vertices, faces)
+    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)  # of vertices without triangles; glTF wants unit vectors
+    positions = file.add_accessor(vertices.astype(np.float32), VERTEX_DATA, bounds=True)
+    return {"POSITION": positions, "NORMAL": file.add_accessor(normals.astype(np.float32), VERTEX_DATA)}
+
+
+def _primitive(file: GltfFile, motion: Motion, attributes: dict[str, int]) -> dict[str, Any]:
+    corners = motion.data.faces.astype(smallest_type(motion.data.n_vertices)).ravel()
+    material = file.add(
+        "materials",
+        name=motion.key.node_name,
+        pbrMetallicRoughness={
+            "baseColorFactor": [*person_color(motion.key.number), 1.0],
+            "metallicFactor": 0.0,
+            "roughnessFactor": ROUGHNESS,
+        },
+    )
+    return {"attributes": attributes, "indices": file.add_accessor(corners, INDEX_DATA), "material": material}
+
+
+def _about(motion: Motion) -> dict[str, Any]:
+    first = motion.first
+    return {
+        "model": f"{first.model_type} {first.model_name}",
+        "gender": first.gender,
+        "betas": motion.betas.tolist(),
+        "image": first.image_path,
+        "flags": list(first.flags),
+    }
+
+
+def quaternions(rotations: np.ndarray) -> np.ndarray:
+    """Unit quaternions (x, y, z, w) [N, 4] of rotation matrices [N, 3, 3]."""
+    return Rotation.from_matrix(rotations).as_quat()
+
+
+def continuous(turns: np.ndarray) -> np.ndarray:
+    """Quaternions [T, 4] with signs such that each is the nearer one to its predecessor."""
+    flips = np.where((turns[1:] * turns[:-1]).sum(axis=1) < 0.0, -1.0, 1.0)
+    return turns * np.concatenate([[1.0], np.cumprod(flips)])[:, None]
