@@ -121,17 +121,26 @@ def _selected(paths: dict[PersonKey, Path], person: int | None) -> dict[PersonKe
 def _take(
     name: str, frames: Iterable[dict[PersonKey, Path]], options: ExportOptions, broken: dict[Path, InputError]
 ) -> Take:
-    loaded: list[dict[PersonKey, FitResult]] = []
-    for paths in frames:
-        loaded.append({})
+    """Load the people of a take; those who cannot be used are added to ``broken``."""
+    tracks: dict[PersonKey, list[dict[PersonKey, FitResult]]] = {}
+    for number, paths in enumerate(frames):
         for key, path in paths.items():
             try:
                 result = load_result(path)
                 result.body(options.models)
-                loaded[-1][key] = result
             except InputError as error:
                 broken.setdefault(path, InputError(path, error.problem, error.field))
-    return Take(name, tuple(motions_of_frames(loaded)))
+            else:
+                track = tracks.setdefault(key, [])
+                track.extend({} for _ in range(number - len(track)))
+                track.append({key: result})
+    motions: list[Motion] = []
+    for key in sorted(tracks, key=lambda one: (one.number, one.side)):
+        try:
+            motions += motions_of_frames(tracks[key])
+        except InputError as error:
+            broken[Path(f"{name}_{key.file_name}")] = error
+    return Take(name, tuple(motions))
 
 
 def _write(take: Take, target: Path, formats: Iterable[ExportFormat], options: ExportOptions) -> Iterator[Exported]:

@@ -96,7 +96,7 @@ def _add_skinned_mesh(file: GltfFile, rig: Rig) -> int:
     primitive = _primitive(file, motion, attributes)
     if targets:
         primitive["targets"] = [{"POSITION": file.add_sparse_accessor(moved)} for moved in targets.values()]
-    mesh: dict[str, Any] = {"name": motion.key.node_name, "primitives": [primitive]}
+    mesh: dict[str, Any] = {"name": f"{motion.key.node_name}_body", "primitives": [primitive]}
     if targets:
         mesh |= {"weights": _target_values(rig)[0].tolist(), "extras": {"targetNames": list(targets)}}
     return file.add("meshes", **mesh)
@@ -107,7 +107,7 @@ def _targets(rig: Rig) -> dict[str, np.ndarray]:
     targets = {f"shape_{k}": moved for k, moved in enumerate(rig.shape_targets, 1)}
     targets |= {f"expression_{k}": moved for k, moved in enumerate(rig.expression_targets, 1)}
     correctives = rig.corrective_targets
-    names = ["pose_correctives"] if len(correctives) == 1 else [f"pose_correctives_{k + 1}" for k in range(8)]
+    names = ["pose_correctives", *(f"pose_correctives_{k}" for k in range(1, len(correctives)))]
     return targets | dict(zip(names, correctives, strict=False))
 
 

@@ -1,4 +1,4 @@
-"""A skinned character from a motion: four weights a vertex, pose correctives as morph targets, and what that costs."""
+"""A skinned character from a motion: four weights a vertex, pose correctives as morph targets, and their errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DAMPING = 0.01
 #: Poses in which the four weights are chosen besides those of the motion, and their angles, radians.
 _TRIALS, _TRIAL_ANGLE = 24, 0.3
 #: Importance of the motion's own poses against these.
-_OWN_IMPORTANCE = 0.8
+_OWN_IMPORTANCE = 1.2
 #: Correctives are explained once the rest is below this share of them.
 _NEGLIGIBLE = 1e-3
 
@@ -96,13 +96,13 @@ class Rig:
     def corrective_targets(self) -> np.ndarray:
         """Displacements [K, V, 3] that give the pose correctives with :attr:`corrective_values`.
 
-        One frame has one target with the value 1. Several frames share the principal components of their correctives.
+        The first one is constant. Several frames also have the principal components of their correctives.
         """
         return self._correctives[0]
 
     @cached_property
     def corrective_values(self) -> np.ndarray:
-        """Values of the corrective targets in each frame [T, K], between -1 and 1."""
+        """Values of the corrective targets in each frame [T, K], between 0 and 1, since programs clamp others."""
         return self._correctives[1]
 
     @cached_property
@@ -111,7 +111,12 @@ class Rig:
         features = self.motion.pose_features().numpy()
         if not self.with_correctives or not len(shapes):
             return np.zeros((0, self.motion.data.n_vertices, 3), np.float32), np.zeros((len(features), 0), np.float32)
-        values, combinations = principal_components(features, shapes, MAX_CORRECTIVE_TARGETS)
+        constant = features[:1]
+        values, combinations = principal_components(features - constant, shapes, MAX_CORRECTIVE_TARGETS - 1)
+        lowest = values.min(axis=0)
+        span = values.max(axis=0) - lowest
+        combinations = np.concatenate([constant + lowest @ combinations, combinations * span[:, None]])
+        values = np.concatenate([np.ones((len(values), 1)), (values - lowest) / span], axis=1)
         targets = (combinations @ shapes).reshape(len(combinations), -1, 3)
         return targets.astype(np.float32), values.astype(np.float32)
 
@@ -229,7 +234,7 @@ def principal_components(features: np.ndarray, shapes: np.ndarray, at_most: int)
         at_most: largest number of components K.
 
     Returns:
-        Values [T, K] of largest magnitude 1, and the combinations [K, R] of the shapes, so that
+        Values [T, K], and the combinations [K, R] of the shapes, so that
         ``values @ combinations @ shapes`` is the best approximation of rank K.
     """
     gram = shapes.astype(np.float64) @ shapes.T.astype(np.float64)
@@ -238,5 +243,4 @@ def principal_components(features: np.ndarray, shapes: np.ndarray, at_most: int)
     left, strengths, _ = np.linalg.svd(features @ root, full_matrices=False)
     kept = strengths[:at_most] > _NEGLIGIBLE * max(float(strengths[0]), 1e-12)
     left = left[:, : len(kept)][:, kept]
-    largest = left[np.abs(left).argmax(axis=0), np.arange(left.shape[1])]
-    return left / largest, (left * largest).T @ features
+    return left, left.T @ features

@@ -52,10 +52,10 @@ def _glb_json(path: Path) -> dict:
     return json.loads(data[20 : 20 + length])
 
 
-def test_glb_camera_reproduces_the_photo(body: tuple, tmp_path: Path) -> None:
+@pytest.mark.parametrize("center", [(319.5, 239.5), (320.0, 240.0), (360.5, 209.75)])
+def test_glb_camera_reproduces_the_photo(center: tuple[float, float], body: tuple, tmp_path: Path) -> None:
     vertices, faces = body
-    width, height = 640, 480
-    camera = Camera((700.0, 650.0), (319.5, 239.5), image_size=(width, height))
+    camera = Camera((700.0, 650.0), center, image_size=(640, 480))
     save_mesh(vertices, faces, tmp_path / "m.glb", camera, TRANSLATION)
     tree = _glb_json(tmp_path / "m.glb")
     (node,) = [node for node in tree["nodes"] if "camera" in node]
@@ -67,12 +67,17 @@ def test_glb_camera_reproduces_the_photo(body: tuple, tmp_path: Path) -> None:
     seen = trimesh.transform_points(points, np.linalg.inv(pose))
     tangent = np.tan(perspective["yfov"] / 2)
     ndc = seen[:, :2] / -seen[:, 2:] / (tangent * perspective["aspectRatio"], tangent)
-    pixels = (ndc * (1, -1) + 1) / 2 * (width, height) - 0.5
+    extras = tree["cameras"][0]["extras"]
+    pixels = (ndc * (1, -1) + 1) / 2 * extras["picture_size"] - extras["photo_offset"] - 0.5
 
-    intrinsics = np.array([[700, 0, 319.5], [0, 650, 239.5], [0, 0, 1.0]])
+    intrinsics = np.array([[700, 0, center[0]], [0, 650, center[1]], [0, 0, 1.0]])
     expected, _ = cv2.projectPoints(vertices, np.zeros(3), TRANSLATION, intrinsics, None)
     np.testing.assert_allclose(pixels, expected[:, 0], atol=1e-3)
-    assert tree["cameras"][0]["extras"]["focal_length"] == [700.0, 650.0]
+    assert extras["focal_length"] == [700.0, 650.0]
+    assert extras["picture_size"] == [
+        2 * max(length, side - length)
+        for length, side in zip((center[0] + 0.5, center[1] + 0.5), (640, 480), strict=True)
+    ]
     assert (seen[:, 2] < 0).all() and perspective["znear"] < -seen[:, 2].max()
 
 

@@ -20,6 +20,7 @@ def test_pickle_in_the_smplifyx_layout(result: FitResult, tmp_path: Path) -> Non
         "camera_rotation": (1, 3, 3), "camera_translation": (1, 3), "betas": (1, 10), "global_orient": (1, 3),
         "left_hand_pose": (1, 12), "right_hand_pose": (1, 12), "jaw_pose": (1, 3), "leye_pose": (1, 3),
         "reye_pose": (1, 3), "expression": (1, 10), "body_pose": (1, 63),
+        "focal_length": (1, 2), "camera_center": (1, 2), "K": (1, 3, 3),
     }  # fmt: skip
     assert all(type(value) is np.ndarray for value in loaded.values())
     np.testing.assert_array_equal(loaded["left_hand_pose"][0], result.left_hand_pca)
