@@ -38,7 +38,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
-    parser.add_argument("--format", choices=_FORMATS, nargs="+", required=True, help="formats to write")
+    parser.add_argument(
+        "--format", metavar="FORMAT", choices=_FORMATS, nargs="+", required=True, help="one or more of those below"
+    )
     parser.add_argument("--output", metavar="DIR", type=Path, help="gets the files (default: OUTPUT/exports)")
     parser.add_argument(
         "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from smplifyx.body.body import Body
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.kinematics import articulate
+from smplifyx.body.model import articulate
 from smplifyx.camera import TURN_ABOUT_X
 from smplifyx.errors import InputError
 from smplifyx.result import FitResult
