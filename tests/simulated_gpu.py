@@ -147,8 +147,8 @@ class _SimulatedWarp:
     def zeros(self, shape: Any, dtype: Any, device: str) -> Any:
         return self._warp.zeros(shape, dtype=dtype, device=self._device(device))
 
-    def launch(self, kernel: Any, dim: Any, inputs: Any, device: str) -> None:
-        self._warp.launch(kernel, dim, inputs, device=self._device(device))
+    def launch(self, kernel: Any, dim: Any, inputs: Any, device: str, record_cmd: bool = False) -> Any:
+        return self._warp.launch(kernel, dim, inputs, device=self._device(device), record_cmd=record_cmd)
 
 
 @contextmanager

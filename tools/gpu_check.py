@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.operations import OperationCounter

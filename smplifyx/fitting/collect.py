@@ -196,7 +196,7 @@ def _collisions(
     unknown = torch.nonzero(~apart)[:, 0]
     found = solver.self_collision.measure(posed.betas[unknown], posed.expression[unknown], posed.rotations[unknown])
     measured = [Penetration(0, 0.0, np.zeros(solver.data.n_vertices), [])] * len(apart)
-    for row, one in zip(unknown.tolist(), found, strict=True):
+    for row, one in zip(unknown.cpu().tolist(), found, strict=True):
         measured[row] = one
     return [replace(one, depth=np.nan, n_pairs=-1) if failed[row] else one for row, one in enumerate(measured)]
 
