@@ -133,6 +133,10 @@ class _Run:
         return report.print_end()
 
     def _executor(self, open_one: OpenRenderer | None) -> Executor:
+        if self._job.run.executor == "ray":
+            from smplifyx.pipeline.ray_executor import RayExecutor
+
+            return RayExecutor(self._job.run.ray_address)
         n_workers = suitable_workers(self._job.run, len(self._work.units))
         return SerialExecutor(open_one) if n_workers == 1 else ProcessExecutor(n_workers)
 

@@ -76,6 +76,8 @@ RUN_OPTIONS = (
     Option("--num-shards", "run.num_shards", "N"),
     Option("--shard-index", "run.shard_index", "I"),
     Option("--shard", "run.shard"),
+    Option("--executor", "run.executor"),
+    Option("--ray-address", "run.ray_address", "ADDRESS"),
     Option("--log-level", "run.log_level"),
     Option("--mesh-format", "output.mesh_format"),
     Option("--no-mesh", "output.mesh_format", value="none", help="write no meshes"),

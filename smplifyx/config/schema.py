@@ -301,6 +301,12 @@ class RunOptions:
     shard: Literal["given", "auto"] = setting(
         "given", "auto: number and index from SLURM_ARRAY_TASK_ID, or from RANK and WORLD_SIZE"
     )
+    executor: Literal["local", "ray"] = setting(
+        "local", "where workers run: processes of this machine, or actors of a Ray cluster"
+    )
+    ray_address: str | None = setting(
+        None, "of the Ray cluster: auto or HOST:PORT; null: the environment's, otherwise one of this machine"
+    )
     overwrite: bool = setting(False, "fit people with existing results again")
     log_level: Literal["error", "info", "debug"] = setting(
         "info", "lines of the log: failures; also people and photos; also remarks on inputs"
