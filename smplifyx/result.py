@@ -391,7 +391,7 @@ def load_result(path: str | Path) -> FitResult:
 
 @functools.lru_cache(maxsize=4)
 def _load_body(path: Path, gender: str, n_betas: int, n_expressions: int, changed: int) -> Body:
-    """Load a body model; results of the same model share it. ``changed`` tells versions of the file apart."""
+    """Load a body model; results of the same model share it. ``changed`` distinguishes versions of the file."""
     from smplifyx.body.body import Body
     from smplifyx.body.files import load_body_model_data
 

@@ -33,13 +33,13 @@ def load_text(tmp_path, text, *overrides):
 
 
 def test_file_replaces_defaults_and_settings_replace_the_file(tmp_path):
-    text = "camera: {focal_length: 1200, depth_weight: 7}\nobjective: {rho: 50}\n"
+    text = "camera: {focal_length: 1200, fallback_focal_factor: 7}\nobjective: {rho: 50}\n"
     config = load_text(tmp_path, text, ("objective.rho", "25"), ("output.render", "false"))
     assert config.camera.focal_length == 1200.0
-    assert config.camera.depth_weight == 7.0
+    assert config.camera.fallback_focal_factor == 7.0
     assert config.objective.rho == 25.0
     assert config.output.render is False
-    untouched = dataclasses.replace(Config().camera, focal_length=1200.0, depth_weight=7.0)
+    untouched = dataclasses.replace(Config().camera, focal_length=1200.0, fallback_focal_factor=7.0)
     assert config.camera == untouched
     assert config.body == Config().body
 
@@ -95,8 +95,8 @@ def test_all_stages_in_a_file_come_before_single_ones(tmp_path):
 
 
 def test_dotted_and_nested_names_in_a_file(tmp_path):
-    config = load_text(tmp_path, "objective.rho: 50\nobjective: {scale: image}\ncamera.depth_weight: 7\n")
-    assert (config.objective.rho, config.objective.scale, config.camera.depth_weight) == (50.0, "image", 7.0)
+    config = load_text(tmp_path, "objective.rho: 50\nobjective: {scale: image}\ncamera.fallback_focal_factor: 7\n")
+    assert (config.objective.rho, config.objective.scale, config.camera.fallback_focal_factor) == (50.0, "image", 7.0)
 
 
 def test_overrides_as_a_mapping_of_typed_values():
@@ -226,8 +226,8 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
         ("- a\n- b", "expected a mapping of settings"),
         ("camera: {focal_length: 3\n", "line"),
         (
-            "camera: {depth_weight: 1, depth_weight: 2}",
-            "line 1: not valid YAML: 'depth_weight' is given",
+            "camera: {fallback_focal_factor: 1, fallback_focal_factor: 2}",
+            "line 1: not valid YAML: 'fallback_focal_factor' is given",
         ),
         ("camera: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],

@@ -1,4 +1,4 @@
-"""Fits the Gaussian and the mixture of Gaussians that ship with the package to a motion-capture file.
+"""Fit the Gaussian and the mixture of Gaussians that ship with the package to a motion-capture file.
 
 Motion capture is full of motion: its mean pose crouches. People in photos mostly stand or sit still. So the mean of
 the Gaussian is that of frames of people standing with hanging arms, and its covariance is the second moment of all

@@ -1,4 +1,4 @@
-"""Draws docs/family.jpg: the open bodies as SMPL, SMPL+H, SMPL-X, MANO and FLAME, posed."""
+"""Draw docs/family.jpg: the open bodies as SMPL, SMPL+H, SMPL-X, MANO and FLAME, posed."""
 
 from __future__ import annotations
 

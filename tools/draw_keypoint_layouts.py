@@ -1,4 +1,4 @@
-"""Draws a sheet of all keypoint layouts: what each holds of a person of the demo, and what is derived from it."""
+"""Draw a sheet of all keypoint layouts: what each holds of a person of the demo, and what is derived from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws docs/pose_correctives.jpg, strong bends without and with pose blend shapes, and measures lost volumes."""
+"""Draw docs/pose_correctives.jpg, strong bends without and with pose blend shapes, and measure lost volumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws a grid of random poses of the learned pose prior, the first with a code of zeros, or paths between two."""
+"""Draw a grid of random poses of the learned pose prior, the first with a code of zeros, or paths between two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the README's picture from a folder that `smplifyx demo` wrote: photo with keypoints, overlay, side view."""
+"""Make the README's picture from a folder that `smplifyx demo` wrote: photo with keypoints, overlay, side view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits the shipped error predictor on synthetic people: surface error of a fit from its quality features.
+"""Fit the shipped error predictor on synthetic people: surface error of a fit from its quality features.
 
 The people take poses that the pose priors were trained on; --test takes people in held-out poses and prints how well
 the estimate orders them. Nothing of the benchmarks is seen.

@@ -1,4 +1,4 @@
-"""Makes the demo's photos and keypoints: rendered people with known truth and a noisy detector's keypoints.
+"""Make the demo's photos and keypoints: rendered people with known truth and a noisy detector's keypoints.
 
 Run it again whenever the open body changes: python -m tools.make_demo_inputs
 """

@@ -1,4 +1,4 @@
-"""Makes pictures to train the gender classifier with: rendered men and women with keypoints and a manifest.
+"""Make pictures to train the gender classifier with: rendered men and women with keypoints and a manifest.
 
 python -m tools.make_gender_data OUTPUT --people 3000 --seed 1 --mocap poses.npz --workers 2
 """

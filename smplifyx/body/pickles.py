@@ -1,4 +1,4 @@
-"""Reads pickles of arrays without running code from them.
+"""Read pickles of arrays without running code from them.
 
 A pickle is a program that may call any function by name. Here every name, numpy's included, becomes an inert record
 of the call. After the whole file is read, this module checks the records of numpy arrays, scipy.sparse matrices and
@@ -144,7 +144,7 @@ class _InertUnpickler(pickle.Unpickler):
 
 
 class _Resolver:
-    """Turns records into arrays, each once, in all containers."""
+    """Turn records into arrays, each once, in all containers."""
 
     def __init__(self) -> None:
         self._done: dict[int, Any] = {}

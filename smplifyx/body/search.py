@@ -1,4 +1,4 @@
-"""Finds body-model files: licensed files of the user first, shipped open bodies last."""
+"""Find body-model files: licensed files of the user first, shipped open bodies last."""
 
 from __future__ import annotations
 

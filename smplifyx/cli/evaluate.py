@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from smplifyx.cli.messages import check_input, check_output
 from smplifyx.cli.options import positive
+from smplifyx.config.schema import BodyPosePriorName
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit people whose bodies are known and measure the errors: the
@@ -187,7 +189,7 @@ def _add_priors(actions: _Actions[_Parser]) -> None:
     parser = _action(actions, "priors", "the pose priors compared", _PRIORS)
     _add_people(parser, 0)
     _add_scenes(parser)
-    priors = ("vposer", "gmm", "gaussian", "l2", "none")
+    priors = get_args(BodyPosePriorName)
     parser.add_argument(
         "--priors", nargs="+", metavar="PRIOR", default=priors, choices=priors, help=f"{', '.join(priors)}; the "
         "first is compared with (default: all)",

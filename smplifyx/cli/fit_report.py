@@ -14,7 +14,7 @@ from smplifyx.pipeline.worklist import Finished
 
 
 class FitReport:
-    """Collects the outcomes of a run in numbers; nothing grows with the number of photos but failures' count.
+    """Collect the outcomes of a run in numbers; nothing grows with the number of photos but failures' count.
 
     Args:
         config: the settings.

@@ -113,13 +113,19 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _check_command(argv: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    """Name the nearest command for a misspelt one, and ``fit`` where options come without a command.
+    """Name the nearest command or action for a misspelt one, and ``fit`` where options come without a command.
 
     Raises:
         UsageError: the first argument is no command.
     """
-    names = [one.prog.split()[-1] for one in all_parsers(parser) if len(one.prog.split()) == 2]
-    if not argv or argv[0] in (*names, "-h", "--help", "--version"):
+    programs = [one.prog.split()[1:] for one in all_parsers(parser)]
+    names = [words[0] for words in programs if len(words) == 1]
+    if not argv or argv[0] in ("-h", "--help", "--version"):
+        return
+    if argv[0] in names:
+        actions = [words[1] for words in programs if len(words) == 2 and words[0] == argv[0]]
+        if actions and len(argv) > 1 and not argv[1].startswith("-") and argv[1] not in actions:
+            raise UsageError(f"no command {argv[0]} {argv[1]}; {_nearest(argv[1], actions)}")
         return
     if argv[0].startswith("-"):
         raise UsageError(f"expected a command before {argv[0]}, as in smplifyx fit {argv[0]}")

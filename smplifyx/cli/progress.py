@@ -15,7 +15,7 @@ _INTERVAL = 30.0
 
 
 class Progress:
-    """Shows photos that are done, people a second, the time left and failures.
+    """Show photos that are done, people a second, the time left and failures.
 
     Args:
         n_photos: photos of the run.

@@ -1,4 +1,4 @@
-"""Runs evaluations: fits with progress bars, writes tables, prints them."""
+"""Run evaluations: fit with progress bars, write tables, print them."""
 
 from __future__ import annotations
 

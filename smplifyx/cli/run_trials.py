@@ -1,4 +1,4 @@
-"""Runs ``evaluate`` on synthetic people, priors, genders, collisions and on photos without truth."""
+"""Run ``evaluate`` on synthetic people, priors, genders, collisions and on photos without truth."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def _evaluate(arguments: argparse.Namespace, config: Any) -> Sequence[str]:
 
 
 def _console() -> Monitor:
-    """Prints remarks and progress bars on standard error."""
+    """Print remarks and progress bars on standard error."""
     from smplifyx.training.trainer import Monitor
 
     class Console(Monitor):

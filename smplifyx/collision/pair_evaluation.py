@@ -11,7 +11,7 @@ from smplifyx.collision.skinning import BoneStates, ConeOptions, PairLists, Spar
 
 
 class PairEvaluation:
-    """Evaluates pairs of triangles of B bodies; Warp's launches are recorded once.
+    """Evaluate pairs of triangles of B bodies; Warp's launches are recorded once.
 
     Args:
         skinning: of the full body.

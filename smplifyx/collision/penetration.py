@@ -45,7 +45,7 @@ class Penetration:
 
 
 class PenetrationMeter:
-    """Measures penetration on bodies that share their triangles.
+    """Measure penetration on bodies that share their triangles.
 
     A vertex lies in another part where the closed surface goes around it more than once (generalised winding number,
     Jacobson et al. 2013). Only patches of such vertices that begin at a colliding pair count, so that the folds of

@@ -45,7 +45,7 @@ class TrianglePairs:
 
 
 class TriangleSearch:
-    """Searches meshes that share their triangles.
+    """Search meshes that share their triangles.
 
     Args:
         rest_vertices: [V, 3] any pose of the mesh; the trees are built from it once and then only refitted.

@@ -29,6 +29,8 @@ _MARGIN = 0.002
 _MAX_PAIRS = 32768
 #: Rounds with steep cones after those with wide ones; the wide cones' field is too weak to part touching triangles.
 _STEEP_ROUNDS = 3
+#: Cone height of the minimisations before them, metres.
+_WIDE_CONE = 0.01
 
 
 class SelfCollision:
@@ -75,7 +77,7 @@ class SelfCollision:
         config = self._config
         if not config.rounds:
             return [None]
-        return [*[config.round_cone_height] * config.rounds, *[config.cone_height] * _STEEP_ROUNDS]
+        return [*[_WIDE_CONE] * config.rounds, *[config.cone_height] * _STEEP_ROUNDS]
 
     def term(self, contacts: TrianglePairs, cone_height: float | None) -> CollisionTerm:
         """The collision term of as many rows as the bodies that the contacts were found in.

@@ -99,7 +99,7 @@ class PairLists:
 
 
 class SparseSkinning:
-    """Poses listed vertices of many bodies with Warp, and tests pairs of their triangles.
+    """Pose listed vertices of many bodies with Warp, and test pairs of their triangles.
 
     A body's numbers do not depend on the other bodies of a call.
 

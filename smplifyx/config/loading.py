@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,8 +137,12 @@ def find_config(file: str | Path, command: str = "fit") -> Path:
     for candidate in (name, f"{command}_{name}", f"{command}_smplx_{name}"):
         if candidate in shipped:
             return shipped[candidate]
-    names = ", ".join(shipped)
-    raise ConfigError(str(file), "", f"no such file, and no shipped configuration of that name ({names})")
+    accepted = {
+        one.removeprefix(prefix): one for one in shipped for prefix in ("", f"{command}_", f"{command}_smplx_")
+    }
+    near = get_close_matches(name, accepted, n=1)
+    advice = f"did you mean {accepted[near[0]]}?" if near else f"expected one of {', '.join(shipped)}"
+    raise ConfigError(str(file), "", f"no such file, and no shipped configuration of that name; {advice}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -40,7 +40,7 @@ ORIGINAL_NAMES: dict[str, str] = {
     "flat_hand_mean": "no option; hand poses in the results include the mean",
     # camera
     "focal_length": "--focal-length PIXELS; in YAML camera.focal_length",
-    "depth_loss_weight": "--camera.depth_weight W",
+    "depth_loss_weight": "no option; always 100, its default",
     "side_view_thsh": "--starts.side_view_threshold PIXELS",
     "init_joints_idxs": "no option; the camera stage uses shoulders and hips",
     "body_tri_idxs": "no option; the first depth comes from shoulders and hips",

@@ -9,6 +9,8 @@ from typing import Literal
 from smplifyx.config.fields import ConfigError, setting
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
+BodyPosePriorName = Literal["vposer", "gmm", "gaussian", "l2", "none"]
+
 
 @dataclass(frozen=True)
 class PeopleConfig:
@@ -31,7 +33,6 @@ class CameraConfig:
         None, "YAML file: image stem or 'default' -> focal_length, principal_point in pixels; overrides focal_length"
     )
     optimize_translation: bool = setting(True, "optimise the camera translation after the camera stage too")
-    depth_weight: float = setting(100.0, "keeps the depth near its first estimate in the camera stage", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class GenderConfig:
 class PriorsConfig:
     """Priors of the body pose."""
 
-    body_pose: Literal["vposer", "gmm", "gaussian", "l2", "none"] = setting("vposer", "prior of the 21 body joints")
+    body_pose: BodyPosePriorName = setting("vposer", "prior of the 21 body joints")
     vposer: Path | None = setting(None, "trained VPoser: ours or the official v1 or v2; null: the shipped one")
     vposer_residual: float = setting(
         2.0,
@@ -218,11 +219,10 @@ class CollisionConfig:
     cone_height: float = setting(0.001, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
     rounds: int = setting(
         2,
-        "number of minimisations with wide cones and a fixed set of colliding pairs, before three with cone_height; "
-        "(paper) 0: one with the pairs of each step",
+        "number of minimisations with wide cones (10 mm) and a fixed set of colliding pairs, before three with "
+        "cone_height; (paper) 0: one with the pairs of each step",
         minimum=0,
     )
-    round_cone_height: float = setting(0.01, "cone_height of the wide cones", above=0)
     max_loss_increase: float | None = setting(
         0.5,
         "the pose before resolving collisions is kept if the other terms rise by more than this fraction; "

@@ -37,7 +37,7 @@ _OTHER_PERSON = re.compile(r"0*[1-9]\d*")
 
 @dataclass(frozen=True)
 class ResultReader:
-    """Turns parameters into surfaces.
+    """Turn parameters into surfaces.
 
     Attributes:
         model: the body model of a gender.

@@ -61,7 +61,7 @@ class OperationCount:
 
 
 class OperationCounter(TorchDispatchMode):
-    """Counts the operations inside the block::
+    """Count the operations inside the block::
 
     with OperationCounter() as counter:
         fitter.fit(people)

@@ -1,4 +1,4 @@
-"""Fits people for evaluations, and keeps fits on disk so that an interrupted evaluation resumes."""
+"""Fit people for evaluations, and keep fits on disk so that an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,19 @@ from smplifyx.body.model import BodyOutput
 from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, KeypointRegressor
 from smplifyx.body.search import find_body_model
 from smplifyx.camera import resolve_cameras
-from smplifyx.config import Config
+from smplifyx.config import Config, RunOptions
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.people import fit_people, group_people
 from smplifyx.keypoints import Observation
+from smplifyx.pipeline.digests import input_digest, settings_digest
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import SIDES
 
 FloatArray = NDArray[np.float64]
 
 _PACKAGE = Path(smplifyx.__file__).parent
-#: The parts of the package, besides its own modules, and of the configuration that decide how a fit comes out.
+#: The parts of the package, besides its own modules, that decide how a fit comes out.
 _DECISIVE_CODE = ("body", "collision", "config", "fitting", "keypoints", "lifting", "optim", "priors", "data")
-_DECISIVE_SETTINGS = (
-    "people", "body", "camera", "priors", "lifting", "objective", "starts", "stages", "optimizer", "collision",
-)  # fmt: skip
 _DIGEST_LENGTH = 12
 
 #: Called with the number of people fitted since the last call.
@@ -62,7 +60,7 @@ class FittedPerson:
 
 
 class Runner:
-    """Fits people, group by group of those who share a body model.
+    """Fit people, group by group of those who share a body model.
 
     Args:
         store: folder of kept fits; None to keep none.
@@ -123,14 +121,12 @@ class Runner:
         """The file of a fit, named after everything that decides it, the program's code included."""
         if self._store is None:
             return None
-        points_3d = observation.points_3d
         decisive = {
             "code": code_digest(),
-            "settings": {name: repr(getattr(config, name)) for name in _DECISIVE_SETTINGS},
+            "settings": settings_digest(config, RunOptions()),
             "body": [str(body.resolve()), body.stat().st_size, body.stat().st_mtime_ns],
             "camera": repr(observation.camera),
-            "keypoints": hashlib.sha256(observation.keypoints.tobytes()).hexdigest(),
-            "points_3d": None if points_3d is None else hashlib.sha256(points_3d.tobytes()).hexdigest(),
+            "person": input_digest(observation, None),
         }
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:_DIGEST_LENGTH]
         side = f"_{observation.side}" if observation.side else ""

@@ -67,7 +67,7 @@ class ContactFigures:
 
 
 class ContactJudge:
-    """Measures bodies of one model.
+    """Measure bodies of one model.
 
     Args:
         data: the body model.

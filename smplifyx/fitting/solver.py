@@ -95,8 +95,7 @@ class Solver:
 
     def camera_terms(self) -> StageTerms:
         """The terms of the camera stage: squared keypoint errors and the depth, in orientation and translation."""
-        depth = replace(CAMERA_DEPTH, weight=self.config.camera.depth_weight)
-        terms = (*_CAMERA_TERMS, depth)
+        terms = (*_CAMERA_TERMS, CAMERA_DEPTH)
         weights = {term.name: float(term.weight) for term in terms}  # type: ignore[arg-type]
         return StageTerms.of(self.first_view, terms, weights, _CAMERA_GROUPS, None)
 

@@ -130,7 +130,7 @@ def depth_change(state: BodyState) -> Tensor:
 
 
 #: Holds the depth at its initial value, in the camera stage alone.
-CAMERA_DEPTH = Term("camera_depth", None, depth_change)
+CAMERA_DEPTH = Term("camera_depth", 100.0, depth_change)
 
 
 def default_terms() -> list[Term]:

@@ -99,7 +99,7 @@ def _padded(x: Tensor, value: float) -> Tensor:
     return functional.pad(x, (0, 1, 0, 1), value=value)
 
 
-#: Conditions of a verdict; docs/gender.md tells how threshold and least size were chosen.
+#: Conditions of a verdict; docs/gender.md describes how threshold and least size were chosen.
 FACE_RULE = DecisionRule(0.85)
 #: Smallest longer side of a detected face, pixels.
 MIN_FACE = 17.0
@@ -135,7 +135,7 @@ class Head:
 
 
 class FaceLocator:
-    """Places squares around faces, by the detector where its runtime is installed, else by keypoints of the face."""
+    """Place squares around faces, by the detector where its runtime is installed, else by keypoints of the face."""
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None

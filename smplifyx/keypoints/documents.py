@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
         raise InputError(path, "is a pointer of Git LFS; expected the file itself: run git lfs pull")
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     if encoding is None:
-        # A JSON file begins with ASCII: a zero beside it tells UTF-16 without a mark.
+        # A JSON file begins with ASCII: a zero beside it means UTF-16 without a mark.
         zeros = data[:2].find(b"\0")
         encoding = {0: "utf-16-be", 1: "utf-16-le"}.get(zeros, "utf-8")
     try:

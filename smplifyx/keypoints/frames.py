@@ -1,7 +1,7 @@
 """The picture that keypoints count in: upright or as stored, in the photo's size or another, or a wrong one.
 
 Detectors that ignore the EXIF orientation find people in the picture as it is stored. Points outside the upright
-picture that lie inside the stored one tell for certain, also for the other photos of a folder; people who lie in one
+picture that lie inside the stored one decide, also for the other photos of a folder; people who lie in one
 and stand in the other are only doubtful, as some photos show people who lie.
 """
 
@@ -32,7 +32,7 @@ TURNED, FRAME_UNCERTAIN, SCALED, SIZE_UNCERTAIN = (
 )
 
 #: Body points of at least this confidence are evidence.
-_SURE = 0.2
+_MIN_EVIDENCE = 0.2
 #: A point further outside than the first share of the longer side does not belong to a picture; one within the second
 #: may.
 _OUTSIDE, _INSIDE = 0.03, 0.01
@@ -43,7 +43,7 @@ WORTH_A_WARNING = 0.1
 #: A trunk is upright where it is this many times as high as wide.
 _UPRIGHT = 1.5
 #: Photos that are needed to judge the size of a folder's photos.
-TELLING_PHOTOS = 3
+MIN_PHOTOS = 3
 #: Where no point of a folder lies beyond these shares of width and height, one corner of all pictures is empty.
 _EMPTY_CORNER = 0.6
 
@@ -93,12 +93,12 @@ def upright_people(
     if orientation == 1 or choice == "upright" or not people:
         return list(people), False
     turned = [turned_upright(person.keypoints, orientation, size) for person in people]
-    certain = choice == "stored" or stored_size or _outside_tells(people, turned, orientation, size)
+    certain = choice == "stored" or stored_size or _stored_by_position(people, turned, orientation, size)
     if certain:
         return [_noted(person, points) for person, points in zip(people, turned, strict=True)], False
     # A point outside the stored picture rules it out.
     as_stored = max(_outside(person.keypoints, _stored(size, orientation)) for person in people)
-    lying = _posture_tells([person.keypoints for person in people], turned)
+    lying = _stored_by_posture([person.keypoints for person in people], turned)
     return list(people), lying and as_stored <= _OUTSIDE * max(size)
 
 
@@ -117,7 +117,7 @@ def _noted(person: PersonKeypoints, keypoints: NDArray[np.float32]) -> PersonKey
     )
 
 
-def _outside_tells(
+def _stored_by_position(
     people: Sequence[PersonKeypoints], turned: Sequence[NDArray[np.float32]], orientation: int, size: Size
 ) -> bool:
     if orientation not in QUARTER_TURNS:
@@ -128,13 +128,13 @@ def _outside_tells(
 
 
 def _outside(keypoints: NDArray[np.float32], size: Size) -> float:
-    """Distance in pixels of the outermost sure body point to the picture; 0 where all lie inside."""
+    """Distance in pixels of the outermost confident body point to the picture; 0 where all lie inside."""
     body = keypoints[BODY_KEYPOINTS]
-    points = body[body[:, 2] >= _SURE, :2]
+    points = body[body[:, 2] >= _MIN_EVIDENCE, :2]
     return float(np.maximum(-points, points - np.array(size)).max(initial=0.0))
 
 
-def _posture_tells(before: Sequence[NDArray[np.float32]], after: Sequence[NDArray[np.float32]]) -> bool:
+def _stored_by_posture(before: Sequence[NDArray[np.float32]], after: Sequence[NDArray[np.float32]]) -> bool:
     """Whether all people whose trunk is seen lie before and stand after."""
     trunks = [(_trunk(a), _trunk(b)) for a, b in zip(before, after, strict=True)]
     seen = [(a, b) for a, b in trunks if a is not None and b is not None]
@@ -195,9 +195,11 @@ class Extent:
 
 
 def extent_of(people: Sequence[PersonKeypoints], size: Size) -> Extent | None:
-    """Extent of the sure body points, or None where there are none."""
+    """Extent of the confident body points, or None where there are none."""
     bodies = [person.keypoints[BODY_KEYPOINTS] for person in people]
-    points = np.concatenate([body[body[:, 2] >= _SURE, :2] for body in bodies]) if bodies else np.zeros((0, 2))
+    points = (
+        np.concatenate([body[body[:, 2] >= _MIN_EVIDENCE, :2] for body in bodies]) if bodies else np.zeros((0, 2))
+    )
     if len(points) == 0:
         return None
     least, most = points.min(axis=0) / np.array(size), points.max(axis=0) / np.array(size)
@@ -206,7 +208,7 @@ def extent_of(people: Sequence[PersonKeypoints], size: Size) -> Extent | None:
 
 def size_uncertain(extents: Sequence[Extent]) -> str | None:
     """Why the keypoints of several photos may belong to photos of another size; None where nothing says so."""
-    if len(extents) < TELLING_PHOTOS:
+    if len(extents) < MIN_PHOTOS:
         return None
     most = np.array([one.most for one in extents])
     least = np.array([one.least for one in extents])

@@ -33,7 +33,7 @@ HANDS_SWAPPED, HAND_MOVED, HAND_DROPPED = "hands_swapped", "hand_moved", "hand_d
 FACE_DROPPED, POINT_DROPPED, POINT_REPLACED = "face_dropped", "point_dropped", "point_replaced"
 
 #: Body points of less confidence are no evidence against others.
-_SURE = 0.2
+_MIN_EVIDENCE = 0.2
 #: A hand whose wrist is further from the body's wrist lies elsewhere; one nearer than the second value lies there.
 _FAR_HAND, _NEAR_HAND = 0.13, 0.07
 #: A hand further from its elbow lies elsewhere, where the wrist is not seen.
@@ -57,7 +57,7 @@ _FACE_ANCHORS = {
 }
 
 
-def stature_of(body: NDArray[np.float32], min_confidence: float = _SURE) -> float | None:
+def stature_of(body: NDArray[np.float32], min_confidence: float = _MIN_EVIDENCE) -> float | None:
     """Estimate the stature in pixels from the longer bones of a body `[25, 3]`; None with fewer than two of them.
 
     A high percentile, because foreshortened bones are short.
@@ -89,7 +89,7 @@ def without_misplaced(person: PersonKeypoints) -> PersonKeypoints:
 
 
 class _Check:
-    """Changes the keypoints of one person and notes what was changed."""
+    """Change the keypoints of one person and note what was changed."""
 
     def __init__(self, keypoints: NDArray[np.float32], stature: float) -> None:
         self.keypoints, self.stature = keypoints, stature
@@ -164,7 +164,7 @@ class _Check:
 
     def _point(self, name: str) -> NDArray[np.float32] | None:
         x, y, confidence = self.keypoints[keypoint_index(name)]
-        return np.array([x, y], np.float32) if confidence >= _SURE else None
+        return np.array([x, y], np.float32) if confidence >= _MIN_EVIDENCE else None
 
     def _distance(self, a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
         return float(np.linalg.norm(a - b)) / self.stature

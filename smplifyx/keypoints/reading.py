@@ -1,7 +1,7 @@
 """Read keypoint files of any detector into the canonical layout.
 
 The format follows from the keys of the file, the layout from the names or the number of the points. Three layouts
-have 25 points; read in a wrong order, bones cross the whole body, which tells them apart where enough points are
+have 25 points; read in a wrong order, bones cross the whole body, which distinguishes them where enough points are
 seen.
 """
 
@@ -42,7 +42,7 @@ _USUAL_LAYOUTS = {"OpenPose": ("body_25", "body_25b")}
 #: Bones that are needed to tell two layouts apart, and the ratio of their mean lengths. On photos the right order
 #: gives bones at most 0.6 times as long as a wrong one; fewer bones do not tell, as those of people who are cut off
 #: and badly detected may have any length.
-_TELLING_BONES, _TELLING_RATIO = 7, 1.3
+_MIN_BONES, _CLEAR_RATIO = 7, 1.3
 #: This number of body points in one place, or more, marks points that were not found.
 _PLACEHOLDERS = 4
 #: Confidence of a point that an annotator marked as hidden.
@@ -264,10 +264,10 @@ def _body_layout(
     known = [one for one in layouts_of_length(len(doubtful[0])) if not usual or one.name in usual]
     same = [points for points in doubtful if len(points) == len(doubtful[0])]
     lengths = {one.name: [_bone_lengths(one.to_canonical(points)) for points in same] for one in known}
-    telling = [k for k in range(len(same)) if min(len(found[k]) for found in lengths.values()) >= _TELLING_BONES]
-    means = {name: sum(float(found[k].mean()) for k in telling) for name, found in lengths.items()}
+    usable = [k for k in range(len(same)) if min(len(found[k]) for found in lengths.values()) >= _MIN_BONES]
+    means = {name: sum(float(found[k].mean()) for k in usable) for name, found in lengths.items()}
     ordered = sorted(means, key=lambda name: means[name])
-    if telling and means[ordered[1]] > _TELLING_RATIO * means[ordered[0]]:
+    if usable and means[ordered[1]] > _CLEAR_RATIO * means[ordered[0]]:
         return layouts()[ordered[0]]
     if usual:
         return layouts()[usual[0]]

@@ -135,7 +135,7 @@ class LiftedKeypoints:
 
 @dataclass(frozen=True)
 class KeypointLifter:
-    """Lifts keypoints of people and undoes swapped sides.
+    """Lift keypoints of people and undo swapped sides.
 
     Attributes:
         network: a trained network.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from smplifyx.config.schema import BodyPosePriorName
 from smplifyx.errors import UsageError
 from smplifyx.priors.joint_limits import hyperextension, joint_limit_energy
 from smplifyx.priors.mixture import MixturePrior, load_mixture, shipped_mixture
@@ -30,7 +32,7 @@ __all__ = [
 HELD_OUT_SUBJECTS: tuple[str, ...] = ("06", "07", "13", "16", "49", "91")
 
 #: Names accepted by the setting ``priors.body_pose``.
-BODY_POSE_PRIORS = ("vposer", "gmm", "gaussian", "l2", "none")
+BODY_POSE_PRIORS: tuple[str, ...] = get_args(BodyPosePriorName)
 
 
 def make_body_pose_prior(

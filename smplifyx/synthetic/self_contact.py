@@ -198,7 +198,7 @@ class PoseVariation:
 
 
 class ContactPoser:
-    """Finds joint angles for contact poses of the average body, its hands posed as their mean says.
+    """Find joint angles for contact poses of the average body, its hands posed as their mean says.
 
     Args:
         data: the body model, see :func:`with_flat_hands`.
@@ -239,7 +239,7 @@ class ContactPoser:
         return np.asarray(self._back_off(start, goal).numpy())
 
     def _back_off(self, start: Tensor, goal: Tensor) -> Tensor:
-        """Goes from the start towards the goal, limb after limb, each as far as nothing gets deep into anything."""
+        """Go from the start towards the goal, limb after limb, each as far as nothing gets deep into anything."""
         reached = start
         for block in _BLOCKS:
             columns = _columns(block)

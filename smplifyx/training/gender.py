@@ -57,7 +57,17 @@ from smplifyx.training.gender_report import (
     tempered,
 )
 from smplifyx.training.settings import GenderTraining
-from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, can_plot, run_to_end, write_report
+from smplifyx.training.trainer import (
+    Course,
+    Monitor,
+    Panel,
+    Task,
+    Trainer,
+    can_plot,
+    one_cycle,
+    run_to_end,
+    write_report,
+)
 
 _EVALUATION_BATCH = 64
 _WARM_UP = 0.15
@@ -128,9 +138,8 @@ class GenderTask(Task):
         self._training, self._validation, self._outliers = training, validation, outliers
         self.rng = np.random.default_rng(run.seed)
         self._augmenter = Augmenter(config.augmentation, self.rng)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=run.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, run.learning_rate, run.epochs * self.steps_per_epoch, pct_start=_WARM_UP
+        self.optimizer, self.schedule = one_cycle(
+            self.network, run.learning_rate, run.weight_decay, run.epochs * self.steps_per_epoch, _WARM_UP
         )
 
     @property

@@ -23,9 +23,9 @@ from smplifyx.lifting.network import (
     shipped_lifting,
 )
 from smplifyx.training.lifting_people import PeopleBatch, PoseSource, SyntheticPoses, make_people, observe
-from smplifyx.training.poses import MotionCapture, load_motion_capture, training_body
+from smplifyx.training.poses import MotionCapture, load_motion_capture, split_validation, training_body
 from smplifyx.training.settings import LiftingConfig, LiftingRun
-from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, run_to_end, write_report
+from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, one_cycle, run_to_end, write_report
 
 _WARM_UP = 0.05
 _MAX_GRADIENT = 1.0
@@ -69,11 +69,8 @@ class LiftingTask(Task):
         self.rng = source.rng
         self._people = make_people(body, source, config.people, config.people.count)
         self.validation = validation_people(body, validation, config)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), run.learning_rate, weight_decay=run.weight_decay
-        )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, run.learning_rate, run.epochs * run.steps_per_epoch, pct_start=_WARM_UP
+        self.optimizer, self.schedule = one_cycle(
+            self.network, run.learning_rate, run.weight_decay, run.epochs * run.steps_per_epoch, _WARM_UP
         )
 
     def losses(self) -> Iterator[Tensor]:
@@ -161,8 +158,7 @@ def train_lifting(
     training, unseen = _split(data, config)
     monitor.note(f"{len(training)} training, {len(unseen)} validation")
     trainer = lifting_trainer(training_body(models), training, unseen, config)
-    names = ", ".join(config.data.held_out) or "none"
-    source = f"{len(training)} poses of {data.name}, held out: {names}"
+    source = training.origin(data, config.data)
     path = output / "lifting.npz"
     run_to_end(trainer, output, resume, monitor, lambda: save_lifting(path, trainer.best_network(), source))
     assert isinstance(trainer.task, LiftingTask)
@@ -199,11 +195,9 @@ def _split(path: Path, config: LiftingConfig) -> tuple[MotionCapture, MotionCapt
     """Split into training and the held-out subjects, or a share of the rest if there are none."""
     options = config.data
     training, unseen = load_motion_capture(path, options.fps).split_subjects(options.held_out)
-    if not len(unseen):
-        training, unseen = training.split_random(options.validation_share, options.split_by, config.run.seed)
-    if not len(training) or not len(unseen):
+    if not len(training):
         raise InputError(path, f"too few {options.split_by}s for training and validation")
-    return training, unseen
+    return (training, unseen) if len(unseen) else split_validation(training, path, options, config.run.seed)
 
 
 @torch.no_grad()

@@ -77,7 +77,7 @@ def observe(people: SyntheticPoses, config: LiftingConfig, rng: np.random.Genera
 
 @dataclass(frozen=True)
 class PoseSource:
-    """Draws poses: ``any`` pose of the motion capture, and those of people ``standing`` straight."""
+    """Draw poses: ``any`` pose of the motion capture, and those of people ``standing`` straight."""
 
     any: PoseSampler
     standing: PoseSampler

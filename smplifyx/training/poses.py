@@ -79,6 +79,10 @@ class MotionCapture:
         chosen = np.isin(self.subjects, list(held_out))
         return self.select(~chosen), self.select(chosen)
 
+    def origin(self, path: Path, options: PoseData) -> str:
+        """A line about these frames for the file of a network that was trained on them."""
+        return f"{len(self)} poses of {path.name}, held out: {', '.join(options.held_out) or 'none'}"
+
     def split_random(self, share: float, by: str, seed: int) -> tuple[MotionCapture, MotionCapture]:
         """Split off about this share of the frames at random, by whole ``subject`` or ``clip``."""
         groups = self.subjects if by == "subject" else self.clips
@@ -87,6 +91,16 @@ class MotionCapture:
         before = np.cumsum(counts[order]) - counts[order]
         chosen = np.isin(groups, names[order[before < share * len(groups)]])
         return self.select(~chosen), self.select(chosen)
+
+
+def split_validation(
+    data: MotionCapture, path: Path, options: PoseData, seed: int
+) -> tuple[MotionCapture, MotionCapture]:
+    """Split into training and validation; raises :class:`InputError` where one would be empty."""
+    training, validation = data.split_random(options.validation_share, options.split_by, seed)
+    if not len(training) or not len(validation):
+        raise InputError(path, f"too few {options.split_by}s for training and validation")
+    return training, validation
 
 
 def load_motion_capture(path: Path, fps: float = 30.0) -> MotionCapture:
@@ -269,7 +283,7 @@ def training_body(models: Path | None) -> BodyModelData:
 
 
 class PoseSampler:
-    """Draws poses: motion capture by its weights, extra standing people, some made to sit; half of them mirrored.
+    """Draw poses: motion capture by its weights, extra standing people, some made to sit; half of them mirrored.
 
     Args:
         data: the motion capture.

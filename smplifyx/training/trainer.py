@@ -99,6 +99,14 @@ class Course:
     max_gradient: float | None = None
 
 
+def one_cycle(
+    network: nn.Module, learning_rate: float, weight_decay: float, n_steps: int, warm_up: float
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
+    """Create AdamW and its one-cycle schedule: the learning rate rises for a share of the steps, then falls to 0."""
+    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, n_steps, pct_start=warm_up)
+
+
 class Trainer:
     """One training run.
 
@@ -233,7 +241,7 @@ class Trainer:
 
 
 class Monitor:
-    """Receives the remarks and the progress of a run; this one ignores them."""
+    """Receive the remarks and the progress of a run; this one ignores them."""
 
     def note(self, line: str) -> None:
         """Receive a remark."""

@@ -21,6 +21,7 @@ from smplifyx.training.poses import (
     PoseSampler,
     load_motion_capture,
     pose_batch,
+    split_validation,
     standing_pose,
     training_body,
 )
@@ -282,14 +283,11 @@ def train_vposer(
     """
     monitor, options = monitor or Monitor(), config.data
     seen, held_out = load_motion_capture(data, options.fps).split_subjects(options.held_out)
-    training, validation = seen.split_random(options.validation_share, options.split_by, config.run.seed)
-    if not len(training) or not len(validation):
-        raise InputError(data, f"too few {options.split_by}s for training and validation")
+    training, validation = split_validation(seen, data, options, config.run.seed)
     monitor.note(f"{len(training)} training, {len(validation)} validation, {len(held_out)} held out")
     body, path = training_body(models), output / "vposer.npz"
     trainer = vposer_trainer(body, training, validation, config)
-    names = ", ".join(options.held_out) or "none"
-    source = f"{len(training)} poses of {data.name}, held out: {names}"
+    source = training.origin(data, options)
     run_to_end(trainer, output, resume, monitor, lambda: save_vposer(path, trainer.best_network().folded(source)))
     network: VPoserNetwork = trainer.best_network()
     save_vposer(path, with_residual(network.folded(source), training, config))

@@ -29,7 +29,7 @@ def test_the_page_names_all_terms_in_their_order() -> None:
 
 def test_the_page_has_the_default_weights() -> None:
     config, page = Config(), _weights_on_the_page()
-    assert page.pop(CAMERA_DEPTH.name) == [config.camera.depth_weight]
+    assert page.pop(CAMERA_DEPTH.name) == [CAMERA_DEPTH.weight]
     stages = stage_weights(default_terms(), config)
     assert page == {name: [weights[name] for weights in stages] for name in page}
 

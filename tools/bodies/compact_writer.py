@@ -1,4 +1,4 @@
-"""Writes the compact store of the open bodies; see :mod:`smplifyx.body.compact_layout` for the format."""
+"""Write the compact store of the open bodies; see :mod:`smplifyx.body.compact_layout` for the format."""
 
 from __future__ import annotations
 

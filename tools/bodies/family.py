@@ -1,4 +1,4 @@
-"""Builds the other open models from the SMPL-X bodies: SMPL, SMPL+H, MANO's hands, FLAME's head."""
+"""Build the other open models from the SMPL-X bodies: SMPL, SMPL+H, MANO's hands, FLAME's head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the open body: SMPL-X-layout models of three genders from the free source mesh."""
+"""Build the open body: SMPL-X-layout models of three genders from the free source mesh."""
 
 from __future__ import annotations
 
