@@ -157,7 +157,7 @@ def test_home_folder_in_paths(tmp_path):
         ("stages.1.jaw_pose", "1,2.5,3e2", (1.0, 2.5, 300.0)),
         ("starts.headings", "auto", "auto"),
         ("starts.headings", "4", 4),
-        ("camera.depth-weight", "1", 1.0),
+        ("camera.fallback-focal-factor", "1", 1.0),
     ],
 )
 def test_values_of_the_command_line(key, text, value):
