@@ -16,14 +16,14 @@ _DESCRIPTION = """Fit synthetic people (body, hands and face, true camera) in
 batches of several sizes, each in a process of its own. Measures seconds,
 evaluations and peak memory; the full mesh of the smplx package in the same
 run, where that is installed; the self-collision term's cost; and a whole
-`smplifyx fit` for one photo, start-up included.
+`smplifyx fit` for one photo, start-up included, phase by phase.
 
 examples:
   smplifyx benchmark
   smplifyx benchmark --batch-sizes 1 8 32 64 128 --threads 1
   smplifyx benchmark --only collisions --mocap cmu_body_pose.npz"""
 
-_PARTS = ("batches", "mesh", "collisions", "command")
+_PARTS = ("batches", "mesh", "collisions", "startup")
 _BATCH_SIZES = (1, 8, 32, 64, 128)
 
 
@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         choices=_PARTS,
         default=_PARTS,
-        help="parts to measure: batches, mesh, collisions, command (default: all)",
+        help="parts to measure: batches, mesh, collisions, startup (default: all)",
     )
     parser.add_argument(
         "--batch-sizes", metavar="N", type=positive, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
@@ -59,7 +59,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="people of that part (default: %(default)s)",
     )
     parser.add_argument(
-        "--repeats", metavar="N", type=positive, default=2, help="repeated fits of that part (default: %(default)s)"
+        "--repeats",
+        metavar="N",
+        type=positive,
+        default=2,
+        help="repeated fits of that part and of startup (default: %(default)s)",
     )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz) of that part")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
@@ -109,11 +113,11 @@ def _run(arguments: argparse.Namespace) -> int:
             messages.say(f"\nFull mesh by the smplx package, one person: {full:.1f} ms an evaluation{ratio}.")
     if "collisions" in arguments.only:
         figures["collisions"] = _collisions(arguments, config, data)
-    if "command" in arguments.only:
+    if "startup" in arguments.only:
         (person,) = make_people(data, 1, arguments.seed, None)
-        figures["command_seconds"] = speed.measure_command(person)
-        for name, (seconds, cpu) in figures["command_seconds"].items():
-            messages.say(f"\n`smplifyx fit`, one person, {name}: {seconds:.1f} s ({cpu:.1f} s of the processor).")
+        timelines = speed.measure_command(person, arguments.repeats)
+        figures["startup"] = {title: [asdict(one) for one in runs] for title, runs in timelines.items()}
+        messages.say(f"\n`smplifyx fit`, one person, seconds\n\n{markdown(speed.command_table(timelines))}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

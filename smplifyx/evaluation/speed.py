@@ -8,11 +8,9 @@ import multiprocessing
 import os
 import platform
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
+from smplifyx.evaluation.startup import Timeline, measure_timeline
 from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.optim.lbfgs import Evaluation, LBFGSResult, Objective, minimize
@@ -184,9 +183,9 @@ def measure_full_mesh(data: BodyModelData) -> float | None:
     return 1e3 * float(np.median(times))
 
 
-def measure_command(person: SyntheticPerson) -> dict[str, tuple[float, float]]:
-    """Elapsed and processor seconds of a whole ``smplifyx fit`` for one person, with and without pictures."""
-    seconds = {}
+def measure_command(person: SyntheticPerson, repeats: int) -> dict[str, list[Timeline]]:
+    """Timelines of whole ``smplifyx fit`` for one person, with and without pictures, in turns."""
+    timelines: dict[str, list[Timeline]] = {"with pictures": [], "without pictures": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images, keypoints = folder / "images", folder / "keypoints"
@@ -194,19 +193,27 @@ def measure_command(person: SyntheticPerson) -> dict[str, tuple[float, float]]:
         width, height = person.image_size
         cv2.imwrite(str(images / "photo.jpg"), np.full((height, width, 3), 128, np.uint8))
         write_openpose_json([person], keypoints / "photo_keypoints.json")
-        program = "import sys; from smplifyx.cli.main import main; sys.exit(main(sys.argv[1:]))"
-        for title, options in (("with pictures", []), ("without pictures", ["--no-render"])):
-            command = [sys.executable, "-c", program, "fit", "--images", str(images), "--keypoints", str(keypoints)]
-            command += ["--output", str(folder / title), *options]
-            started, started_cpu = time.perf_counter(), _children_cpu_seconds()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            seconds[title] = (time.perf_counter() - started, _children_cpu_seconds() - started_cpu)
-    return seconds
+        inputs = ("fit", "--images", str(images), "--keypoints", str(keypoints))
+        for k in range(repeats):
+            for title, measured in timelines.items():
+                options = ["--no-render"] if "without" in title else []
+                measured.append(measure_timeline([*inputs, "--output", str(folder / f"{title} {k}"), *options]))
+    return timelines
 
 
-def _children_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def command_table(timelines: Mapping[str, Sequence[Timeline]]) -> list[dict[str, str | float]]:
+    """One row a phase: seconds of each kind of run, those of the quickest of its runs."""
+    best = {title: min(runs, key=lambda one: one.seconds) for title, runs in timelines.items()}
+    names = dict.fromkeys(name for one in best.values() for name in one.phases)
+    rows: list[dict[str, str | float]] = [
+        {"phase": name, **{title: f"{one.phases.get(name, 0.0):.2f}" for title, one in best.items()}}
+        for name in names
+    ]
+    rows.append({"phase": "in all, s", **{title: f"{one.seconds:.2f}" for title, one in best.items()}})
+    rows.append(
+        {"phase": "of the processor, s", **{title: f"{one.processor_seconds:.2f}" for title, one in best.items()}}
+    )
+    return rows
 
 
 def describe_machine() -> dict[str, str | int | None]:

@@ -1,0 +1,122 @@
+"""Timeline of one `smplifyx fit` for one photo: what its main thread did when, from samples of its stack."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+#: Seconds between samples.
+_INTERVAL = 0.004
+_BEFORE, _AFTER = "start of Python", "end of Python"
+#: Phases, the first that fits: name, ending of the file and name of the function of a frame.
+_PHASES = (
+    ("import torch", "torch/__init__.py", "<module>"),
+    ("import Warp", "warp/__init__.py", "<module>"),
+    ("other imports", "<frozen importlib._bootstrap>", "_find_and_load"),
+    ("load kernels", "warp/_src/context.py", "load_module"),
+    ("load kernels", "warp/_src/context.py", "load"),
+    ("load body model, priors, networks", "fitting/fitter.py", "__init__"),
+    ("fit", "fitting/fitter.py", "_fit_batch"),
+    ("gender", "gender/people.py", ""),
+    ("read keypoints and photos", "keypoints/", ""),
+)
+_REST = "everything else, waiting for files and pictures included"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Seconds of each phase in the order in which they began, and of the processor in all."""
+
+    phases: dict[str, float]
+    processor_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the process to its end."""
+        return sum(self.phases.values())
+
+
+def measure_timeline(arguments: Sequence[str]) -> Timeline:
+    """Run the program in a process of its own.
+
+    Args:
+        arguments: of ``smplifyx``.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    started, cpu = time.time(), _children_cpu_seconds()
+    command = [sys.executable, str(Path(__file__)), str(started), *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    ended = time.time()
+    recorded = json.loads(done.stderr.splitlines()[-1])
+    recorded["phases"][_AFTER] = ended - recorded["ended"]
+    return Timeline(recorded["phases"], _children_cpu_seconds() - cpu)
+
+
+def _children_cpu_seconds() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[str, str]]:
+    """File and function of each frame, the outermost last."""
+    while frame is not None:
+        yield frame.f_code.co_filename.replace(os.sep, "/"), frame.f_code.co_name
+        frame = frame.f_back
+
+
+def _phase(frame: FrameType | None) -> str:
+    frames = [*_frames(frame)]
+    for name, file, function in _PHASES:
+        if any(file in path and function in ("", called) for path, called in frames):
+            return name
+    return _REST
+
+
+def _sampling(seconds: dict[str, float], stop: threading.Event) -> Callable[[], None]:
+    """Add up the time of each phase of the thread that calls this, until told to stop."""
+    watched = threading.get_ident()
+
+    def sample() -> None:
+        latest = time.time()
+        while not stop.wait(_INTERVAL):
+            phase = _phase(sys._current_frames().get(watched))
+            now = time.time()
+            seconds[phase] = seconds.get(phase, 0.0) + now - latest
+            latest = now
+
+    return sample
+
+
+def _main() -> None:
+    """Run ``smplifyx`` in this process and print its phases in the last line of the standard error stream."""
+    started = float(sys.argv.pop(1))
+    seconds = {_BEFORE: time.time() - started}
+    stop = threading.Event()
+    sampler = threading.Thread(target=_sampling(seconds, stop), daemon=True)
+
+    def report() -> None:
+        stop.set()
+        sampler.join()
+        print(json.dumps({"phases": seconds, "ended": time.time()}), file=sys.stderr, flush=True)
+
+    atexit.register(report)
+    sampler.start()
+    from smplifyx.__main__ import run
+
+    run()
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this file's folder, which Python puts first
+    _main()
