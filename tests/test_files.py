@@ -1,3 +1,5 @@
+"""Files are complete or absent."""
+
 from __future__ import annotations
 
 from pathlib import Path
