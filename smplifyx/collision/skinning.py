@@ -237,6 +237,10 @@ class BoneStates:
         """Zeros of the same shapes for ``n_rows`` bodies."""
         return self._map(lambda part: part.new_zeros(n_rows, *part.shape[1:]))
 
+    def times(self, factor: float) -> BoneStates:
+        """A multiple, contiguous."""
+        return self._map(lambda part: (factor * part).contiguous())
+
     def detach(self) -> BoneStates:
         """Without gradients."""
         return self._map(lambda part: part.detach())

@@ -19,6 +19,7 @@ from smplifyx.collision.skinning import BoneStates
 from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.errors import UsageError
 from smplifyx.fitting.native_source import LANES, objective_kernel
+from smplifyx.fitting.native_tables import ADDRESS_OF, ADDRESSES, MAX_LAYERS, RUNS, SIZE_OF, SIZES, WEIGHT_OF, WEIGHTS
 from smplifyx.fitting.upright_stance import TILT_SEGMENTS
 from smplifyx.priors.joint_limits import HINGES
 from smplifyx.priors.pose_space import BodyPosePrior
@@ -28,11 +29,9 @@ from smplifyx.skeleton import BODY_JOINTS
 if TYPE_CHECKING:
     from smplifyx.fitting.state import BodyView, CollisionEnergy
 
-_N_ADDRESSES, _N_SIZES, _N_WEIGHTS = 64, 40, 8
-_ROW_DATA, _CALL, _LAYERS, _LAYERS_T, _LAYER_SIZES = 20, 35, 52, 58, 28
-_MAX_LAYERS = 6
 _BLOCK = 8
-_FORWARD, _BACKWARD, _BOTH, _GAUSS_NEWTON = 0, 1, 2, 3
+_FORWARD, _BACKWARD, _BOTH, _GAUSS_NEWTON = range(len(RUNS))
+_FIRST_CALL_ARRAY = ADDRESS_OF["rows"]
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ class NativeBody:
     def __init__(self, view: BodyView) -> None:
         parameters, model, regressor = view.parameters, view.model, view.regressor
         self._kept: list[Any] = []
-        self.addresses = np.zeros(_N_ADDRESSES, np.uint64)
-        self.sizes = np.zeros(_N_SIZES, np.int32)
+        self.addresses = np.zeros(len(ADDRESSES), np.uint64)
+        self.sizes = np.zeros(len(SIZES), np.int32)
         self.n_joints, self.n_vertices, self.n_keypoints = model.n_joints, model.n_vertices, len(view.keypoints)
         slices, size = parameters.layout.slices, parameters.layout.n_parameters
         prior = parameters.prior if parameters.has_body else None
@@ -104,15 +103,16 @@ class NativeBody:
         segments = [segment for segment in TILT_SEGMENTS if prior is not None]
         hinges = [hinge for hinge in HINGES if prior is not None]
         self.n_residuals = 2 * self.n_keypoints + 3 * n_body + len(segments) + len(hinges)
-        named = (
-            0, size, 0, model.n_joints, n_body, mode, n_code, len(layers), model.n_joints - n_angles, n_angles,
-            self.n_shape, slices["betas"].start, n_feature, self.n_pose, model.n_vertices, regressor.n_static,
-            regressor.n_contour, pose, pose + n_code, slices["global_orient"].start, slices["translation"].start,
-            0, 0, len(segments), len(hinges), n_body,
-        )  # fmt: skip
         layer_sizes = [layers[0][0].shape[1], *(len(bias) for _, bias in layers)] if layers else []
-        self.sizes[: len(named)] = named
-        self.sizes[_LAYER_SIZES : _LAYER_SIZES + len(layer_sizes)] = layer_sizes
+        self._set_sizes(
+            D=size, J=model.n_joints, n_body=n_body, mode=mode, n_code=n_code, n_layers=len(layers),
+            first_angle=model.n_joints - n_angles, n_angles=n_angles, C=self.n_shape,
+            first_shape=slices["betas"].start, n_feature=n_feature, n_pose=self.n_pose, V=model.n_vertices,
+            n_static=regressor.n_static, n_contour=regressor.n_contour, pose_start=pose, turn_start=pose + n_code,
+            first_orient=slices["global_orient"].start, first_translation=slices["translation"].start,
+            n_segments=len(segments), n_hinges=len(hinges), n_lifted=n_body,
+            **{f"layer_size_{k}": number for k, number in enumerate(layer_sizes)},
+        )  # fmt: skip
         points = 3 * (model.n_joints + model.n_vertices)
         kept = size + sum(layer_sizes) + 27 * n_body + 3 * n_angles + 24 * model.n_joints + 9 + n_feature
         kept += self.n_pose
@@ -120,7 +120,7 @@ class NativeBody:
         spare = size + sum(layer_sizes) + 2 * points + 18 * model.n_joints + n_feature + self.n_pose
         spare += 3 * n_angles + 9 * n_body
         self.tile_size = kept + spare
-        self.sizes[21] = self.tile_size
+        self._set_sizes(ws_size=self.tile_size)
         self._gauss_newton = size + 2 * max([0, *layer_sizes]) + 9 * n_body + 3 * n_angles + 2 * points
         self._gauss_newton += 6 * model.n_joints
         entries = int(torch.count_nonzero(model.skinning_weights))
@@ -128,28 +128,29 @@ class NativeBody:
         self._gauss_newton += scalars // LANES + 6
 
         bias = torch.cat([model.joint_template, model.template])
-        self._keep_map(0, torch.cat([model.joint_blend_shapes, model.blend_shapes], 1).T, bias)
+        self._keep_map("template_map", torch.cat([model.joint_blend_shapes, model.blend_shapes], 1).T, bias)
         if self.n_pose:
             if model.pose_projection is not None:
-                self._keep_map(2, model.pose_projection.T)
-            self._keep_map(4, model.pose_shapes.T)
+                self._keep_map("projection", model.pose_projection.T)
+            self._keep_map("pose_map", model.pose_shapes.T)
         if turns is not None:
-            self._keep_map(6, *turns)
-        self._keep_map(8, angle_map, angle_bias)
-        self._keep(10, np.asarray(model.tree.parents, np.int32))
-        self._keep_sparse(11, model.skinning_weights.numpy())
-        self._keep_sparse(14, regressor.static_weights(model.n_joints, model.n_vertices))
+            self._keep_map("turn_map", *turns)
+        self._keep_map("angle_map", angle_map, angle_bias)
+        self._keep("parents", np.asarray(model.tree.parents, np.int32))
+        self._keep_sparse(("skin_start", "skin_joint", "skin_weight"), model.skinning_weights.numpy())
+        static = regressor.static_weights(model.n_joints, model.n_vertices)
+        self._keep_sparse(("static_start", "static_point", "static_weight"), static)
         contour_vertices, contour_weights = regressor.contour_table()
-        self._keep(17, contour_vertices.astype(np.int32))
-        self._keep(18, contour_weights.astype(np.float32))
+        self._keep("contour_vertex", contour_vertices.astype(np.int32))
+        self._keep("contour_weight", contour_weights.astype(np.float32))
         rectifier = (prior.negative_slope, prior.rounding) if isinstance(prior, VPoser) else (0.0, 0.0)
-        self._keep(19, np.array([*rectifier, 1.0 / max(rectifier[1], 1e-30)], np.float32))
-        self._keep(32, np.array([(a, b) for a, b, *_ in segments], np.int32))
-        self._keep(33, np.array([(tilt**2, share) for *_, tilt, share in segments], np.float32))
-        self._keep(34, np.array([(joint, axis, round(sign)) for joint, axis, sign in hinges], np.int32))
+        self._keep("rectifier", np.array([*rectifier, 1.0 / max(rectifier[1], 1e-30)], np.float32))
+        self._keep("segments", np.array([(a, b) for a, b, *_ in segments], np.int32))
+        self._keep("segment_shape", np.array([(tilt**2, share) for *_, tilt, share in segments], np.float32))
+        self._keep("hinges", np.array([(joint, axis, round(sign)) for joint, axis, sign in hinges], np.int32))
         for number, (weight, offset) in enumerate(layers):
-            self._keep(_LAYERS + number, _packed(weight, offset))
-            self._keep(_LAYERS_T + number, _packed(weight.T, None))
+            self._keep(f"layer_{number}", _packed(weight, offset))
+            self._keep(f"layer_{number}_t", _packed(weight.T, None))
         self._commands: dict[int, tuple[Any, ...]] = {}
 
     @staticmethod
@@ -164,23 +165,28 @@ class NativeBody:
             return False
         prior = parameters.prior if parameters.has_body else None
         layers = prior.decoder_layers() if isinstance(prior, VPoser) else []
-        return len(layers) <= _MAX_LAYERS
+        return len(layers) <= MAX_LAYERS
 
-    def _keep(self, place: int, array: np.ndarray) -> None:
+    def _set_sizes(self, **sizes: int) -> None:
+        for name, number in sizes.items():
+            self.sizes[SIZE_OF[name]] = number
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
         array = np.ascontiguousarray(array)
         self._kept.append(array)
-        self.addresses[place] = array.ctypes.data
+        self.addresses[ADDRESS_OF[name]] = array.ctypes.data
 
-    def _keep_map(self, place: int, matrix: Tensor, bias: Tensor | None = None) -> None:
+    def _keep_map(self, name: str, matrix: Tensor, bias: Tensor | None = None) -> None:
         weight = matrix.numpy()
-        self._keep(place, _packed(weight, None if bias is None else bias.numpy()))
-        self._keep(place + 1, _packed(weight.T, None))
+        self._keep(name, _packed(weight, None if bias is None else bias.numpy()))
+        self._keep(f"{name}_t", _packed(weight.T, None))
 
-    def _keep_sparse(self, place: int, matrix: np.ndarray) -> None:
+    def _keep_sparse(self, names: tuple[str, str, str], matrix: np.ndarray) -> None:
         rows, columns = np.nonzero(matrix)
-        self._keep(place, np.searchsorted(rows, np.arange(len(matrix) + 1)).astype(np.int32))
-        self._keep(place + 1, columns.astype(np.int32))
-        self._keep(place + 2, matrix[rows, columns].astype(np.float32))
+        start, column, value = names
+        self._keep(start, np.searchsorted(rows, np.arange(len(matrix) + 1)).astype(np.int32))
+        self._keep(column, columns.astype(np.int32))
+        self._keep(value, matrix[rows, columns].astype(np.float32))
 
     def workspace(self, n_rows: int) -> Tensor:
         """Memory for some rows."""
@@ -196,16 +202,17 @@ class NativeBody:
         if not self._commands:
             warp = load_warp()
             tables = (
-                warp.zeros(_N_ADDRESSES, dtype=warp.uint64, device="cpu"),
-                warp.zeros(_N_SIZES, dtype=warp.int32, device="cpu"),
-                warp.zeros(_N_WEIGHTS, dtype=warp.float32, device="cpu"),
+                warp.zeros(len(ADDRESSES), dtype=warp.uint64, device="cpu"),
+                warp.zeros(len(SIZES), dtype=warp.int32, device="cpu"),
+                warp.zeros(len(WEIGHTS), dtype=warp.float32, device="cpu"),
             )
             command = warp.launch(objective_kernel(), 1, list(tables), device="cpu", record_cmd=True)
             self._commands[0] = (command, tables, [table.numpy() for table in tables])
         command, _, (to_addresses, to_sizes, to_weights) = self._commands[0]
         to_addresses[:], to_sizes[:], to_weights[:] = addresses, sizes, weights
-        to_sizes[22] = run
-        command.set_dim(1 if run == _GAUSS_NEWTON else -(-int(sizes[0]) // LANES))
+        to_sizes[SIZE_OF["run"]] = run
+        n_tiles = -(-int(sizes[SIZE_OF["n_rows"]]) // LANES)
+        command.set_dim(1 if run == _GAUSS_NEWTON else n_tiles)
         command.launch()
 
 
@@ -220,29 +227,36 @@ class NativeObjective:
     def __init__(self, body: NativeBody, terms: NativeTerms) -> None:
         self._body = body
         self._addresses, self._sizes = body.addresses.copy(), body.sizes.copy()
-        self._weights = np.zeros(_N_WEIGHTS, np.float32)
-        self._weights[:6] = (
-            terms.rho or 0.0, terms.joint_limits, terms.trunk_tilt, terms.upright_stance, terms.lifting, terms.depth,
+        self._weights = np.zeros(len(WEIGHTS), np.float32)
+        self._set_weights(
+            rho=terms.rho or 0.0, w_limits=terms.joint_limits, w_tilt=terms.trunk_tilt, w_stance=terms.upright_stance,
+            w_lifting=terms.lifting, w_depth=terms.depth,
         )  # fmt: skip
         cameras = torch.cat([terms.focal_length, terms.principal_point, terms.pixel_scale[:, None]], 1)
-        arrays = (
-            terms.x, terms.orientation, terms.translation, terms.contour_rows.int(), terms.free.int(),
-            terms.keypoints, terms.keypoint_weights, cameras, terms.stance, terms.lifted, terms.sqrt_precision,
-            terms.quadratic,
-        )  # fmt: skip
-        self._kept = [array.contiguous() for array in arrays]
-        for number, array in enumerate(self._kept):
-            self._addresses[_ROW_DATA + number] = array.data_ptr()
+        arrays = {
+            "base": terms.x, "orientation": terms.orientation, "origin": terms.translation,
+            "contour_row": terms.contour_rows.int(), "free_column": terms.free.int(), "targets": terms.keypoints,
+            "keypoint_weights": terms.keypoint_weights, "cameras": cameras, "stance": terms.stance,
+            "lifted": terms.lifted, "precision": terms.sqrt_precision, "quadratic": terms.quadratic,
+        }  # fmt: skip
+        self._kept = {name: array.contiguous() for name, array in arrays.items()}
+        for name, array in self._kept.items():
+            self._addresses[ADDRESS_OF[name]] = array.data_ptr()
         self.n_free = len(terms.free)
-        self._sizes[2] = self.n_free
+        self._sizes[SIZE_OF["F"]] = self.n_free
 
-    def _call(self, run: int, rows: Tensor, *tensors: Tensor | None) -> None:
+    def _set_weights(self, **weights: float) -> None:
+        for name, number in weights.items():
+            self._weights[WEIGHT_OF[name]] = number
+
+    def _call(self, run: int, rows: Tensor, x: Tensor, loss: Tensor, workspace: Tensor, **arrays: Tensor) -> None:
+        """Run for some rows; ``arrays`` are more of the call by their names in the table."""
         table = self._addresses
-        table[_CALL : _CALL + 15] = 0
-        table[_CALL] = rows.data_ptr()
-        for number, tensor in enumerate(tensors, 1):
-            table[_CALL + number] = 0 if tensor is None else tensor.data_ptr()
-        self._sizes[0] = len(rows)
+        table[_FIRST_CALL_ARRAY:] = 0
+        arrays.update(rows=rows, x_in=x, loss_out=loss, workspace=workspace)
+        for name, tensor in arrays.items():
+            table[ADDRESS_OF[name]] = tensor.data_ptr()
+        self._sizes[SIZE_OF["n_rows"]] = len(rows)
         self._body.launch(table, self._sizes, self._weights, run)
 
     def evaluation(
@@ -257,38 +271,43 @@ class NativeObjective:
         """
         rows = rows.contiguous()
         workspace = self._body.workspace(len(rows))
-
         evaluate_collisions = None if collision is None else collision.evaluation(rows)
 
         def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
             x = x.contiguous()
             loss, gradient = x.new_empty(len(x)), x.new_empty(len(x), self.n_free)
             if evaluate_collisions is None:
-                self._call(_BOTH, rows, x, loss, gradient, workspace)
+                self._call(_BOTH, rows, x, loss, workspace, gradient_out=gradient)
                 return loss, gradient
-            world, positions, rest, coefficients = bones = self._empty_bones(len(x))
-            self._call(_FORWARD, rows, x, loss, gradient, workspace, *bones)
-            energy, to_bones = evaluate_collisions(BoneStates(coefficients, world, positions, rest))
-            parts = (to_bones.rotations, to_bones.positions, to_bones.rest_joints, to_bones.coefficients)
-            weighted = [(weight * part).contiguous() for part in parts]
-            self._call(_BACKWARD, rows, x, loss, gradient, workspace, None, None, None, None, *weighted)
+            bones = self._empty_bones(len(x))
+            self._call(
+                _FORWARD, rows, x, loss, workspace, world_out=bones.rotations, positions_out=bones.positions,
+                rest_out=bones.rest_joints, coefficients_out=bones.coefficients,
+            )  # fmt: skip
+            energy, to_bones = evaluate_collisions(bones)
+            weighted = to_bones.times(weight)
+            self._call(
+                _BACKWARD, rows, x, loss, workspace, gradient_out=gradient, to_world_in=weighted.rotations,
+                to_positions_in=weighted.positions, to_rest_in=weighted.rest_joints,
+                to_coefficients_in=weighted.coefficients,
+            )  # fmt: skip
             return loss + weight * energy, gradient
 
         return evaluate
 
-    def _empty_bones(self, n_rows: int) -> tuple[Tensor, ...]:
+    def _empty_bones(self, n_rows: int) -> BoneStates:
         body = self._body
-        return (
-            torch.empty(n_rows, body.n_joints, 3, 3),
-            torch.empty(n_rows, body.n_joints, 3),
-            torch.empty(n_rows, body.n_joints, 3),
-            torch.empty(n_rows, body.n_shape + body.n_pose),
+        return BoneStates(
+            coefficients=torch.empty(n_rows, body.n_shape + body.n_pose),
+            rotations=torch.empty(n_rows, body.n_joints, 3, 3),
+            positions=torch.empty(n_rows, body.n_joints, 3),
+            rest_joints=torch.empty(n_rows, body.n_joints, 3),
         )
 
     def values(self, x: Tensor, rows: Tensor) -> Tensor:
         """Losses [A] of some rows [A] at free parameters [A, F]."""
         x, rows, loss = x.contiguous(), rows.contiguous(), x.new_empty(len(x))
-        self._call(_FORWARD, rows, x, loss, None, self._body.workspace(len(rows)))
+        self._call(_FORWARD, rows, x, loss, self._body.workspace(len(rows)))
         return loss
 
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
@@ -303,12 +322,9 @@ class NativeObjective:
         matrices = x.new_empty(len(x), self.n_free, self.n_free)
         workspace, scratch = self._body.workspace(len(rows)), self._body.scratch(self.n_free)
         loss = x.new_empty(len(x))
-        self._call(_FORWARD, rows, x, loss, None, workspace)
-        self._weights[6] = damping
-        self._call(
-            _GAUSS_NEWTON, rows, x, loss, None, workspace, None, None, None, None, None, None, None, None, matrices,
-            scratch,
-        )  # fmt: skip
+        self._call(_FORWARD, rows, x, loss, workspace)
+        self._set_weights(damping=damping)
+        self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch)
         return matrices
 
 

@@ -7,9 +7,12 @@ import functools
 from importlib import resources
 
 from smplifyx.collision.warp_runtime import load_warp
+from smplifyx.fitting.native_tables import declarations
 
 #: Rows in the lanes of a vector register.
 LANES = 8
+#: Comment in the source where the tables are declared.
+_DECLARATIONS = "// DECLARATIONS"
 
 
 @functools.cache
@@ -17,6 +20,8 @@ def objective_kernel():
     """The compiled objective: (addresses, sizes, weights) for each tile of :data:`LANES` rows."""
     wp = load_warp()
     source = (resources.files("smplifyx.fitting") / "native" / "objective.cpp").read_text(encoding="utf-8")
+    assert source.count(_DECLARATIONS) == 1
+    source = source.replace(_DECLARATIONS, f"{declarations()}\n{_DECLARATIONS}")
 
     def objective_tile(
         tile: int,

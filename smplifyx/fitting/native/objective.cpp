@@ -4,80 +4,15 @@
 // the same bits whatever stands beside it, in whichever lane and tile. The Gauss-Newton part takes one row at a time;
 // its lanes are parameters.
 //
-// Arguments: tile, P (addresses), I (sizes), W (weights); see native_objective.py for their order.
+// Arguments: tile, P (addresses), I (sizes), W (weights); native_tables.py has their entries.
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int vi __attribute__((vector_size(4 * LANES)));
 
-const auto floats = [&](int k) { return (float*)P.data[k]; };
-const auto ints = [&](int k) { return (const int*)P.data[k]; };
-const int n_rows = I.data[0], D = I.data[1], F = I.data[2], J = I.data[3], n_body = I.data[4], mode = I.data[5];
-const int n_code = I.data[6], n_layers = I.data[7], first_angle = I.data[8], n_angles = I.data[9];
-const int C = I.data[10], first_shape = I.data[11], n_feature = I.data[12], n_pose = I.data[13], V = I.data[14];
-const int n_static = I.data[15], n_contour = I.data[16], pose_start = I.data[17], turn_start = I.data[18];
-const int first_orient = I.data[19], first_translation = I.data[20], ws_size = I.data[21], run = I.data[22];
-const int n_segments = I.data[23], n_hinges = I.data[24], n_lifted = I.data[25];
-const int* layer_size = &I.data[28];
-const bool forward = run == 0 || run == 2, backward = run == 1 || run == 2;
-const int K = n_static + n_contour;
+// DECLARATIONS of arrays, sizes and weights by their names in native_tables.py.
 
-// Addresses of constants.
-const float* template_map = floats(0);   // packed [3 J + 3 V, C] with bias
-const float* template_map_t = floats(1);
-const float* projection = floats(2);     // packed [n_pose, n_feature]
-const float* projection_t = floats(3);
-const float* pose_map = floats(4);       // packed [3 V, n_pose]
-const float* pose_map_t = floats(5);
-const float* turn_map = floats(6);       // packed [3 n_body, 3 n_body] with bias
-const float* turn_map_t = floats(7);
-const float* angle_map = floats(8);      // packed [3 n_angles, D] with bias
-const float* angle_map_t = floats(9);
-const int* parents = ints(10);
-const int* skin_start = ints(11);
-const int* skin_joint = ints(12);
-const float* skin_weight = floats(13);
-const int* static_start = ints(14);
-const int* static_point = ints(15);
-const float* static_weight = floats(16);
-const int* contour_vertex = ints(17);
-const float* contour_weight = floats(18);
-const float slope = floats(19)[0], rounding = floats(19)[1], per_rounding = floats(19)[2];
-// Of the rows.
-const float* base = floats(20);
-const float* orientation = floats(21);
-const float* origin = floats(22);
-const int* contour_row = ints(23);
-const int* free_column = ints(24);
-const float* targets = floats(25);           // [B, K, 2] pixels
-const float* keypoint_weights = floats(26);  // [B, K] factors of the squared errors
-const float* cameras = floats(27);           // [B, 5] focal lengths, principal point, scale of pixels
-const float* stance = floats(28);            // [B]
-const float* lifted = floats(29);            // [B, 21, 3]
-const float* precision = floats(30);         // [B, 21, 3, 3]
-const float* quadratic = floats(31);         // [D] weights of the squared parameters
-const int* segments = ints(32);              // [n_segments, 2] joints
-const float* segment_shape = floats(33);     // [n_segments, 2] limit of the squared sine, share
-const int* hinges = ints(34);                // [n_hinges, 3] joint, axis, sign
-// Of the call.
-const long long* rows = (const long long*)P.data[35];
-const float* x_in = floats(36);
-float* loss_out = floats(37);
-float* gradient_out = floats(38);
-vf* const workspace = (vf*)P.data[39];
-float* world_out = floats(40);
-float* positions_out = floats(41);
-float* rest_out = floats(42);
-float* coefficients_out = floats(43);
-const float* to_world_in = floats(44);
-const float* to_positions_in = floats(45);
-const float* to_rest_in = floats(46);
-const float* to_coefficients_in = floats(47);
-float* matrices_out = floats(48);
-vf* const scratch = (vf*)P.data[49];
-const float* const* layers = (const float* const*)&P.data[52];    // packed, with bias
-const float* const* layers_t = (const float* const*)&P.data[58];
-// Squared weights and shapes of the terms.
-const float rho = W.data[0], w_limits = W.data[1], w_tilt = W.data[2], w_stance = W.data[3], w_lifting = W.data[4];
-const float w_depth = W.data[5], damping = W.data[6];
+const bool forward = run == FORWARD || run == BOTH, backward = run == BACKWARD || run == BOTH;
+const int K = n_static + n_contour;
+const float slope = rectifier[0], rounding = rectifier[1], per_rounding = rectifier[2];
 
 // y [N] = bias + W x, or y += W x; W packed as [N / 8][K][8], behind it the bias [N].
 const auto affine = [&](const float* w, int n_out, int n_in, const vf* x, vf* y, bool with_bias, bool add) __attribute__((noinline)) {
@@ -192,7 +127,7 @@ const int o_places = take(3 * J), o_shaped = take(3 * (J + V)), o_feature = take
 const int o_posed = take(3 * (J + V)), o_keypoints = take(3 * K);
 const int o_to_keypoints = take(3 * K), o_to_joints = take(3 * J), o_to_hinges = take(4 * n_hinges);
 
-if (run < 3) {
+if (run != GAUSS_NEWTON) {
 vf* const ws = workspace + (size_t)tile * ws_size;
 vf* xs = ws + o_xs; vf* six = ws + o_six; vf* turns = ws + o_turns; vf* decoded = ws + o_decoded;
 vf* turned = ws + o_turned; vf* angles = ws + o_angles; vf* root_start = ws + o_root_start; vf* local = ws + o_local;
@@ -575,7 +510,7 @@ if (backward) {
 
 // Gauss-Newton: the residuals' derivatives for all parameters of one row after the other, from the workspace of a
 // forward run. The shift of surface points by pose blend shapes is left out.
-if (run == 3) {
+if (run == GAUSS_NEWTON) {
   const int n_blocks = (F + LANES - 1) / LANES, stride = n_blocks * LANES;
   const int most = 2 * K + 3 * n_lifted + n_segments + n_hinges;
   vf* spare = scratch;
