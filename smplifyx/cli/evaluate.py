@@ -55,6 +55,15 @@ sheets to look through.
 example:
   smplifyx evaluate photos output --sheets sheets"""
 
+_DETECTIONS = """Compare detected keypoints with reference keypoints of the same
+photos: people found, people who are not in the reference, and the distances of
+the points they share, in percent of the person's box. Both folders may have the
+files of any detector.
+
+example:
+  smplifyx detect --images photos --keypoints found
+  smplifyx evaluate detections found --images photos --reference keypoints"""
+
 _PRIORS = """Fit the same people with each body-pose prior: errors, and joints
 that bend backwards. With --people: synthetic people; with --balancing or
 --seated: single views of calibrated scenes, against the person triangulated
@@ -93,6 +102,7 @@ def add_parser(commands: _Actions[_Parser]) -> None:
     _add_views(actions)
     _add_results(actions)
     _add_photos(actions)
+    _add_detections(actions)
     _add_priors(actions)
     _add_gender(actions)
     _add_collisions(actions)
@@ -183,6 +193,14 @@ def _add_photos(actions: _Actions[_Parser]) -> None:
         "--people-per-sheet", metavar="N", type=positive, default=8, help="people on a sheet (default: %(default)s)"
     )
     parser.set_defaults(run=_run_photos)
+
+
+def _add_detections(actions: _Actions[_Parser]) -> None:
+    parser = _action(actions, "detections", "detected keypoints against others", _DETECTIONS, settings=False)
+    parser.add_argument("found", metavar="FOUND", type=Path, help="folder of detected keypoints")
+    parser.add_argument("--reference", metavar="DIR", type=Path, required=True, help="folder of other keypoints")
+    parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="folder of the photos")
+    parser.set_defaults(run=_run_detections)
 
 
 def _add_priors(actions: _Actions[_Parser]) -> None:
@@ -335,6 +353,14 @@ def _run_photos(arguments: argparse.Namespace) -> int:
 
     check_output(arguments.sheets, "--sheets")
     return evaluate_photos(arguments)
+
+
+def _run_detections(arguments: argparse.Namespace) -> int:
+    from smplifyx.cli.run_trials import evaluate_detections
+
+    check_input(arguments.found, "FOUND")
+    check_input(arguments.reference, "--reference")
+    return evaluate_detections(arguments)
 
 
 def _run_priors(arguments: argparse.Namespace) -> int:

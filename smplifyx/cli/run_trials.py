@@ -17,6 +17,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
 from smplifyx.config import Config, Override, load_config
 from smplifyx.errors import InputError
+from smplifyx.evaluation.detections import compare_detections, detection_rows, distance_rows, missed_rows
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
 from smplifyx.evaluation.photos import judge_folder, keypoint_rows, summary_rows, worst_rows
 from smplifyx.evaluation.report_tables import csv_text
@@ -161,6 +162,14 @@ def evaluate_photos(arguments: argparse.Namespace) -> int:
     for rows in (summary_rows(fits), keypoint_rows(fits), worst_rows(fits, arguments.worst)):
         messages.say(format_table(rows) + "\n")
     return 0 if arguments.sheets is None else _write_sheets(arguments)
+
+
+def evaluate_detections(arguments: argparse.Namespace) -> int:
+    """``evaluate detections``."""
+    comparison = required_file(compare_detections, arguments.images, arguments.found, arguments.reference)
+    for rows in (detection_rows(comparison), distance_rows(comparison), missed_rows(comparison)):
+        messages.say(format_table(rows) + "\n")
+    return 0
 
 
 def _write_sheets(arguments: argparse.Namespace) -> int:
