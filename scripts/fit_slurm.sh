@@ -43,10 +43,10 @@ while kill -0 "$child" 2>/dev/null; do # a signal ends the wait, not the program
     status=$?
 done
 
-# 75: told that the time is nearly over. 137: killed, for example for its memory. 143: asked to end, by whoever; then
-# Slurm knows what to do with the task.
+# 75: told that the time is nearly over; 138: told so during the start. 137: killed, for example for its memory. 143:
+# asked to end, by whoever; then Slurm knows what to do with the task.
 case $status in
-75 | 137)
+75 | 137 | 138)
     restarts=${SLURM_RESTART_COUNT:-0}
     if [ "$restarts" -lt "$MAX_RESTARTS" ]; then
         echo "smplifyx ended with status $status; back into the queue, restart $((restarts + 1))"

@@ -63,11 +63,21 @@ CONF
     return 1
 }
 
+# Ends a process, the hard way if it does not end within ten seconds.
+end() {
+    kill "$1" 2>/dev/null || return 0
+    for _ in $(seq 50); do
+        kill -0 "$1" 2>/dev/null || return 0
+        sleep 0.2
+    done
+    kill -9 "$1" 2>/dev/null || true
+}
+
 stop() {
     local pid
     for pid in "$folder"/slurmd.pid "$folder"/slurmctld.pid "$folder"/munge/pid; do
         if [ -s "$pid" ]; then
-            kill "$(cat "$pid")" 2>/dev/null || true
+            end "$(cat "$pid")"
         fi
     done
 }
