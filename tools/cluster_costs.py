@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
+from PIL import Image
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
@@ -91,10 +91,10 @@ def _run(people: Sequence[SyntheticPerson], folder: Path, options: Sequence[str]
 
 def _write_inputs(people: Sequence[SyntheticPerson], folder: Path) -> None:
     (folder / "images").mkdir(parents=True)
-    pictures = [cv2.imread(str(path)) for path in sorted(_PHOTOS.glob("*.jpg"))]
+    photos = sorted(_PHOTOS.glob("*.jpg"))
     for number, person in enumerate(people):
-        picture = cv2.resize(pictures[number % len(pictures)], person.image_size)
-        cv2.imwrite(str(folder / "images" / f"photo_{number}.jpg"), picture)
+        with Image.open(photos[number % len(photos)]) as photo:
+            photo.resize(person.image_size).save(folder / "images" / f"photo_{number}.jpg")
         write_openpose_json([person], folder / "keypoints" / f"photo_{number}_keypoints.json")
 
 
