@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +28,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+#: Names of temporary files, and the age in seconds from which their process has surely ended.
+_TEMPORARY, _OLD = re.compile(r"\.[0-9a-f]{32}(\..*)?"), 600.0
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes that were killed; those of the last ten minutes stay."""
+    try:
+        entries = [one for one in os.scandir(folder) if _TEMPORARY.fullmatch(one.name)]
+    except OSError:
+        return
+    for one in entries:
+        with suppress(OSError):
+            if time.time() - one.stat(follow_symlinks=False).st_mtime > _OLD:
+                os.unlink(one.path)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -19,6 +19,7 @@ from smplifyx.camera import TURN_ABOUT_X, Camera
 from smplifyx.errors import InputError
 from smplifyx.files import atomic_path
 from smplifyx.result_fields import (
+    NAMES_OF_FIGURES,
     ResultField,
     Shape,
     about_field,
@@ -368,7 +369,7 @@ def load_result(path: str | Path) -> FitResult:
         InputError: the file is damaged, incomplete or of another kind; the message names the field.
     """
     path = Path(path)
-    stored = read_entries(path)
+    stored = read_entries(path, {one.name for one in RESULT_FIELDS} | {*NAMES_OF_FIGURES.values()})
     model_type = stored_text(path, stored, "model_type")
     side = stored_text(path, stored, "side") if model_type == "mano" else None
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -152,11 +152,26 @@ def loaded_value(path: Path, stored: dict[str, np.ndarray], one: ResultField, sh
     return {"float32": float, "int64": int, "bool": bool}[one.kind](numbers)
 
 
-def read_entries(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of a result file; raises :class:`InputError` where it is damaged."""
+#: Bytes of the largest field that is read; those of a result have some thousand.
+_LARGEST_FIELD = 64 << 20
+
+
+def read_entries(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
+    """Read the wanted arrays of a result file, as far as it has them; others are not unpacked.
+
+    Raises:
+        InputError: the file is damaged, or an array is too large to belong to a result.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            sizes = {one.filename.removesuffix(".npy"): one.file_size for one in archive.zip.infolist()}
+            names = [name for name in archive.files if name in wanted]
+            large = next((name for name in names if sizes.get(name, 0) > _LARGEST_FIELD), None)
+            if large is not None:
+                raise InputError(path, f"has {sizes[large]} bytes; expected at most {_LARGEST_FIELD}", large)
+            return {name: archive[name] for name in names}
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(path, "does not exist; expected a result file (.npz)") from None
     # a damaged archive fails in zipfile, zlib, the decoder or numpy, each with errors of its own

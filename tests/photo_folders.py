@@ -29,7 +29,9 @@ class Folders:
         self.keypoints.mkdir()
 
     def add(self, stem, people):
-        cv2.imwrite(str(self.images / f"{stem}.png"), np.full((300, 200, 3), 200, np.uint8))
+        # cv2.imwrite crashes at names that are not UTF-8.
+        picture = cv2.imencode(".png", np.full((300, 200, 3), 200, np.uint8))[1]
+        (self.images / f"{stem}.png").write_bytes(picture.tobytes())
         self.add_keypoints(stem, json.dumps({"version": 1.3, "people": people}))
 
     def add_keypoints(self, stem, text):
@@ -43,4 +45,5 @@ class Folders:
         return main(self.argv(*QUICK, *options))
 
     def results(self):
-        return sorted(str(path.relative_to(self.output / "results")) for path in self.output.glob("results/*/*.npz"))
+        found = [path for path in self.output.glob("results/*/*.npz") if not path.name.startswith(".")]
+        return sorted(str(path.relative_to(self.output / "results")) for path in found)

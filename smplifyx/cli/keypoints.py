@@ -179,10 +179,8 @@ def _without_photos(arguments: argparse.Namespace) -> tuple[dict[str, dict[int, 
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    import cv2
-
-    from smplifyx.files import atomic_path
     from smplifyx.keypoints import draw_keypoints, read_image
+    from smplifyx.output import save_picture
 
     check_output(arguments.output)
     loaded = _loaded(arguments, check=True)
@@ -192,8 +190,7 @@ def _show(arguments: argparse.Namespace) -> int:
         picture = read_image(people[0].image_file)
         for one in people:
             picture = draw_keypoints(picture, one.keypoints)
-        with atomic_path(arguments.output / f"{stem}_keypoints.jpg") as path:
-            cv2.imwrite(str(path), picture)
+        save_picture(picture, arguments.output / f"{stem}_keypoints.jpg")
         n_drawn += 1
     _say_kinds(loaded.kinds)
     drawn = f"{count(len(loaded.observations), 'person', 'people')} on {count(n_drawn, 'photo', 'photos')}"

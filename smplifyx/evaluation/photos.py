@@ -62,7 +62,7 @@ def judge_folder(folder: str | Path) -> list[PhotoFit]:
     Raises:
         InputError: there are no results in it, or one is damaged.
     """
-    paths = sorted(Path(folder).glob("results/*/*.npz"))
+    paths = sorted(path for path in Path(folder).glob("results/*/*.npz") if not path.name.startswith("."))
     if not paths:
         raise InputError(Path(folder), "has no results/STEM/PERSON.npz; expected a folder written by `smplifyx fit`")
     return [judge(load_result(path), f"{path.parent.name}/{path.stem}") for path in paths]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from smplifyx.config import OutputConfig
+from smplifyx.files import remove_leftovers
 
 MeshFormat = Literal["obj", "ply", "glb", "none"]
 PictureFormat = Literal["jpg", "png"]
@@ -132,6 +133,15 @@ class OutputLayout:
         if settings.save_pickle:
             wanted["pickle"] = self.pickle_path(*key)
         return [kind for kind, path in wanted.items() if not has_content(path)]
+
+    def remove_leftovers(self, stem: str) -> None:
+        """Remove temporary files of runs that were killed while they wrote files of a photo."""
+        for kind in ("results", "meshes", "images"):
+            folder = Path(self.root) / kind / stem
+            remove_leftovers(folder)
+            if kind == "images" and folder.is_dir():
+                for inner in folder.iterdir():
+                    remove_leftovers(inner)
 
     def _person_images(self, stem: str, person: int, side: str | None = None) -> Path:
         return Path(self.root) / "images" / stem / person_name(person, side)

@@ -171,7 +171,21 @@ def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
     if not entries["person"].isdecimal():
         raise InputError(path, f"expected a number, found {entries['person']!r}", f"line {line}, person")
     extra = {name: value for name, value in entries.items() if name not in COLUMNS and value}
-    return SummaryRow(entries["stem"], int(entries["person"]), extra, **figures)
+    return SummaryRow(_armed(entries["stem"]), int(entries["person"]), extra, **figures)
+
+
+#: A spreadsheet takes a cell that begins so for a formula, and runs it.
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _disarmed(text: str) -> str:
+    """A text with an apostrophe before what a spreadsheet takes for a formula, as spreadsheets write it."""
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_SIGNS) else text
+
+
+def _armed(text: str) -> str:
+    """The inverse of :func:`_disarmed`."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA_SIGNS) else text
 
 
 def _format(columns: Sequence[str], rows: Iterable[SummaryRow], with_header: bool = False) -> str:
@@ -181,7 +195,7 @@ def _format(columns: Sequence[str], rows: Iterable[SummaryRow], with_header: boo
     if with_header:
         writer.writerow(columns)
     for row in rows:
-        values = {"stem": row.stem, "person": str(row.person), **row.extra}
+        values = {"stem": _disarmed(row.stem), "person": str(row.person), **row.extra}
         values |= {name: format_figure(one, getattr(row, name)) for name, one in _FIGURES.items()}
         line = [values.get(name, "") for name in columns]
         # A carriage return is no end of our lines, so that the plain writer would not quote it.

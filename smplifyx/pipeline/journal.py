@@ -73,7 +73,7 @@ class Journal:
     ) -> None:
         self.name = _run_name(run)
         self.folder = layout.runs_path / self.name
-        self._digest = settings_digest
+        self._digest, self._level = settings_digest, run.log_level
         self._manifest: dict[str, Any] = {
             "version": smplifyx.__version__,
             "host": socket.gethostname(),
@@ -96,8 +96,12 @@ class Journal:
 
     def record(self, outcome: Outcome) -> None:
         """Log a photo: its people, its failures, and that it is finished."""
-        for row in outcome.rows:
+        for row in outcome.rows if self._level != "error" else ():
             self._line("person", {"stem": row.stem, "person": person_name(row.person, row.side)} | _figures(row))
+        if self._level == "debug":
+            skipped = [f"{one.path}, person {one.person_index}: {one.reason}" for one in outcome.skipped]
+            for text in (*outcome.notes, *skipped, *outcome.details):
+                self._line("note", {"stem": outcome.unit.stem, "text": text})
         for failure in outcome.failures:
             self.fail(failure, outcome.unit.stem)
         if outcome.is_complete and not outcome.failures:
@@ -146,7 +150,7 @@ def read_manifests(layout: OutputLayout) -> Iterator[tuple[str, dict[str, Any]]]
             manifest = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(manifest, dict):
+        if isinstance(manifest, dict) and isinstance(manifest.get("started"), str):
             yield path.parent.name, manifest
 
 

@@ -67,6 +67,8 @@ class PhotoWriter:
             OutputError: the disk is full.
         """
         held = _OpenPhoto(photo, len(photo.new_people))
+        if photo.new_people:
+            self._layout.remove_leftovers(photo.outcome.unit.stem)
         for person in photo.people:
             if person.missing:
                 self._guarded(held, person.observation.name, self._complete, held, person)

@@ -181,3 +181,11 @@ def test_names_of_any_bytes_and_with_line_ends_come_back(tmp_path: Path) -> None
     assert {row.stem for row in read_summary(path)} == set(names)
     compact_summary(path)
     assert {row.stem for row in read_summary(path)} == set(names)
+
+
+@pytest.mark.parametrize("stem", ["=cmd|' C'!A0", "+1", "-2", "@SUM(1)", "'=1", "''+1", "'quoted'", "\t=1"])
+def test_no_cell_is_a_formula_for_a_spreadsheet(tmp_path: Path, stem: str) -> None:
+    path = tmp_path / "summary.csv"
+    append_summary(path, [replace(ROW, stem=stem)])
+    assert not _lines(path)[1][0].startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert read_summary(path)[0].stem == stem
