@@ -88,5 +88,5 @@ def _run(arguments: argparse.Namespace) -> int:
         messages.say(str(one.path))
         for remark in one.remarks:
             messages.say(f"  {remark}")
-    messages.note(f"{written} files written" + (f", {failed} failed" if failed else ""))
+    messages.note(f"{written} file{'' if written == 1 else 's'} written" + (f", {failed} failed" if failed else ""))
     return 1 if failed else 0

@@ -63,9 +63,10 @@ class GltfFile:
             "count": len(rows),
             "indices": {
                 "bufferView": self._add_view(indices, None),
+                "byteOffset": 0,  # optional, but VTK refuses a file without it
                 "componentType": _COMPONENT_TYPES[indices.dtype],
             },
-            "values": {"bufferView": self._add_view(values[rows], None)},
+            "values": {"bufferView": self._add_view(values[rows], None), "byteOffset": 0},
         }
         return self.add("accessors", sparse=sparse, **self._accessor(values, "VEC3", bounds=True))
 

@@ -119,7 +119,7 @@ def gltf_camera(camera: Camera) -> dict[str, Any]:
     # measured from the outer corner of the first pixel, not from its centre
     cx, cy = camera.center[0] + 0.5, camera.center[1] + 0.5
     picture = 2.0 * max(cx, width - cx), 2.0 * max(cy, height - cy)
-    longer = max(width, height)
+    longer = max(width, height * fx / fy)  # in widths of a pixel
     return {
         "name": CAMERA_NAME,
         "type": "perspective",
@@ -135,6 +135,6 @@ def gltf_camera(camera: Camera) -> dict[str, Any]:
             "image_size": [width, height],
             "picture_size": list(picture),
             "photo_offset": [picture[0] / 2.0 - cx, picture[1] / 2.0 - cy],
-            "lens_shift": [(width / 2.0 - cx) / longer, (cy - height / 2.0) / longer],
+            "lens_shift": [(width / 2.0 - cx) / longer, (cy - height / 2.0) * fx / fy / longer],
         },
     }
