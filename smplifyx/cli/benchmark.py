@@ -21,10 +21,15 @@ run, where that is installed; the self-collision term's cost; and a whole
 examples:
   smplifyx benchmark
   smplifyx benchmark --batch-sizes 1 8 32 64 128 --threads 1
+  smplifyx benchmark --only startup --repeats 5
   smplifyx benchmark --only collisions --mocap cmu_body_pose.npz"""
 
-_PARTS = ("batches", "mesh", "collisions", "startup")
+_PARTS = ("batches", "mesh", "collisions", "startup", "compile")
+#: Compilation takes minutes and is no part of a fit.
+_DEFAULT_PARTS = _PARTS[:-1]
 _BATCH_SIZES = (1, 8, 32, 64, 128)
+#: Evaluations of a person in all stages.
+_EVALUATIONS = 280.0
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,8 +47,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="PART",
         nargs="+",
         choices=_PARTS,
-        default=_PARTS,
-        help="parts to measure: batches, mesh, collisions, startup (default: all)",
+        default=_DEFAULT_PARTS,
+        help="parts to measure: batches, mesh, collisions, startup (default: these), compile",
     )
     parser.add_argument(
         "--batch-sizes", metavar="N", type=positive, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
@@ -93,7 +98,12 @@ def _run(arguments: argparse.Namespace) -> int:
     path = messages.required_file(find_body_model, "smplx", "neutral", config.body.models_dir)
     data = load_model(path, "neutral")
     figures: dict[str, Any] = {"machine": speed.describe_machine()}
-    best = None
+    full_mesh = speed.measure_full_mesh(data) if "mesh" in arguments.only else None
+    if full_mesh is not None:
+        figures["full_mesh_ms"] = full_mesh
+        messages.say(f"Full mesh by the smplx package, one person: {full_mesh:.1f} ms an evaluation with gradient.\n")
+    elif "mesh" in arguments.only:
+        messages.note("the package smplx is not installed; its full mesh is left out")
     if "batches" in arguments.only:
         measured = []
         for size in arguments.batch_sizes:
@@ -102,15 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
             measured.append(speed.in_own_process(speed.measure_batches, *call))
             messages.note(f"batch of {size} done")
         figures["batches"] = [asdict(one) for one in measured]
-        best = min(one.ms_per_evaluation_of_person for one in measured)
-        messages.say(markdown(speed.batch_table(measured)))
-    if "mesh" in arguments.only:
-        figures["full_mesh_ms"] = full = speed.measure_full_mesh(data)
-        if full is None:
-            messages.note("the package smplx is not installed; its full mesh is left out")
-        else:
-            ratio = "" if best is None else f", {full / best:.0f} times one person's share of ours"
-            messages.say(f"\nFull mesh by the smplx package, one person: {full:.1f} ms an evaluation{ratio}.")
+        messages.say(markdown(speed.batch_table(measured, full_mesh)))
     if "collisions" in arguments.only:
         figures["collisions"] = _collisions(arguments, config, data)
     if "startup" in arguments.only:
@@ -118,9 +120,28 @@ def _run(arguments: argparse.Namespace) -> int:
         timelines = speed.measure_command(person, arguments.repeats)
         figures["startup"] = {title: [asdict(one) for one in runs] for title, runs in timelines.items()}
         messages.say(f"\n`smplifyx fit`, one person, seconds\n\n{markdown(speed.command_table(timelines))}")
+    if "compile" in arguments.only:
+        figures["compile"] = _compilation(arguments, config, data)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _compilation(arguments: argparse.Namespace, config: Any, data: Any) -> list[dict[str, Any]]:
+    from smplifyx.evaluation.compilation import measure_compilation
+    from smplifyx.evaluation.trials import make_people
+
+    measured = []
+    for size in arguments.batch_sizes:
+        one = measure_compilation(data, config, make_people(data, size, arguments.seed, None))
+        pays = one.people_to_pay(len(config.stages), _EVALUATIONS)
+        messages.say(
+            f"\ntorch.compile, double precision, {size} people at once: {one.compile_seconds:.0f} s for a stage; an "
+            f"evaluation takes {one.compiled_ms:.1f} instead of {one.plain_ms:.1f} ms; it pays from {pays:.0f} people "
+            "on."
+        )
+        measured.append(asdict(one))
+    return measured
 
 
 def _collisions(arguments: argparse.Namespace, config: Any, data: Any) -> dict[str, Any]:

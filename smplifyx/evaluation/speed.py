@@ -226,8 +226,13 @@ def describe_machine() -> dict[str, str | int | None]:
     }
 
 
-def batch_table(figures: Sequence[BatchFigures]) -> list[dict[str, str | float]]:
-    """One row a batch size."""
+def batch_table(figures: Sequence[BatchFigures], full_mesh_ms: float | None = None) -> list[dict[str, str | float]]:
+    """One row a batch size.
+
+    Args:
+        figures: of the batches.
+        full_mesh_ms: of one evaluation of the full mesh by the ``smplx`` package; None leaves the ratio out.
+    """
     return [
         {
             "batch": one.batch_size,
@@ -237,6 +242,11 @@ def batch_table(figures: Sequence[BatchFigures]) -> list[dict[str, str | float]]
             "evaluations/person": f"{one.evaluations_per_person:.0f}",
             "ms/evaluation of batch": f"{one.ms_per_evaluation_of_batch:.2f}",
             "ms/evaluation of person": f"{one.ms_per_evaluation_of_person:.3f}",
+            **(
+                {"smplx's full mesh / it": f"{full_mesh_ms / one.ms_per_evaluation_of_person:.0f}"}
+                if full_mesh_ms is not None
+                else {}
+            ),
             "peak MiB": f"{one.peak_memory_mib:.0f}",
             "threads": one.threads,
         }
