@@ -137,8 +137,8 @@ def _compilation(arguments: argparse.Namespace, config: Any, data: Any) -> list[
         pays = one.people_to_pay(len(config.stages), _EVALUATIONS)
         messages.say(
             f"\ntorch.compile, double precision, {size} people at once: {one.compile_seconds:.0f} s for a stage; an "
-            f"evaluation takes {one.compiled_ms:.1f} instead of {one.plain_ms:.1f} ms; it pays from {pays:.0f} people "
-            "on."
+            f"evaluation takes {one.compiled_ms:.1f} instead of {one.plain_ms:.1f} ms; it pays from {pays:.0f} "
+            "people on."
         )
         measured.append(asdict(one))
     return measured
