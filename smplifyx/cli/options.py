@@ -70,7 +70,7 @@ RUN_OPTIONS = (
     Option("--min-keypoints", "people.min_keypoints", "N"),
     Option("--device", "run.device"),
     Option("--dtype", "run.dtype"),
-    Option("--batch-size", "run.batch_size", "N"),
+    Option("--batch-size", "run.batch_size", "N|auto"),
     Option("--threads", "run.threads", "N"),
     Option("--workers", "run.workers", "N|auto"),
     Option("--num-shards", "run.num_shards", "N"),

@@ -291,7 +291,9 @@ class RunOptions:
     output: Path = setting(Path("output"), "folder of all results")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto: a GPU if there is one")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the arithmetic")
-    batch_size: int = setting(32, "number of people fitted at the same time", minimum=1)
+    batch_size: Literal["auto"] | int = setting(
+        "auto", "number of people fitted at the same time; auto: 32, on a GPU 1024", minimum=1
+    )
     threads: int = setting(1, "processor threads of the fit", minimum=1)
     workers: Literal["auto"] | int = setting(
         "auto", "processes that fit; auto: as many as free cores and memory allow", minimum=1

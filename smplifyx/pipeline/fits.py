@@ -22,6 +22,8 @@ from smplifyx.skeleton import SIDES
 
 #: People in the first batch of a worker, so that the first results come soon.
 _FIRST_BATCH = 8
+#: People in a batch unless the user says otherwise. On the CPU more would leave the caches; a GPU is idle with few.
+_CPU_BATCH, _GPU_BATCH = 32, 1024
 
 
 class StopRequested(Exception):  # noqa: N818
@@ -74,7 +76,7 @@ class BatchFitter:
     ) -> None:
         self._is_stopped = is_stopped
         #: People that fit into memory together, as far as is known.
-        self.batch_size = run.batch_size
+        self.batch_size = batch_size_of(run, device)
         self._make = functools.partial(_make_fitter, config, run, device)
         self._fitters: dict[str, Fitter] = {}
         self._making = threading.Lock()
@@ -137,6 +139,13 @@ class BatchFitter:
         return fitter.vertices([result])[0], fitter.faces
 
 
+def batch_size_of(run: RunOptions, device: torch.device) -> int:
+    """People in a batch: as asked for, or as many as keep the device busy."""
+    if run.batch_size != "auto":
+        return run.batch_size
+    return _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
+
+
 def check_body(config: Config, body: str) -> None:
     """Raise :class:`UsageError` if there is no model file for a gender or side."""
     gender, side = _gender_and_side(body)
@@ -156,7 +165,7 @@ def _make_fitter(config: Config, run: RunOptions, device: torch.device, body: st
             config=config,
             device=device,
             dtype=run.dtype,
-            batch_size=run.batch_size,
+            batch_size=batch_size_of(run, device),
         )
     except InputError as error:
         raise UsageError(str(error)) from error

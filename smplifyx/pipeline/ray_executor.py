@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from types import ModuleType
 from typing import Any
 
@@ -22,8 +23,9 @@ from smplifyx.errors import OutputError, SmplifyxError, UsageError
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
 
-#: Photos of a task. Each task ends with batches that are not full, and a task is what a dying worker loses.
-TASK_SIZE = 200
+#: Photos of a task, and of one for a GPU, whose batches are larger: each task ends with batches that are not full,
+#: and its unfinished photos are what a dying worker loses. With few photos, tasks that each worker gets.
+_TASK_SIZE, _GPU_TASK_SIZE, _LEAST_TASKS = 200, 2048, 2
 #: Memory that Ray sets aside for a worker, bytes.
 _WORKER_BYTES = 1 << 30
 #: Seconds between looks at a request to stop and at the size of the cluster.
@@ -40,13 +42,13 @@ class RayExecutor:
     Args:
         address: of the cluster, as ``ray.init`` takes it: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``; None: the
             cluster that the environment names, otherwise one is started on this machine.
-        task_size: photos of a task.
+        task_size: photos of a task; None: what suits the workers.
 
     Raises:
         UsageError: Ray is not installed, or no cluster answers at the address.
     """
 
-    def __init__(self, address: str | None = None, task_size: int = TASK_SIZE) -> None:
+    def __init__(self, address: str | None = None, task_size: int | None = None) -> None:
         self._ray, self._task_size, self._is_stopped = _load_ray(), task_size, False
         self._started = not self._ray.is_initialized()
         if self._started:
@@ -115,22 +117,27 @@ class _Crew:
         ray: the package.
         units: the photos.
         job: the job.
-        task_size: photos of a task.
+        task_size: photos of a task; None: what suits the workers.
     """
 
-    def __init__(self, ray: ModuleType, units: Iterable[Unit], job: Job, task_size: int) -> None:
-        self._ray, self._units, self._task_size = ray, iter(units), task_size
+    def __init__(self, ray: ModuleType, units: Iterable[Unit], job: Job, task_size: int | None) -> None:
+        self._ray = ray
         self._job = ray.put(job)
         self._resources = _resources(ray, job)
         self._actor_class = ray.remote(_RayWorker)
         self._again: deque[_Task] = deque()
-        self._next: _Task | None = self._take()
         self._members: list[_Member] = []
         self._is_stopping = False
         self._n_early_deaths = 0
         if not self._room():
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in self._resources.items())
             raise UsageError(f"--executor ray: no machine of the cluster has {wanted}")
+        most = task_size or (_GPU_TASK_SIZE if "GPU" in self._resources else _TASK_SIZE)
+        unread = iter(units)
+        first = list(islice(unread, self._room() * _LEAST_TASKS * most))
+        self._task_size = max(1, min(most, -(-len(first) // (self._room() * _LEAST_TASKS))))
+        self._units = chain(first, unread)
+        self._next: _Task | None = self._take()
 
     @property
     def is_done(self) -> bool:

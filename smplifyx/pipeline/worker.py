@@ -15,7 +15,7 @@ import torch
 
 from smplifyx.detect.folder import PhotoDetector
 from smplifyx.errors import UsageError
-from smplifyx.pipeline.fits import BatchFitter, StopRequested, WaitingPeople
+from smplifyx.pipeline.fits import BatchFitter, StopRequested, WaitingPeople, batch_size_of
 from smplifyx.pipeline.reading import Person, Photo, PhotoReader
 from smplifyx.pipeline.units import Job, Outcome, Unit
 from smplifyx.pipeline.writing import OpenRenderer, PhotoWriter
@@ -51,7 +51,7 @@ class Worker:
         self._reader = PhotoReader(job, device, PhotoDetector())
         self._fits = BatchFitter(job.config, job.run, device, self._stopping.is_set)
         self._writer = PhotoWriter(job, self._fits, open_one)
-        self._waiting = WaitingPeople(job.run.batch_size)
+        self._waiting = WaitingPeople(batch_size_of(job.run, device))
 
     @property
     def notes(self) -> list[str]:
