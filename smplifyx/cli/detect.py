@@ -82,5 +82,7 @@ def detect_photos(
     for problem in problems:
         messages.note(f"failed: {problem}")
     skipped = f", {done.n_skipped} with existing keypoints skipped ({advice})" if done.n_skipped else ""
-    messages.say(f"{done.n_people} people in {done.n_photos} photos{skipped}; keypoints in {folder}")
+    people = messages.count(done.n_people, "person", "people")
+    photos = messages.count(done.n_photos, "photo", "photos")
+    messages.say(f"{people} in {photos}{skipped}; keypoints in {folder}")
     return problems

@@ -98,13 +98,14 @@ class FitReport:
     def finished_so_far(self) -> str:
         """A sentence about an interrupted run."""
         n_finished = self._n_fitted + self._n_kept + self._finished.n_people
-        return f"{n_finished} people are finished in {self._run.output}"
+        return f"{messages.count(n_finished, 'person is', 'people are')} finished in {self._run.output}"
 
     def print_remarks(self) -> None:
         """Print the counts of what is worth knowing."""
         if self._run.keypoints is None and self._n_people:
             folder = OutputLayout(self._run.output).keypoints_path
-            messages.note(f"no --keypoints: {self._n_people} people detected; their keypoints are in {folder}")
+            people = messages.count(self._n_people, "person", "people")
+            messages.note(f"no --keypoints: {people} detected; keypoints are in {folder}")
         kinds = ", ".join(f"{kind} ({layout}): {count}" for (kind, layout), count in sorted(self._kinds.items()))
         if kinds and self._run.keypoints is not None and set(self._kinds) != {("OpenPose", "body_25")}:
             messages.note(f"keypoint files: {kinds}")
@@ -126,19 +127,23 @@ class FitReport:
     def _print_kept(self) -> None:
         n_kept, n_other = self._finished.n_people + self._n_kept, self._finished.n_other_settings + self._n_other
         if n_other:
-            messages.note(f"{n_other} people were fitted with other settings; --overwrite fits them again")
+            people = messages.count(n_other, "person was", "people were")
+            messages.note(f"{people} fitted with other settings (--overwrite fits again)")
         if n_kept > n_other:
-            messages.note(
-                f"{n_kept - n_other} people with existing results are skipped (--overwrite fits them again)"
+            people = messages.count(
+                n_kept - n_other, "person with an existing result is", "people with existing results are"
             )
+            messages.note(f"{people} skipped (--overwrite fits again)")
         if self._n_changed:
-            messages.note(f"{self._n_changed} people whose keypoints or photo had changed were fitted again")
+            people = messages.count(self._n_changed, "person", "people")
+            messages.note(f"keypoints or photo had changed: {people} fitted again")
         if self._n_remade:
-            messages.note(f"missing meshes and pictures of {self._n_remade} people were made from their results")
+            people = messages.count(self._n_remade, "person", "people")
+            messages.note(f"missing meshes and pictures of {people} were made from the results")
 
     def print_end(self) -> int:
         """Print the result; returns the exit status."""
-        messages.say(
-            f"{self._n_fitted} people fitted, {self._n_failures} inputs failed; results in {self._run.output}"
-        )
+        people = messages.count(self._n_fitted, "person", "people")
+        inputs = messages.count(self._n_failures, "input", "inputs")
+        messages.say(f"{people} fitted, {inputs} failed; results in {self._run.output}")
         return 1 if self._n_failures else 0

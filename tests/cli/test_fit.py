@@ -95,7 +95,7 @@ def test_people_with_results_are_skipped_unless_overwritten(folders, capsys):
     first = path.stat().st_mtime_ns
     assert folders.fit() == 0
     assert path.stat().st_mtime_ns == first
-    assert "people with existing results are skipped" in capsys.readouterr().err
+    assert "1 person with an existing result is skipped" in capsys.readouterr().err
     assert folders.fit("--overwrite") == 0
     assert path.stat().st_mtime_ns > first
 
@@ -122,13 +122,13 @@ def test_other_settings_of_people_fitted_earlier_are_reported(folders, capsys):
     assert "other settings" not in capsys.readouterr().err
     for _ in range(2):
         assert folders.fit("--objective.rho", "50") == 0
-        assert "1 people were fitted with other settings; --overwrite fits them again" in capsys.readouterr().err
+        assert "1 person was fitted with other settings (--overwrite fits again)" in capsys.readouterr().err
     assert (folders.output / "config.yaml").read_text() == written
     assert folders.fit("--objective.rho", "50", "--overwrite") == 0
     assert "other settings" not in capsys.readouterr().err
     assert "rho: 50" in (folders.output / "config.yaml").read_text()
     assert folders.fit("--objective.rho", "50") == 0
-    assert "1 people with existing results are skipped" in capsys.readouterr().err
+    assert "1 person with an existing result is skipped" in capsys.readouterr().err
 
 
 def changed_keypoints(folders):
@@ -150,8 +150,8 @@ def test_people_whose_input_has_changed_are_fitted_again(folders, capsys, change
     capsys.readouterr()
     assert folders.fit() == 0
     printed = capsys.readouterr()
-    assert "1 people whose keypoints or photo had changed were fitted again" in printed.err
-    assert "1 people fitted" in printed.out and other.stat().st_mtime_ns == before
+    assert "keypoints or photo had changed: 1 person fitted again" in printed.err
+    assert "1 person fitted" in printed.out and other.stat().st_mtime_ns == before
 
 
 def test_inputs_with_another_time_alone_have_not_changed(folders, capsys):
@@ -172,7 +172,7 @@ def test_damaged_results_are_fitted_again(folders, capsys, damage):
     first = load_result(path)
     path.write_bytes(damage)
     assert folders.fit() == 0
-    assert "1 people fitted" in capsys.readouterr().out.splitlines()[-1]
+    assert "1 person fitted" in capsys.readouterr().out.splitlines()[-1]
     np.testing.assert_array_equal(load_result(path).joints, first.joints)
 
 
@@ -200,7 +200,7 @@ def test_missing_meshes_and_pictures_are_made_from_the_stored_result(folders, mo
     monkeypatch.setattr(Fitter, "_fit_batch", fit)
     capsys.readouterr()
     assert main(folders.argv(*options)) == 0
-    assert "missing meshes and pictures of 2 people were made from their results" in capsys.readouterr().err
+    assert "missing meshes and pictures of 2 people were made from the results" in capsys.readouterr().err
     assert [path.read_bytes() for path in files] == contents
     assert main(folders.argv(*options, "--save-pkl")) == 0
     assert (folders.output / "results" / "two" / "001.pkl").stat().st_size > 0
@@ -216,7 +216,7 @@ def test_finished_photos_are_skipped_without_reading_them(folders, monkeypatch, 
 
     monkeypatch.setattr("smplifyx.pipeline.reading.read_header", read)
     assert folders.fit() == 0
-    assert "1 people with existing results are skipped" in capsys.readouterr().err
+    assert "1 person with an existing result is skipped" in capsys.readouterr().err
 
 
 def test_lost_logs_cost_reading_and_no_fit(folders, capsys):
@@ -225,7 +225,7 @@ def test_lost_logs_cost_reading_and_no_fit(folders, capsys):
     shutil.rmtree(folders.output / "runs")
     assert folders.fit() == 0
     printed = capsys.readouterr()
-    assert "0 people fitted" in printed.out and "1 people with existing results are skipped" in printed.err
+    assert "0 people fitted" in printed.out and "1 person with an existing result is skipped" in printed.err
 
 
 def test_shards_share_the_photos_out(folders):
@@ -306,7 +306,8 @@ def test_a_run_stopped_while_it_fits_says_what_is_finished_and_continues(
     errors = capsys.readouterr().err
     finished = len(folders.results())
     assert finished <= 2
-    assert f"{finished} people are finished in {folders.output}; the same command continues" in errors
+    people = "person is" if finished == 1 else "people are"
+    assert f"{finished} {people} finished in {folders.output}; the same command continues" in errors
     assert "Traceback" not in errors
     if finished:
         rows = read_summary(folders.output / "summary.csv")
@@ -320,8 +321,8 @@ def test_exit_status_of_the_program_is_that_of_the_command():
     """The entry point hands the status on; here without the work, which other tests do in this process."""
     code = "import smplifyx.cli.fit as fit; from smplifyx.cli import messages\n"
     code += "def run(arguments): raise messages.Interrupted('1 of 2', 143)\n"
-    code += "fit.run = run\nfrom smplifyx.__main__ import main; raise SystemExit(main(['fit']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    code += "fit.run = run\nimport smplifyx.__main__ as program; program.run()"
+    done = subprocess.run([sys.executable, "-c", code, "fit"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (143, "smplifyx: interrupted: 1 of 2\n")
 
 

@@ -39,7 +39,7 @@ def photos(tmp_path):
 def test_people_are_detected_once_and_their_keypoints_kept(photos, tmp_path, capsys):
     call = ["fit", "--images", str(photos), "--output", str(tmp_path / "out"), *FAST]
     assert main(call) == 0
-    assert "2 people detected; their keypoints are in" in capsys.readouterr().err
+    assert "2 people detected; keypoints are in" in capsys.readouterr().err
     keypoints = tmp_path / "out" / "keypoints" / "walking_keypoints.json"
     result = load_result(tmp_path / "out" / "results" / "walking" / "000.npz")
     assert result.status == "ok" and result.n_keypoints > 30
@@ -78,7 +78,7 @@ def test_without_a_readable_photo_the_inputs_failed(tmp_path, capsys):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     call = ["fit", "--images", str(tmp_path / "broken.jpg"), "--output", str(tmp_path / "out"), *FAST]
     assert main(call) == 1
-    assert "0 people fitted, 1 inputs failed" in capsys.readouterr().out
+    assert "0 people fitted, 1 input failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--models", "--priors.vposer", "--lifting.checkpoint", "--gender.labels"])
