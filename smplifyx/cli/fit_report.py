@@ -104,8 +104,8 @@ class FitReport:
         """Print the counts of what is worth knowing."""
         if self._run.keypoints is None and self._n_people:
             folder = OutputLayout(self._run.output).keypoints_path
-            people = messages.count(self._n_people, "person", "people")
-            messages.note(f"no --keypoints: {people} detected; keypoints are in {folder}")
+            detected = messages.count(self._n_people, "person", "people")
+            messages.note(f"no --keypoints: {detected} detected; keypoints are in {folder}")
         kinds = ", ".join(f"{kind} ({layout}): {count}" for (kind, layout), count in sorted(self._kinds.items()))
         if kinds and self._run.keypoints is not None and set(self._kinds) != {("OpenPose", "body_25")}:
             messages.note(f"keypoint files: {kinds}")
