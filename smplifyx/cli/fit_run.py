@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.fit_report import FitReport
 from smplifyx.cli.messages import check_output, required_file
 from smplifyx.cli.progress import Progress
-from smplifyx.cli.signals import stopping
+from smplifyx.cli.signals import StopRequest, stopping
 from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
@@ -51,6 +51,12 @@ def run_fit(config: Config, run: RunOptions, open_one: OpenRenderer | None = Non
         OutputError: the disk is full.
         KeyboardInterrupt: interrupted or terminated; the message says what is finished.
     """
+    with stopping() as stop:
+        return _prepared(config, run).fit(open_one, stop)
+
+
+def _prepared(config: Config, run: RunOptions) -> _Run:
+    """Check the call, list the photos and judge a sample of them."""
     if run.images is None:
         raise UsageError("expected --images")
     check_output(run.output)
@@ -74,7 +80,7 @@ def run_fit(config: Config, run: RunOptions, open_one: OpenRenderer | None = Non
     output = run.output  # as typed, for messages
     config, run = with_absolute_paths(config, Path.cwd()), with_absolute_paths(run, Path.cwd())
     job = Job(config, run, judgement, settings_digest(config, run))
-    return _Run(job, work, context_digest(config, run, judgement), output).fit(open_one)
+    return _Run(job, work, context_digest(config, run, judgement), output)
 
 
 class _Run:
@@ -93,7 +99,7 @@ class _Run:
         self._finished = Finished()
         self._report = FitReport(job.config, replace(job.run, output=output), self._finished)
 
-    def fit(self, open_one: OpenRenderer | None) -> int:
+    def fit(self, open_one: OpenRenderer | None, stop: StopRequest) -> int:
         """Fit what is not finished; returns the exit status."""
         job, work, report = self._job, self._work, self._report
         table = SummaryTable(self._layout)
@@ -102,6 +108,7 @@ class _Run:
         records = finished_photos(self._layout)
         units = unfinished(work.units, job, self._context, records, self._finished)
         executor = self._executor(open_one)
+        stop.pass_on_to(executor)
         journal = Journal(self._layout, job.config, job.run, job.settings_digest, self._context)
         status = "error"
         try:
@@ -109,21 +116,13 @@ class _Run:
                 report.add_failure(failure)
                 journal.fail(failure)
             report.add_skipped(work.skipped)
-            with (
-                stopping(executor) as stop,
-                Progress(len(work.units)) as progress,
-                closing(executor.run(units, job)) as outcomes,
-            ):
-                for outcome in outcomes:
-                    report.add(outcome)
-                    table.add(outcome.rows)
-                    journal.record(outcome)
-                    self._write_config(outcome)
-                    progress.show(1, outcome.n_fitted, len(outcome.failures), self._finished.n_photos)
+            self._work_on(executor.run(units, job), table, journal)
             status = "stopped" if stop.number else "done"
         finally:
-            table.close()
-            journal.close(status, report.counts)
+            try:
+                table.close()
+            finally:
+                journal.close(status, report.counts)
         for problem in table.problems:
             report.add_failure(problem)
         if not self._layout.config_path.exists():
@@ -131,6 +130,16 @@ class _Run:
         report.print_remarks()
         stop.raise_if_asked(report.finished_so_far())
         return report.print_end()
+
+    def _work_on(self, outcomes: Generator[Outcome, None, None], table: SummaryTable, journal: Journal) -> None:
+        """Print and record what an executor yields."""
+        with Progress(len(self._work.units)) as progress, closing(outcomes):
+            for outcome in outcomes:
+                self._report.add(outcome)
+                table.add(outcome.rows)
+                journal.record(outcome)
+                self._write_config(outcome)
+                progress.show(1, outcome.n_fitted, len(outcome.failures), self._finished.n_photos)
 
     def _executor(self, open_one: OpenRenderer | None) -> Executor:
         if self._job.run.executor == "ray":

@@ -21,6 +21,22 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number = 0
+        self._executor: Executor | None = None
+
+    def pass_on_to(self, executor: Executor) -> None:
+        """Stop an executor when a signal comes; until then, a signal interrupts at once."""
+        self._executor = executor
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: the first stops, a second Ctrl-C interrupts at once, other further ones are ignored."""
+        if self._executor is None and not self.number:
+            name = signal.Signals(number).name
+            raise Interrupted("nothing was begun; the same command starts again", STATUS_OF[name])
+        if self.number and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self.number and self._executor is not None:
+            self.number = number
+            self._executor.stop()
 
     def raise_if_asked(self, finished: str) -> None:
         """Raise :class:`Interrupted` if a signal came.
@@ -34,22 +50,19 @@ class StopRequest:
 
 
 @contextmanager
-def stopping(executor: Executor) -> Iterator[StopRequest]:
-    """Let signals stop an executor in order; a second Ctrl-C interrupts at once, other further ones are ignored."""
+def stopping() -> Iterator[StopRequest]:
+    """Handle signals in order until the end of the block; those that are ignored, as with nohup, stay so."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
         yield request
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        if request.number and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not request.number:
-            request.number = number
-            executor.stop()
-
     numbers = [getattr(signal, name) for name in STATUS_OF if hasattr(signal, name)]
-    earlier = {number: signal.signal(number, stop) for number in numbers}
+    earlier = {number: signal.getsignal(number) for number in numbers}
+    # None is a handler of other than Python code, which could not be put back.
+    earlier = {number: one for number, one in earlier.items() if one not in (signal.SIG_IGN, None)}
+    for number in earlier:
+        signal.signal(number, request.handle)
     try:
         yield request
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -12,10 +11,8 @@ from types import TracebackType
 import numpy as np
 
 from smplifyx.camera import Camera
+from smplifyx.child_processes import ignore_signals, starting_a_child
 from smplifyx.output.render import BodyMesh, BodyRenderer, open_renderer
-
-#: Sent to whole groups of processes; the parent decides when its renderer ends.
-_IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def n_usable_cores() -> int:
@@ -33,7 +30,8 @@ class RendererProcess:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), name="smplifyx-renderer")
-        self._process.start()
+        with starting_a_child():
+            self._process.start()
         theirs.close()
         self._own: BodyRenderer | None = None
 
@@ -71,9 +69,7 @@ class RendererProcess:
 
 def _serve(connection: Connection) -> None:
     """Open a renderer and draw until the other end is closed."""
-    for name in _IGNORED_SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_signals()
     try:
         renderer, remark = open_renderer()
         connection.send(remark)

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import cv2
 import torch
 
+from smplifyx.child_processes import ignore_signals, starting_a_child
 from smplifyx.config import RunOptions
 from smplifyx.errors import OutputError, SmplifyxError, UsageError
 from smplifyx.output import n_usable_cores
@@ -37,8 +38,6 @@ _LEAST_PHOTOS = 24
 _PATIENCE = 0.2
 #: Workers that may die before any of them has asked for a photo.
 _MOST_EARLY_DEATHS = 3
-#: Sent to whole groups of processes; the parent decides when its workers end.
-_IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
 #: From the parent, besides units: no more photos for now; stop; end the process.
 _Order = Literal["round", "stop", "quit"]
@@ -96,9 +95,12 @@ class ProcessExecutor:
 
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """As :meth:`~smplifyx.pipeline.executor.Executor.run`."""
-        pool = _Pool(units, functools.partial(_Process, job, self._make_worker), self._n_workers)
+        pool = _Pool(
+            units, functools.partial(_Process, job, self._make_worker), self._n_workers, lambda: self._is_stopped
+        )
         told = False
         try:
+            pool.fill()
             while not pool.is_done:
                 if self._is_stopped and not told:
                     told = True
@@ -130,7 +132,7 @@ class _Process:
         self.process = context.Process(
             target=_serve, args=(theirs, job, make_worker), name="smplifyx-worker", daemon=True
         )
-        with _one_thread_each():
+        with _one_thread_each(), starting_a_child():
             self.process.start()
         theirs.close()
 
@@ -155,14 +157,22 @@ class _Pool:
         units: the photos.
         start: starts a worker.
         n_workers: number of processes.
+        is_stopped: tells whether the run is to end.
     """
 
-    def __init__(self, units: Iterable[Unit], start: Callable[[], _Process], n_workers: int) -> None:
-        self._units, self._start = iter(units), start
+    def __init__(
+        self, units: Iterable[Unit], start: Callable[[], _Process], n_workers: int, is_stopped: Callable[[], bool]
+    ) -> None:
+        self._units, self._start, self._n_workers, self._is_stopped = iter(units), start, n_workers, is_stopped
         self._suspects: deque[Unit] = deque()
         self._n_early_deaths = 0
         self._is_stopping = self._is_exhausted = False
-        self._workers = [start() for _ in range(n_workers)]
+        self._workers: list[_Process] = []
+
+    def fill(self) -> None:
+        """Start the workers."""
+        while len(self._workers) < self._n_workers and not self._is_stopped():
+            self._workers.append(self._start())
 
     @property
     def is_done(self) -> bool:
@@ -240,11 +250,12 @@ class _Pool:
                 yield Outcome(unit, failures=(Failure(str(unit.image), f"a worker process died with it: {how}"),))
         else:
             self._suspects.extend(lost)
+        if self._is_stopping or self._is_stopped():
+            return
         self._n_early_deaths += not worker.has_asked
         if self._n_early_deaths >= _MOST_EARLY_DEATHS:
             raise SmplifyxError(f"worker processes die at their start ({how}); --workers 1 fits in this process")
-        has_work = bool(self._suspects) or not self._is_exhausted
-        if has_work and not self._is_stopping:
+        if self._suspects or not self._is_exhausted:
             self._workers.append(self._start())
 
     def _remove(self, worker: _Process) -> None:
@@ -267,9 +278,7 @@ def _one_thread_each() -> Iterator[None]:
 
 def _serve(connection: Connection, job: Job, make_worker: MakeWorker) -> None:
     """Work on what the parent sends until it says ``quit`` or is gone."""
-    for name in _IGNORED_SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_signals()
     cv2.setNumThreads(1)
     line = _Line(connection)
     try:
