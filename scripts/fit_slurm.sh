@@ -43,6 +43,7 @@ while kill -0 "$child" 2>/dev/null; do # a signal ends the wait, not the program
     status=$?
 done
 
+trap - USR1 TERM
 # 75: told that the time is nearly over; 138: told so during the start. 137: killed, for example for its memory. 143:
 # asked to end, by whoever; then Slurm knows what to do with the task.
 case $status in
