@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import smplifyx
 from smplifyx.cli import (
     benchmark,
+    completion,
     convert_results,
     demo,
     detect,
@@ -19,6 +20,7 @@ from smplifyx.cli import (
     export,
     fit,
     keypoints,
+    measure,
     messages,
     models,
     status,
@@ -35,6 +37,7 @@ _COMMANDS = (
     fit,
     status,
     export,
+    measure,
     detect,
     keypoints,
     demo,
@@ -43,6 +46,7 @@ _COMMANDS = (
     evaluate,
     benchmark,
     convert_results,
+    completion,
 )
 _EPILOG = """exit status:
   0    all people fitted
