@@ -9,7 +9,8 @@ from smplifyx.cli import messages
 
 _SHELLS = ("bash", "zsh", "tcsh")
 _EPILOG = """install it once:
-  bash  smplifyx completion bash > ~/.local/share/bash-completion/completions/smplifyx
+  bash  smplifyx completion bash > FILE
+        FILE: ~/.local/share/bash-completion/completions/smplifyx
   zsh   smplifyx completion zsh > "${fpath[1]}/_smplifyx"
   tcsh  smplifyx completion tcsh > ~/.smplifyx.csh; source it in ~/.tcshrc"""
 

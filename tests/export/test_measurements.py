@@ -29,7 +29,8 @@ def test_measurements_of_the_mean_body_are_those_of_people() -> None:
     found = measurements(with_shape(0.0))
     expected = {
         "height": (1.6, 1.85), "chest": (0.8, 1.15), "waist": (0.65, 1.0), "hips": (0.85, 1.15),
-        "shoulders": (0.3, 0.42), "upper_arm": (0.22, 0.33), "forearm": (0.2, 0.3), "thigh": (0.35, 0.48), "shin": (0.35, 0.48),
+        "shoulders": (0.3, 0.42), "upper_arm": (0.22, 0.33),
+        "forearm": (0.2, 0.3), "thigh": (0.35, 0.48), "shin": (0.35, 0.48),
     }  # fmt: skip
     assert found.keys() == expected.keys()
     assert all(low < found[name] < high for name, (low, high) in expected.items()), found
