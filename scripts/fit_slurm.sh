@@ -3,8 +3,8 @@
 #
 #   sbatch fit_slurm.sh [options of smplifyx fit]
 #
-# The tasks share one output folder. Each fits its own part of the photos; one that ends early, whatever the reason, is
-# put back into the queue and goes on where it was. Afterwards `smplifyx status OUTPUT` says what is done and how to
+# The tasks share one output folder. Each fits its own part of the photos; one that is out of time or memory, or crashes,
+# is put back into the queue and goes on where it was. Afterwards `smplifyx status OUTPUT` says what is done and how to
 # finish the rest, for example with `sbatch --array=3,7 fit_slurm.sh`.
 #
 #SBATCH --job-name=smplifyx
@@ -34,20 +34,22 @@ options=(--images "$IMAGES" --output "$OUTPUT" --num-shards "$SHARDS" --shard au
 child=$!
 for signal in USR1 TERM; do
     # shellcheck disable=SC2064 # the signal of this turn
-    trap "kill -$signal $child 2>/dev/null" "$signal"
+    trap "asked=1; kill -$signal $child 2>/dev/null" "$signal"
 done
-wait "$child"
-status=$?
-while kill -0 "$child" 2>/dev/null; do # a signal ends the wait, not the program
+status=0
+while :; do # a signal ends the wait, not the program: its own status is that of a wait without one
+    asked=
     wait "$child"
-    status=$?
+    ended=$?
+    [ "$ended" -eq 127 ] || status=$ended
+    [ -n "$asked" ] && [ "$ended" -ne 127 ] || break
 done
 
 trap - USR1 TERM
-# 75: told that the time is nearly over; 138: told so during the start. 137: killed, for example for its memory. 143:
-# asked to end, by whoever; then Slurm knows what to do with the task.
+# 75: told that the time is nearly over; 138: told so during the start. 137: killed, for example for its memory. 134,
+# 139: crashed. 129, 143: asked to end, by whoever; then Slurm knows what to do with the task.
 case $status in
-75 | 137 | 138)
+75 | 134 | 137 | 138 | 139)
     restarts=${SLURM_RESTART_COUNT:-0}
     if [ "$restarts" -lt "$MAX_RESTARTS" ]; then
         echo "smplifyx ended with status $status; back into the queue, restart $((restarts + 1))"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -72,14 +73,7 @@ def append_summary(path: str | Path, rows: Iterable[SummaryRow]) -> None:
     rows = list(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
-        _remove_incomplete_line(path)
-        columns = _read_header(path)
-        if columns is None:
-            write_text(path, _format(COLUMNS, rows, with_header=True))
-        elif set(COLUMNS) <= set(columns):
-            _append(path, _format(columns, rows))
-        else:
-            _rewrite(path, [*read_summary(path), *rows])
+        _add(path, rows)
 
 
 def read_summary(path: str | Path) -> list[SummaryRow]:
@@ -92,15 +86,10 @@ def read_summary(path: str | Path) -> list[SummaryRow]:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
-        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), restkey="", strict=True)
-        missing = [name for name in (*_PERSON_COLUMNS, "status") if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(path, f"columns are missing: {', '.join(missing)}", "line 1")
-        rows = [_parse(path, reader.line_num, entries) for entries in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise InputError(path, f"cannot be read as a table: {reason(error)}") from error
-    return _latest(rows)
+    return _rows_of(path, data)
 
 
 def compact_summary(path: str | Path) -> None:
@@ -123,24 +112,44 @@ def complete_summary(layout: OutputLayout) -> tuple[list[SummaryRow], str | None
 
     Returns:
         The rows, and a note on what was restored; None if nothing was.
+
+    Raises:
+        OSError: the table cannot be read or written; it is left as it is.
     """
+    rows, damage, lacking = _state(layout)
+    if damage is None and not lacking:
+        return rows, None
+    path = layout.summary_path
+    with _locked(path.parent):
+        rows, damage, lacking = _state(layout)  # another run may have mended it meanwhile
+        if damage is not None:
+            os.replace(path, _unused(path.with_name(f"{path.name}.damaged")))
+        if lacking:
+            _add(path, lacking)
+    if damage is not None:
+        return _latest(lacking), f"{damage}; {len(lacking)} rows are restored from results"
+    note = f"{path}: {len(lacking)} missing rows are restored from results" if lacking else None
+    return _latest([*rows, *lacking]), note
+
+
+def _state(layout: OutputLayout) -> tuple[list[SummaryRow], str | None, list[SummaryRow]]:
+    """Rows of the table of an output folder, its damage, and the rows that it lacks; raises OSError."""
     path = layout.summary_path
     rows: list[SummaryRow] = []
     damage = None
-    if path.exists():
+    with suppress(FileNotFoundError):
+        data = path.read_bytes()
         try:
-            rows = read_summary(path)
+            rows = _rows_of(path, data)
         except InputError as error:
-            os.replace(path, path.with_name(f"{path.name}.damaged"))
             damage = str(error)
-    keys = {row.key for row in rows}
-    restored = list(_rows_of_results(layout, keys))
-    if restored:
-        append_summary(path, restored)
-    if damage is not None:
-        return _latest(restored), f"{damage}; {len(restored)} rows are restored from results"
-    note = f"{path}: {len(restored)} missing rows are restored from results" if restored else None
-    return _latest([*rows, *restored]), note
+    return rows, damage, list(_rows_of_results(layout, {row.key for row in rows}))
+
+
+def _unused(path: Path) -> Path:
+    """The path, with a number behind it if there is such a file."""
+    names = (path.with_name(f"{path.name}{number or ''}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 def _rows_of_results(layout: OutputLayout, known: set[Key]) -> Iterator[SummaryRow]:
@@ -152,6 +161,32 @@ def _rows_of_results(layout: OutputLayout, known: set[Key]) -> Iterator[SummaryR
             yield SummaryRow.of_result(load_result(path), stem, person)
         except InputError:
             continue
+
+
+def _rows_of(path: Path, data: bytes) -> list[SummaryRow]:
+    """The rows of a table; raises InputError."""
+    try:
+        text = data.decode("utf-8-sig", "surrogateescape")
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""), restkey="", strict=True)
+        missing = [name for name in (*_PERSON_COLUMNS, "status") if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(path, f"columns are missing: {', '.join(missing)}", "line 1")
+        rows = [_parse(path, reader.line_num, entries) for entries in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"cannot be read as a table: {reason(error)}") from error
+    return _latest(rows)
+
+
+def _add(path: Path, rows: Sequence[SummaryRow]) -> None:
+    """Add rows to a table that is locked."""
+    _remove_incomplete_line(path)
+    columns = _read_header(path)
+    if columns is None:
+        write_text(path, _format(COLUMNS, rows, with_header=True))
+    elif set(COLUMNS) <= set(columns):
+        _append(path, _format(columns, rows))
+    else:
+        _rewrite(path, [*read_summary(path), *rows])
 
 
 def _latest(rows: Iterable[SummaryRow]) -> list[SummaryRow]:

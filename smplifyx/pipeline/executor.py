@@ -34,7 +34,9 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """End soon, from a signal handler or another thread: people in hand are written, the others are dropped.
+        """End soon, from a signal handler or another thread: people who are fitted are written.
+
+        Fits under way are given up, and no others are begun.
 
         :meth:`run` then yields the outcomes of what is written, with ``is_complete`` False for photos of which people
         are missing, and ends. Units that were not begun have no outcome.

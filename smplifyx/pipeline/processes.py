@@ -25,7 +25,7 @@ import torch
 
 from smplifyx.child_processes import ignore_signals, starting_a_child
 from smplifyx.config import RunOptions
-from smplifyx.errors import OutputError, SmplifyxError, UsageError
+from smplifyx.errors import OutputError, SmplifyxError, UsageError, reason
 from smplifyx.output import n_usable_cores
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
@@ -122,6 +122,7 @@ class _Process:
         units: the photos that it has and has not finished, by stem.
         is_alone: it works on one photo at a time, with which another worker died.
         has_asked: it has asked for a photo.
+        error: what ended it, if it could say so.
     """
 
     def __init__(self, job: Job, make_worker: MakeWorker) -> None:
@@ -129,6 +130,7 @@ class _Process:
         self.connection, theirs = context.Pipe()
         self.units: dict[str, Unit] = {}
         self.is_alone = self.has_asked = False
+        self.error = ""
         self.process = context.Process(
             target=_serve, args=(theirs, job, make_worker), name="smplifyx-worker", daemon=True
         )
@@ -144,6 +146,8 @@ class _Process:
     def end(self) -> str:
         """Wait for the end of a process that has closed its pipe; says how it ended."""
         self.process.join(timeout=10)
+        if self.error:
+            return self.error
         code = self.process.exitcode
         if code is not None and code < 0:
             return f"signal {-code} ({signal.Signals(-code).name})"
@@ -194,6 +198,8 @@ class _Pool:
                 yield content
             elif kind == "error":
                 raise content
+            elif kind == "crash":
+                worker.error = content  # its end follows
             else:
                 worker.has_asked, self._n_early_deaths = True, 0
                 self._answer(worker, kind)
@@ -291,10 +297,17 @@ def _serve(connection: Connection, job: Job, make_worker: MakeWorker) -> None:
             line.wait_for_round()
     except (UsageError, OutputError) as error:
         line.send("error", type(error)(str(error)))
-    except OSError:
-        return  # the parent is gone
-    except Exception:
-        line.send("error", RuntimeError(f"a worker failed:\n{traceback.format_exc()}"))
+    except _ParentGone:
+        return
+    except Exception as error:
+        text = traceback.format_exc() if job.run.verbose else f"{type(error).__name__}: {reason(error)}"
+        with suppress(_ParentGone):
+            line.send("crash", text)
+        raise SystemExit(1) from None
+
+
+class _ParentGone(Exception):  # noqa: N818
+    """The other end of the pipe is closed."""
 
 
 class _Line:
@@ -323,9 +336,12 @@ class _Line:
                 return
 
     def send(self, kind: str, content: object) -> None:
-        """Send a message to the parent."""
+        """Send a message to the parent; raises :class:`_ParentGone`."""
         with self._sending:
-            self._connection.send((kind, content))
+            try:
+                self._connection.send((kind, content))
+            except OSError as error:
+                raise _ParentGone from error
 
     def units(self) -> Iterator[Unit]:
         """Ask for one photo after the other until the parent has none."""

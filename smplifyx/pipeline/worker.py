@@ -158,7 +158,7 @@ class _Flow:
             raise self._error
 
     def finish(self) -> None:
-        """Wait until everything is written; a request to stop lets the person in hand be finished."""
+        """Wait until everything that was fitted is written."""
         self._put(self._fitted, None)
         writing = self._threads[1]
         while writing.is_alive():
@@ -217,9 +217,9 @@ class _Flow:
                 if isinstance(item, Photo):
                     self._record(item, self._writer.begin(item))
                     continue
-                for photo, person, fit in item:
-                    if self._is_ending:
-                        break
+                for photo, person, fit in item:  # also after a request to stop: the fits are what took long
+                    if self._closing.is_set():
+                        return
                     self._record(photo, self._writer.write(photo, person, fit))
         except BaseException as error:
             self._error = error

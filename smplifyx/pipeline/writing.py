@@ -252,6 +252,10 @@ class _OpenPhoto:
             self._pixels = read_image(self.photo.outcome.unit.image)
         return self._pixels
 
+    def let_go(self) -> None:
+        """Free the photo at its full size; it is read again if more people follow in a later batch."""
+        self._pixels = None
+
     def record(self, is_complete: bool = True) -> Outcome:
         """The record of the photo."""
         outcome = self.photo.outcome

@@ -156,6 +156,31 @@ def test_a_damaged_table_is_kept_beside_the_new_one(layout: OutputLayout) -> Non
     assert (layout.root / "summary.csv.damaged").is_file()
 
 
+def test_every_damaged_table_is_kept(layout: OutputLayout) -> None:
+    for text in ("first", "second"):
+        layout.summary_path.write_text(f"{text}\n")
+        complete_summary(layout)
+    kept = [layout.root / f"summary.csv.damaged{number}" for number in ("", "1")]
+    assert [path.read_text() for path in kept] == ["first\n", "second\n"]
+
+
+def test_runs_that_meet_a_damaged_table_at_the_same_time_mend_it_once(layout: OutputLayout) -> None:
+    for _ in range(20):
+        layout.summary_path.write_bytes(b"no table\n")
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(complete_summary, [layout] * 4))
+        assert all([row.key for row in rows] == _KEYS for rows, _ in found)
+        assert [row.key for row in read_summary(layout.summary_path)] == _KEYS
+    assert len(list(layout.root.glob("summary.csv.damaged*"))) == 20
+
+
+def test_a_table_that_cannot_be_read_is_left_alone(layout: OutputLayout) -> None:
+    layout.summary_path.mkdir()
+    with pytest.raises(OSError, match=r"summary\.csv"):
+        complete_summary(layout)
+    assert layout.summary_path.is_dir()
+
+
 def test_rows_that_are_there_stay(layout: OutputLayout) -> None:
     append_summary(layout.summary_path, [SummaryRow("a", 0, status="failed"), SummaryRow("z", 3, status="ok")])
     rows, _ = complete_summary(layout)

@@ -14,7 +14,7 @@ from smplifyx.pipeline.worker import Worker
 
 
 class StandInWorker(Worker):
-    """Dies at ``deadly`` photos, raises at ``wrong`` ones, waits for a stop at ``slow`` ones."""
+    """Dies at ``deadly`` photos, raises at ``odd`` and ``wrong`` ones, waits for a stop at ``slow`` ones."""
 
     def __init__(self, job: Job) -> None:
         self.job, self._stopping = job, threading.Event()
@@ -27,6 +27,8 @@ class StandInWorker(Worker):
             held.append(unit)
             if unit.stem.startswith("deadly"):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if unit.stem.startswith("odd"):
+                raise OSError("an odd driver")
             if unit.stem.startswith("wrong"):
                 raise UsageError("a wrong job")
             if unit.stem.startswith("slow"):

@@ -42,6 +42,16 @@ def test_a_photo_that_kills_its_worker_fails_alone() -> None:
     assert failed["deadly1"] == "deadly1.jpg: a worker process died with it: signal 9 (SIGKILL)"
 
 
+def test_an_error_of_a_worker_costs_one_photo() -> None:
+    """Also an OSError, which is not taken for the end of the parent."""
+    stems = ["a", "odd", "b", "c"]
+    outcomes = run(units(*stems), n_workers=1)
+    assert sorted(one.unit.stem for one in outcomes) == sorted(stems)
+    assert [str(failure) for one in outcomes for failure in one.failures] == [
+        "odd.jpg: a worker process died with it: OSError: an odd driver"
+    ]
+
+
 def test_photos_are_taken_as_workers_become_free() -> None:
     taken: list[str] = []
 
