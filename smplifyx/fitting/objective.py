@@ -28,6 +28,7 @@ from smplifyx.fitting.terms import (
     upright_stance,
 )
 from smplifyx.optim import padded_rows
+from smplifyx.optim.inverse_hessian import row_products
 from smplifyx.optim.lbfgs import Evaluation
 
 #: Terms that the native objective has, by their names there.
@@ -38,6 +39,10 @@ _NATIVE = {
     lifting: "lifting",
     depth_change: "depth",
 }
+
+
+#: (p - 1) / p for the fourth power of the collision term; share of the loss below which its curvature is left out.
+_COLLISION_DEGREE, _LEAST_COLLISION = 0.75, 1e-5
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,22 @@ class Objective:
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F], collisions left out."""
         assert self._native is not None
-        return self._native.inverse_hessians(x, rows, damping)
+        inverse = self._native.inverse_hessians(x, rows, damping)
+        return inverse if self._collision is None else self._with_collisions(inverse, x, rows)
+
+    def _with_collisions(self, inverse: Tensor, x: Tensor, rows: Tensor) -> Tensor:
+        """Inverses [A, F, F] with the curvature of the collision term along its gradient.
+
+        An energy E of degree p in the depth of one collision has the Hessian (p - 1) / p g g' / E along its gradient g.
+        """
+        assert self._native is not None
+        loss, gradient = self(rows)(x)
+        rest, rest_gradient = self._native.evaluation(rows, None, 0.0)(x)
+        energy, gradient = loss - rest, gradient - rest_gradient
+        curvature = torch.where(energy > _LEAST_COLLISION * loss, _COLLISION_DEGREE / energy, 0.0)
+        along = row_products(inverse, gradient)
+        share = curvature / (1.0 + curvature * row_products(along, gradient))
+        return inverse - share[:, None, None] * along[:, :, None] * along[:, None, :]
 
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""

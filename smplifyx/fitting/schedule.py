@@ -23,9 +23,9 @@ from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
 _MIN_TRUNK_KEYPOINTS = 3
-#: Iterations of a minimisation with fixed contacts. Contacts change as bodies move: the minimum of an old set is of
-#: no use.
-_ROUND_ITERATIONS = 20
+#: Iterations and tolerance of a minimisation with fixed contacts. The next one has other contacts, but a person's depend
+#: on chance where this one does not arrive.
+_ROUND_ITERATIONS, _ROUND_TOLERANCE = 40, 1e-5
 
 
 class Step(Protocol):
@@ -104,7 +104,11 @@ class Stage:
         stage, colliding = solver.stage_terms(self.number), hypotheses.rows
         # Contacts that come and go leave nothing to be gained from a tight tolerance.
         options = solver.optimizer_options(None)
-        brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
+        brief = replace(
+            options,
+            max_iterations=min(options.max_iterations, _ROUND_ITERATIONS),
+            relative_loss_tolerance=min(options.relative_loss_tolerance, _ROUND_TOLERANCE),
+        )
         collision = solver.self_collision
         for height in collision.round_heights:
             contacts = solver.contacts(hypotheses.index(colliding))
