@@ -120,7 +120,7 @@ class ObjectiveConfig:
     scale: Literal["person", "image"] = setting(
         "person", "unit of keypoint errors: 1/1000 of the person's size, or (paper) of the image height"
     )
-    rho: float = setting(100.0, "scale of the robust keypoint error, in that unit", above=0)
+    rho: float = setting(70.0, "scale of the robust keypoint error, in that unit", above=0)
     ignored_keypoints: tuple[str, ...] = setting(
         (),
         "keypoints excluded from the keypoint term, by name, such as neck, right_hip, left_hand_wrist, face_17",
@@ -161,8 +161,8 @@ class StartsConfig:
 class Stage:
     """The weights of one stage. A term adds weight^2 * energy to the loss, as in the paper's tables."""
 
-    body_pose: float = setting(12.0, "body-pose prior (smplx, smplh, smpl)", minimum=0)
-    joint_limits: float = setting(6.1676576, "limits of elbows and knees (smplx, smplh, smpl)", minimum=0)
+    body_pose: float = setting(10.0, "body-pose prior (smplx, smplh, smpl)", minimum=0)
+    joint_limits: float = setting(5.6302753, "limits of elbows and knees (smplx, smplh, smpl)", minimum=0)
     neck_pose: float = setting(40.0, "neck rotation (flame)", minimum=0)
     shape: float = setting(8.0, "shape coefficients", minimum=0)
     expression: float = setting(5.0, "expression coefficients (smplx, flame)", minimum=0)
@@ -189,8 +189,8 @@ def _default_stages() -> tuple[Stage, ...]:
         replace(early, shape=50.0, expression=50.0),
         Stage(body_pose=30.0, joint_limits=9.751923, shape=10.0, expression=10.0, hand_pose=57.4,
               jaw_pose=(574.0, 5740.0, 5740.0), eye_pose=57.4),
-        Stage(hand_pose=9.0, hand_keypoints=0.1, collision=1.0),
-        Stage(hand_pose=9.0, hand_keypoints=2.0, face_keypoints=2.0, collision=10.0, tolerance=1e-8),
+        Stage(hand_pose=12.0, hand_keypoints=0.1, collision=1.0),
+        Stage(hand_pose=12.0, hand_keypoints=3.0, face_keypoints=2.0, collision=10.0, tolerance=1e-8),
     )  # fmt: skip
 
 

@@ -170,3 +170,39 @@ def test_without_warp_torch_computes_the_objective(monkeypatch):
     monkeypatch.setattr(native_objective, "load_warp", missing)
     data, options = next(iter(_kinds().values()))
     assert _solver(data, **options).first_view.native is None
+
+
+def test_matrices_have_the_curvature_of_collisions_along_their_gradient():
+    config = replace(Config(), stages=(replace(_ALL, collision=10.0),))
+    solver = _solver(random_body_model(), config=config)
+    plain, x = _objective(solver)
+    hypotheses, rows = _hypotheses(solver), torch.arange(_N)
+
+    class Depth:
+        """The fourth power of the height of a joint, in the place of collisions."""
+
+        def __call__(self, state, rows):
+            return 1e6 * state.positions[:, 15, 1] ** 4
+
+        def evaluation(self, rows):
+            def evaluate(state):
+                positions = state.positions.detach().requires_grad_()
+                with torch.enable_grad():
+                    energy = self(replace(state, positions=positions), rows)
+                    (to_positions,) = torch.autograd.grad(energy.sum(), positions)
+                zeros = state.zeros(len(rows))
+                return energy.detach(), replace(zeros, positions=to_positions)
+
+            return evaluate
+
+    objective = solver.objective(solver.stage_terms(1), hypotheses, Depth())
+    energy = objective(rows)(x)[0] - plain(rows)(x)[0]
+    gradient = (objective(rows)(x)[1] - plain(rows)(x)[1]).double()
+    hessian = torch.linalg.inv(plain.inverse_hessians(x, rows, 0.1).double())
+    expected = hessian + 0.75 * gradient[:, :, None] * gradient[:, None, :] / energy[:, None, None]
+    found = objective.inverse_hessians(x, rows, 0.1).double()
+    clear = energy > 1e3
+    product = (found @ expected @ gradient[..., None])[clear, :, 0]
+    assert clear.sum() > 5
+    scale = gradient[clear].abs().amax(1, keepdim=True)
+    torch.testing.assert_close(product / scale, gradient[clear] / scale, rtol=0, atol=0.02)
