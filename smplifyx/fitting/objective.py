@@ -200,7 +200,7 @@ class Objective:
     def _with_collisions(self, inverse: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         """Inverses [A, F, F] with the curvature of the collision term along its gradient.
 
-        An energy E of degree p in the depth of one collision has the Hessian (p - 1) / p g g' / E along its gradient g.
+        An energy E of degree p in one depth has the Hessian (p - 1) / p g g' / E, with its gradient g.
         """
         assert self._native is not None
         loss, gradient = self(rows)(x)

@@ -23,8 +23,8 @@ from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
 _MIN_TRUNK_KEYPOINTS = 3
-#: Iterations and tolerance of a minimisation with fixed contacts. The next one has other contacts, but a person's depend
-#: on chance where this one does not arrive.
+#: Iterations and tolerance of a minimisation with fixed contacts. Where it does not arrive, chance decides about the
+#: contacts of the next one.
 _ROUND_ITERATIONS, _ROUND_TOLERANCE = 40, 1e-5
 
 
