@@ -14,6 +14,8 @@ from smplifyx.body.search import find_body_model
 from smplifyx.collision import search
 from smplifyx.evaluation.speed import counted_evaluations
 from smplifyx.fitting import Fitter, solver
+from smplifyx.gender.classifier import load_classifier
+from smplifyx.gender.face import FaceClassifier
 from smplifyx.keypoints import Observation
 from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
@@ -116,6 +118,30 @@ def test_other_priors_and_models_without_lifting_do_not_mix_devices(prior: str) 
     }
     (result,) = _Run(_people(1), settings, "float32").results
     assert np.isfinite(result.loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "side"), [("smpl", None), ("mano", "left"), ("flame", None)])
+def test_other_models_do_not_mix_devices(model: str, side: str | None) -> None:
+    settings = {"optimizer.max_iterations": 1, "collision.enabled": False}
+    with simulated_gpu():
+        fitter = Fitter(model, side=side, overrides=settings, device=simulated_device())
+        (result,) = fitter.fit(_people(1))
+        (vertices,) = fitter.vertices([result])
+    assert np.isfinite(result.loss)
+    assert np.isfinite(vertices).all()
+
+
+def test_gender_classifiers_do_not_mix_devices() -> None:
+    crops = np.random.default_rng(3).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
+    for make in (FaceClassifier, lambda device: load_classifier(None, device)):
+        expected = make("cpu")
+        pictures = crops[:, : expected.side, : expected.side]
+        with simulated_gpu(), torch.no_grad():
+            classifier = make(simulated_device())
+            # The simulation does not reach into inference mode, which changes no number.
+            found = type(classifier).classify.__wrapped__(classifier, pictures)
+        np.testing.assert_allclose(found.probabilities, expected.classify(pictures).probabilities, atol=1e-5)
 
 
 def test_a_batch_that_does_not_fit_into_the_memory_is_halved() -> None:

@@ -108,7 +108,7 @@ def test_a_machine_is_lost_and_nothing_else(cluster: Any, photos: Path, tmp_path
 def test_a_missing_body_model_is_told_and_stop_ends_soon(cluster: Any, photos: Path, tmp_path: Path) -> None:
     job = _job(tmp_path / "none")
     broken = replace(job, config=replace(job.config, body=replace(job.config.body, models_dir=tmp_path)))
-    with pytest.raises(UsageError, match="models"):
+    with pytest.raises(UsageError, match="body model"):
         list(RayExecutor(cluster.address).run(_units(photos), broken))
     executor, outcomes = RayExecutor(cluster.address, task_size=5), []
     for outcome in executor.run(_units(photos), _job(tmp_path / "stopped")):
