@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+from smplifyx.errors import OutputError
+
+#: Errors of the whole disk, after which no file can be written.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
@@ -58,6 +66,36 @@ def write_text(path: str | Path, text: str) -> None:
     Bytes of file names that are not UTF-8 are written as they are.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def is_full(error: OSError) -> bool:
+    """Whether nothing more can be written at all."""
+    return error.errno in _FULL
+
+
+@contextmanager
+def output_to(path: str | Path) -> Iterator[None]:
+    """Raise OutputError, with the name of the file or else ``path``, when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise OutputError(f"cannot write {error.filename or path}: {error.strerror}") from error
+        raise
+
+
+def new_digest() -> Any:
+    """A hash to be updated, 16 bytes of BLAKE2b."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def file_digest(path: Path) -> str:
+    """Hash of the bytes of a file; raises OSError."""
+    hashed = new_digest()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            hashed.update(block)
+    return str(hashed.hexdigest())
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class _Run:
         table = SummaryTable(self._layout)
         if table.restored is not None:
             messages.note(table.restored)
-        records = finished_photos(self._layout)
+        records = finished_photos(self._layout, {unit.stem for unit in work.units})
         units = unfinished(work.units, job, self._context, records, self._finished)
         executor = self._executor(open_one)
         stop.pass_on_to(executor)

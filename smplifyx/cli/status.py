@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ summary.csv; print the command that finishes the rest.
 example:
   smplifyx status output
 
-exit status: 0 nothing is left to do, 1 something is."""
+exit status: 0 nothing is left to do but inputs that failed and have not changed, 1 something is."""
 #: Names that are printed of each kind without --verbose.
 _SHOWN = 10
 
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     table.close()
     if table.restored is not None:
         messages.note(table.restored)
+    for problem in table.problems:
+        messages.note(f"failed: {problem}")
     messages.say(f"runs:    {status.n_runs}, {status.n_without_end} of them without an end (killed, or going on)")
     messages.say(f"photos:  {status.n_done} of {status.n_photos} are done")
     messages.say(f"people:  {status.n_people} have results, {status.n_other_settings} of them with other settings")
@@ -55,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     _say_names("mesh or picture missing", status.incomplete, arguments.verbose)
     if status.is_finished:
         return 0
-    command = f"smplifyx fit --config {status.settings}"
+    command = shlex.join(["smplifyx", "fit", "--config", str(status.settings), "--output", str(arguments.output)])
     messages.say(f"to finish the rest:\n  {command}")
     if status.n_shards > 1:
         shards = as_ranges(status.open_shards)

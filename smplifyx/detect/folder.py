@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from smplifyx.detect.detector import DetectedPerson, Detector
 from smplifyx.errors import InputError
+from smplifyx.files import file_digest
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.keypoints.images import read_image
-from smplifyx.keypoints.writing import openpose_person, write_openpose
+from smplifyx.keypoints.writing import PHOTO_DIGEST, openpose_person, write_openpose
 
 #: Photos that wait for each process, so that none idles.
 _AHEAD = 3
@@ -41,10 +42,14 @@ class DetectionStatistics:
     failures: list[InputError] = field(default_factory=list)
 
 
-def is_complete(path: Path) -> bool:
-    """Whether a keypoint file is there and can be parsed."""
+def is_complete(path: Path, image: Path) -> bool:
+    """Whether a keypoint file is there, can be parsed, and was not made from another photo than this one."""
     try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            return False
+        digest = content.get(PHOTO_DIGEST)  # files of others have none
+        return digest is None or digest == file_digest(image)
     except (OSError, ValueError):
         return False
 
@@ -81,7 +86,7 @@ def detect_folder(
             problem = f"has the same name as {used.name}, which is used; expected one file per name"
             statistics.failures.append(InputError(image, problem))
     images = list(image_of.values())
-    todo = [image for image in images if overwrite or not is_complete(keypoint_path(image, folder))]
+    todo = [image for image in images if overwrite or not is_complete(keypoint_path(image, folder), image)]
     statistics.n_skipped = len(images) - len(todo)
     results = _alone(todo, variant) if workers == 1 or len(todo) < 2 else _together(todo, variant, workers)
     for image, outcome in results:
@@ -89,7 +94,7 @@ def detect_folder(
             statistics.failures.append(outcome)
         else:
             people = [_entry(person) for person in outcome]
-            write_openpose(keypoint_path(image, folder), people)
+            write_openpose(keypoint_path(image, folder), people, file_digest(image))
             statistics.n_photos += 1
             statistics.n_people += len(people)
         progress(image)
@@ -107,12 +112,13 @@ class PhotoDetector:
         self._variant = variant
         self._detector: Detector | None = None
 
-    def __call__(self, photo: NDArray[np.uint8], path: Path) -> None:
+    def __call__(self, photo: NDArray[np.uint8], path: Path, digest: str = "") -> None:
         """Detect people.
 
         Args:
             photo: [H, W, 3] BGR, upright.
             path: where the keypoint file goes.
+            digest: hash of the image file, so that a photo that was replaced is noticed.
 
         Raises:
             UsageError: the runtime of the networks is not installed.
@@ -120,7 +126,7 @@ class PhotoDetector:
         """
         if self._detector is None:
             self._detector = Detector(self._variant)
-        write_openpose(path, [_entry(person) for person in self._detector(photo[..., ::-1])])
+        write_openpose(path, [_entry(person) for person in self._detector(photo[..., ::-1])], digest)
 
 
 _Outcome = list[DetectedPerson] | InputError

@@ -19,6 +19,8 @@ from smplifyx.skeleton import (
     RIGHT_HAND_KEYPOINTS,
 )
 
+#: Entry of our own: the hash of the image file in which the people were detected.
+PHOTO_DIGEST = "photo_digest"
 _VERSION = 1.3
 _N_PUPILS = 2
 
@@ -65,9 +67,13 @@ def person_entry(
     return entry if gender is None else entry | {"gender_gt": gender}
 
 
-def write_openpose(path: str | Path, people: Sequence[dict[str, Any]]) -> None:
-    """Write the people of one photo, by custom to ``<image stem>_keypoints.json``; all or nothing."""
-    write_text(path, json.dumps({"version": _VERSION, "people": list(people)}))
+def write_openpose(path: str | Path, people: Sequence[dict[str, Any]], photo_digest: str = "") -> None:
+    """Write the people of one photo, by custom to ``<image stem>_keypoints.json``; all or nothing.
+
+    The hash of the image file, if given, becomes an entry :data:`PHOTO_DIGEST`.
+    """
+    content = {"version": _VERSION, "people": list(people)}
+    write_text(path, json.dumps(content | ({PHOTO_DIGEST: photo_digest} if photo_digest else {})))
 
 
 def _flat(points: NDArray[Any]) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from smplifyx.config import Config, RunOptions
+from smplifyx.files import file_digest, new_digest
 from smplifyx.keypoints import Observation
 from smplifyx.keypoints.loading import Judgement
 
@@ -23,7 +23,6 @@ _SECTIONS = (
 _ARGUMENTS = ("dtype",)
 #: Files whose entries are part of a person's input.
 _BY_PERSON = ("camera.calibration", "gender.labels")
-_BYTES = 16
 
 
 def settings_digest(config: Config, run: RunOptions) -> str:
@@ -68,15 +67,6 @@ def context_digest(config: Config, run: RunOptions, judgement: Judgement) -> str
     return _digest(json.dumps(values, sort_keys=True).encode())
 
 
-def file_digest(path: Path) -> str:
-    """Hash of the bytes of a file; raises OSError."""
-    hashed = _hash()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            hashed.update(block)
-    return str(hashed.hexdigest())
-
-
 def file_stamp(path: Path | None) -> tuple[int, int] | None:
     """Size in bytes and time of change in nanoseconds of a file; None if there is no such file."""
     if path is None:
@@ -103,12 +93,8 @@ def _plain(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _hash() -> Any:
-    return hashlib.blake2b(digest_size=_BYTES)
-
-
 def _digest(*parts: bytes) -> str:
-    hashed = _hash()
+    hashed = new_digest()
     for part in parts:
         hashed.update(len(part).to_bytes(8, "little"))
         hashed.update(part)

@@ -5,13 +5,14 @@ Each run writes into a folder of its own, ``OUTPUT/runs/NAME``, so that runs on 
 
 from __future__ import annotations
 
+import calendar
 import json
 import math
 import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import smplifyx
 from smplifyx.camera import Camera
 from smplifyx.config import Config, RunOptions, to_yaml
-from smplifyx.files import write_text
+from smplifyx.files import output_to, write_text
 from smplifyx.output.layout import OutputLayout, person_name
 from smplifyx.output.summary import SummaryRow
 from smplifyx.pipeline.units import Failure, Outcome
@@ -27,6 +28,8 @@ from smplifyx.pipeline.units import Failure, Outcome
 MANIFEST, LOG, SETTINGS = "manifest.json", "log.jsonl", "config.yaml"
 #: What a row of the summary adds to a line about a person.
 _FIGURES = ("status", "gender", "loss", "reprojection_error_px", "seconds", "flags")
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 Stamp = tuple[int, int]
 
@@ -86,16 +89,25 @@ class Journal:
             "started": _now(),
             "ended": None,
         }
+        with output_to(self.folder):
+            self._begin(config, run, context)
+
+    def _begin(self, config: Config, run: RunOptions, context: str) -> None:
         self.folder.mkdir(parents=True)
         everything = replace(run, num_shards=1, shard_index=0, shard="given", overwrite=False)
         write_text(self.folder / SETTINGS, to_yaml(config, everything))
         self._write_manifest()
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
         shard = [run.shard_index, run.num_shards]
-        self._line("start", {"settings": settings_digest, "context": context, "shard": shard})
+        self._line("start", {"settings": self._digest, "context": context, "shard": shard})
 
     def record(self, outcome: Outcome) -> None:
-        """Log a photo: its people, its failures, and that it is finished."""
+        """Log a photo: its people, its failures, and that it is finished; raises OutputError for a full disk."""
+        with output_to(self.folder / LOG):
+            self._record(outcome)
+            self._log.flush()
+
+    def _record(self, outcome: Outcome) -> None:
         for row in outcome.rows if self._level != "error" else ():
             self._line("person", {"stem": row.stem, "person": person_name(row.person, row.side)} | _figures(row))
         if self._level == "debug":
@@ -118,7 +130,6 @@ class Journal:
                     "settings": {name: count for name, count in settings.items() if count},
                 },
             )
-        self._log.flush()
 
     def fail(self, failure: Failure, stem: str = "") -> None:
         """Log a failure, with the name of the photo if it is known."""
@@ -130,11 +141,15 @@ class Journal:
         Args:
             status: ``done``, ``stopped`` or ``error``.
             counts: figures of the run.
+
+        Raises:
+            OutputError: the disk is full.
         """
-        self._line("end", {"status": status} | counts)
-        self._log.close()
-        self._manifest |= {"ended": _now(), "status": status} | counts
-        self._write_manifest()
+        with output_to(self.folder):
+            self._line("end", {"status": status} | counts)
+            self._log.close()
+            self._manifest |= {"ended": _now(), "status": status} | counts
+            self._write_manifest()
 
     def _line(self, event: str, values: dict[str, Any]) -> None:
         self._log.write(json.dumps({"event": event, "time": _now()} | values) + "\n")
@@ -154,18 +169,27 @@ def read_manifests(layout: OutputLayout) -> Iterator[tuple[str, dict[str, Any]]]
             yield path.parent.name, manifest
 
 
-def finished_photos(layout: OutputLayout) -> dict[str, PhotoRecord]:
+def finished_photos(layout: OutputLayout, stems: Collection[str] | None = None) -> dict[str, PhotoRecord]:
     """The photos that the logs of an output folder call finished, by stem; see :func:`read_logs`."""
-    return read_logs(layout)[0]
+    return read_logs(layout, stems)[0]
 
 
-def read_logs(layout: OutputLayout) -> tuple[dict[str, PhotoRecord], dict[str, list[Failure]]]:
+def read_logs(
+    layout: OutputLayout, stems: Collection[str] | None = None
+) -> tuple[dict[str, PhotoRecord], dict[str, list[Failure]]]:
     """Photos that are finished, and the failures of those that are not, by stem; the last record of a photo counts.
+
+    With ``stems``, those of other photos are left out, such as those of other shards.
 
     Lines that are damaged, as a killed run leaves its last one, are left out: the log saves reading, it is no proof.
     """
-    found: dict[str, PhotoRecord] = {}
-    failed: dict[str, list[Failure]] = {}
+    latest: dict[str, tuple[float, PhotoRecord | list[Failure]]] = {}
+
+    def remember(stem: str, when: float, record: PhotoRecord | list[Failure]) -> None:
+        # By time of the line: runs overlap.
+        if (stems is None or stem in stems) and (stem not in latest or latest[stem][0] <= when):
+            latest[stem] = when, record
+
     for path in sorted(layout.runs_path.glob(f"*/{LOG}")):
         context = ""
         failed_now: dict[str, list[Failure]] = {}
@@ -173,15 +197,14 @@ def read_logs(layout: OutputLayout) -> tuple[dict[str, PhotoRecord], dict[str, l
             if line.get("event") == "start":
                 context = str(line.get("context", ""))
             elif line.get("event") == "failure" and line.get("stem"):
-                failure = Failure(str(line.get("name", "")), str(line.get("reason", "")))
+                failure = Failure(str(line.get("name", "")), str(line.get("reason", "")), _seconds(line))
                 failed_now.setdefault(str(line["stem"]), []).append(failure)
             elif line.get("event") == "photo" and (record := _record(line, context)) is not None:
-                found[record.stem] = record
-                failed.pop(record.stem, None)
+                remember(record.stem, _seconds(line), record)
         for stem, failures in failed_now.items():
-            failed[stem] = failures
-            found.pop(stem, None)
-    return found, failed
+            remember(stem, failures[-1].time, failures)
+    found = {stem: record for stem, (_, record) in latest.items() if isinstance(record, PhotoRecord)}
+    return found, {stem: record for stem, (_, record) in latest.items() if isinstance(record, list)}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -216,6 +239,14 @@ def _record(line: dict[str, Any], context: str) -> PhotoRecord | None:
         return None
 
 
+def _seconds(line: dict[str, Any]) -> float:
+    """The time of a line in seconds since 1970; 0 if it has none."""
+    try:
+        return float(calendar.timegm(time.strptime(line["time"], _TIME)))
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+
+
 def _stamp(value: Any) -> Stamp | None:
     if value is None:
         return None
@@ -241,7 +272,7 @@ def _run_name(run: RunOptions) -> str:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return time.strftime(_TIME, time.gmtime())
 
 
 def _text(path: Path | None) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,8 @@ from smplifyx.body.search import find_body_model
 from smplifyx.camera import resolve_cameras
 from smplifyx.config import Config, RunOptions
 from smplifyx.detect.folder import is_complete
-from smplifyx.errors import InputError, UsageError, reason
+from smplifyx.errors import InputError, OutputError, UsageError, reason
+from smplifyx.files import file_digest, output_to
 from smplifyx.gender import CLASSES, GenderChooser, GenderDecision, given, read_labels
 from smplifyx.keypoints import (
     KeypointOptions,
@@ -36,7 +38,7 @@ from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.images import PhotoHeader, read_header
 from smplifyx.keypoints.loading import judged, load_pair
 from smplifyx.output.layout import PART_MODELS, OutputLayout, has_content, person_name
-from smplifyx.pipeline.digests import file_digest, file_stamp, input_digest
+from smplifyx.pipeline.digests import file_stamp, input_digest
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
@@ -115,8 +117,8 @@ class Photo:
         return [one for one in self.people if one.is_new]
 
 
-#: Detects the people of a photo BGR `[H, W, 3]` and writes the keypoint file.
-Detect = Callable[[NDArray[np.uint8], Path], None]
+#: Detects the people of a photo BGR `[H, W, 3]` and writes the keypoint file, with the hash of the image file.
+Detect = Callable[[NDArray[np.uint8], Path, str], None]
 
 
 class PhotoReader:
@@ -144,27 +146,20 @@ class PhotoReader:
 
         Raises:
             UsageError: the job itself cannot be done: a classifier is unusable, a focal length is in millimetres.
+            OutputError: the disk is full.
         """
         stamps = file_stamp(unit.image), file_stamp(unit.keypoints)
         photo = Photo(Outcome(unit, photo_stamp=stamps[0], keypoint_stamp=stamps[1]))
-        try:
+        with _failing_alone(photo):
             self._read(unit, photo)
-        except InputError as error:
-            _fail(photo, Failure(str(unit.image), _without_path(error, unit.image)))
-        except UsageError:
-            raise
-        except Exception as error:  # one photo must not end the run
-            _fail(photo, Failure(str(unit.image), f"{type(error).__name__}: {reason(error)}"))
         return photo
 
     def inspect(self, unit: Unit) -> Photo:
         """Read the keypoints of a photo and look its results up, without decoding it; as :meth:`read`."""
         photo = Photo(Outcome(unit))
-        try:
+        with _failing_alone(photo):
             keypoints = unit.keypoints or keypoint_path(unit.image, self._layout.keypoints_path)
             self._find_people(unit, photo, keypoints, read_header(unit.image))
-        except InputError as error:
-            _fail(photo, Failure(str(unit.image), _without_path(error, unit.image)))
         return photo
 
     def _read(self, unit: Unit, photo: Photo) -> None:
@@ -173,9 +168,11 @@ class PhotoReader:
         keypoints = unit.keypoints
         if keypoints is None:
             keypoints = keypoint_path(unit.image, self._layout.keypoints_path)
-            if not is_complete(keypoints):
+            if not is_complete(keypoints, unit.image):
                 pixels = read_image(unit.image)
-                self._detect(pixels, keypoints)
+                photo.digest = file_digest(unit.image)
+                with output_to(keypoints):
+                    self._detect(pixels, keypoints, photo.digest)
             photo.outcome = replace(photo.outcome, keypoint_stamp=file_stamp(keypoints))
         self._find_people(unit, photo, keypoints, header)
         self._prepare(photo, header, pixels)
@@ -347,6 +344,20 @@ def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int], longest_side: int)
     if (pixels.shape[1], pixels.shape[0]) == shown:
         return pixels
     return np.asarray(cv2.resize(pixels, shown, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@contextmanager
+def _failing_alone(photo: Photo) -> Iterator[None]:
+    """Record what is wrong with a photo, unless it concerns the whole run."""
+    path = photo.outcome.unit.image
+    try:
+        yield
+    except (UsageError, OutputError):
+        raise
+    except InputError as error:
+        _fail(photo, Failure(str(path), _without_path(error, path)))
+    except Exception as error:  # one photo must not end the run
+        _fail(photo, Failure(str(path), f"{type(error).__name__}: {reason(error)}"))
 
 
 def _fail(photo: Photo, failure: Failure) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from smplifyx.camera import Camera, read_calibration
 from smplifyx.config import load_run
 from smplifyx.errors import UsageError
+from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.output import OutputLayout
-from smplifyx.pipeline.digests import context_digest, settings_digest
+from smplifyx.pipeline.digests import context_digest, file_stamp, settings_digest
 from smplifyx.pipeline.journal import SETTINGS, PhotoRecord, read_logs, read_manifests
 from smplifyx.pipeline.reading import Photo, PhotoReader
 from smplifyx.pipeline.units import Failure, Job, Unit
@@ -89,8 +90,10 @@ def read_status(root: Path) -> Status:
     context = context_digest(config, run, judgement)
     reader = PhotoReader(job, torch.device("cpu"), _detect_nobody)
     for unit in _open_units(status, work.units, job, context, records):
-        if failures.get(unit.stem):
-            status.failed.extend(failures[unit.stem])
+        if failed := failures.get(unit.stem):
+            status.failed.extend(failed)
+            if not _has_changed_since(unit, layout, failed[-1].time):
+                continue  # it would fail again
         elif not (layout.root / "results" / unit.stem).is_dir():
             status.missing.append(unit.stem)
         elif _is_done(status, reader.inspect(unit)):
@@ -111,6 +114,12 @@ def _open_units(
     status.n_other_settings += finished.n_other_settings
 
 
+def _has_changed_since(unit: Unit, layout: OutputLayout, time: float) -> bool:
+    """Whether the photo or its keypoint file is newer than a time, which the log has in whole seconds."""
+    stamps = (file_stamp(unit.image), file_stamp(unit.keypoints or keypoint_path(unit.image, layout.keypoints_path)))
+    return any(stamp is not None and stamp[1] >= (time + 1) * 1e9 for stamp in stamps)
+
+
 def _is_done(status: Status, photo: Photo) -> bool:
     """Whether nothing is left to do of a photo; counts and names its people."""
     status.n_other_settings += len(photo.outcome.other_settings)
@@ -129,7 +138,7 @@ def _is_done(status: Status, photo: Photo) -> bool:
     return not photo.new_people and not lacks_files and not photo.outcome.failures
 
 
-def _detect_nobody(photo: NDArray, path: Path) -> None:
+def _detect_nobody(photo: NDArray, path: Path, digest: str) -> None:
     raise UsageError("people are not detected to tell a state")
 
 

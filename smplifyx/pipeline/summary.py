@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from smplifyx.errors import InputError, OutputError, reason
+from smplifyx.errors import InputError, reason
+from smplifyx.files import output_to
 from smplifyx.output import OutputLayout, SummaryRow, append_summary, compact_summary, complete_summary
 from smplifyx.pipeline.units import Failure
-from smplifyx.pipeline.writing import is_full
 
 #: Rows that are appended together, and seconds after which fewer are.
 _ROWS, _SECONDS = 64, 2.0
@@ -28,7 +28,8 @@ class SummaryTable:
         self._path = layout.summary_path
         #: Problems with the table; the results are not affected.
         self.problems: list[Failure] = []
-        _, self.restored = complete_summary(layout)
+        with output_to(self._path):
+            _, self.restored = complete_summary(layout)
         self._rows: list[SummaryRow] = []
         self._written = time.monotonic()
 
@@ -42,7 +43,8 @@ class SummaryTable:
         """Append the rest, and sort the table."""
         self._append()
         try:
-            compact_summary(self._path)
+            with output_to(self._path):
+                compact_summary(self._path)
         except (InputError, OSError) as error:
             self.problems.append(Failure(str(self._path), f"is not sorted: {reason(error)}"))
 
@@ -51,10 +53,7 @@ class SummaryTable:
         if not rows:
             return
         try:
-            append_summary(self._path, rows)
-        except OSError as error:
-            if is_full(error):
-                raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
-            self.problems.append(Failure(str(self._path), f"{len(rows)} rows are not added: {reason(error)}"))
-        except InputError as error:
+            with output_to(self._path):
+                append_summary(self._path, rows)
+        except (InputError, OSError) as error:
             self.problems.append(Failure(str(self._path), f"{len(rows)} rows are not added: {reason(error)}"))

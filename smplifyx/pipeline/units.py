@@ -54,10 +54,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Failure:
-    """An input or a person that failed: its name (a file, or ``STEM, person N``) and the reason."""
+    """An input or a person that failed: its name (a file, or ``STEM, person N``) and the reason.
+
+    One that is read from a log has the time of its entry, seconds since 1970.
+    """
 
     name: str
     reason: str
+    time: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"

@@ -221,6 +221,7 @@ class _Flow:
                     if self._closing.is_set():
                         return
                     self._record(photo, self._writer.write(photo, person, fit))
+                self._writer.let_go()
         except BaseException as error:
             self._error = error
 

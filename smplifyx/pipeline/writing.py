@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, OutputError, reason
+from smplifyx.files import output_to
 from smplifyx.keypoints import read_image
 from smplifyx.output import (
     BodyMesh,
@@ -30,10 +30,6 @@ from smplifyx.pipeline.fits import BatchFitter
 from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.pipeline.units import Failure, Job, Outcome
 from smplifyx.result import FitResult
-
-#: Errors of the whole output, after which no file can be written.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
 
 #: Opens a renderer, and says why where it is not the best one.
 OpenRenderer = Callable[[], tuple[BodyRenderer, str | None]]
@@ -101,6 +97,11 @@ class PhotoWriter:
         unfinished = [held.record(is_complete=False) for held in self._open.values() if held.rows]
         self._open.clear()
         return unfinished
+
+    def let_go(self) -> None:
+        """Free the photos at their full size; one is read again if more of its people follow in a later batch."""
+        for held in self._open.values():
+            held.let_go()
 
     def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
         one = person.observation
@@ -199,11 +200,11 @@ class PhotoWriter:
     def _guarded(self, held: _OpenPhoto, name: str, work: Callable[..., None], *arguments: object) -> bool:
         """Do some work for one person or picture; a problem with it is a failure of that one alone."""
         try:
-            work(*arguments)
+            with output_to(self._layout.root):
+                work(*arguments)
+        except OutputError:
+            raise
         except OSError as error:
-            if is_full(error):
-                where = error.filename or self._layout.root
-                raise OutputError(f"cannot write {where}: {error.strerror}") from error
             held.failures.append(Failure(name, f"{error.filename or ''} {reason(error)}".strip()))
             return False
         except InputError as error:
@@ -220,11 +221,6 @@ class PhotoWriter:
             self._renderer, remark = (self._open_one or open_renderer)()
             self.remark = remark or ""
         return self._renderer
-
-
-def is_full(error: OSError) -> bool:
-    """Whether nothing more can be written at all."""
-    return error.errno in _FULL
 
 
 class _OpenPhoto:
@@ -253,7 +249,7 @@ class _OpenPhoto:
         return self._pixels
 
     def let_go(self) -> None:
-        """Free the photo at its full size; it is read again if more people follow in a later batch."""
+        """Free the photo at its full size."""
         self._pixels = None
 
     def record(self, is_complete: bool = True) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -69,6 +70,24 @@ def test_the_printed_command_finishes_the_rest(mixed: Folders, capsys: pytest.Ca
     assert main(shlex.split(command)[1:]) == 0
     assert main(["status", str(mixed.output)]) == 0
     assert "photos:  8 of 8 are done" in capsys.readouterr().out
+
+
+def test_an_input_that_would_fail_again_leaves_nothing_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "with space").mkdir()
+    folders = Folders(tmp_path / "with space")
+    folders.add("broken", [])
+    folders.add_keypoints("broken", "{")
+    assert folders.fit() == 1
+    assert main(["status", str(folders.output)]) == 0
+    assert "failed: 1\n" in capsys.readouterr().out
+    folders.add("broken", [])
+    later = (folders.images / "broken.png").stat().st_mtime + 10
+    os.utime(folders.keypoints / "broken_keypoints.json", (later, later))
+    assert main(["status", str(folders.output)]) == 1
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert main(shlex.split(command)[1:]) == 0
 
 
 def test_a_folder_without_a_run_is_a_wrong_call(tmp_path: Path) -> None:

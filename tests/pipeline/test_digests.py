@@ -11,9 +11,10 @@ import pytest
 
 from smplifyx.camera import Camera
 from smplifyx.config import Override, load_run
+from smplifyx.files import file_digest
 from smplifyx.keypoints import Observation
 from smplifyx.keypoints.loading import Judgement
-from smplifyx.pipeline.digests import context_digest, file_digest, file_stamp, input_digest, settings_digest
+from smplifyx.pipeline.digests import context_digest, file_stamp, input_digest, settings_digest
 
 
 def _digest(*overrides: tuple[str, str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from smplifyx.config import Config, RunOptions, load_run
+from smplifyx.errors import OutputError
 from smplifyx.output import OutputLayout, SummaryRow
 from smplifyx.pipeline import Failure, Outcome, Unit
 from smplifyx.pipeline.journal import LOG, SETTINGS, Journal, finished_photos, read_lines, read_logs, read_manifests
@@ -119,3 +122,34 @@ def test_names_of_any_bytes_come_back(layout: OutputLayout) -> None:
         journal(layout).record(replace(DONE, unit=replace(UNIT, stem=stem)))
     assert set(finished_photos(layout)) == {os.fsdecode(b"pr\xe9nom"), "line\rbreak", "two\nlines"}
     assert all(json.dumps(line).isascii() for line in lines(layout))
+
+
+def test_of_runs_that_overlap_the_later_record_of_a_photo_counts(
+    layout: OutputLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = journal(layout), journal(layout)
+    monkeypatch.setattr("smplifyx.pipeline.journal._now", lambda: "2030-01-01T00:00:00Z")
+    second.record(replace(DONE, failures=(Failure("photo.jpg", "damaged"),)))
+    monkeypatch.setattr("smplifyx.pipeline.journal._now", lambda: "2030-01-01T00:00:05Z")
+    first.record(DONE)
+    found, failed = read_logs(layout)
+    assert list(found) == ["photo"] and not failed
+
+
+def test_records_of_other_shards_are_left_out(layout: OutputLayout) -> None:
+    journal(layout).record(DONE)
+    assert list(finished_photos(layout, {"photo"})) == ["photo"]
+    assert not finished_photos(layout, {"another"})
+
+
+def test_a_full_disk_ends_the_run(layout: OutputLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = journal(layout)
+
+    def full(text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(one, "_log", SimpleNamespace(write=full, flush=lambda: None, close=lambda: None))
+    with pytest.raises(OutputError, match=r"log\.jsonl: No space left"):
+        one.record(DONE)
+    with pytest.raises(OutputError, match="No space left"):
+        one.close("error", {})

@@ -244,3 +244,13 @@ def test_an_error_of_a_driver_fails_one_picture(writing: Writing, monkeypatch: p
     outcome = writing.write(ONLY_OVERLAYS, writing.photo(1, draws=True), result_of())
     assert states(outcome) == [(0, "ok")]
     assert [one.reason for one in outcome.failures] == ["RuntimeError: lost the context"]
+
+
+def test_a_photo_at_full_size_is_not_kept_between_batches(writing: Writing) -> None:
+    settings = OutputConfig(mesh_format="none", render=False)
+    writer, photo = writing.writer(settings), writing.photo(2)
+    assert writer.begin(photo) is None
+    (held,) = writer._open.values()
+    held.pixels()
+    writer.let_go()
+    assert held._pixels is None and held.pixels().shape == (30, 40, 3)
