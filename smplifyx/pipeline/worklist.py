@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smplifyx.camera import DEFAULT_ENTRY, Camera
@@ -23,7 +23,7 @@ from smplifyx.pipeline.units import Failure, Job, Unit
 from smplifyx.result_fields import is_intact
 
 #: Photos that are read before the run, spread over the folder, to judge its keypoints.
-_SAMPLE = 200
+_SAMPLE = 100
 #: Threads that read the sample, mostly waiting for the file system.
 _READERS = 8
 
@@ -99,7 +99,7 @@ def judge_sample(pairs: Sequence[Pair], config: Config, run: RunOptions) -> Judg
     Only headers of photos and their keypoint files are read.
     """
     sample = pairs[:: max(1, -(-len(pairs) // _SAMPLE))]
-    selection, options = selection_of(config), keypoint_options(run)
+    selection, options = selection_of(config), replace(keypoint_options(run), check=False)
     uses = Counter(pair.keypoints for pair in sample)
     documents = {path: document_of(path) for path, count in uses.items() if count > 1}
 
