@@ -9,7 +9,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.messages import check_input, check_output
 from smplifyx.errors import UsageError
 
-_FORMATS = ("glb", "obj", "ply", "bvh", "trc", "amass", "pickle")
+_FORMATS = ("glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd")
 _LAYOUTS = ("smplifyx", "vposer", "smplx")
 _DESCRIPTION = """Write results in the formats of other programs, without fitting again."""
 _EPILOG = """formats:
@@ -21,9 +21,10 @@ _EPILOG = """formats:
   trc     joints and surface points of one person, millimetres, y up
   amass   parameters of one person as .npz, z up; SMPL-X add-on for Blender
   pickle  parameters of one person as .pkl; --layout chooses its keys
+  usd     OpenUSD scene like glb, .usdc; pip install 'smplifyx[usd]'
 
 With --fps the photos, in natural order of their names, are the frames of one
-animation (glb, bvh, trc, amass), and people of equal number are one person.
+animation (all but obj, ply, pickle), and people of equal number are one person.
 docs/exports.md describes each format.
 
 examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,16 +17,19 @@ from smplifyx.export.motion import Motion, PersonKey, motions_of_frames, natural
 from smplifyx.export.pickles import PickleLayout, pickle_bytes
 from smplifyx.export.rig import Rig
 from smplifyx.export.trc import trc_text
+from smplifyx.export.usd import require_usd, write_usd
 from smplifyx.files import write_bytes
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.meshes import save_mesh
 from smplifyx.result import FitResult, load_result
 
-ExportFormat = Literal["glb", "obj", "ply", "bvh", "trc", "amass", "pickle"]
+ExportFormat = Literal["glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 #: Formats of one frame: with several frames there is a file for each.
 _STILL: tuple[ExportFormat, ...] = ("obj", "ply", "pickle")
-_SUFFIXES = {"amass": "npz", "pickle": "pkl"}
+_SUFFIXES = {"amass": "npz", "pickle": "pkl", "usd": "usdc"}
+#: Formats with all people in one file.
+_SCENES: tuple[ExportFormat, ...] = ("glb", "usd")
 #: Frames per second of motion formats that need a number for a single photo too.
 DEFAULT_FPS = 30.0
 
@@ -94,10 +98,12 @@ def export(
     """Write the files; one that fails does not stop the others.
 
     Raises:
-        UsageError: there are no results, or options exclude each other.
+        UsageError: there are no results, options exclude each other, or USD is not installed.
     """
     if options.fps is not None and "glb" in formats and not options.rig:
         raise UsageError("an animation needs joints: --fps and --no-rig exclude each other")
+    if "usd" in formats:
+        require_usd()
     files = result_files(root, photos)
     people = {stem: _selected(paths, options.person) for stem, paths in files.items()}
     if not any(people.values()):
@@ -145,9 +151,11 @@ def _take(
 
 def _write(take: Take, target: Path, formats: Iterable[ExportFormat], options: ExportOptions) -> Iterator[Exported]:
     for one in formats:
-        if one == "glb":
+        if one in _SCENES:
             if take.motions:
-                yield _attempt(target / f"{take.name}.glb", lambda path: _write_glb(path, take, options))
+                write = _write_glb if one == "glb" else _write_usd
+                path = target / f"{take.name}.{_SUFFIXES.get(one, one)}"
+                yield _attempt(path, partial(write, take=take, options=options))
             continue
         for motion in take.motions:
             path = target / f"{take.name}_{motion.key.file_name}.{_SUFFIXES.get(one, one)}"
@@ -167,6 +175,12 @@ def _write_glb(path: Path, take: Take, options: ExportOptions) -> tuple[str, ...
         return (f"people: {len(take.motions)}",)
     rigs = [Rig(motion, options.correctives) for motion in take.motions]
     write_bytes(path, rigged_scene(rigs, take.name, options.fps))
+    return tuple(remark for rig in rigs for remark in rig_remarks(rig))
+
+
+def _write_usd(path: Path, take: Take, options: ExportOptions) -> tuple[str, ...]:
+    rigs = [Rig(motion, options.correctives) for motion in take.motions]
+    write_usd(path, rigs, options.fps)
     return tuple(remark for rig in rigs for remark in rig_remarks(rig))
 
 

@@ -92,17 +92,17 @@ def _add_skinned_mesh(file: GltfFile, rig: Rig) -> int:
     attributes = _surface(file, motion.template, motion.data.faces)
     attributes["JOINTS_0"] = file.add_accessor(rig.joint_numbers, VERTEX_DATA)
     attributes["WEIGHTS_0"] = file.add_accessor(rig.joint_weights, VERTEX_DATA)
-    targets = _targets(rig)
+    targets = morph_targets(rig)
     primitive = _primitive(file, motion, attributes)
     if targets:
         primitive["targets"] = [{"POSITION": file.add_sparse_accessor(moved)} for moved in targets.values()]
     mesh: dict[str, Any] = {"name": f"{motion.key.node_name}_body", "primitives": [primitive]}
     if targets:
-        mesh |= {"weights": _target_values(rig)[0].tolist(), "extras": {"targetNames": list(targets)}}
+        mesh |= {"weights": morph_values(rig)[0].tolist(), "extras": {"targetNames": list(targets)}}
     return file.add("meshes", **mesh)
 
 
-def _targets(rig: Rig) -> dict[str, np.ndarray]:
+def morph_targets(rig: Rig) -> dict[str, np.ndarray]:
     """Morph targets [V, 3] by name."""
     targets = {f"shape_{k}": moved for k, moved in enumerate(rig.shape_targets, 1)}
     targets |= {f"expression_{k}": moved for k, moved in enumerate(rig.expression_targets, 1)}
@@ -111,7 +111,7 @@ def _targets(rig: Rig) -> dict[str, np.ndarray]:
     return targets | dict(zip(names, correctives, strict=False))
 
 
-def _target_values(rig: Rig) -> np.ndarray:
+def morph_values(rig: Rig) -> np.ndarray:
     """Values of the morph targets in each frame [T, K]: the shape is in the mesh, so that its values are zero."""
     expressions = rig.motion.expressions
     shape = np.zeros((len(expressions), len(rig.shape_targets)), np.float32)
@@ -134,7 +134,7 @@ def _add_tracks(
     add(joints[0], "translation", motion.root_positions)
     for number, joint in enumerate(joints):
         add(joint, "rotation", continuous(quaternions(motion.rotations[:, number])))
-    values = _target_values(rig)
+    values = morph_values(rig)
     if values.shape[1]:
         add(body, "weights", values.ravel())
 
