@@ -53,15 +53,18 @@ def suitable_workers(run: RunOptions, n_photos: int) -> int:
 
 
 def _free_cores() -> int:
-    """Cores that this process may use, less those that others are busy on."""
+    """Cores that this process may use; those of a whole machine less those that others are busy on.
+
+    The load is that of the machine: it says nothing about a part of it that a scheduler has set aside.
+    """
     cores = n_usable_cores()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
         pass
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, cores - int(busy))
+    is_shared = cores == os.cpu_count() and hasattr(os, "getloadavg")
+    return max(1, cores - int(os.getloadavg()[0]) if is_shared else cores)
 
 
 def _free_memory() -> int:

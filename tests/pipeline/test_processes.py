@@ -11,7 +11,7 @@ import pytest
 
 from smplifyx.config import Config, Override, RunOptions, load_run
 from smplifyx.errors import SmplifyxError, UsageError
-from smplifyx.pipeline import Job, Outcome, Unit
+from smplifyx.pipeline import Job, Outcome, Unit, processes
 from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
 from tests.pipeline.stand_in import BrokenWorker, StandInWorker
 
@@ -97,3 +97,14 @@ def test_few_photos_need_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert suitable_workers(asked, 1) == 5
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert suitable_workers(RunOptions(), 1000) == 1
+
+
+@pytest.mark.parametrize(("usable", "expected"), [(16, 11), (4, 4)], ids=["whole machine", "part set aside"])
+def test_the_load_counts_where_the_machine_is_shared(
+    monkeypatch: pytest.MonkeyPatch, usable: int, expected: int
+) -> None:
+    monkeypatch.setattr(processes, "n_usable_cores", lambda: usable)
+    monkeypatch.setattr(processes, "Path", lambda name: Path("/nowhere"))
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr("os.getloadavg", lambda: (5.3, 0.0, 0.0))
+    assert processes._free_cores() == expected
