@@ -54,10 +54,11 @@ def fit_folder(config: Config, options: RunOptions) -> int:
     from smplifyx.output import RendererProcess, n_usable_cores
 
     with ExitStack() as stack:
-        open_one = None
-        if config.output.render and n_usable_cores() > 1:
-            open_one = stack.enter_context(RendererProcess()).open  # starts while torch is imported
+        renderer = None
+        one_process = options.executor == "local" and options.workers in (1, "auto")
+        if config.output.render and one_process and n_usable_cores() > 1:
+            renderer = stack.enter_context(RendererProcess())  # starts while torch is imported
 
         from smplifyx.cli.fit_run import run_fit
 
-        return run_fit(config, options, open_one)
+        return run_fit(config, options, renderer)

@@ -24,8 +24,6 @@ class FitReport:
 
     def __init__(self, config: Config, run: RunOptions, finished: Finished) -> None:
         self._config, self._run, self._finished = config, run, finished
-        #: The settings were written into the output folder.
-        self.has_written_config = False
         self._n_people = self._n_fitted = self._n_failures = self._n_kept = self._n_other = 0
         self._n_changed = self._n_remade = self._n_skipped = self._n_notes = 0
         self._genders: Counter[str] = Counter()

@@ -16,10 +16,10 @@ from smplifyx.cli.progress import Progress
 from smplifyx.cli.signals import StopRequest, stopping
 from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
-from smplifyx.files import write_text
+from smplifyx.files import output_to, write_text
 from smplifyx.gender import read_labels
 from smplifyx.keypoints.layouts import AUTO, layout_named
-from smplifyx.output import OutputLayout
+from smplifyx.output import OutputLayout, RendererProcess
 from smplifyx.pipeline import Executor, Job, Outcome, SerialExecutor
 from smplifyx.pipeline.digests import context_digest, settings_digest
 from smplifyx.pipeline.fits import check_body
@@ -28,20 +28,19 @@ from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
 from smplifyx.pipeline.shards import with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.worklist import Finished, WorkList, judge_sample, list_work, unfinished
-from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.skeleton import SIDES
 
 #: Photos up to which meshes are written unless a format is given: an .obj has 1.8 MB.
 _PHOTOS_WITH_MESHES = 1000
 
 
-def run_fit(config: Config, run: RunOptions, open_one: OpenRenderer | None = None) -> int:
+def run_fit(config: Config, run: RunOptions, renderer: RendererProcess | None = None) -> int:
     """Fit all people in a folder of photos.
 
     Args:
         config: the settings.
         run: input, output, device; images must be given; without keypoints, people are detected.
-        open_one: opens the renderer of the pictures; None for one in the process that fits.
+        renderer: draws the pictures if one worker fits; it ends if there are several. None: the one that fits draws.
 
     Returns:
         The exit status: 0 when all people are fitted, 1 when some inputs failed.
@@ -52,7 +51,7 @@ def run_fit(config: Config, run: RunOptions, open_one: OpenRenderer | None = Non
         KeyboardInterrupt: interrupted or terminated; the message says what is finished.
     """
     with stopping() as stop:
-        return _prepared(config, run).fit(open_one, stop)
+        return _prepared(config, run).fit(renderer, stop)
 
 
 def _prepared(config: Config, run: RunOptions) -> _Run:
@@ -97,32 +96,34 @@ class _Run:
         self._job, self._work, self._context = job, work, context
         self._layout = OutputLayout.of(job.run.output, job.config.output)
         self._finished = Finished()
+        self._has_written_config = False
         self._report = FitReport(job.config, replace(job.run, output=output), self._finished)
 
-    def fit(self, open_one: OpenRenderer | None, stop: StopRequest) -> int:
+    def fit(self, renderer: RendererProcess | None, stop: StopRequest) -> int:
         """Fit what is not finished; returns the exit status."""
         job, work, report = self._job, self._work, self._report
-        table = SummaryTable(self._layout)
-        if table.restored is not None:
-            messages.note(table.restored)
-        records = finished_photos(self._layout, {unit.stem for unit in work.units})
-        units = unfinished(work.units, job, self._context, records, self._finished)
-        executor = self._executor(open_one)
-        stop.pass_on_to(executor)
-        journal = Journal(self._layout, job.config, job.run, job.settings_digest, self._context)
-        status = "error"
-        try:
-            for failure in work.failures:
-                report.add_failure(failure)
-                journal.fail(failure)
-            report.add_skipped(work.skipped)
-            self._work_on(executor.run(units, job), table, journal)
-            status = "stopped" if stop.number else "done"
-        finally:
+        with Progress(len(work.units), lambda: self._finished.n_photos) as progress:
+            table = SummaryTable(self._layout)
+            if table.restored is not None:
+                messages.note(table.restored)
+            records = finished_photos(self._layout, {unit.stem for unit in work.units})
+            units = unfinished(work.units, job, self._context, records, self._finished)
+            executor = self._executor(renderer)
+            stop.pass_on_to(executor)
+            journal = Journal(self._layout, job.config, job.run, job.settings_digest, self._context)
+            status = "error"
             try:
-                table.close()
+                for failure in work.failures:
+                    report.add_failure(failure)
+                    journal.fail(failure)
+                report.add_skipped(work.skipped)
+                self._work_on(executor.run(units, job), table, journal, progress)
+                status = "stopped" if stop.number else "done"
             finally:
-                journal.close(status, report.counts)
+                try:
+                    table.close()
+                finally:
+                    journal.close(status, report.counts)
         for problem in table.problems:
             report.add_failure(problem)
         if not self._layout.config_path.exists():
@@ -131,30 +132,42 @@ class _Run:
         stop.raise_if_asked(report.finished_so_far())
         return report.print_end()
 
-    def _work_on(self, outcomes: Generator[Outcome, None, None], table: SummaryTable, journal: Journal) -> None:
+    def _work_on(
+        self,
+        outcomes: Generator[Outcome, None, None],
+        table: SummaryTable,
+        journal: Journal,
+        progress: Progress,
+    ) -> None:
         """Print and record what an executor yields."""
-        with Progress(len(self._work.units)) as progress, closing(outcomes):
+        with closing(outcomes):
             for outcome in outcomes:
                 self._report.add(outcome)
                 table.add(outcome.rows)
                 journal.record(outcome)
                 self._write_config(outcome)
-                progress.show(1, outcome.n_fitted, len(outcome.failures), self._finished.n_photos)
+                progress.add(outcome.n_fitted, len(outcome.failures))
 
-    def _executor(self, open_one: OpenRenderer | None) -> Executor:
-        if self._job.run.executor == "ray":
-            from smplifyx.pipeline.ray_executor import RayExecutor
+    def _executor(self, renderer: RendererProcess | None) -> Executor:
+        if self._job.run.executor == "local":
+            n_workers = suitable_workers(self._job.run, len(self._work.units))
+            if n_workers == 1:
+                return SerialExecutor(renderer.open if renderer is not None else None)
+        if renderer is not None:
+            renderer.close()
+        if self._job.run.executor == "local":
+            return ProcessExecutor(n_workers)
+        from smplifyx.pipeline.ray_executor import RayExecutor
 
-            return RayExecutor(self._job.run.ray_address)
-        n_workers = suitable_workers(self._job.run, len(self._work.units))
-        return SerialExecutor(open_one) if n_workers == 1 else ProcessExecutor(n_workers)
+        return RayExecutor(self._job.run.ray_address)
 
     def _write_config(self, outcome: Outcome | None) -> None:
         """Write the settings once people are fitted with them, so that the file tells of the latest fits."""
-        if outcome is not None and (self._report.has_written_config or not outcome.n_fitted):
+        if outcome is not None and (self._has_written_config or not outcome.n_fitted):
             return
-        write_text(self._layout.config_path, to_yaml(*portable(self._job.config, self._job.run)))
-        self._report.has_written_config = True
+        with output_to(self._layout.config_path):
+            write_text(self._layout.config_path, to_yaml(*portable(self._job.config, self._job.run)))
+        self._has_written_config = True
 
 
 def portable(config: Config, run: RunOptions) -> tuple[Config, RunOptions]:

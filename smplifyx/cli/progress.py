@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
 
 from smplifyx.cli import messages
 
-#: Seconds between lines where no bar is shown.
-_INTERVAL = 30.0
+#: Seconds between lines where no bar is shown, and between updates of a bar.
+_INTERVAL, _REFRESH = 30.0, 1.0
 
 
 class Progress:
@@ -19,50 +21,67 @@ class Progress:
 
     Args:
         n_photos: photos of the run.
+        n_skipped: tells the number of photos so far that were finished before the run.
     """
 
-    def __init__(self, n_photos: int) -> None:
-        self._n_photos = n_photos
+    def __init__(self, n_photos: int, n_skipped: Callable[[], int] = lambda: 0) -> None:
+        self._n_photos, self._n_skipped = n_photos, n_skipped
         self._bar = tqdm(total=n_photos, unit="photo", smoothing=0.05, disable=not sys.stderr.isatty())
-        self._started = self._last = time.monotonic()
-        self._n_done = self._n_skipped = self._n_people = self._n_failures = 0
+        self._started = time.monotonic()
+        self._n_done = self._n_people = self._n_failures = 0
+        self._ending, self._updating = threading.Event(), threading.Lock()
+        # Of its own, since nothing comes back for long while photos are skipped or a large batch is fitted.
+        self._timer = threading.Thread(target=self._tell_time_and_again, name="smplifyx-progress", daemon=True)
 
     def __enter__(self) -> Progress:
+        self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ending.set()
+        self._timer.join()
         self._bar.close()
 
-    def show(self, n_photos: int, n_people: int, n_failures: int, n_skipped: int) -> None:
-        """Count what is done.
+    def add(self, n_people: int, n_failures: int) -> None:
+        """Count a photo that has just been finished.
 
         Args:
-            n_photos: photos that have just been finished.
-            n_people: people fitted in them.
-            n_failures: failures in them.
-            n_skipped: photos that were finished before the run, in all so far.
+            n_people: people fitted in it.
+            n_failures: failures in it.
         """
-        self._n_done += n_photos
+        self._n_done += 1
         self._n_people += n_people
         self._n_failures += n_failures
-        self._bar.update(n_photos + n_skipped - self._n_skipped)
-        self._n_skipped = n_skipped
-        now = time.monotonic()
-        if not self._bar.disable:
-            seconds = max(now - self._started, 1e-9)
-            failures = f", {self._n_failures} failed" if self._n_failures else ""
-            self._bar.set_postfix_str(f"{self._n_people / seconds:.1f} people/s{failures}", refresh=False)
-        elif now - self._last >= _INTERVAL:
-            self._last = now
-            messages.note(self._line(now - self._started))
+        self._update_bar()
 
-    def _line(self, seconds: float) -> str:
-        left = self._n_photos - self._n_skipped - self._n_done
+    def _tell_time_and_again(self) -> None:
+        while not self._ending.wait(_INTERVAL if self._bar.disable else _REFRESH):
+            if self._bar.disable:
+                messages.note(self.line())
+            else:
+                self._update_bar()
+
+    def _update_bar(self) -> None:
+        if self._bar.disable:
+            return
+        failures = f", {self._n_failures} failed" if self._n_failures else ""
+        with self._updating:
+            self._bar.set_postfix_str(f"{self._n_people / self._seconds:.1f} people/s{failures}", refresh=False)
+            self._bar.update(self._n_done + self._n_skipped() - self._bar.n)
+
+    @property
+    def _seconds(self) -> float:
+        return max(time.monotonic() - self._started, 1e-9)
+
+    def line(self) -> str:
+        """The state in a line."""
+        seconds, n_over = self._seconds, self._n_done + self._n_skipped()
+        left = self._n_photos - n_over
         time_left = _duration(left * seconds / self._n_done) if self._n_done else "unknown time"
         return (
-            f"{self._n_done + self._n_skipped:,} of {self._n_photos:,} photos, {self._n_people:,} people fitted, "
+            f"{n_over:,} of {self._n_photos:,} photos, {self._n_people:,} people fitted, "
             f"{self._n_people / seconds:.2f} people/s, {time_left} left, {self._n_failures} failures"
         )
 

@@ -41,6 +41,10 @@ class RendererProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process; once more changes nothing."""
         self._connection.close()
         self._process.kill()
         self._process.join()

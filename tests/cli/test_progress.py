@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from smplifyx.cli import progress
 from smplifyx.cli.progress import Progress
 
 
-def test_a_line_every_half_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_tells_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = Progress(4100, lambda: 1000)
+    for second in range(1, 31):
+        now[0] = float(second)
+        shown.add(n_people=2, n_failures=second == 10)
+    assert shown.line() == "1,030 of 4,100 photos, 60 people fitted, 2.00 people/s, 51 min left, 1 failures"
+
+
+def test_lines_come_although_no_photo_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As long as photos are skipped, or a batch is fitted."""
+    told = threading.Event()
+    monkeypatch.setattr(progress, "_INTERVAL", 0.01)
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: False, raising=False)
-    with Progress(4100) as shown:
-        for second in range(1, 61):
-            now[0] = float(second)
-            shown.show(n_photos=1, n_people=2, n_failures=second == 10, n_skipped=1000)
-    assert capsys.readouterr().err.splitlines() == [
-        "1,030 of 4,100 photos, 60 people fitted, 2.00 people/s, 51 min left, 1 failures",
-        "1,060 of 4,100 photos, 120 people fitted, 2.00 people/s, 51 min left, 1 failures",
-    ]
+    monkeypatch.setattr(progress.messages, "note", lambda line: (print(line), told.set()))
+    with Progress(10, lambda: 4):
+        assert told.wait(60)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("4 of 10 photos, 0 people fitted, 0.00 people/s, unknown time left")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (86400, "24.0 h")])
