@@ -110,5 +110,12 @@ def test_a_focal_length_in_millimetres_is_a_wrong_call(folders, tmp_path, capsys
     images, keypoints = folders
     call = ["fit", "--images", images, "--keypoints", keypoints, "--output", tmp_path / "out", "--focal-length", "29"]
     assert main([str(one) for one in call]) == 2
-    said = capsys.readouterr().err
-    assert "is it in millimetres?" in said and "keypoint files: AlphaPose (halpe_26): 2" in said
+    assert "is it in millimetres?" in capsys.readouterr().err
+
+
+def test_a_fit_names_format_and_layout(folders, tmp_path, capsys):
+    images, keypoints = folders
+    call = ["fit", "--images", images, "--keypoints", keypoints, "--output", tmp_path / "out", "--no-render"]
+    quick = ["--optimizer.max_iterations", "1", "--starts.depth_flips", "0", "--mesh-format", "none"]
+    assert main([str(one) for one in call] + quick) == 0
+    assert "keypoint files: AlphaPose (halpe_26): 2" in capsys.readouterr().err

@@ -66,6 +66,7 @@ def test_photos_are_taken_as_workers_become_free() -> None:
     outcomes.close()
 
 
+@pytest.mark.slow
 def test_errors_of_the_job_are_raised_here() -> None:
     with pytest.raises(UsageError, match="a wrong job"):
         run(units("a", "wrong", "b"))
@@ -80,6 +81,7 @@ def test_a_request_to_stop_ends_the_run_with_what_is_written() -> None:
     assert done[:3] == ["a", "b", "c"] and done[3:] in ([], ["slow"])  # the worker may not have taken it yet
 
 
+@pytest.mark.slow
 def test_workers_that_die_at_their_start_end_the_run() -> None:
     with pytest.raises(SmplifyxError, match=r"die at their start \(exit status 7\)"):
         list(ProcessExecutor(1, BrokenWorker).run(units("a"), JOB))
