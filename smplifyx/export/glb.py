@@ -10,10 +10,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from smplifyx.camera import Camera
-from smplifyx.export.gltf import INDEX_DATA, VERTEX_DATA, GltfFile, smallest_type
 from smplifyx.export.motion import Motion
 from smplifyx.export.rig import Rig
-from smplifyx.output.meshes import CAMERA_NAME, gltf_camera, vertex_normals
+from smplifyx.output.gltf import VERTEX_DATA, GltfFile
+from smplifyx.output.meshes import CAMERA_NAME, add_surface, gltf_camera
 from smplifyx.output.render import ROUGHNESS, person_color
 
 
@@ -50,8 +50,7 @@ def posed_scene(motions: Sequence[Motion], name: str) -> bytes:
     roots = [_add_camera(file, motions[0].first.camera)]
     for motion in motions:
         vertices = motion.fitted_vertices(0)
-        attributes = _surface(file, vertices, motion.data.faces)
-        mesh = file.add("meshes", name=motion.key.node_name, primitives=[_primitive(file, motion, attributes)])
+        mesh = file.add("meshes", name=motion.key.node_name, primitives=[_surface(file, motion, vertices)])
         roots.append(file.add("nodes", name=motion.key.node_name, mesh=mesh, extras=_about(motion)))
     file.add("scenes", name=name, nodes=roots)
     return file.to_bytes()
@@ -89,11 +88,10 @@ def _add_character(file: GltfFile, rig: Rig) -> tuple[int, list[int], int]:
 
 def _add_skinned_mesh(file: GltfFile, rig: Rig) -> int:
     motion = rig.motion
-    attributes = _surface(file, motion.template, motion.data.faces)
-    attributes["JOINTS_0"] = file.add_accessor(rig.joint_numbers, VERTEX_DATA)
-    attributes["WEIGHTS_0"] = file.add_accessor(rig.joint_weights, VERTEX_DATA)
+    primitive = _surface(file, motion, motion.template)
+    primitive["attributes"]["JOINTS_0"] = file.add_accessor(rig.joint_numbers, VERTEX_DATA)
+    primitive["attributes"]["WEIGHTS_0"] = file.add_accessor(rig.joint_weights, VERTEX_DATA)
     targets = morph_targets(rig)
-    primitive = _primitive(file, motion, attributes)
     if targets:
         primitive["targets"] = [{"POSITION": file.add_sparse_accessor(moved)} for moved in targets.values()]
     mesh: dict[str, Any] = {"name": f"{motion.key.node_name}_body", "primitives": [primitive]}
@@ -139,16 +137,8 @@ def _add_tracks(
         add(body, "weights", values.ravel())
 
 
-def _surface(file: GltfFile, vertices: np.ndarray, faces: np.ndarray) -> dict[str, int]:
-    """Accessors of positions and normals by attribute."""
-    normals = vertex_normals(vertices, faces)
-    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)  # of vertices without triangles; glTF wants unit vectors
-    positions = file.add_accessor(vertices.astype(np.float32), VERTEX_DATA, bounds=True)
-    return {"POSITION": positions, "NORMAL": file.add_accessor(normals.astype(np.float32), VERTEX_DATA)}
-
-
-def _primitive(file: GltfFile, motion: Motion, attributes: dict[str, int]) -> dict[str, Any]:
-    corners = motion.data.faces.astype(smallest_type(motion.data.n_vertices)).ravel()
+def _surface(file: GltfFile, motion: Motion, vertices: np.ndarray) -> dict[str, Any]:
+    """A primitive with the material of the person."""
     material = file.add(
         "materials",
         name=motion.key.node_name,
@@ -158,7 +148,7 @@ def _primitive(file: GltfFile, motion: Motion, attributes: dict[str, int]) -> di
             "roughnessFactor": ROUGHNESS,
         },
     )
-    return {"attributes": attributes, "indices": file.add_accessor(corners, INDEX_DATA), "material": material}
+    return add_surface(file, vertices, motion.data.faces) | {"material": material}
 
 
 def _about(motion: Motion) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from smplifyx.camera import TURN_ABOUT_X, Camera
 from smplifyx.files import write_bytes
+from smplifyx.output.gltf import INDEX_DATA, VERTEX_DATA, GltfFile, smallest_type
 
 if TYPE_CHECKING:
     import trimesh  # takes a second to import, and an .obj does not need it
@@ -65,7 +66,7 @@ def save_mesh(
 
         write_bytes(path, export_ply(_trimesh(turned, faces), vertex_normal=True))
     elif suffix == ".glb":
-        write_bytes(path, _glb(_trimesh(turned, faces), camera, camera_translation))
+        write_bytes(path, _glb(turned, np.asarray(faces), camera, camera_translation))
     else:
         raise ValueError(f"{path}: expected a mesh file ending in .obj, .ply or .glb")
 
@@ -87,25 +88,31 @@ def _trimesh(vertices: np.ndarray, faces: np.ndarray) -> trimesh.Trimesh:
     return trimesh.Trimesh(vertices, faces, process=False)
 
 
-def _glb(mesh: trimesh.Trimesh, camera: Camera | None, camera_translation: np.ndarray | None) -> bytes:
-    import trimesh
-    from trimesh.exchange.gltf import export_glb
+def _glb(
+    vertices: np.ndarray, faces: np.ndarray, camera: Camera | None, camera_translation: np.ndarray | None
+) -> bytes:
+    file = GltfFile()
+    primitive = add_surface(file, vertices, faces)
+    mesh = file.add("meshes", name="body", primitives=[primitive])
+    roots = [file.add("nodes", name="body", mesh=mesh)]
+    if camera is not None and camera_translation is not None:
+        place = -np.asarray(camera_translation, np.float64) * TURN_ABOUT_X
+        number = file.add("cameras", **gltf_camera(camera))
+        roots.append(file.add("nodes", name=CAMERA_NAME, camera=number, translation=place.tolist()))
+    file.add("scenes", nodes=roots)
+    return file.to_bytes()
 
-    scene = trimesh.Scene()
-    scene.add_geometry(mesh, geom_name="body")
-    if camera is None or camera_translation is None:
-        return export_glb(scene, include_normals=True)
-    camera_of_photo = gltf_camera(camera)
-    # trimesh makes the camera's node; its own intrinsics give the ratio of angles where glTF wants that of sides
-    scene.camera = trimesh.scene.Camera(name=CAMERA_NAME, resolution=camera.size, fov=(60.0, 60.0))
-    pose = np.eye(4)
-    pose[:3, 3] = -np.asarray(camera_translation, np.float64) * TURN_ABOUT_X
-    scene.camera_transform = pose
 
-    def set_camera(tree: dict[str, Any]) -> None:
-        tree["cameras"] = [camera_of_photo]
-
-    return export_glb(scene, include_normals=True, tree_postprocessor=set_camera)
+def add_surface(file: GltfFile, vertices: np.ndarray, faces: np.ndarray) -> dict[str, Any]:
+    """Add positions, smooth normals and triangles to a glTF file; returns the primitive of a mesh."""
+    normals = vertex_normals(vertices, faces)
+    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)  # of vertices without triangles; glTF wants unit vectors
+    attributes = {
+        "POSITION": file.add_accessor(vertices.astype(np.float32), VERTEX_DATA, bounds=True),
+        "NORMAL": file.add_accessor(normals.astype(np.float32), VERTEX_DATA),
+    }
+    corners = np.asarray(faces).astype(smallest_type(len(vertices))).ravel()
+    return {"attributes": attributes, "indices": file.add_accessor(corners, INDEX_DATA)}
 
 
 def gltf_camera(camera: Camera) -> dict[str, Any]:
