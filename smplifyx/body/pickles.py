@@ -7,13 +7,15 @@ chumpy's stored arrays and turns them into arrays. Any other name is refused on 
 
 from __future__ import annotations
 
+import functools
 import math
 import pickle
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Any, BinaryIO, ClassVar, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +49,12 @@ _OBJECT_DTYPE = re.compile(r"[<>=|]?O[48]?")
 #: Errors that a damaged or malicious file can cause in the unpickler and in the checks below.
 _FAILURES = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
-    OverflowError, RecursionError, MemoryError, UnicodeError, AssertionError,
+    OverflowError, RecursionError, MemoryError, UnicodeError, AssertionError, struct.error,
 )  # fmt: skip
+
+
+#: Types of keys and members whose hash is quick.
+_HASHABLE = (str, bytes, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def _read(path: Path, skip_header: Callable[[BinaryIO], None]) -> Any:
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from None
     except _FAILURES as error:
-        text = str(error).strip() or type(error).__name__
+        text = str(error).strip() or ("Ran out of input" if isinstance(error, EOFError) else type(error).__name__)
         raise InputError(path, f"not a readable pickle of arrays: {text.splitlines()[0]}") from None
 
 
@@ -125,13 +131,31 @@ class _Record:
         self.pairs.append((key, value))
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Replaces every allowed name by a new subclass of :class:`_Record` and refuses all others."""
+_Unpickler: Any = pickle._Unpickler
 
-    def __init__(self, file: BinaryIO, **options: Any) -> None:
-        super().__init__(file, **options)
+
+class _InertUnpickler(_Unpickler):
+    """Replaces every allowed name by a new subclass of :class:`_Record` and refuses all others.
+
+    The unpickler in Python keeps its memo in a dict, while that in C reserves memory for the largest index named.
+    Keys of dicts and members of sets are plain values: the hash of nested tuples may take for ever.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(_Unpickler.dispatch)
+
+    def _load_hashed(self, code: int) -> None:
+        stack, is_single = self.stack, code == pickle.SETITEM[0]
+        step = 1 if code in (pickle.ADDITEMS[0], pickle.FROZENSET[0]) else 2
+        hashed = stack[-2:-1] if is_single else stack[::step]
+        if not all(isinstance(one, _HASHABLE) for one in hashed):
+            raise pickle.UnpicklingError("it has a dictionary or set of other than names and numbers")
+        _Unpickler.dispatch[code](self)
+
+    for _opcode in (pickle.SETITEM, pickle.SETITEMS, pickle.DICT, pickle.ADDITEMS, pickle.FROZENSET):
+        dispatch[_opcode[0]] = functools.partial(_load_hashed, code=_opcode[0])
 
     def find_class(self, module: str, name: str) -> type[_Record]:
+        """The record of an allowed name."""
         meaning = _MEANINGS.get((module, name))
         if _SPARSE_MODULE.fullmatch(module) and _SPARSE_CLASS.fullmatch(name):
             meaning = "sparse"

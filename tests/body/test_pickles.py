@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import pickle
+import resource
 import struct
 import subprocess
 import sys
@@ -230,3 +231,33 @@ def test_a_computed_chumpy_array_is_told_apart(tmp_path: Path) -> None:
     content = dump_python2({"J": Chumpy(ARRAYS[0])}, 2).replace(b"x", b"y")
     assert load_pickle(stored(tmp_path, content))["J"] == NotStored("chumpy Ch")
     assert "chumpy" not in sys.modules
+
+
+def _memo_far_out() -> bytes:
+    return b"\x80\x02Nr" + (2 * 10**9).to_bytes(4, "little") + b"."
+
+
+def _key_of_nested_tuples() -> bytes:
+    nested = b"".join(b"q" + bytes([one]) + b"h" + bytes([one]) + b"\x86" for one in range(40))
+    return b"\x80\x02}K\x01" + nested + b"K\x01s."
+
+
+def _set_of_nested_tuples() -> bytes:
+    nested = b"".join(b"q" + bytes([one]) + b"h" + bytes([one]) + b"\x86" for one in range(40))
+    return b"\x80\x04\x8f(K\x01" + nested + b"\x90."
+
+
+def test_an_index_far_out_reserves_no_memory(tmp_path):
+    path = tmp_path / "memo.pkl"
+    path.write_bytes(_memo_far_out())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert load_pickle(path) is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB; it was 32 GB
+
+
+@pytest.mark.parametrize("content", [_key_of_nested_tuples(), _set_of_nested_tuples()], ids=["dict", "set"])
+def test_keys_whose_hash_takes_for_ever_are_refused(tmp_path, content):
+    path = tmp_path / "nested.pkl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="other than names and numbers"):
+        load_pickle(path)
