@@ -25,7 +25,7 @@ class FitReport:
     def __init__(self, config: Config, run: RunOptions, finished: Finished) -> None:
         self._config, self._run, self._finished = config, run, finished
         self._n_people = self._n_fitted = self._n_failures = self._n_kept = self._n_other = 0
-        self._n_changed = self._n_remade = self._n_skipped = self._n_notes = 0
+        self._n_changed = self._n_remade = self._n_outdated = self._n_skipped = self._n_notes = 0
         self._genders: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
         self._kinds: Counter[tuple[str, str]] = Counter()
@@ -40,6 +40,7 @@ class FitReport:
         self._n_other += len(outcome.other_settings)
         self._n_changed += len(outcome.changed)
         self._n_remade += len(outcome.remade)
+        self._n_outdated += len(outcome.outdated)
         for decision in outcome.decisions:
             if decision.source != "given":
                 why = f"({decision.reason_without_figures})" if decision.reason else f"by {decision.source}"
@@ -135,6 +136,10 @@ class FitReport:
         if self._n_changed:
             people = messages.count(self._n_changed, "person", "people")
             messages.note(f"keypoints or photo had changed: {people} fitted again")
+        if self._n_outdated:
+            people = messages.count(self._n_outdated, "person who is", "people who are")
+            folder = OutputLayout(self._run.output).outdated_path
+            messages.note(f"files of {people} not in the keypoint files any more were moved to {folder}")
         if self._n_remade:
             people = messages.count(self._n_remade, "person", "people")
             messages.note(f"missing meshes and pictures of {people} were made from the results")

@@ -23,7 +23,7 @@ from smplifyx.output import OutputLayout, RendererProcess
 from smplifyx.pipeline import Executor, Job, Outcome, SerialExecutor
 from smplifyx.pipeline.digests import context_digest, settings_digest
 from smplifyx.pipeline.fits import check_body
-from smplifyx.pipeline.journal import Journal, finished_photos
+from smplifyx.pipeline.journal import Journal, PhotoRecord, finished_photos, overwritten_photos
 from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
 from smplifyx.pipeline.shards import with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
@@ -106,8 +106,7 @@ class _Run:
             table = SummaryTable(self._layout)
             if table.restored is not None:
                 messages.note(table.restored)
-            records = finished_photos(self._layout, {unit.stem for unit in work.units})
-            units = unfinished(work.units, job, self._context, records, self._finished)
+            units = unfinished(work.units, job, self._context, self._records(), self._finished)
             executor = self._executor(renderer)
             stop.pass_on_to(executor)
             journal = Journal(self._layout, job.config, job.run, job.settings_digest, self._context)
@@ -131,6 +130,22 @@ class _Run:
         report.print_remarks()
         stop.raise_if_asked(report.finished_so_far())
         return report.print_end()
+
+    def _records(self) -> dict[str, PhotoRecord]:
+        """The photos that earlier runs finished; to be overwritten, those that such a run has overwritten already."""
+        job, layout = self._job, self._layout
+        records = finished_photos(layout, {unit.stem for unit in self._work.units})
+        if not job.run.overwrite:
+            return records
+        stems = overwritten_photos(layout, job.run, job.settings_digest, self._context)
+        records = {
+            stem: one for stem, one in records.items() if stem in stems and not one.others(job.settings_digest)
+        }
+        if records:
+            messages.note(
+                f"--overwrite goes on after {len(records)} photos that a run without an end has overwritten"
+            )
+        return records
 
     def _work_on(
         self,

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     _say_names("missing", status.missing, arguments.verbose)
     _say_names("damaged", status.damaged, arguments.verbose)
     _say_names("keypoints or photo changed", status.changed, arguments.verbose)
+    _say_names("not in the photo any more", status.outdated, arguments.verbose)
     _say_names("mesh or picture missing", status.incomplete, arguments.verbose)
     if status.is_finished:
         return 0

@@ -70,6 +70,11 @@ class OutputLayout:
         return Path(self.root) / "runs"
 
     @property
+    def outdated_path(self) -> Path:
+        """The folder of files that no longer belong to their photo."""
+        return Path(self.root) / "outdated"
+
+    @property
     def keypoints_path(self) -> Path:
         """The folder of detected keypoints."""
         return Path(self.root) / "keypoints"
@@ -113,6 +118,36 @@ class OutputLayout:
             if match:
                 yield path.parent.name, int(match[1]), match[2] or "", path
 
+    def people_of(self, stem: str) -> list[PersonKey]:
+        """The people of a photo who have a result file."""
+        return [
+            (stem, int(match[1]), match[2])
+            for path in _files(Path(self.root) / "results" / stem)
+            if path.suffix == ".npz" and (match := _RESULT_NAME.fullmatch(path.stem))
+        ]
+
+    def put_aside(self, key: PersonKey) -> None:
+        """Move all files of a person below :attr:`outdated_path`, where nothing reads them; the result goes first."""
+        name, result = person_name(*key[1:]), self.result_path(*key)
+        folders = [self.root / kind / key[0] for kind in ("results", "meshes")]
+        files = [path for folder in folders for path in _files(folder) if path.stem == name and path != result]
+        for path in (result, *files, *_files(self._person_images(*key))):
+            self._move_aside(path)
+
+    def put_other_overlays_aside(self, people: Sequence[PersonKey]) -> None:
+        """Move pictures aside that do not show all people of a photo and no others."""
+        others = [self.group_overlay_path(key[0]) for key in people[:1]]
+        others += [self.overlay_path(*key) for key in people]
+        for path in others:
+            if path != self.photo_overlay_path(people):
+                self._move_aside(path)
+
+    def _move_aside(self, path: Path) -> None:
+        target = self.outdated_path / path.relative_to(self.root)
+        if path.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
     def missing(self, key: PersonKey, model: str, settings: OutputConfig) -> list[str]:
         """The wanted files beside a person's result that are absent or empty, by kind.
 
@@ -145,6 +180,11 @@ class OutputLayout:
 
     def _person_images(self, stem: str, person: int, side: str | None = None) -> Path:
         return Path(self.root) / "images" / stem / person_name(person, side)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files in a folder, sorted; none if there is no such folder."""
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
 def has_content(path: Path) -> bool:

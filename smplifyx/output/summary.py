@@ -32,6 +32,9 @@ _PERSON_COLUMNS = ("stem", "person")
 #: The columns of a new table, in order.
 COLUMNS: tuple[str, ...] = (*_PERSON_COLUMNS, *_FIGURES)
 
+#: Status of a row that takes a person out of the table: the photo has no such person any more.
+OUTDATED = "outdated"
+
 Key = tuple[str, int, str]
 
 
@@ -191,7 +194,7 @@ def _add(path: Path, rows: Sequence[SummaryRow]) -> None:
 
 def _latest(rows: Iterable[SummaryRow]) -> list[SummaryRow]:
     latest = {row.key: row for row in rows}
-    return [latest[key] for key in sorted(latest)]
+    return [latest[key] for key in sorted(latest) if latest[key].status != OUTDATED]
 
 
 def _parse(path: Path, line: int, entries: dict[str, str]) -> SummaryRow:
@@ -299,7 +302,8 @@ def _locked(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # some network file systems have no locks; the next run restores rows that are lost
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -14,7 +14,7 @@ import torch
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, RunOptions
 from smplifyx.errors import InputError, UsageError, reason
-from smplifyx.fitting.fitter import FitProgress, Fitter
+from smplifyx.fitting.fitter import FitProgress, Fitter, is_out_of_memory
 from smplifyx.gender import GenderDecision
 from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.result import FitResult
@@ -75,8 +75,6 @@ class BatchFitter:
         self, config: Config, run: RunOptions, device: torch.device, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self._is_stopped = is_stopped
-        #: People that fit into memory together, as far as is known.
-        self.batch_size = batch_size_of(run, device)
         self._make = functools.partial(_make_fitter, config, run, device)
         self._fitters: dict[str, Fitter] = {}
         self._making = threading.Lock()
@@ -96,7 +94,7 @@ class BatchFitter:
     def fit(self, body: str, people: Sequence[Person]) -> list[FitResult | str]:
         """Fit people with one body model; a person who cannot be fitted gets the reason instead of a result.
 
-        A batch that does not fit into memory, or that one person's numbers break, is fitted in two halves.
+        A batch that one person's numbers break is fitted in two halves; for the memory of a GPU, a fitter does so.
 
         Raises:
             StopRequested: the run is to end.
@@ -106,24 +104,16 @@ class BatchFitter:
         return self._fit(fitter, people)
 
     def _fit(self, fitter: Fitter, people: Sequence[Person]) -> list[FitResult | str]:
-        if len(people) > self.batch_size:
-            return self._in_halves(fitter, people)
         try:
             results = fitter.fit([one.observation for one in people], self._check)
+            return [_with_decision(result, one.decision) for result, one in zip(results, people, strict=True)]
         except (StopRequested, UsageError):
             raise
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except Exception as error:  # one person's numbers break no other person's fit
             if len(people) == 1:
-                return [f"out of memory: {reason(error)}"]
-            self.batch_size = max(1, min(self.batch_size, len(people)) // 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            return self._in_halves(fitter, people)
-        except Exception as error:  # one person's numbers must not cost the others
-            if len(people) == 1:
-                return [f"{type(error).__name__}: {reason(error)}"]
-            return self._in_halves(fitter, people)
-        return [_with_decision(result, one.decision) for result, one in zip(results, people, strict=True)]
+                is_memory = isinstance(error, MemoryError) or is_out_of_memory(error)
+                return [f"{'out of memory' if is_memory else type(error).__name__}: {reason(error)}"]
+        return self._in_halves(fitter, people)
 
     def _in_halves(self, fitter: Fitter, people: Sequence[Person]) -> list[FitResult | str]:
         middle = math.ceil(len(people) / 2)

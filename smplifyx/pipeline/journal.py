@@ -12,6 +12,7 @@ import os
 import platform
 import socket
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +100,8 @@ class Journal:
         self._write_manifest()
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
         shard = [run.shard_index, run.num_shards]
-        self._line("start", {"settings": self._digest, "context": context, "shard": shard})
+        about = {"settings": self._digest, "context": context, "shard": shard, "overwrite": run.overwrite}
+        self._line("start", about)
 
     def record(self, outcome: Outcome) -> None:
         """Log a photo: its people, its failures, and that it is finished; raises OutputError for a full disk."""
@@ -117,8 +119,8 @@ class Journal:
         for failure in outcome.failures:
             self.fail(failure, outcome.unit.stem)
         if outcome.is_complete and not outcome.failures:
-            others = dict.fromkeys(outcome.other_settings)
-            settings = {self._digest: len(outcome.people) - len(others)} | ({"other": len(others)} if others else {})
+            others = Counter(outcome.other_settings.values())
+            settings = {self._digest: len(outcome.people) - others.total()} | others
             self._line(
                 "photo",
                 {
@@ -205,6 +207,26 @@ def read_logs(
             remember(stem, failures[-1].time, failures)
     found = {stem: record for stem, (_, record) in latest.items() if isinstance(record, PhotoRecord)}
     return found, {stem: record for stem, (_, record) in latest.items() if isinstance(record, list)}
+
+
+def overwritten_photos(layout: OutputLayout, run: RunOptions, settings_digest: str, context: str) -> set[str]:
+    """Photos that runs of the same shard with ``overwrite`` have finished since the last one that came to its end.
+
+    A run that was stopped or killed so goes on where it was, instead of from the start.
+    """
+    own = {"overwrite": True, "shard": [run.shard_index, run.num_shards]}
+    own |= {"settings": settings_digest, "context": context}
+    stems: set[str] = set()
+    for path in sorted(layout.runs_path.glob(f"*/{LOG}")):
+        for line in read_lines(path):
+            event = line.get("event")
+            if event == "start" and any(line.get(name) != value for name, value in own.items()):
+                break
+            if event == "photo":
+                stems.add(str(line.get("stem")))
+            elif event == "end" and line.get("status") == "done":
+                stems.clear()
+    return stems
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

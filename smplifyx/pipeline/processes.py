@@ -31,7 +31,7 @@ from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
 
 #: Memory of a worker with body models of all genders, classifiers and a batch of 32, bytes.
-_WORKER_BYTES = 900 << 20
+WORKER_BYTES = 900 << 20
 #: Photos for each worker below which another one would not pay for its start of some seconds.
 _LEAST_PHOTOS = 24
 #: Seconds between looks at a request to stop.
@@ -49,7 +49,7 @@ def suitable_workers(run: RunOptions, n_photos: int) -> int:
         return run.workers
     if run.device != "cpu" and torch.cuda.is_available():
         return 1
-    return max(1, min(_free_cores() // run.threads, _free_memory() // _WORKER_BYTES, n_photos // _LEAST_PHOTOS))
+    return max(1, min(_free_cores() // run.threads, _free_memory() // WORKER_BYTES, n_photos // _LEAST_PHOTOS))
 
 
 def _free_cores() -> int:

@@ -20,14 +20,13 @@ from types import ModuleType
 from typing import Any
 
 from smplifyx.errors import OutputError, SmplifyxError, UsageError
+from smplifyx.pipeline.processes import WORKER_BYTES
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
 
 #: Photos of a task, and of one for a GPU, whose batches are larger: each task ends with batches that are not full,
 #: and its unfinished photos are what a dying worker loses. With few photos, tasks that each worker gets.
 _TASK_SIZE, _GPU_TASK_SIZE, _LEAST_TASKS = 200, 2048, 2
-#: Memory that Ray sets aside for a worker, bytes.
-_WORKER_BYTES = 1 << 30
 #: Seconds between looks at a request to stop and at the size of the cluster.
 _PATIENCE = 0.5
 #: Seconds within which a cluster has to answer.
@@ -204,7 +203,7 @@ class _Crew:
             actor = self._actor_class.options(
                 num_cpus=self._resources.get("CPU", 0),
                 num_gpus=self._resources.get("GPU", 0),
-                memory=_WORKER_BYTES,
+                memory=WORKER_BYTES,
                 max_restarts=0,
                 max_concurrency=2,  # so that it can be told to stop
             ).remote()
@@ -288,7 +287,7 @@ def _resources(ray: ModuleType, job: Job) -> dict[str, float]:
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     if job.run.device == "cuda" and not has_gpus:
         raise UsageError("--device cuda: the Ray cluster has no GPU; use --device cpu, or auto")
-    resources: dict[str, float] = {"CPU": float(job.run.threads), "memory": float(_WORKER_BYTES)}
+    resources: dict[str, float] = {"CPU": float(job.run.threads), "memory": float(WORKER_BYTES)}
     if job.run.device != "cpu" and has_gpus:
         resources["GPU"] = 1.0
     return resources

@@ -37,7 +37,7 @@ from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.images import PhotoHeader, read_header
 from smplifyx.keypoints.loading import judged, load_pair
-from smplifyx.output.layout import PART_MODELS, OutputLayout, has_content, person_name
+from smplifyx.output.layout import PART_MODELS, OutputLayout, PersonKey, has_content, person_name
 from smplifyx.pipeline.digests import file_stamp, input_digest
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.result import FitResult, load_result
@@ -77,7 +77,7 @@ class Person:
     is_damaged: bool = False
 
     @property
-    def key(self) -> tuple[str, int, str | None]:
+    def key(self) -> PersonKey:
         """Stem, person and side, which name the output files."""
         return self.observation.stem, self.observation.person_index, self.observation.side
 
@@ -103,6 +103,7 @@ class Photo:
         digest: of the image file; empty if it was not needed.
         picture: the photo at the size of the drawings, BGR; None if it is not drawn on, or is to be read again.
         draws_overlay: the picture of all people is to be drawn.
+        outdated: people with a result who are not in the keypoint file any more.
     """
 
     outcome: Outcome
@@ -110,6 +111,7 @@ class Photo:
     digest: str = ""
     picture: NDArray[np.uint8] | None = None
     draws_overlay: bool = False
+    outdated: list[PersonKey] = field(default_factory=list)
 
     @property
     def new_people(self) -> list[Person]:
@@ -242,18 +244,22 @@ class PhotoReader:
             one.result = stored
             one.missing = frozenset(layout.missing(one.key, self._job.config.body.model, settings))
         kept = [one for one in photo.people if one.result is not None]
-        others = [
-            one.name
+        others = {
+            one.name: one.result.settings_digest
             for one in kept
             if one.result is not None and _differs(one.result.settings_digest, self._job.settings_digest)
-        ]
+        }
         if settings.render and photo.people:
             overlay = layout.photo_overlay_path([one.key for one in photo.people])
             photo.draws_overlay = bool(photo.new_people) or not has_content(overlay)
+        if not photo.outcome.failures:  # people who failed are there, too
+            known = {one.observation.person_index for one in photo.people}
+            known |= {one.person_index for one in photo.outcome.skipped if one.person_index is not None}
+            photo.outdated = [key for key in layout.people_of(photo.outcome.unit.stem) if key[1] not in known]
         photo.outcome = replace(
             photo.outcome,
             kept=tuple(one.name for one in kept),
-            other_settings=tuple(others),
+            other_settings=others,
             changed=tuple(changed),
         )
 

@@ -37,6 +37,7 @@ class Status:
         missing: people without a result, and photos that were not begun.
         damaged: people whose result cannot be read.
         changed: people whose keypoints or photo have changed since.
+        outdated: people with a result who are not in the photo any more.
         incomplete: people who lack a mesh, picture or pickle.
     """
 
@@ -53,6 +54,7 @@ class Status:
     missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
 
     @property
@@ -134,8 +136,9 @@ def _is_done(status: Status, photo: Photo) -> bool:
         elif one.missing or photo.draws_overlay:
             status.incomplete.append(one.observation.name)
     status.failed.extend(photo.outcome.failures)
+    status.outdated.extend(f"{stem}, person {number}" for stem, number, _ in photo.outdated)
     lacks_files = photo.draws_overlay or any(one.missing for one in photo.people)
-    return not photo.new_people and not lacks_files and not photo.outcome.failures
+    return not photo.new_people and not photo.outdated and not lacks_files and not photo.outcome.failures
 
 
 def _detect_nobody(photo: NDArray, path: Path, digest: str) -> None:

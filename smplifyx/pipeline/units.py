@@ -76,8 +76,9 @@ class Outcome:
         people: file names, without ending, of the people who are to have a result: ``000``, ``001_left``.
         rows: a row for each person that was fitted now, the failed ones included.
         kept: people whose earlier result is kept.
-        other_settings: those of them who were fitted with other settings.
+        other_settings: those of them who were fitted with other settings, and the hash of these settings.
         changed: people who were fitted again because keypoints, camera, label or photo had changed.
+        outdated: people who are not in the photo any more, and whose files were put aside.
         remade: people whose missing mesh, picture or pickle was made from the stored result.
         decisions: about the genders of the people who were fitted.
         failures: inputs and people that failed.
@@ -96,8 +97,9 @@ class Outcome:
     people: tuple[str, ...] = ()
     rows: tuple[SummaryRow, ...] = ()
     kept: tuple[str, ...] = ()
-    other_settings: tuple[str, ...] = ()
+    other_settings: dict[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
     remade: tuple[str, ...] = ()
     decisions: tuple[GenderDecision, ...] = ()
     failures: tuple[Failure, ...] = ()

@@ -53,8 +53,7 @@ class Worker:
         self._writer = PhotoWriter(job, self._fits, open_one)
         self._waiting = WaitingPeople(batch_size_of(job.run, device))
 
-    @property
-    def notes(self) -> list[str]:
+    def _remarks(self) -> list[str]:
         """Remarks on the whole job, for the user: settings without effect, a slower renderer."""
         unused = self._fits.unused_settings
         notes = [f"without effect on {self.job.config.body.model}: {', '.join(unused)}"] if unused else []
@@ -62,10 +61,8 @@ class Worker:
 
     def _with_remarks(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         for outcome in outcomes:
-            unused = self._fits.unused_settings
-            remarks = [f"without effect on {self.job.config.body.model}: {', '.join(unused)}"] if unused else []
-            remarks += [self._writer.remark] if self._writer.remark else []
-            yield replace(outcome, remarks=tuple(remarks)) if remarks else outcome
+            remarks = tuple(self._remarks())
+            yield replace(outcome, remarks=remarks) if remarks else outcome
 
     def run(self, units: Iterable[Unit]) -> Iterator[Outcome]:
         """Yield one outcome for each unit, in the order in which they are finished.

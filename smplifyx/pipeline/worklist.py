@@ -137,12 +137,12 @@ def unfinished(
         units: the photos of the shard.
         job: the job.
         context: hash of what decides who the people of a photo are.
-        records: what earlier runs finished.
+        records: what earlier runs finished, and counts.
         finished: counts the photos that are left out.
     """
     layout, config = OutputLayout.of(job.run.output, job.config.output), job.config
     for unit in units:
-        record = None if job.run.overwrite else records.get(unit.stem)
+        record = records.get(unit.stem)
         if record is None or record.context != context or not _is_current(unit, record, layout, config):
             yield unit
             continue

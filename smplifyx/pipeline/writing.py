@@ -25,7 +25,8 @@ from smplifyx.output import (
     save_smplifyx_pickle,
     side_view,
 )
-from smplifyx.output.layout import PART_MODELS
+from smplifyx.output.layout import PART_MODELS, person_name
+from smplifyx.output.summary import OUTDATED
 from smplifyx.pipeline.fits import BatchFitter
 from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.pipeline.units import Failure, Job, Outcome
@@ -65,6 +66,10 @@ class PhotoWriter:
         held = _OpenPhoto(photo, len(photo.new_people))
         if photo.new_people:
             self._layout.remove_leftovers(photo.outcome.unit.stem)
+        if photo.outdated:
+            self._guarded(held, f"{photo.outcome.unit.stem}, files of others", self._put_aside, held)
+        if not photo.outcome.failures:
+            self._layout.put_other_overlays_aside([one.key for one in photo.people])
         for person in photo.people:
             if person.missing:
                 self._guarded(held, person.observation.name, self._complete, held, person)
@@ -103,7 +108,19 @@ class PhotoWriter:
         for held in self._open.values():
             held.let_go()
 
+    def _put_aside(self, held: _OpenPhoto) -> None:
+        """Put the files of people aside who are not in the photo any more."""
+        for stem, number, side in held.photo.outdated:
+            self._layout.put_aside((stem, number, side))
+            held.outdated.append(SummaryRow(stem, number, status=OUTDATED, side=side or ""))
+
     def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
+        row = self._written(held, person, fit)
+        if row.status != "ok" and person.name in held.photo.outcome.changed:
+            self._guarded(held, person.observation.name, self._layout.put_aside, person.key)
+        return row
+
+    def _written(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
         one = person.observation
         if isinstance(fit, str):
             held.failures.append(Failure(one.name, f"fit failed: {fit}"))
@@ -229,13 +246,14 @@ class _OpenPhoto:
     Attributes:
         photo: the photo.
         n_waiting: people who are still to be written.
-        rows, failures, remade, details: for the record.
+        rows, outdated, failures, remade, details: for the record.
         meshes: posed bodies by the names of people, for the picture of all.
     """
 
     def __init__(self, photo: Photo, n_waiting: int) -> None:
         self.photo, self.n_waiting = photo, n_waiting
         self.rows: list[SummaryRow] = []
+        self.outdated: list[SummaryRow] = []
         self.failures: list[Failure] = []
         self.remade: list[str] = []
         self.details: list[str] = []
@@ -257,7 +275,8 @@ class _OpenPhoto:
         outcome = self.photo.outcome
         return replace(
             outcome,
-            rows=tuple(self.rows),
+            rows=(*self.rows, *self.outdated),
+            outdated=tuple(person_name(row.person, row.side) for row in self.outdated),
             remade=tuple(self.remade),
             details=tuple(self.details),
             decisions=tuple(one.decision for one in self.photo.new_people if one.decision is not None),

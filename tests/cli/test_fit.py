@@ -154,6 +154,32 @@ def test_people_whose_input_has_changed_are_fitted_again(folders, capsys, change
     assert "1 person fitted" in printed.out and other.stat().st_mtime_ns == before
 
 
+def test_files_of_people_who_are_gone_are_put_aside(folders, capsys):
+    folders.add("one", [person(-30), person(30)])
+    draws = ("--output.mesh_format", "ply", "--output.render", "true")
+    assert folders.fit(*draws) == 0
+    assert folders.results() == ["one/000.npz", "one/001.npz"]
+    folders.add("one", [person(-30)])
+    assert main(["status", str(folders.output)]) == 1
+    assert "not in the photo any more: 1\n  one, person 1\n" in capsys.readouterr().out
+    assert folders.fit(*draws) == 0
+    assert "files of 1 person who is not in the keypoint files any more" in capsys.readouterr().err
+    assert folders.results() == ["one/000.npz"]
+    assert [row.person for row in read_summary(folders.output / "summary.csv")] == [0]
+    files = {str(path.relative_to(folders.output)) for path in folders.output.rglob("*") if path.is_file()}
+    aside = {name for name in files if name.startswith("outdated")}
+    assert not {name for name in files - aside if "001" in name or name == "images/one/overlay.jpg"}
+    assert aside >= {f"outdated/{kind}/one/001.{end}" for kind, end in (("results", "npz"), ("meshes", "ply"))}
+    assert aside >= {"outdated/images/one/001/side_view.jpg", "outdated/images/one/overlay.jpg"}
+    assert main(["status", str(folders.output)]) == 0
+
+
+def test_people_who_are_left_out_by_choice_keep_their_files(folders):
+    folders.add("one", [person(-30), person(30)])
+    assert folders.fit() == folders.fit("--max-persons", "1") == 0
+    assert folders.results() == ["one/000.npz", "one/001.npz"]
+
+
 def test_inputs_with_another_time_alone_have_not_changed(folders, capsys):
     folders.add("one", [person()])
     assert folders.fit() == 0
@@ -314,6 +340,28 @@ def test_a_run_stopped_while_it_fits_says_what_is_finished_and_continues(
     monkeypatch.undo()
     assert folders.fit() == 0
     assert len(folders.results()) == 4 and len(read_summary(folders.output / "summary.csv")) == 4
+
+
+def test_an_overwriting_run_that_was_stopped_goes_on(folders, monkeypatch, capsys):
+    for stem in ("a", "b", "c"):
+        folders.add(stem, [person()])
+    assert folders.fit() == 0
+    original, n_fits = Fitter._fit_batch, itertools.count()
+
+    def fit(self, *arguments):
+        if next(n_fits) == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Fitter, "_fit_batch", fit)
+    assert folders.fit("--overwrite", "--batch-size", "1") == 75
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert folders.fit("--overwrite") == 0
+    printed = capsys.readouterr()
+    assert "1 person fitted" in printed.out and "--overwrite goes on after 2 photos" in printed.err
+    assert folders.fit("--overwrite") == 0
+    assert "3 people fitted" in capsys.readouterr().out
 
 
 def test_exit_status_of_the_program_is_that_of_the_command():

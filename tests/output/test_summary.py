@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -214,3 +215,13 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(tmp_path: Path, stem: str) -> No
     append_summary(path, [replace(ROW, stem=stem)])
     assert not _lines(path)[1][0].startswith(("=", "+", "-", "@", "\t", "\r"))
     assert read_summary(path)[0].stem == stem
+
+
+def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    append_summary(tmp_path / "summary.csv", [SummaryRow("a", 0, status="ok")])
+    compact_summary(tmp_path / "summary.csv")
+    assert [row.stem for row in read_summary(tmp_path / "summary.csv")] == ["a"]

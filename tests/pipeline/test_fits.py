@@ -61,16 +61,6 @@ def out_of_memory_above(n_people: int) -> Callable[[Sequence[int]], None]:
     return check
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_halved_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    fits, fitter = fitting(monkeypatch, out_of_memory_above(3))
-    people = [person(number) for number in range(8)]
-    assert fits.fit("neutral", people) == [*range(8)]
-    assert fitter.sizes == [8, 4, 2, 2, 2, 2] and fits.batch_size == 2
-    fitter.sizes.clear()
-    assert fits.fit("neutral", people) == [*range(8)]
-    assert fitter.sizes == [2, 2, 2, 2]
-
-
 def test_a_person_alone_who_does_not_fit_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     fits, _ = fitting(monkeypatch, out_of_memory_above(0))
     assert fits.fit("neutral", [person(0)]) == ["out of memory: CUDA out of memory"]

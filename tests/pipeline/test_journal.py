@@ -17,11 +17,20 @@ from smplifyx.config import Config, RunOptions, load_run
 from smplifyx.errors import OutputError
 from smplifyx.output import OutputLayout, SummaryRow
 from smplifyx.pipeline import Failure, Outcome, Unit
-from smplifyx.pipeline.journal import LOG, SETTINGS, Journal, finished_photos, read_lines, read_logs, read_manifests
+from smplifyx.pipeline.journal import (
+    LOG,
+    SETTINGS,
+    Journal,
+    finished_photos,
+    overwritten_photos,
+    read_lines,
+    read_logs,
+    read_manifests,
+)
 
 UNIT = Unit("photo", Path("photo.jpg"), Path("photo.json"))
 DONE = Outcome(
-    UNIT, people=("000", "001"), rows=(SummaryRow("photo", 0),), kept=("001",), other_settings=("001",),
+    UNIT, people=("000", "001"), rows=(SummaryRow("photo", 0),), kept=("001",), other_settings={"001": "others"},
     photo_stamp=(9, 10), keypoint_stamp=(3, 4), notes=("a doubt",),
 )  # fmt: skip
 
@@ -153,3 +162,21 @@ def test_a_full_disk_ends_the_run(layout: OutputLayout, monkeypatch: pytest.Monk
         one.record(DONE)
     with pytest.raises(OutputError, match="No space left"):
         one.close("error", {})
+
+
+def test_photos_of_a_run_without_an_end_count_as_overwritten(layout: OutputLayout) -> None:
+    run = RunOptions(output=layout.root, overwrite=True)
+
+    def overwritten(**changes: Any) -> set[str]:
+        return overwritten_photos(layout, replace(run, **changes), "settings", "context")
+
+    journal(layout).record(DONE)
+    assert not overwritten()
+    stopped = journal(layout, overwrite=True)
+    stopped.record(DONE)
+    stopped.close("stopped", {})
+    assert overwritten() == {"photo"}
+    assert not overwritten(num_shards=2)
+    assert not overwritten_photos(layout, run, "other settings", "context")
+    journal(layout, overwrite=True).close("done", {})
+    assert not overwritten()

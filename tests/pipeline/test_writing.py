@@ -254,3 +254,14 @@ def test_a_photo_at_full_size_is_not_kept_between_batches(writing: Writing) -> N
     held.pixels()
     writer.let_go()
     assert held._pixels is None and held.pixels().shape == (30, 40, 3)
+
+
+def test_a_result_of_another_input_goes_although_the_new_fit_fails(writing: Writing) -> None:
+    photo = writing.photo(1)
+    path = writing.layout.result_path("pair", 0)
+    result_of().save(path)
+    writing.write(OutputConfig(mesh_format="none", render=False), photo, "no")
+    assert path.is_file()  # fitted again by choice
+    photo.outcome = replace(photo.outcome, changed=("000",))
+    writing.write(OutputConfig(mesh_format="none", render=False), photo, "no")
+    assert not path.is_file() and (writing.layout.outdated_path / "results" / "pair" / "000.npz").is_file()
