@@ -160,6 +160,24 @@ def pair_filter(
     return PairFilter(parts.labels, colliding, pairs)
 
 
+def with_free_end(chosen: PairFilter, part: int, end: BoolArray, others: Sequence[int]) -> PairFilter:
+    """The same filter, but the end of a part may collide with other parts that the rest of it may overlap.
+
+    Args:
+        chosen: the filter.
+        part: a limb.
+        end: [F] marks triangles; those of the part become a part of their own.
+        others: parts that its end may collide with besides.
+    """
+    n_parts = len(chosen.colliding_parts)
+    labels = np.where(end & (chosen.labels == part), n_parts, chosen.labels)
+    colliding = np.zeros((n_parts + 1, n_parts + 1), bool)
+    colliding[:-1, :-1] = chosen.colliding_parts
+    colliding[-1, :-1] = colliding[:-1, -1] = chosen.colliding_parts[part]
+    colliding[-1, list(others)] = colliding[list(others), -1] = True
+    return PairFilter(labels, colliding, chosen.ignored_pairs)
+
+
 def _seams(labels: IntArray, faces: IntArray) -> list[tuple[int, int]]:
     """Pairs of parts that share a vertex."""
     n_parts = int(labels.max()) + 1

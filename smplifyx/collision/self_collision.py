@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 
@@ -13,7 +13,14 @@ from torch import Tensor
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.collision.candidates import CandidateCache, FixedContactSet
-from smplifyx.collision.parts import PairFilter, body_parts, ignored_parts, load_part_segmentation, pair_filter
+from smplifyx.collision.parts import (
+    PairFilter,
+    body_parts,
+    ignored_parts,
+    load_part_segmentation,
+    pair_filter,
+    with_free_end,
+)
 from smplifyx.collision.penalty import CollisionTerm
 from smplifyx.collision.penetration import FastWinding, Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
@@ -30,7 +37,9 @@ _MAX_PAIRS = 32768
 #: Rounds with steep cones after those with wide ones; the wide cones' field is too weak to part touching triangles.
 _STEEP_ROUNDS = 3
 #: Cone height of the minimisations before them, metres.
-_WIDE_CONE = 0.01
+_WIDE_CONE = 0.003
+#: Joints at both ends of the upper arms.
+_UPPER_ARMS = (("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"))
 
 
 class SelfCollision:
@@ -52,11 +61,26 @@ class SelfCollision:
         data, path = self._data, self._config.part_segmentation
         parts = body_parts(data) if path is None else load_part_segmentation(path, len(data.faces))
         known = np.zeros((0, 2), np.int64) if data.rest_contact_pairs is None else data.rest_contact_pairs
-        chosen = pair_filter(
-            parts, data.faces, ignored_parts(self._config.ignored_parts, data.skeleton.joint_names), known
-        )
+        ignored = ignored_parts(self._config.ignored_parts, data.skeleton.joint_names)
+        chosen = self._with_free_arms(pair_filter(parts, data.faces, ignored, known), ignored)
         at_rest = rest_pairs(self._make_search(chosen), data.v_template)
         return PairFilter(chosen.labels, chosen.colliding_parts, np.concatenate([known, at_rest]))
+
+    def _with_free_arms(self, chosen: PairFilter, ignored: Sequence[tuple[int, int]]) -> PairFilter:
+        """The same filter, but only the share of the upper arms next to the shoulders may overlap ignored parts."""
+        data, names = self._data, list(self._data.skeleton.joint_names)
+        joints = self._model.joint_template.cpu().double().numpy().reshape(-1, 3)
+        centres = np.asarray(data.v_template, np.float64)[data.faces].mean(1)
+        for shoulder, elbow in _UPPER_ARMS:
+            if shoulder not in names:
+                continue
+            part, start = names.index(shoulder), joints[names.index(shoulder)]
+            bone = joints[names.index(elbow)] - start
+            others = [one + other - part for one, other in ignored if part in (one, other)]
+            if others:
+                along = (centres - start) @ bone / (bone @ bone)
+                chosen = with_free_end(chosen, part, along > self._config.ignored_share, others)
+        return chosen
 
     @cached_property
     def search(self) -> TriangleSearch:

@@ -219,7 +219,7 @@ class CollisionConfig:
     cone_height: float = setting(0.001, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
     rounds: int = setting(
         2,
-        "number of minimisations with wide cones (10 mm) and a fixed set of colliding pairs, before three with "
+        "number of minimisations with wide cones (3 mm) and a fixed set of colliding pairs, before three with "
         "cone_height; (paper) 0: one with the pairs of each step",
         minimum=0,
     )
@@ -236,6 +236,9 @@ class CollisionConfig:
         ),
         "pairs of parts, by joint, that may overlap besides adjacent parts",
     )  # fmt: skip
+    ignored_share: float = setting(
+        0.5, "share of an upper arm, from the shoulder on, that ignored_parts means; (paper) 1: all of it", above=0
+    )
     part_segmentation: Path | None = setting(
         None, "parts by triangle: smplx_parts_segm.pkl; null: by the joint that moves a triangle most"
     )

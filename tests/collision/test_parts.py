@@ -10,7 +10,14 @@ import pytest
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.parts import BodyParts, body_parts, load_part_segmentation, pair_filter
+from smplifyx.collision.parts import (
+    BodyParts,
+    PairFilter,
+    body_parts,
+    load_part_segmentation,
+    pair_filter,
+    with_free_end,
+)
 from smplifyx.errors import InputError
 
 #: A chain of four parts and a fifth on its own; triangles 0 and 1 share vertex 2, across parts 0 and 2.
@@ -71,3 +78,14 @@ def test_a_wrong_part_segmentation_is_refused(tmp_path, stored, key):
     with pytest.raises(InputError, match=key) as error:
         load_part_segmentation(path, 7)
     assert str(path) in str(error.value)
+
+
+def test_the_end_of_a_limb_collides_with_what_the_rest_may_overlap() -> None:
+    labels = np.array([0, 1, 1, 2])
+    colliding = np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0]], bool)  # the limb 1 may overlap part 0
+    chosen = with_free_end(
+        PairFilter(labels, colliding, np.zeros((0, 2), np.int64)), 1, np.array([1, 0, 1, 1], bool), [0]
+    )
+    assert chosen.labels.tolist() == [0, 1, 3, 2]  # marks of other parts' triangles do not count
+    expected = [[0, 0, 1, 1], [0, 0, 1, 0], [1, 1, 0, 1], [1, 0, 1, 0]]
+    assert chosen.colliding_parts.astype(int).tolist() == expected

@@ -66,7 +66,7 @@ def test_no_bodies(model: BodyModel, inputs: Inputs) -> None:
 
 def test_rounds_have_fixed_contacts_and_the_paper_has_exact_ones(model: BodyModel, inputs: Inputs) -> None:
     ours = collision_of(model, rounds=2, cone_height=0.002)
-    assert ours.round_heights[:2] == [0.01, 0.01] and set(ours.round_heights[2:]) == {0.002}
+    assert ours.round_heights[:2] == [0.003, 0.003] and set(ours.round_heights[2:]) == {0.002}
     assert collision_of(model, rounds=0).round_heights == [None]
     contacts = ours.find(*inputs)
     fixed, exact = ours.term(contacts, 0.02), ours.term(contacts, None)
