@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if unknown:
         factor = arguments.focal_length_factor
         messages.note(
-            f"focal length unknown: fitting {len(unknown)} people again with {factor:g} times more and less"
+            f"focal length unknown: fitting {messages.count(len(unknown), 'person', 'people')} again with {factor:g} times more and less"
         )
         others = [_refit(unknown, scale, arguments) for scale in (factor, 1.0 / factor)]
         for one, *alternatives in zip(unknown, *others, strict=True):
@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         path = arguments.results / "measurements.csv"
         write_text(path, _table(rows))
-        messages.note(f"metres; {len(rows)} people in {path}")
+        messages.note(f"metres; {messages.count(len(rows), 'person', 'people')} in {path}")
     return 1 if failed else 0
 
 

@@ -101,7 +101,7 @@ def evaluate_open(arguments: argparse.Namespace) -> int:
     else:
         _make(benchmark, folder, next(iter(configs.values())))
     if arguments.only_make:
-        messages.say(f"{arguments.people} people in {folder}")
+        messages.say(f"{messages.count(arguments.people, 'person', 'people')} in {folder}")
         return 0
     frames = read_benchmark(folder)
     if arguments.from_photos:

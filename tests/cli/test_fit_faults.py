@@ -150,4 +150,4 @@ def test_results_without_the_hashes_of_later_versions_are_kept(
     (next((folders.output / "runs").iterdir()) / "log.jsonl").unlink()
     folders.add_keypoints("one", json.dumps({"version": 1.3, "people": [person(20)]}))
     assert folders.fit() == 0
-    assert "1 people with existing results are skipped" in capsys.readouterr().err
+    assert "1 person with an existing result is skipped" in capsys.readouterr().err

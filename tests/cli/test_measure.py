@@ -48,7 +48,7 @@ def test_an_unknown_focal_length_leaves_an_uncertainty(tmp_path: Path, capsys) -
     result.keypoints_2d[:, :2], result.keypoints_2d[:, 2] = pixels, 1.0
     result.save(root / "results" / "photo" / "000.npz")
     assert main(["measure", str(root), "--focal-length-factor", "1.5"]) == SUCCESS
-    assert "fitting 1 people again" in capsys.readouterr().err
+    assert "fitting 1 person again" in capsys.readouterr().err
     (row,) = table(root)
     assert 0.0 < float(row["height_uncertainty"]) < 0.3 and row["camera_source"] == "fallback"
 
