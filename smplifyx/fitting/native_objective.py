@@ -23,7 +23,7 @@ from smplifyx.fitting.native_tables import ADDRESS_OF, ADDRESSES, MAX_LAYERS, RU
 from smplifyx.fitting.upright_stance import TILT_SEGMENTS
 from smplifyx.priors.joint_limits import HINGES
 from smplifyx.priors.pose_space import BodyPosePrior
-from smplifyx.priors.vposer import ResidualVPoser, VPoser
+from smplifyx.priors.vposer import FRAME_LIMIT, ResidualVPoser, VPoser
 from smplifyx.skeleton import BODY_JOINTS
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class NativeTerms:
     Attributes:
         quadratic: [D] of the squared parameters.
         joint_limits, trunk_tilt, upright_stance, lifting, depth: of the terms of these names.
+        frames: of VPoser's degenerate frames.
         rho: scale of the robust keypoint error; None for a squared error.
         keypoints: [B, N, 2] observed, pixels.
         keypoint_weights: [B, N] factors of the squared errors.
@@ -61,6 +62,7 @@ class NativeTerms:
     upright_stance: float
     lifting: float
     depth: float
+    frames: float
     rho: float | None
     keypoints: Tensor
     keypoint_weights: Tensor
@@ -102,7 +104,7 @@ class NativeBody:
         pose = slices["body_pose"].start if prior is not None else 0
         segments = [segment for segment in TILT_SEGMENTS if prior is not None]
         hinges = [hinge for hinge in HINGES if prior is not None]
-        self.n_residuals = 2 * self.n_keypoints + 3 * n_body + len(segments) + len(hinges)
+        self.n_residuals = 2 * self.n_keypoints + 4 * n_body + len(segments) + len(hinges)
         layer_sizes = [layers[0][0].shape[1], *(len(bias) for _, bias in layers)] if layers else []
         self._set_sizes(
             D=size, J=model.n_joints, n_body=n_body, mode=mode, n_code=n_code, n_layers=len(layers),
@@ -230,7 +232,7 @@ class NativeObjective:
         self._weights = np.zeros(len(WEIGHTS), np.float32)
         self._set_weights(
             rho=terms.rho or 0.0, w_limits=terms.joint_limits, w_tilt=terms.trunk_tilt, w_stance=terms.upright_stance,
-            w_lifting=terms.lifting, w_depth=terms.depth,
+            w_lifting=terms.lifting, w_depth=terms.depth, w_frames=terms.frames, frame_limit=FRAME_LIMIT,
         )  # fmt: skip
         cameras = torch.cat([terms.focal_length, terms.principal_point, terms.pixel_scale[:, None]], 1)
         arrays = {

@@ -72,7 +72,7 @@ SIZES = (
     *(f"layer_size_{k}" for k in range(MAX_LAYERS + 1)),
 )  # fmt: skip
 #: Squared weights and shapes of the terms.
-WEIGHTS = ("rho", "w_limits", "w_tilt", "w_stance", "w_lifting", "w_depth", "damping")
+WEIGHTS = ("rho", "w_limits", "w_tilt", "w_stance", "w_lifting", "w_depth", "w_frames", "frame_limit", "damping")
 #: What one call computes.
 RUNS = ("FORWARD", "BACKWARD", "BOTH", "GAUSS_NEWTON")
 

@@ -221,7 +221,7 @@ class Objective:
         if body is None:
             return None, []
         quadratic = self._all.x.new_zeros(layout.n_parameters)
-        scalars = dict.fromkeys(_NATIVE.values(), 0.0)
+        scalars = {**dict.fromkeys(_NATIVE.values(), 0.0), "frames": 0.0}
         others = []
         for term, squared in self._terms:
             energy = term.energy
@@ -231,6 +231,7 @@ class Objective:
                         quadratic[layout.slices[name]] += squared
             elif energy is pose_prior and (scale := self._view.parameters.prior.quadratic_scale) is not None:
                 quadratic[layout.slices["body_pose"]] += squared * scale
+                scalars["frames"] += float(squared) * getattr(self._view.parameters.prior, "frame_weight", 0.0)
             elif energy in _NATIVE:
                 scalars[_NATIVE[energy]] += float(squared)
             elif not isinstance(energy, KeypointEnergy) and energy is not collision_energy:

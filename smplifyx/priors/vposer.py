@@ -16,6 +16,11 @@ from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotat
 N_DECODED = 6 * N_BODY_JOINTS
 
 
+#: Squared length of the second column of a decoded frame, across the first, below which the frame has an energy, and
+#: that energy where the columns are parallel. Of good fits, 95 % have no column shorter than 0.65.
+FRAME_LIMIT, _FRAME_WEIGHT = 0.25, 20.0
+
+
 @dataclass(frozen=True)
 class Layer:
     """An affine map: ``weight`` [out, in], ``bias`` [out]."""
@@ -62,6 +67,7 @@ class VPoser(BodyPosePrior):
         dtype, device: of the arithmetic.
         rounding: half of the width over which the kinks of the decoder's rectifiers are rounded; 0 leaves them. With
             kinks, a pose that minimises an objective lies on some of the 1024 of them, where no gradient vanishes.
+            Unless it is 0, codes whose frames are nearly degenerate have an energy too: there, minima are jumps.
     """
 
     def __init__(
@@ -104,7 +110,20 @@ class VPoser(BodyPosePrior):
 
     def energy(self, z: Tensor) -> Tensor:
         """Energy [B]: minus twice the log density of the code, up to a constant."""
-        return z.square().sum(1)
+        energy = z.square().sum(1)
+        return energy + self.frame_weight * self._frame_energy(z) if self.frame_weight else energy
+
+    @property
+    def frame_weight(self) -> float:
+        """Weight of frames that are nearly degenerate: a small change of the code turns them by up to 180 degrees."""
+        return _FRAME_WEIGHT if self.rounding else 0.0
+
+    def _frame_energy(self, z: Tensor) -> Tensor:
+        """Energy [B] of decoded frames whose second column is nearly parallel to the first."""
+        first, second = self._decoder(z[:, : self.n_embedding]).unflatten(1, (N_BODY_JOINTS, 3, 2)).unbind(3)
+        first = functional.normalize(first, dim=2)
+        across = second - (first * second).sum(2, keepdim=True) * first
+        return (1.0 - across.square().sum(2) / FRAME_LIMIT).clamp(min=0.0).square().sum(1)
 
 
 class _Chain(nn.Module):

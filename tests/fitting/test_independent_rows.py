@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
@@ -59,3 +60,18 @@ def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observat
     for result, number in zip(fitter.fit([observations[number] for number in order]), order, strict=True):
         _assert_same(result, together[number])
     _assert_same(fitter.fit(observations[1:2])[0], together[1])
+
+
+def test_shuffled_in_smaller_batches_and_on_two_threads_fits_have_the_same_bits(
+    observations: list[Observation],
+) -> None:
+    together = Fitter().fit(observations)
+    order = [4, 1, 3, 0, 2]
+    n_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2 if n_threads == 1 else 1)
+        parts = Fitter(batch_size=2).fit([observations[number] for number in order])
+    finally:
+        torch.set_num_threads(n_threads)
+    for result, number in zip(parts, order, strict=True):
+        _assert_same(result, together[number])

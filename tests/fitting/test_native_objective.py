@@ -20,7 +20,7 @@ from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.solver import Solver
 from smplifyx.fitting.terms import CAMERA_DEPTH, Term, default_terms
-from smplifyx.priors import make_body_pose_prior
+from smplifyx.priors import make_body_pose_prior, vposer
 from tests.random_body import random_body_model
 
 _N = 19
@@ -88,6 +88,25 @@ def _kinds() -> dict[str, tuple[BodyModelData, dict[str, object]]]:
 def test_losses_and_gradients_are_those_of_torch(kind):
     data, options = _kinds()[kind]
     _compare(_solver(data, **options))
+
+
+def test_degenerate_frames_of_the_decoder_have_an_energy(monkeypatch):
+    """With a limit that frames of random codes are below."""
+    for module in (native_objective, vposer):
+        monkeypatch.setattr(module, "FRAME_LIMIT", 20.0)
+    solver = _solver(random_body_model())
+    objective, x = _objective(solver)
+    place = torch.searchsorted(objective.free, solver.parameters.layout.slices["body_pose"].start)
+    prior, rows = solver.parameters.prior, torch.arange(_N)
+    codes = x[:, place : place + prior.n_parameters]
+    assert (prior.energy(codes) > codes.square().sum(1) + 1.0).sum() > 10
+    loss, gradient = objective(rows)(x)
+    variable = x.clone().requires_grad_()
+    expected = objective.loss(variable)
+    (expected_gradient,) = torch.autograd.grad(expected.sum(), variable)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-4, atol=1e-3)
+    scale = expected_gradient.abs().amax(1, keepdim=True)
+    torch.testing.assert_close(gradient / scale, expected_gradient / scale, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("model", ["smplx", "smplh", "smpl", "mano", "flame"])

@@ -266,6 +266,14 @@ if (forward) {
   };
   vf loss = zero;
   for (int d = 0; d < D; ++d) loss += quadratic[d] * (xs[d] * xs[d]);
+  if (w_frames != 0.0f && mode >= 2) for (int j = 0; j < n_body; ++j) {
+    const vf* s = six + 6 * j;
+    const vf* R = decoded + 9 * j;
+    const vf dot = R[0] * s[1] + R[3] * s[3] + R[6] * s[5];
+    const vf u0 = s[1] - dot * R[0], u1 = s[3] - dot * R[3], u2 = s[5] - dot * R[6];
+    const vf lack = __builtin_elementwise_max(1.0f - (u0 * u0 + u1 * u1 + u2 * u2) / frame_limit, zero);
+    loss += w_frames * (lack * lack);
+  }
   if (w_depth != 0.0f) {
     const vf change = xs[first_translation + 2] * of_rows(origin, 3, 2);
     loss += w_depth * (change * change);
@@ -479,16 +487,18 @@ if (backward) {
       const vf u[3] = {s[1] - dot * a[0], s[3] - dot * a[1], s[5] - dot * a[2]};
       const vf u_square = u[0] * u[0] + u[1] * u[1] + u[2] * u[2];
       const vf u_scale = 1.0f / square_root(u_square > tiny ? u_square : tiny);
+      const vf lack = __builtin_elementwise_max(1.0f - u_square / frame_limit, zero);
+      const vf to_across = (-4.0f * w_frames / frame_limit) * lack;
       const vf b_gb = b[0] * gb[0] + b[1] * gb[1] + b[2] * gb[2];
       const vf gu[3] = {u_scale * (gb[0] - b_gb * b[0]), u_scale * (gb[1] - b_gb * b[1]), u_scale * (gb[2] - b_gb * b[2])};
       const vf a_gu = a[0] * gu[0] + a[1] * gu[1] + a[2] * gu[2];
       vf* g = g_six + 6 * j;
       for (int i = 0; i < 3; ++i) {
-        g[2 * i + 1] = gu[i] - a_gu * a[i];
+        g[2 * i + 1] = gu[i] - a_gu * a[i] + to_across * u[i];
         ga[i] += -dot * gu[i] - a_gu * s[2 * i + 1];
       }
       const vf a_ga = a[0] * ga[0] + a[1] * ga[1] + a[2] * ga[2];
-      for (int i = 0; i < 3; ++i) g[2 * i] = scale * (ga[i] - a_ga * a[i]);
+      for (int i = 0; i < 3; ++i) g[2 * i] = scale * (ga[i] - a_ga * a[i] - to_across * dot * u[i]);
     }
   }
   if (mode == 1 || mode == 3) affine(turn_map_t, 3 * n_body, 3 * n_body, g_turns, gx + turn_start, false, true);
@@ -512,7 +522,7 @@ if (backward) {
 // forward run. The shift of surface points by pose blend shapes is left out.
 if (run == GAUSS_NEWTON) {
   const int n_blocks = (F + LANES - 1) / LANES, stride = n_blocks * LANES;
-  const int most = 2 * K + 3 * n_lifted + n_segments + n_hinges;
+  const int most = 2 * K + 3 * n_lifted + n_body + n_segments + n_hinges;
   vf* spare = scratch;
   const auto scrap = [&](int n) { vf* start = spare; spare += n; return start; };
   vf* jacobian = scrap(most * n_blocks);      // [residuals, parameters]
@@ -757,6 +767,24 @@ if (run == GAUSS_NEWTON) {
         for (int i = 0; i < 3; ++i) d[i] = dposed[3 * (1 + b) + i] - dposed[i];
         const float factor = ::sqrtf(2.0f * w_lifting);
         for (int i = 0; i < 3; ++i) put(factor * (m[3 * i] * d[0] + m[3 * i + 1] * d[1] + m[3 * i + 2] * d[2]));
+      }
+      if (w_frames != 0.0f && mode >= 2) for (int j = 0; j < n_body; ++j) {
+        float dot = 0.0f, first = 0.0f, square = 0.0f, u[3];
+        for (int i = 0; i < 3; ++i) {
+          const float a = primal(o_six + 6 * j + 2 * i);
+          first += a * a;
+          dot += w_decoded[9 * j + 3 * i] * primal(o_six + 6 * j + 2 * i + 1);
+        }
+        for (int i = 0; i < 3; ++i) {
+          u[i] = primal(o_six + 6 * j + 2 * i + 1) - dot * w_decoded[9 * j + 3 * i];
+          square += u[i] * u[i];
+        }
+        if (square >= frame_limit) continue;
+        vf along = zero;
+        const float turn_of_first = dot / ::sqrtf(first + 1e-24f);
+        if (moves_code) for (int i = 0; i < 3; ++i)
+          along += u[i] * (dsix[6 * j + 2 * i + 1] - turn_of_first * dsix[6 * j + 2 * i]);
+        put((2.0f * ::sqrtf(2.0f * w_frames) / frame_limit) * along);
       }
       if (w_limits != 0.0f) for (int h = 0; h < n_hinges; ++h) {
         const int j = hinges[3 * h], axis = hinges[3 * h + 1], a = (axis + 1) % 3, b = (axis + 2) % 3;
