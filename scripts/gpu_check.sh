@@ -42,7 +42,7 @@ if [ -n "$collect" ]; then
     python=$(find_python)
     mkdir -p "$collect"
     requirements "$python" >"$collect/requirements.txt"
-    "$python" -m pip download -q -c "$ROOT/constraints.txt" -d "$collect" -r "$collect/requirements.txt"
+    "$python" -m pip wheel -q -c "$ROOT/constraints.txt" -w "$collect" -r "$collect/requirements.txt"
     say "$(find "$collect" -name '*.whl' | wc -l) wheels, $(du -sh "$collect" | cut -f1), in $collect"
     exit
 fi
