@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -35,7 +36,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="heavy",
         help="body network: more accurate, or faster (default: heavy)",
     )
-    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--workers",
+        type=lambda text: text if text == "auto" else positive(text),
+        default=1,
+        metavar="N|auto",
+        help="processes; auto: as free cores and memory allow (default: 1)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="detect again where a file is there")
     parser.set_defaults(run=run)
 
@@ -52,11 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+class _Stop:
+    """Whether the work is to end after the photo at hand."""
+
+    is_asked = False
+
+    def stop(self) -> None:
+        self.is_asked = True
+
+
 def detect_photos(
     images: Sequence[Path],
     folder: Path,
     network: str = "heavy",
-    workers: int = 1,
+    workers: int | Literal["auto"] = 1,
     *,
     overwrite: bool = False,
     advice: str = "--overwrite detects again",
@@ -67,17 +83,30 @@ def detect_photos(
         images: the photos.
         folder: of the keypoint files.
         network: ``heavy`` or ``full``.
-        workers: number of processes.
+        workers: number of processes; ``auto``: as free cores and memory allow.
         overwrite: replace existing files.
         advice: remark on photos with existing files.
 
     Raises:
         UsageError: the runtime of the networks is not installed.
+        Interrupted: a signal came; the message says what is finished.
     """
+    from smplifyx.cli.signals import stopping
+    from smplifyx.config import RunOptions
     from smplifyx.detect.folder import detect_folder
+    from smplifyx.pipeline.processes import suitable_workers
 
-    with tqdm(total=len(images), unit="photo", disable=not sys.stderr.isatty()) as bar:
-        done = detect_folder(images, folder, network, workers, overwrite, lambda image: bar.update())
+    if workers == "auto":
+        workers = suitable_workers(RunOptions(workers="auto", device="cpu"), len(images))
+    stop = _Stop()
+    with stopping() as request, tqdm(total=len(images), unit="photo", disable=not sys.stderr.isatty()) as bar:
+        request.pass_on_to(stop)
+        done = detect_folder(
+            images, folder, network, workers, overwrite, lambda image: bar.update(), lambda: stop.is_asked
+        )
+    n_done = done.n_photos + done.n_skipped + len(done.failures)
+    if n_done < len(images):
+        request.raise_if_asked(f"{n_done} of {len(images)} photos are finished in {folder}")
     problems = [str(failure) for failure in done.failures]
     for problem in problems:
         messages.note(f"failed: {problem}")

@@ -7,13 +7,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from smplifyx.cli.messages import Interrupted
-from smplifyx.pipeline import Executor
 
 #: Exit status after each signal. That of SIGUSR1, which schedulers send some time before they kill a job, is
 #: EX_TEMPFAIL: run the same command again.
 STATUS_OF = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGUSR1": 75}
+
+
+class Stoppable(Protocol):
+    """Work that ends in order when asked to."""
+
+    def stop(self) -> None:
+        """End soon; called from a signal handler."""
+        ...
 
 
 class StopRequest:
@@ -21,9 +29,9 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number = 0
-        self._executor: Executor | None = None
+        self._executor: Stoppable | None = None
 
-    def pass_on_to(self, executor: Executor) -> None:
+    def pass_on_to(self, executor: Stoppable) -> None:
         """Stop an executor when a signal comes; until then, a signal interrupts at once."""
         self._executor = executor
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from smplifyx.detect.anchors import AnchorDetector
 from smplifyx.detect.body import BodyNetwork, BodyPoints, body_crop
+from smplifyx.detect.confidence import calibrated
 from smplifyx.detect.crops import ByteArray, Crop, FloatArray, Photo
 from smplifyx.detect.faces import FaceNetwork
 from smplifyx.detect.hands import HandNetwork
@@ -31,6 +32,8 @@ _MIN_FIRST, _MIN_BODY = 0.2, 0.5
 #: Where a photo does not hold one person, tiles of this share of its longer side are searched too, for people who
 #: are small; smaller ones than this many pixels are left.
 _TILE, _MIN_SIZE, _MIN_TILE_POINTS, _MIN_TILE_SCORE = 0.6, 45.0, 8, 0.3
+#: Where all people reach over this share of the photo's longer side, there are hardly any small ones beside them.
+_CLOSE = 0.4
 #: Two crops show one body if their centres are closer than this share of the smaller, and their sides alike.
 _SAME_CENTER, _SAME_SIDE = 0.25, 1.5
 
@@ -97,7 +100,8 @@ class Detector:
     def _seen(self, photo: Photo, whole: Crop) -> list[Seen]:
         """People of the whole photo, then those of its tiles who are not among them."""
         seen = self._movenet(photo, whole)
-        if len(seen) == 1:
+        sizes = [size_of(one.points, one.confidence, 0.2) for one in seen]
+        if len(seen) == 1 or (seen and min(sizes) > _CLOSE * whole.side):
             return seen
         for tile in _tiles(photo.size):
             for one in self._movenet(photo, tile):
@@ -134,6 +138,7 @@ class Detector:
             for number, parts in _WORLD_FROM_BODY.items():
                 world[number] = _mean(metres, parts)
             hands, face = self._hands(photo, person.body), self._face(photo, person.body)
+        body[:, 2], world[:, 3] = calibrated(body[:, 2]), calibrated(world[:, 3])
         lists = {side: np.zeros((21, 3)) for side in ("left", "right")}
         for side, hand in hands.items():
             lists[side] = np.column_stack([hand.points, np.full(21, hand.score)])

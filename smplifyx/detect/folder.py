@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smplifyx.child_processes import ignore_signals
 from smplifyx.detect.detector import DetectedPerson, Detector
 from smplifyx.errors import InputError
 from smplifyx.files import file_digest
@@ -61,6 +63,7 @@ def detect_folder(
     workers: int = 1,
     overwrite: bool = False,
     progress: Callable[[Path], object] = lambda image: None,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> DetectionStatistics:
     """Write a keypoint file for each photo; photos that have one are skipped.
 
@@ -73,6 +76,7 @@ def detect_folder(
         workers: processes; with one, this process does it all, reading the next photo meanwhile.
         overwrite: detect again where a file is there.
         progress: called with each photo that is finished.
+        is_stopped: asked after each photo; the photos that are left then have no file.
 
     Raises:
         UsageError: the runtime of the networks is not installed.
@@ -89,15 +93,18 @@ def detect_folder(
     todo = [image for image in images if overwrite or not is_complete(keypoint_path(image, folder), image)]
     statistics.n_skipped = len(images) - len(todo)
     results = _alone(todo, variant) if workers == 1 or len(todo) < 2 else _together(todo, variant, workers)
-    for image, outcome in results:
-        if isinstance(outcome, InputError):
-            statistics.failures.append(outcome)
-        else:
-            people = [_entry(person) for person in outcome]
-            write_openpose(keypoint_path(image, folder), people, file_digest(image))
-            statistics.n_photos += 1
-            statistics.n_people += len(people)
-        progress(image)
+    with closing(results):
+        for image, outcome in results:
+            if isinstance(outcome, InputError):
+                statistics.failures.append(outcome)
+            else:
+                people = [_entry(person) for person in outcome]
+                write_openpose(keypoint_path(image, folder), people, file_digest(image))
+                statistics.n_photos += 1
+                statistics.n_people += len(people)
+            progress(image)
+            if is_stopped():
+                break
     return statistics
 
 
@@ -138,7 +145,7 @@ def _entry(person: DetectedPerson) -> dict[str, object]:
     return openpose_person(*lists, person.world if seen else None) | {"score": round(person.score, 4)}
 
 
-def _alone(images: Sequence[Path], variant: str) -> Iterator[tuple[Path, _Outcome]]:
+def _alone(images: Sequence[Path], variant: str) -> Generator[tuple[Path, _Outcome], None, None]:
     """One photo after the other; a thread reads the next one."""
     detector = Detector(variant)
     with ThreadPoolExecutor(1) as reader:
@@ -153,10 +160,12 @@ def _alone(images: Sequence[Path], variant: str) -> Iterator[tuple[Path, _Outcom
                 yield image, error
 
 
-def _together(images: Sequence[Path], variant: str, workers: int) -> Iterator[tuple[Path, _Outcome]]:
+def _together(images: Sequence[Path], variant: str, workers: int) -> Generator[tuple[Path, _Outcome], None, None]:
     """The same by several processes, in the order of the photos."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
+    # The parent decides what a signal to the whole group means.
+    pool = ProcessPoolExecutor(workers, context, initializer=ignore_signals)
+    try:
         waiting: list[tuple[Path, Future[_Outcome]]] = []
         rest = iter(images)
         waiting += [(image, pool.submit(_work, variant, image)) for image in islice(rest, _AHEAD * workers)]
@@ -164,6 +173,8 @@ def _together(images: Sequence[Path], variant: str, workers: int) -> Iterator[tu
             image, outcome = waiting.pop(0)
             waiting += [(following, pool.submit(_work, variant, following)) for following in islice(rest, 1)]
             yield image, outcome.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _read_rgb(image: Path) -> NDArray[np.uint8]:

@@ -22,6 +22,12 @@ _MAX_DISTANCE = 0.45
 _PALM_CROP, _HAND_CROP, _RECROP = 2.6, 2.0, 2.7
 #: Mean distance, in the size of a hand, at which two lists show the same hand.
 _SAME = 0.35
+#: A placed hand whose wrist is further from the body's wrist than this share of its size, or smaller than this many
+#: pixels, is wrong more often than right.
+_MAX_WRIST_DISTANCE, _MIN_SIZE = 0.5, 16.0
+#: Crops from the arm alone: the size of a hand in forearms and in the body's crop, the side of the crop in hands, and
+#: the centre's distance from the wrist in hands.
+_ARM_SIZE, _BODY_SIZE, _ARM_CROP, _ARM_SHIFT = 0.9, 0.06, 1.6, 0.25
 
 
 class Hand(NamedTuple):
@@ -73,11 +79,14 @@ class HandNetwork:
             for palm in self._palms(photo, Crop((float(middle[0]), float(middle[1])), float(window)))
         ]
         near = sorted((pair for pair in palms if pair[0] < limit), key=lambda p: p[0] - 0.2 * forearm * p[1].score)
-        crops = [_palm_crop(palm) for _, palm in near[:2]]
-        if not crops and (guess := self._guess(photo, points[wrist], middle)) is not None:
-            crops = [guess]
-        hands = [hand for crop in crops if (hand := self._place(photo, crop)) is not None]
-        return max(hands, key=lambda hand: hand.score, default=None)
+        hands = [self._place(photo, _palm_crop(palm), points[wrist]) for _, palm in near[:2]]
+        best = max((hand for hand in hands if hand is not None), key=lambda hand: hand.score, default=None)
+        if best is not None:
+            return best
+        guesses = [self._guess(photo, points[wrist], middle)]
+        guesses += _arm_crops(points[elbow], points[wrist], middle, body.crop.side)
+        placed = (self._place(photo, crop, points[wrist]) for crop in guesses if crop is not None)
+        return next((hand for hand in placed if hand is not None), None)
 
     def _guess(self, photo: Photo, wrist: FloatArray, middle: FloatArray) -> Crop | None:
         """A crop from the body's own points of the hand, corrected by a small network."""
@@ -94,8 +103,8 @@ class HandNetwork:
         up = ends[1] - ends[0]
         return Crop((float(ends[0, 0]), float(ends[0, 1])), 2.0 * float(np.hypot(*up)), upright_angle(up))
 
-    def _place(self, photo: Photo, crop: Crop) -> Hand | None:
-        """Points in two passes, the second in a crop around those of the first."""
+    def _place(self, photo: Photo, crop: Crop, wrist: FloatArray) -> Hand | None:
+        """Points in two passes, the second in a crop around those of the first; None for a hand of another arm."""
         n = self._landmarks.side
         for _ in range(2):
             if crop.side < 4.0:
@@ -106,7 +115,21 @@ class HandNetwork:
                 return None
             points = crop.to_photo(output["Identity"].reshape(21, 3)[:, :2], n)
             crop = _hand_crop(points)
-        return Hand(score, points) if score >= _MIN_SCORE else None
+        size = float(np.ptp(points, axis=0).max())
+        fits = size >= _MIN_SIZE and np.hypot(*(points[0] - wrist)) < _MAX_WRIST_DISTANCE * size
+        return Hand(score, points) if fits and score >= _MIN_SCORE else None
+
+
+def _arm_crops(elbow: FloatArray, wrist: FloatArray, middle: FloatArray, body_side: float) -> list[Crop]:
+    """Crops of a hand that continues the forearm, and of one that the body's points of the hand show."""
+    forearm, hand = wrist - elbow, middle - wrist
+    length = float(np.hypot(*forearm))
+    size = max(_ARM_SIZE * length, _BODY_SIZE * body_side)
+    ahead = wrist + _ARM_SHIFT * size * forearm / max(length, 1e-6)
+    return [
+        Crop((float(x), float(y)), _ARM_CROP * size, upright_angle(up))
+        for (x, y), up in ((ahead, forearm), (middle, hand))
+    ]
 
 
 def _palm_crop(palm: Found) -> Crop:

@@ -1,7 +1,9 @@
 """The whole detector on the demo's photos, whose keypoints are known."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,27 @@ def test_the_first_of_two_photos_of_one_name_is_used(tmp_path, found, capsys):
     shutil.copytree(found, keypoints)
     assert main(["detect", "--images", str(images), "--keypoints", str(keypoints)]) == 1
     assert f"{first.stem}.png: has the same name as {first.name}" in capsys.readouterr().err
+
+
+def test_a_signal_ends_the_detection_after_a_photo_and_the_same_command_continues(tmp_path, monkeypatch, capsys):
+    """The message and the exit status are those of a fit."""
+    import smplifyx.detect.folder as folder
+
+    def terminate_once(photo):
+        if not sent:
+            sent.append(photo)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    sent: list[np.ndarray] = []
+    monkeypatch.setattr(folder, "Detector", lambda variant: terminate_once)
+    arguments = ["detect", "--images", str(DEMO / "images"), "--keypoints", str(tmp_path)]
+    n_photos = len(image_files(DEMO / "images"))
+    assert main(arguments) == 143
+    assert f"of {n_photos} photos are finished in {tmp_path}; the same command continues" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 1
+    assert main(arguments) == 0
+    assert len(list(tmp_path.iterdir())) == n_photos
 
 
 def test_an_empty_picture_shows_no_person():
