@@ -21,4 +21,5 @@ def index_of(values: tuple[int, ...], device: torch.device) -> Tensor:
 
 @functools.lru_cache(maxsize=256)
 def _tensor(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)
+    with torch.inference_mode(False):  # a tensor made in that mode could not enter a gradient later
+        return torch.tensor(values, dtype=dtype, device=device)

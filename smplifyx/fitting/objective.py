@@ -164,8 +164,7 @@ class Objective:
         return evaluate
 
     def _native_evaluation(self, native: NativeObjective, rows: Tensor) -> Evaluation:
-        weight = sum(squared for term, squared in self._terms if term.energy is collision_energy)
-        evaluate = native.evaluation(rows, self._collision, float(weight))
+        evaluate = native.evaluation(rows, self._collision, self._collision_weight)
         if not self._others:
             return evaluate
         evaluate_others = self._torch_evaluation(rows, self._other_losses)
@@ -175,6 +174,10 @@ class Objective:
             return loss + other_loss, gradient + other_gradient
 
         return evaluate_all
+
+    @property
+    def _collision_weight(self) -> float:
+        return float(sum(squared for term, squared in self._terms if term.energy is collision_energy))
 
     def _other_losses(self, x: Tensor, data: _RowData) -> Tensor:
         state, loss = self._state(x, data), x.new_zeros(len(x))
@@ -192,7 +195,7 @@ class Objective:
         return self._native is not None and all(term.energy is not pose_prior for term, _ in self._others)
 
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
-        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F], collisions left out."""
+        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F]."""
         assert self._native is not None
         inverse = self._native.inverse_hessians(x, rows, damping)
         return inverse if self._collision is None else self._with_collisions(inverse, x, rows)
@@ -203,7 +206,8 @@ class Objective:
         An energy E of degree p in one depth has the Hessian (p - 1) / p g g' / E, with its gradient g.
         """
         assert self._native is not None
-        loss, gradient = self(rows)(x)
+        # Terms that torch computes are in neither of the two.
+        loss, gradient = self._native.evaluation(rows, self._collision, self._collision_weight)(x)
         rest, rest_gradient = self._native.evaluation(rows, None, 0.0)(x)
         energy, gradient = loss - rest, gradient - rest_gradient
         curvature = torch.where(energy > _LEAST_COLLISION * loss, _COLLISION_DEGREE / energy, 0.0)

@@ -47,14 +47,20 @@ def _assert_same(one: FitResult, other: FitResult) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"collision.enabled": False},
-        {"collision.enabled": True, "collision.rounds": 1},
-        {"collision.enabled": False, "lifting.enabled": False, "starts.depth_flips": 0},
+        {"collision.enabled": False, "optimizer.max_iterations": 40},
+        {"collision.rounds": 1, "optimizer.max_iterations": 40},
+        {
+            "collision.enabled": False,
+            "lifting.enabled": False,
+            "starts.depth_flips": 0,
+            "optimizer.max_iterations": 40,
+        },
+        pytest.param({}, marks=pytest.mark.slow),
     ],
-    ids=["default", "collisions", "several headings"],
+    ids=["without collisions", "collisions", "several headings", "default, to the end"],
 )
 def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observations: list[Observation]) -> None:
-    fitter = Fitter(overrides={"optimizer.max_iterations": 40, **settings})
+    fitter = Fitter(overrides=settings)
     together = fitter.fit(observations)
     order = [3, 0, 4]
     for result, number in zip(fitter.fit([observations[number] for number in order]), order, strict=True):

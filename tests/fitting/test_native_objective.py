@@ -225,3 +225,11 @@ def test_matrices_have_the_curvature_of_collisions_along_their_gradient():
     assert clear.sum() > 5
     scale = gradient[clear].abs().amax(1, keepdim=True)
     torch.testing.assert_close(product / scale, gradient[clear] / scale, rtol=0, atol=0.02)
+
+    # A term that torch computes is no collision.
+    own = Term("own", 5.0, lambda state: state.joint("head")[:, 1].square())
+    solver = Solver(solver.data, solver.model, solver.parameters, solver.config, [*default_terms(), own])
+    with_own = solver.objective(solver.stage_terms(1), hypotheses, Depth())
+    solver = Solver(solver.data, solver.model, solver.parameters, solver.config, default_terms())
+    alone = solver.objective(solver.stage_terms(1), hypotheses, Depth())
+    assert torch.equal(with_own.inverse_hessians(x, rows, 0.1), alone.inverse_hessians(x, rows, 0.1))
