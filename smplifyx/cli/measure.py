@@ -68,7 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if unknown:
         factor = arguments.focal_length_factor
         messages.note(
-            f"focal length unknown: fitting {messages.count(len(unknown), 'person', 'people')} again with {factor:g} times more and less"
+            f"focal length unknown: fitting {messages.count(len(unknown), 'person', 'people')} again with "
+            f"{factor:g} times more and less"
         )
         others = [_refit(unknown, scale, arguments) for scale in (factor, 1.0 / factor)]
         for one, *alternatives in zip(unknown, *others, strict=True):
