@@ -25,7 +25,7 @@ from smplifyx.pipeline.digests import context_digest, settings_digest
 from smplifyx.pipeline.fits import check_body
 from smplifyx.pipeline.journal import Journal, PhotoRecord, finished_photos, overwritten_photos
 from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
-from smplifyx.pipeline.shards import with_own_shard
+from smplifyx.pipeline.shards import for_all_shards, with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.worklist import Finished, WorkList, judge_sample, list_work, unfinished
 from smplifyx.skeleton import SIDES
@@ -187,9 +187,8 @@ class _Run:
 
 def portable(config: Config, run: RunOptions) -> tuple[Config, RunOptions]:
     """The same settings and arguments with absolute paths and for all shards, to run again from any folder."""
-    everything = replace(run, num_shards=1, shard_index=0, shard="given")
     folder = Path.cwd()
-    return with_absolute_paths(config, folder), with_absolute_paths(everything, folder)
+    return with_absolute_paths(config, folder), with_absolute_paths(for_all_shards(run), folder)
 
 
 def _check_files(config: Config) -> None:

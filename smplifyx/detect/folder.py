@@ -109,7 +109,7 @@ def detect_folder(
 
 
 class PhotoDetector:
-    """Detects the people of one photo after the other and writes their keypoint files; loaded at the first photo.
+    """Detector that writes keypoint files, one photo after the other; loaded at the first photo.
 
     Args:
         variant: body network, ``heavy`` or ``full``.

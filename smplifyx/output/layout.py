@@ -26,6 +26,12 @@ def person_name(person: int, side: str | None = None) -> str:
     return f"{person:03d}" + (f"_{side}" if side else "")
 
 
+def person_key(stem: str, name: str) -> PersonKey | None:
+    """The person whose files have this name without ending; None for other files."""
+    match = _RESULT_NAME.fullmatch(name)
+    return None if match is None else (stem, int(match[1]), match[2])
+
+
 @dataclass(frozen=True)
 class OutputLayout:
     """Paths below one output folder; ``stem`` is the image's name without suffix, ``person`` counts from 0.
@@ -114,17 +120,14 @@ class OutputLayout:
     def results(self) -> Iterator[tuple[str, int, str, Path]]:
         """Stem, person, side (or an empty text) and path of all result files, sorted."""
         for path in sorted((Path(self.root) / "results").glob("*/*.npz")):
-            match = _RESULT_NAME.fullmatch(path.stem)
-            if match:
-                yield path.parent.name, int(match[1]), match[2] or "", path
+            if (key := person_key(path.parent.name, path.stem)) is not None:
+                yield key[0], key[1], key[2] or "", path
 
     def people_of(self, stem: str) -> list[PersonKey]:
         """The people of a photo who have a result file."""
-        return [
-            (stem, int(match[1]), match[2])
-            for path in _files(Path(self.root) / "results" / stem)
-            if path.suffix == ".npz" and (match := _RESULT_NAME.fullmatch(path.stem))
-        ]
+        files = _files(Path(self.root) / "results" / stem)
+        keys = [person_key(stem, path.stem) for path in files if path.suffix == ".npz"]
+        return [key for key in keys if key is not None]
 
     def put_aside(self, key: PersonKey) -> None:
         """Move all files of a person below :attr:`outdated_path`, where nothing reads them; the result goes first."""

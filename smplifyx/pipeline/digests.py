@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, RunOptions
+from smplifyx.errors import InputError
 from smplifyx.files import file_digest, new_digest
+from smplifyx.gender import CLASSES
 from smplifyx.keypoints import Observation
 from smplifyx.keypoints.loading import Judgement
+from smplifyx.skeleton import SIDES
 
 #: Sections of the settings that change a fit.
 _SECTIONS = (
@@ -34,6 +39,8 @@ def settings_digest(config: Config, run: RunOptions) -> str:
     values: dict[str, Any] = {"people.min_confidence": config.people.min_confidence}
     for section in _SECTIONS:
         values |= dict(_plain(section, getattr(config, section)))
+    if config.body.models_dir is not None:
+        values["body.models_dir"] = _model_digests(config)
     values |= {f"run.{name}": getattr(run, name) for name in _ARGUMENTS}
     text = json.dumps({name: value for name, value in values.items() if name not in _BY_PERSON}, sort_keys=True)
     return _digest(text.encode())
@@ -76,6 +83,19 @@ def file_stamp(path: Path | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def _model_digests(config: Config) -> dict[str, str]:
+    """Hashes of the body models in a folder that people may be fitted with, by gender or side."""
+    body = config.body
+    genders = ("neutral", *CLASSES) if body.gender == "auto" else (body.gender,)
+    kinds = [("neutral", side) for side in SIDES] if body.model == "mano" else [(one, None) for one in genders]
+    found: dict[str, str] = {}
+    for gender, side in kinds:
+        with suppress(InputError):
+            path = find_body_model(body.model, gender, body.models_dir, side=side)
+            found[side or gender] = file_digest(path)
+    return found
 
 
 def _plain(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from smplifyx.pipeline.writing import OpenRenderer
 
 
 class Executor(Protocol):
-    """Runs a job over units."""
+    """Interface of what runs a job over units."""
 
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """Yield one outcome for each unit, in the order in which they are finished.

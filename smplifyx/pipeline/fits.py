@@ -62,7 +62,7 @@ class WaitingPeople:
 
 
 class BatchFitter:
-    """Fits batches; keeps a fitter for each body model.
+    """Fits of batches, with a fitter for each body model.
 
     Args:
         config: the settings.

@@ -14,7 +14,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from smplifyx.config import Config, RunOptions, to_yaml
 from smplifyx.files import output_to, write_text
 from smplifyx.output.layout import OutputLayout, person_name
 from smplifyx.output.summary import SummaryRow
+from smplifyx.pipeline.shards import for_all_shards
 from smplifyx.pipeline.units import Failure, Outcome
 
 MANIFEST, LOG, SETTINGS = "manifest.json", "log.jsonl", "config.yaml"
@@ -62,7 +63,7 @@ class PhotoRecord:
 
 
 class Journal:
-    """Writes manifest and log of one run.
+    """Manifest and log of one run.
 
     Args:
         layout: of the output folder.
@@ -95,8 +96,7 @@ class Journal:
 
     def _begin(self, config: Config, run: RunOptions, context: str) -> None:
         self.folder.mkdir(parents=True)
-        everything = replace(run, num_shards=1, shard_index=0, shard="given", overwrite=False)
-        write_text(self.folder / SETTINGS, to_yaml(config, everything))
+        write_text(self.folder / SETTINGS, to_yaml(config, for_all_shards(run)))
         self._write_manifest()
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
         shard = [run.shard_index, run.num_shards]

@@ -171,7 +171,7 @@ class _Pool:
         self, units: Iterable[Unit], start: Callable[[], _Process], n_workers: int, is_stopped: Callable[[], bool]
     ) -> None:
         self._units, self._start, self._n_workers, self._is_stopped = iter(units), start, n_workers, is_stopped
-        self._suspects: deque[Unit] = deque()
+        self._to_retry: deque[Unit] = deque()
         self._n_early_deaths = 0
         self._is_stopping = self._is_exhausted = False
         self._workers: list[_Process] = []
@@ -194,7 +194,7 @@ class _Pool:
             try:
                 kind, content = worker.connection.recv()
             except Exception:  # the pipe is closed, or a message was cut off: the process has died
-                yield from self._bury(worker)
+                yield from self._replace_dead(worker)
                 continue
             if kind == "outcome":
                 worker.units.pop(content.unit.stem, None)
@@ -231,7 +231,7 @@ class _Pool:
             else:
                 worker.units[unit.stem] = unit
                 worker.send(unit)
-        elif self._suspects and not self._is_stopping:
+        elif self._to_retry and not self._is_stopping:
             worker.is_alone = True
             worker.send("round")
         else:
@@ -242,14 +242,14 @@ class _Pool:
         if self._is_stopping:
             return None
         if worker.is_alone:
-            return self._suspects.popleft() if self._suspects else None
+            return self._to_retry.popleft() if self._to_retry else None
         if self._is_exhausted:
             return None
         unit = next(self._units, None)
         self._is_exhausted = unit is None
         return unit
 
-    def _bury(self, worker: _Process) -> Iterator[Outcome]:
+    def _replace_dead(self, worker: _Process) -> Iterator[Outcome]:
         """Replace a worker that died; its photos are tried one at a time."""
         how = worker.end()
         self._remove(worker)
@@ -258,13 +258,13 @@ class _Pool:
             for unit in lost:
                 yield Outcome(unit, failures=(Failure(str(unit.image), f"a worker process died with it: {how}"),))
         else:
-            self._suspects.extend(lost)
+            self._to_retry.extend(lost)
         if self._is_stopping or self._is_stopped():
             return
         self._n_early_deaths += not worker.has_asked
         if self._n_early_deaths >= _MOST_EARLY_DEATHS:
             raise SmplifyxError(f"worker processes die at their start ({how}); --workers 1 fits in this process")
-        if self._suspects or not self._is_exhausted:
+        if self._to_retry or not self._is_exhausted:
             self._workers.append(self._start())
 
     def _remove(self, worker: _Process) -> None:
@@ -289,23 +289,23 @@ def _serve(connection: Connection, job: Job, make_worker: MakeWorker) -> None:
     """Work on what the parent sends until it says ``quit`` or is gone."""
     ignore_signals()
     cv2.setNumThreads(1)
-    line = _Line(connection)
+    parent = _ParentConnection(connection)
     try:
         worker = make_worker(job)
-        line.listen(worker)
-        while not line.has_quit:
-            for outcome in worker.run(line.units()):
-                line.send("outcome", outcome)
-            line.send("round", None)
-            line.wait_for_round()
+        parent.listen(worker)
+        while not parent.has_quit:
+            for outcome in worker.run(parent.units()):
+                parent.send("outcome", outcome)
+            parent.send("round", None)
+            parent.wait_for_round()
     except (UsageError, OutputError) as error:
-        line.send("error", type(error)(str(error)))
+        parent.send("error", type(error)(str(error)))
     except _ParentGone:
         return
     except Exception as error:
         text = traceback.format_exc() if job.run.verbose else f"{type(error).__name__}: {reason(error)}"
         with suppress(_ParentGone):
-            line.send("crash", text)
+            parent.send("crash", text)
         raise SystemExit(1) from None
 
 
@@ -313,7 +313,7 @@ class _ParentGone(Exception):  # noqa: N818
     """The other end of the pipe is closed."""
 
 
-class _Line:
+class _ParentConnection:
     """The worker's end of the pipe, which several threads write to and one reads from."""
 
     def __init__(self, connection: Connection) -> None:

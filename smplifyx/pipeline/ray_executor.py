@@ -55,16 +55,16 @@ class RayExecutor:
 
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """As :meth:`~smplifyx.pipeline.executor.Executor.run`."""
-        crew = _Crew(self._ray, units, job, self._task_size)
+        pool = _Pool(self._ray, units, job, self._task_size)
         told = False
         try:
-            while not crew.is_done:
+            while not pool.is_done:
                 if self._is_stopped and not told:
                     told = True
-                    crew.stop()
-                yield from crew.step()
+                    pool.stop()
+                yield from pool.step()
         finally:
-            crew.dismiss()
+            pool.kill()
             if self._started:
                 self._ray.shutdown()
 
@@ -94,7 +94,7 @@ class _Task:
 
 
 @dataclass
-class _Member:
+class _Actor:
     """A worker as the driver sees it.
 
     Attributes:
@@ -109,7 +109,7 @@ class _Member:
     is_ready: bool = field(default=False)
 
 
-class _Crew:
+class _Pool:
     """The workers of a run and the photos that wait for them.
 
     Args:
@@ -125,7 +125,7 @@ class _Crew:
         self._resources = _resources(ray, job)
         self._actor_class = ray.remote(_RayWorker)
         self._again: deque[_Task] = deque()
-        self._members: list[_Member] = []
+        self._workers: list[_Actor] = []
         self._is_stopping = False
         self._n_early_deaths = 0
         if not self._room():
@@ -141,7 +141,7 @@ class _Crew:
     @property
     def is_done(self) -> bool:
         """All photos are done, or those that were begun when all was to end."""
-        working = any(member.task is not None for member in self._members)
+        working = any(worker.task is not None for worker in self._workers)
         return not working and (self._is_stopping or not self._has_work)
 
     @property
@@ -149,11 +149,11 @@ class _Crew:
         return bool(self._again) or self._next is not None
 
     def step(self) -> Iterator[Outcome]:
-        """Hire workers where there is room, hand out tasks, and yield the outcomes that come within some patience."""
+        """Start workers where there is room, hand out tasks, and yield outcomes that come within some patience."""
         if not self._is_stopping:
-            self._hire()
+            self._start_workers()
             self._hand_out()
-        awaited = {member.awaited: member for member in self._members if member.awaited is not None}
+        awaited = {worker.awaited: worker for worker in self._workers if worker.awaited is not None}
         if not awaited:
             return
         done, _ = self._ray.wait(list(awaited), num_returns=1, timeout=_PATIENCE, fetch_local=False)
@@ -163,15 +163,15 @@ class _Crew:
     def stop(self) -> None:
         """Have all workers end soon."""
         self._is_stopping = True
-        for member in self._members:
-            if member.task is not None:
-                member.actor.stop.remote()
+        for worker in self._workers:
+            if worker.task is not None:
+                worker.actor.stop.remote()
 
-    def dismiss(self) -> None:
+    def kill(self) -> None:
         """End all workers at once."""
-        for member in self._members:
-            self._ray.kill(member.actor)
-        self._members = []
+        for worker in self._workers:
+            self._ray.kill(worker.actor)
+        self._workers = []
 
     def _take(self) -> _Task | None:
         """The next photos, if there are more."""
@@ -196,10 +196,10 @@ class _Crew:
             for machine in machines
         )
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         n_tasks = len(self._again) + (self._next is not None)
-        idle = sum(member.task is None for member in self._members)
-        for _ in range(min(self._room() - len(self._members), n_tasks - idle)):
+        idle = sum(worker.task is None for worker in self._workers)
+        for _ in range(min(self._room() - len(self._workers), n_tasks - idle)):
             actor = self._actor_class.options(
                 num_cpus=self._resources.get("CPU", 0),
                 num_gpus=self._resources.get("GPU", 0),
@@ -207,54 +207,54 @@ class _Crew:
                 max_restarts=0,
                 max_concurrency=2,  # so that it can be told to stop
             ).remote()
-            self._members.append(_Member(actor, actor.prepare.remote(self._job)))
+            self._workers.append(_Actor(actor, actor.prepare.remote(self._job)))
 
     def _hand_out(self) -> None:
-        for member in self._members:
-            if member.is_ready and member.task is None and self._has_work:
-                member.task = self._next_task()
-                assert member.task is not None
-                member.awaited = member.actor.work.remote(list(member.task.units.values()))
+        for worker in self._workers:
+            if worker.is_ready and worker.task is None and self._has_work:
+                worker.task = self._next_task()
+                assert worker.task is not None
+                worker.awaited = worker.actor.work.remote(list(worker.task.units.values()))
 
-    def _listen(self, member: _Member) -> Iterator[Outcome]:
+    def _listen(self, worker: _Actor) -> Iterator[Outcome]:
         """Take what a worker says: that it is ready, an outcome, the end of its task; or that it has died."""
         errors = self._ray.exceptions
         try:
-            if not member.is_ready:
-                self._ray.get(member.awaited)
-                member.is_ready, member.awaited, self._n_early_deaths = True, None, 0
+            if not worker.is_ready:
+                self._ray.get(worker.awaited)
+                worker.is_ready, worker.awaited, self._n_early_deaths = True, None, 0
                 return
-            outcome = self._ray.get(next(member.awaited))
+            outcome = self._ray.get(next(worker.awaited))
         except StopIteration:
-            yield from self._end_task(member)
+            yield from self._end_task(worker)
         except errors.RayTaskError as error:  # raised by the worker
             cause = error.cause
             if isinstance(cause, UsageError | OutputError):
                 raise type(cause)(str(cause)) from None
-            yield from self._bury(member, _last_line(error))
+            yield from self._replace_dead(worker, _last_line(error))
         except errors.RayError as error:  # the worker or its machine is gone
-            yield from self._bury(member, f"a worker died with it: {_last_line(error)}")
+            yield from self._replace_dead(worker, f"a worker died with it: {_last_line(error)}")
         else:
-            assert member.task is not None
-            member.task.units.pop(outcome.unit.stem, None)
+            assert worker.task is not None
+            worker.task.units.pop(outcome.unit.stem, None)
             yield outcome
 
-    def _end_task(self, member: _Member) -> Iterator[Outcome]:
-        assert member.task is not None
-        rest, member.task, member.awaited = member.task, None, None
+    def _end_task(self, worker: _Actor) -> Iterator[Outcome]:
+        assert worker.task is not None
+        rest, worker.task, worker.awaited = worker.task, None, None
         if rest.units and not self._is_stopping:
             for unit in rest.units.values():
                 yield Outcome(unit, failures=(Failure(str(unit.image), "a worker gave no result"),))
 
-    def _bury(self, member: _Member, how: str) -> Iterator[Outcome]:
+    def _replace_dead(self, worker: _Actor, how: str) -> Iterator[Outcome]:
         """Let go of a worker that failed; its unfinished photos are tried again."""
-        self._members.remove(member)
-        self._ray.kill(member.actor)
-        if not member.is_ready:
+        self._workers.remove(worker)
+        self._ray.kill(worker.actor)
+        if not worker.is_ready:
             self._n_early_deaths += 1
             if self._n_early_deaths >= _MOST_EARLY_DEATHS:
                 raise SmplifyxError(f"workers of the Ray cluster die at their start: {how}")
-        task = member.task
+        task = worker.task
         if task is None or self._is_stopping:
             return
         if task.has_failed and len(task.units) == 1:

@@ -124,7 +124,7 @@ Detect = Callable[[NDArray[np.uint8], Path, str], None]
 
 
 class PhotoReader:
-    """Reads photos of a job, one after the other.
+    """Reader of the photos of a job, one after the other.
 
     Args:
         job: the job.

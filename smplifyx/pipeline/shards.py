@@ -9,6 +9,11 @@ from smplifyx.config import RunOptions
 from smplifyx.errors import UsageError
 
 
+def for_all_shards(run: RunOptions) -> RunOptions:
+    """The arguments of a run to continue the work of all its shards: all photos, no finished one again."""
+    return replace(run, num_shards=1, shard_index=0, shard="given", overwrite=False)
+
+
 def with_own_shard(run: RunOptions, environment: Mapping[str, str]) -> RunOptions:
     """The arguments of a run with number and index of its shard, where they are to be taken from the environment.
 

@@ -32,7 +32,7 @@ _FittedPerson = tuple[Photo, Person, FitResult | str]
 
 
 class Worker:
-    """Works on the units of one job; keeps body models, networks and the renderer in memory.
+    """Worker on the units of one job, with body models, networks and the renderer in memory.
 
     Args:
         job: the job.

@@ -15,7 +15,7 @@ from smplifyx.keypoints import Loaded, Pair, Pairing, merge_loaded, pair_folder,
 from smplifyx.keypoints.folder import image_files, keypoint_path
 from smplifyx.keypoints.images import read_header
 from smplifyx.keypoints.loading import Judgement, Skipped, judge, load_pair
-from smplifyx.output.layout import OutputLayout, PersonKey, has_content
+from smplifyx.output.layout import OutputLayout, has_content, person_key
 from smplifyx.pipeline.digests import file_stamp
 from smplifyx.pipeline.journal import PhotoRecord, camera_figures
 from smplifyx.pipeline.reading import document_of, keypoint_options, selection_of
@@ -79,9 +79,9 @@ def list_work(run: RunOptions, calibration: Mapping[str, Camera]) -> tuple[WorkL
     pairs = [] if run.keypoints is None else list(pairing.pairs)
     if run.shard_index:
         return WorkList(chosen, len(units), stems=stems), pairs
-    lonely = unpaired(pairing, run.keypoints or run.images)
-    failures = tuple(Failure(str(error.path), error.problem) for error in lonely.failures)
-    return WorkList(chosen, len(units), failures, lonely.skipped, stems), pairs
+    others = unpaired(pairing, run.keypoints or run.images)
+    failures = tuple(Failure(str(error.path), error.problem) for error in others.failures)
+    return WorkList(chosen, len(units), failures, others.skipped, stems), pairs
 
 
 def _photos_alone(photos: Sequence[Path]) -> Pairing:
@@ -158,14 +158,9 @@ def _is_current(unit: Unit, record: PhotoRecord, layout: OutputLayout, config: C
         return False
     if camera_figures(unit.camera) != record.camera:
         return False
-    keys = [_key(unit.stem, name) for name in record.people]
-    if not all(is_intact(layout.result_path(*key)) for key in keys):
+    keys = [key for name in record.people if (key := person_key(unit.stem, name)) is not None]
+    if len(keys) < len(record.people) or not all(is_intact(layout.result_path(*key)) for key in keys):
         return False
     if any(layout.missing(key, config.body.model, config.output) for key in keys):
         return False
     return not keys or not config.output.render or has_content(layout.photo_overlay_path(keys))
-
-
-def _key(stem: str, name: str) -> PersonKey:
-    number, _, side = name.partition("_")
-    return stem, int(number), side or None

@@ -37,7 +37,7 @@ OpenRenderer = Callable[[], tuple[BodyRenderer, str | None]]
 
 
 class PhotoWriter:
-    """Writes the people of photos and completes the record of each photo when its last person is done.
+    """Writer of the people of photos; the record of a photo is complete when its last person is done.
 
     A person's result is written after the mesh and pictures of that person; the picture of all people of a photo
     follows when all are known.

@@ -54,6 +54,16 @@ def test_a_file_counts_with_its_content(tmp_path: Path) -> None:
     assert _digest(("priors.vposer", str(first))) != _digest(("priors.vposer", str(second)))
 
 
+def test_body_models_count_with_their_content_and_not_their_folder(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "smplx").mkdir(parents=True)
+        (tmp_path / name / "smplx" / "SMPLX_NEUTRAL.npz").write_bytes(b"a body")
+    first = _digest(("body.models_dir", str(tmp_path / "one")))
+    assert first == _digest(("body.models_dir", str(tmp_path / "two"))) != _digest()
+    (tmp_path / "two" / "smplx" / "SMPLX_NEUTRAL.npz").write_bytes(b"another body")
+    assert first != _digest(("body.models_dir", str(tmp_path / "two")))
+
+
 def _person() -> Observation:
     keypoints = np.zeros((135, 3), np.float32)
     keypoints[:25] = (100.0, 50.0, 0.9)
