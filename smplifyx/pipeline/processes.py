@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,8 @@ _LEAST_PHOTOS = 24
 _PATIENCE = 0.2
 #: Workers that may die before any of them has asked for a photo.
 _MOST_EARLY_DEATHS = 3
+#: Seconds after which a worker that was told to quit is killed.
+_SECONDS_TO_QUIT = 5.0
 
 #: From the parent, besides units: no more photos for now; stop; end the process.
 _Order = Literal["round", "stop", "quit"]
@@ -175,6 +178,7 @@ class _Pool:
         self._n_early_deaths = 0
         self._is_stopping = self._is_exhausted = False
         self._workers: list[_Process] = []
+        self._leaving: list[BaseProcess] = []
 
     def fill(self) -> None:
         """Start the workers."""
@@ -214,7 +218,11 @@ class _Pool:
             worker.send("stop")
 
     def kill(self) -> None:
-        """End all processes at once."""
+        """End all processes at once; those that were told to quit have some seconds for it."""
+        for process in self._leaving:
+            process.join(_SECONDS_TO_QUIT)
+            process.kill()
+            process.join()
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -270,6 +278,7 @@ class _Pool:
     def _remove(self, worker: _Process) -> None:
         self._workers.remove(worker)
         worker.connection.close()
+        self._leaving.append(worker.process)
 
 
 @contextmanager
@@ -354,7 +363,8 @@ class _ParentConnection:
             if isinstance(message, Unit):
                 yield message
                 continue
-            self.has_quit = message == "quit"
+            if message == "quit":
+                self._quit()
             return
 
     def wait_for_round(self) -> None:
@@ -362,6 +372,11 @@ class _ParentConnection:
         while not self.has_quit:
             message = self._received.get()
             if message == "quit":
-                self.has_quit = True
+                self._quit()
             elif message == "round":
                 return
+
+    def _quit(self) -> None:
+        """Note the end, and leave the order to others that wait, such as a reader whose round was stopped."""
+        self.has_quit = True
+        self._received.put("quit")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from smplifyx.config import Config, Override, RunOptions, load_run
 from smplifyx.errors import SmplifyxError, UsageError
 from smplifyx.pipeline import Job, Outcome, Unit, processes
-from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
+from smplifyx.pipeline.processes import ProcessExecutor, _ParentConnection, suitable_workers
 from tests.pipeline.stand_in import BrokenWorker, StandInWorker
 
 JOB = Job(Config(), RunOptions())
@@ -79,6 +81,22 @@ def test_a_request_to_stop_ends_the_run_with_what_is_written() -> None:
     executor.stop()
     done += [one.unit.stem for one in outcomes]
     assert done[:3] == ["a", "b", "c"] and done[3:] in ([], ["slow"])  # the worker may not have taken it yet
+
+
+def test_all_who_wait_for_the_parent_hear_that_it_quits() -> None:
+    """A reader whose round was stopped waits beside the worker; the first to hear leaves the order to the other."""
+    parent, child = multiprocessing.Pipe()
+    connection = _ParentConnection(child)
+    connection.listen(StandInWorker(JOB))
+    reader = threading.Thread(target=lambda: list(connection.units()), daemon=True)
+    waiting = threading.Thread(target=connection.wait_for_round, daemon=True)
+    reader.start()
+    waiting.start()
+    parent.send("quit")
+    for thread in (reader, waiting):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert connection.has_quit
 
 
 @pytest.mark.slow
