@@ -1,4 +1,4 @@
-"""Fits of waiting people: batches by body model across photos, halved where memory or one person fails."""
+"""Fits of waiting people: batches by body model across photos, halved where one person fails."""
 
 from __future__ import annotations
 
