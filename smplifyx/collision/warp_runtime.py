@@ -36,19 +36,13 @@ def load_warp() -> ModuleType:
     with nullcontext() if torch.cuda.is_available() else silent_stderr():
         problem = _start(warp)
     if problem is not None:
-        folder = warp.config.kernel_cache_dir
-        warnings.warn(
-            f"compiled kernels cannot be kept in the user's cache ({problem}); they are in {folder}. "
-            "WARP_CACHE_PATH names another folder",
-            stacklevel=2,
-        )
+        _warn_of_cache(problem, str(warp.config.kernel_cache_dir))
     return warp
 
 
 @functools.cache
 def _start(warp: ModuleType) -> str | None:
     """Start Warp; where its cache cannot be written, with one in a temporary folder, and return the reason."""
-    problem = None
     try:
         warp.init()
         usual = Path(warp.config.kernel_cache_dir)
@@ -57,11 +51,34 @@ def _start(warp: ModuleType) -> str | None:
         problem = f"no permission to write {usual}"
     except OSError as error:
         usual, problem = Path(os.devnull), reason(error)
-    warp.config.kernel_cache_dir = str(_own_temporary_folder())
+    folder = _own_temporary_folder()
+    warp.config.kernel_cache_dir = str(folder)
     warp.init()
-    for compiled in usual.glob("wp_*"):
-        shutil.copytree(compiled, Path(warp.config.kernel_cache_dir) / compiled.name, dirs_exist_ok=True)
+    _copy_kernels(usual, folder)
     return problem
+
+
+@functools.cache
+def _warn_of_cache(problem: str, folder: str) -> None:
+    """Warn once in a process, whoever asked for Warp."""
+    warnings.warn(
+        f"compiled kernels cannot be kept in the user's cache ({problem}); they are in {folder}. "
+        "WARP_CACHE_PATH names another folder",
+        stacklevel=1,
+    )
+
+
+def _copy_kernels(source: Path, target: Path) -> None:
+    """Copy the compiled modules of a cache; other processes may do the same, and never see an unfinished copy."""
+    for compiled in source.glob("wp_*"):
+        if (target / compiled.name).exists():
+            continue
+        copy = Path(tempfile.mkdtemp(prefix=".copy-", dir=target))
+        try:
+            shutil.copytree(compiled, copy, dirs_exist_ok=True)
+            copy.rename(target / compiled.name)
+        except OSError:  # another process was first, or the module is compiled anew
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def _own_temporary_folder() -> Path:
