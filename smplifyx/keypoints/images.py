@@ -125,13 +125,9 @@ def exif_focal_length_px(path: str | Path) -> float | None:
         where the picture was cropped since (another aspect ratio than EXIF recorded).
 
     Raises:
-        InputError: the file is missing or cut off.
+        InputError: as for `read_header`.
     """
-    with _opened(path) as image:
-        if image is None:
-            return None
-        exif, size = dict(image.getexif().get_ifd(ExifTags.IFD.Exif)), image.size
-    return _plausible_focal_length(exif, size)
+    return read_header(path).focal_length_px
 
 
 def _plausible_focal_length(exif: dict[int, Any], size: tuple[int, int]) -> float | None:
