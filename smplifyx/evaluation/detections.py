@@ -96,18 +96,21 @@ def match_people(
 
     Returns:
         One match for each person of the reference with enough points, and the number of detected people who match
-        nobody.
+        nobody, not even a person with too few points.
     """
-    people = [one for one in reference if (one[BODY_KEYPOINTS, 2] > _LEAST_CONFIDENCE).sum() >= _LEAST_POINTS]
-    sizes = [_size(one) for one in people]
-    distances = [[_distance(one, other, size) for other in detected] for one, size in zip(people, sizes, strict=True)]
+    sizes = [_size(one) for one in reference]
+    distances = [
+        [_distance(one, other, size) for other in detected] for one, size in zip(reference, sizes, strict=True)
+    ]
     pairs = [(gap, row, column) for row, gaps in enumerate(distances) for column, gap in enumerate(gaps)]
     partner: dict[int, int] = {}
     for gap, row, column in sorted(pairs):
         if gap < _SAME_PERSON and row not in partner and column not in partner.values():
             partner[row] = column
     matches = []
-    for row, (one, size) in enumerate(zip(people, sizes, strict=True)):
+    for row, (one, size) in enumerate(zip(reference, sizes, strict=True)):
+        if (one[BODY_KEYPOINTS, 2] > _LEAST_CONFIDENCE).sum() < _LEAST_POINTS:
+            continue
         other = detected[partner[row]] if row in partner else np.zeros_like(one)
         errors = np.linalg.norm(one[:, :2] - other[:, :2], axis=1) / size
         errors[np.minimum(one[:, 2], other[:, 2]) <= _COMPARED] = np.nan
@@ -174,6 +177,8 @@ def _people(images: Path, folder: Path) -> dict[str, list[FloatArray]]:
 
 def _size(person: FloatArray) -> float:
     good = person[BODY_KEYPOINTS, 2] > _LEAST_CONFIDENCE
+    if not good.any():
+        return 1e-6
     return max(float(np.ptp(person[BODY_KEYPOINTS][good, :2], axis=0).max()), 1e-6)
 
 

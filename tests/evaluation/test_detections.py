@@ -53,7 +53,10 @@ def test_unsure_points_are_not_compared_and_people_of_few_points_do_not_count():
     assert np.flatnonzero(np.isnan(match.errors)).tolist() == [3, 4]
     few = person()
     few[5:25, 2] = 0.1
-    assert match_people("photo", [few], [found]) == ([], 1)
+    assert match_people("photo", [few], [found]) == ([], 0)
+    far = person(900, 900, seed=4)
+    (matches, n_extra) = match_people("photo", [few, shifted(found, 400)], [far, found, shifted(found, 401)])
+    assert [one.is_found for one in matches] == [True] and n_extra == 1
 
 
 def test_rows_count_what_is_found():
