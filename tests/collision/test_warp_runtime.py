@@ -36,8 +36,8 @@ def test_kernels_appear_under_their_name_when_they_are_complete(
     target.mkdir()
     copytree, seen = warp_runtime.shutil.copytree, []
 
-    def watched(source: Path, copy: Path, **options: bool) -> None:
-        copytree(source, copy, **options)
+    def watched(source: Path, copy: Path, dirs_exist_ok: bool) -> None:
+        copytree(source, copy, dirs_exist_ok=dirs_exist_ok)
         seen.append((target / source.name).exists())
 
     monkeypatch.setattr(warp_runtime.shutil, "copytree", watched)
