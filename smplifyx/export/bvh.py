@@ -17,7 +17,7 @@ def bvh_text(motion: Motion, fps: float) -> str:
     """The file's text: y up, z towards the viewer, centimetres, degrees, rotations in the order Z X Y.
 
     The rest pose is the T-pose of the motion's shape. The positions of the root are those of the pelvis in the scene.
-    Frames without the person repeat the one before.
+    Frames without the person repeat the one before; those before the first one of the person have its pose.
     """
     data = motion.data
     offsets = _SCALE * (motion.rest_joints - motion.rest_joints[np.maximum(data.parents, 0)])
@@ -33,9 +33,9 @@ def bvh_text(motion: Motion, fps: float) -> str:
 
 
 def held_rows(motion: Motion) -> list[int]:
-    """Row of the motion for each frame from its first to its last; gaps repeat the row before."""
-    frames = np.arange(motion.frames[0], motion.frames[-1] + 1)
-    return (np.searchsorted(motion.frames, frames, side="right") - 1).tolist()
+    """Row of the motion for each frame up to its last; gaps repeat the row before, or else the first row."""
+    frames = np.arange(motion.frames[-1] + 1)
+    return np.maximum(np.searchsorted(motion.frames, frames, side="right") - 1, 0).tolist()
 
 
 def _add_joint(lines: list[str], motion: Motion, offsets: np.ndarray, joint: int, indent: str) -> None:

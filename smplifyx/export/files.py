@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
+from smplifyx.config import load_run
 from smplifyx.errors import InputError, UsageError
 from smplifyx.export.amass import amass_bytes
 from smplifyx.export.bvh import bvh_text
@@ -19,8 +20,10 @@ from smplifyx.export.rig import Rig
 from smplifyx.export.trc import trc_text
 from smplifyx.export.usd import require_usd, write_usd
 from smplifyx.files import write_bytes
+from smplifyx.keypoints.folder import image_files
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.meshes import save_mesh
+from smplifyx.pipeline.journal import SETTINGS, read_logs, read_manifests
 from smplifyx.result import FitResult, load_result
 
 ExportFormat = Literal["glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd"]
@@ -66,10 +69,17 @@ class Exported:
 
 @dataclass(frozen=True)
 class Take:
-    """What belongs together: a photo, or all frames of an animation, with the motions of its people."""
+    """A photo, or all frames of an animation, with the motions of its people.
+
+    Attributes:
+        name: of the file.
+        motions: of the people.
+        remarks: about all files of the take.
+    """
 
     name: str
     motions: tuple[Motion, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def result_files(root: Path, photos: Sequence[str] = ()) -> dict[str, dict[PersonKey, Path]]:
@@ -84,12 +94,46 @@ def result_files(root: Path, photos: Sequence[str] = ()) -> dict[str, dict[Perso
     """
     found: dict[str, dict[PersonKey, Path]] = {}
     for stem, person, side, path in OutputLayout(root).results():
-        if not photos or any(fnmatch(stem, Path(one).name) or stem == Path(one).stem for one in photos):
+        if _is_wanted(stem, photos):
             found.setdefault(stem, {})[PersonKey(person, side)] = path
     if not found:
         wanted = f" of {', '.join(photos)}" if photos else ""
         raise UsageError(f"{root} holds no results{wanted}; expected an output folder of `smplifyx fit`")
     return {stem: found[stem] for stem in sorted(found, key=natural_order)}
+
+
+def _is_wanted(stem: str, photos: Sequence[str]) -> bool:
+    return not photos or any(fnmatch(stem, Path(one).name) or stem == Path(one).stem for one in photos)
+
+
+def photos_of_run(root: Path) -> list[str] | None:
+    """Names of all photos of an output folder in natural order, those without results included.
+
+    The folder of photos tells them; where it is gone or holds other photos, the logs of the runs do. Both must know
+    every photo with results.
+
+    Args:
+        root: the output folder of a fit.
+
+    Returns:
+        The names, or None where neither knows them.
+    """
+    layout = OutputLayout(root)
+    with_results = {stem for stem, *_ in layout.results()}
+    for stems in (_stems_of_folder(layout), set().union(*read_logs(layout))):
+        if stems and with_results <= stems:
+            return sorted(stems, key=natural_order)
+    return None
+
+
+def _stems_of_folder(layout: OutputLayout) -> set[str]:
+    """Names of the photos that the last run was given; empty where they cannot be found any more."""
+    settings = [layout.runs_path / name / SETTINGS for name, _ in read_manifests(layout)]
+    try:
+        _, run = load_run(settings[-1] if settings else layout.config_path)
+        return set() if run.images is None else {path.stem for path in image_files(run.images)}
+    except (UsageError, InputError, OSError):
+        return set()
 
 
 def export(
@@ -115,9 +159,21 @@ def export(
         for stem, paths in people.items():
             yield from _write(_take(stem, [paths], options, broken), target, stills, options)
     if moving:
-        yield from _write(_take("animation", list(people.values()), options, broken), target, moving, options)
+        known = photos_of_run(root)
+        stems = list(people) if known is None else [stem for stem in known if _is_wanted(stem, photos)]
+        take = _take("animation", [people.get(stem, {}) for stem in stems], options, broken)
+        yield from _write(replace(take, remarks=_frame_remarks(stems, people, known)), target, moving, options)
     for path, error in broken.items():
         yield Exported(path, error=error)
+
+
+def _frame_remarks(
+    stems: Sequence[str], people: dict[str, dict[PersonKey, Path]], known: Sequence[str] | None
+) -> tuple[str, ...]:
+    if known is None:
+        return ("the photos of the run are unknown: frames are numbered over the photos with results",)
+    empty = sum(stem not in people for stem in stems)
+    return (f"{len(stems)} frames, {empty} of them of photos without results",) if empty else ()
 
 
 def _selected(paths: dict[PersonKey, Path], person: int | None) -> dict[PersonKey, Path]:
@@ -155,16 +211,16 @@ def _write(take: Take, target: Path, formats: Iterable[ExportFormat], options: E
             if take.motions:
                 write = _write_glb if one == "glb" else _write_usd
                 path = target / f"{take.name}.{_SUFFIXES.get(one, one)}"
-                yield _attempt(path, partial(write, take=take, options=options))
+                yield _attempt(path, partial(write, take=take, options=options), take.remarks)
             continue
         for motion in take.motions:
             path = target / f"{take.name}_{motion.key.file_name}.{_SUFFIXES.get(one, one)}"
-            yield _attempt(path, _writer(one, motion, options))
+            yield _attempt(path, _writer(one, motion, options), take.remarks)
 
 
-def _attempt(path: Path, write: Callable[[Path], tuple[str, ...]]) -> Exported:
+def _attempt(path: Path, write: Callable[[Path], tuple[str, ...]], remarks: tuple[str, ...]) -> Exported:
     try:
-        return Exported(path, write(path))
+        return Exported(path, (*write(path), *remarks))
     except InputError as error:
         return Exported(path, error=InputError(path, error.problem, error.field))
 

@@ -16,7 +16,8 @@ def trc_text(motion: Motion, fps: float, name: str) -> str:
     """The file's text: millimetres, y up, z towards the viewer; each frame as fitted, with its own shape.
 
     Markers are the joints of the model and the body keypoints of the surface that are no joints: nose, eyes, ears,
-    toes and heels. A frame without the person has empty cells, as the format wants it.
+    toes and heels. A frame without the person has empty cells, as the format wants it. The file begins with the first
+    frame of the animation, so that the files of several people have one time.
 
     Args:
         motion: the person.
@@ -24,20 +25,20 @@ def trc_text(motion: Motion, fps: float, name: str) -> str:
         name: file name that the header tells.
     """
     names, points = markers(motion)
-    first, last = motion.frames[0], motion.frames[-1]
+    n_frames = motion.frames[-1] + 1
     rate = f"{fps:g}"
     lines = [
         f"PathFileType\t4\t(X/Y/Z)\t{name}",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"{rate}\t{rate}\t{last - first + 1}\t{len(names)}\tmm\t{rate}\t1\t{last - first + 1}",
+        f"{rate}\t{rate}\t{n_frames}\t{len(names)}\tmm\t{rate}\t1\t{n_frames}",
         "\t".join(["Frame#", "Time", *(cell for one in names for cell in (one, "", ""))]).rstrip("\t"),
         "\t\t" + "\t".join(f"{axis}{k}" for k in range(1, len(names) + 1) for axis in "XYZ"),
         "",
     ]
-    for row, frame in zip(held_rows(motion), range(first, last + 1), strict=True):
+    for row, frame in zip(held_rows(motion), range(n_frames), strict=True):
         seen = motion.frames[row] == frame
         cells = [f"{_SCALE * number:.3f}" if seen else "" for number in points[row].ravel()]
-        lines.append("\t".join([str(frame - first + 1), f"{(frame - first) / fps:.6f}", *cells]))
+        lines.append("\t".join([str(frame + 1), f"{frame / fps:.6f}", *cells]))
     return "\n".join(lines) + "\n"
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from smplifyx.cli.main import SOME_FAILED, SUCCESS, WRONG_CALL, main
+from tests.export.gltf_reader import Gltf
 from tests.export.people import fitted
 
 
@@ -41,7 +44,53 @@ def test_photos_are_frames_of_an_animation(run: Path, tmp_path: Path, capsys) ->
     moving = ["animation.glb", "animation_000.bvh", "animation_001.bvh"]
     assert names(out) == [*moving, "frame_10_000.obj", "frame_2_000.obj", "frame_2_001.obj"]
     assert "Frames: 2" in (out / "animation_000.bvh").read_text()
-    assert "person_0 in 2 frames" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "person_0 in 2 frames" in printed and "the photos of the run are unknown" in printed
+
+
+def add_photos(run: Path, folder: Path, *stems: str) -> None:
+    folder.mkdir()
+    for stem in stems:
+        Image.new("RGB", (8, 8)).save(folder / f"{stem}.png")
+    (run / "config.yaml").write_text(f"run: {{images: {folder}}}\n")
+
+
+def add_log(run: Path, *stems: str) -> None:
+    log = run / "runs" / "first" / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    figures = {"people": [], "photo": None, "keypoints": None, "camera": None, "settings": {}}
+    lines = [{"event": "photo", "stem": stem} | figures for stem in stems]
+    lines.append({"event": "failure", "stem": "frame_0", "name": "frame_0.png", "reason": "is damaged"})
+    log.write_text("".join(json.dumps({"time": "2026-01-01T00:00:00Z"} | line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("source", ["folder", "log"])
+def test_photos_without_people_are_frames(run: Path, tmp_path: Path, source: str, capsys) -> None:
+    """Results of frame_2 and frame_10 are the second and the fourth frame of five."""
+    stems = ("frame_2", "frame_3", "frame_10", "frame_11")
+    if source == "folder":
+        add_photos(run, tmp_path / "photos", "frame_0", *stems)
+    else:
+        add_photos(run, tmp_path / "photos", "frame_7")  # exchanged since
+        add_log(run, *stems)
+    assert main(["export", str(run), "--format", "glb", "bvh", "trc", "amass", "--fps", "10"]) == SUCCESS
+    out = run / "exports"
+    assert "5 frames, 3 of them of photos without results" in capsys.readouterr().out
+    read = Gltf((out / "animation.glb").read_bytes())
+    times = [read.array(one["input"]).tolist() for one in read.tree["animations"][0]["samplers"]]
+    np.testing.assert_allclose(max(times, key=len), [0.1, 0.3], atol=1e-6)
+    assert np.load(out / "animation_000.npz")["frames"].tolist() == [1, 3]
+    rows = [line.split("\t") for line in (out / "animation_000.trc").read_text().splitlines()[6:]]
+    assert [(row[0], float(row[1]), row[2] != "") for row in rows] == [
+        ("1", 0.0, False), ("2", 0.1, True), ("3", 0.2, False), ("4", 0.3, True)
+    ]  # fmt: skip
+    assert "Frames: 4" in (out / "animation_000.bvh").read_text()
+
+
+def test_chosen_photos_alone_are_numbered(run: Path, tmp_path: Path) -> None:
+    add_photos(run, tmp_path / "photos", "other", "frame_2", "frame_10")
+    assert main(["export", str(run), "--format", "amass", "--fps", "10", "--photo", "frame_*"]) == SUCCESS
+    assert np.load(run / "exports" / "animation_000.npz")["frames"].tolist() == [0, 1]
 
 
 def test_one_person_and_no_rig(run: Path) -> None:
