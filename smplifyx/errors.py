@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+#: Advice in messages about keypoints; the command line names the option instead.
+GIVE_LAYOUT = "give the layout"
+GIVE_SCALE = "give a keypoint scale"
+KEEP_UPRIGHT = "keypoint frame upright"
+CHOOSE_STORED = "choose the keypoint frame stored"
+
 
 class SmplifyxError(Exception):
     """Base class of every error that the command line shows without a traceback."""

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from smplifyx import errors
 from smplifyx.errors import InputError, UsageError
+
+#: Advice of the library, which has no options, in words of the command line.
+_ADVICE = {
+    errors.GIVE_LAYOUT: "give it with --layout NAME",
+    errors.GIVE_SCALE: "give --keypoint-scale FACTOR",
+    errors.KEEP_UPRIGHT: "--keypoint-frame upright",
+    errors.CHOOSE_STORED: "choose --keypoint-frame stored",
+}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -32,7 +41,9 @@ def say(line: str) -> None:
 
 
 def note(line: str) -> None:
-    """Print a remark on standard error, above a progress bar if one is shown."""
+    """Print a remark on standard error, above a progress bar if one is shown; advice names the option."""
+    for advice, with_option in _ADVICE.items():
+        line = line.replace(advice, with_option)
     if sys.stderr.isatty():
         from tqdm import tqdm
 

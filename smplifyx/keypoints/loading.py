@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.camera import Camera
-from smplifyx.errors import InputError
+from smplifyx.errors import CHOOSE_STORED, GIVE_SCALE, KEEP_UPRIGHT, InputError
 from smplifyx.keypoints import frames, images
 from smplifyx.keypoints.documents import Document
 from smplifyx.keypoints.folder import Pair, Pairing, keypoint_files, pair_folder
@@ -266,17 +266,17 @@ def judge(loaded: Loaded, options: KeypointOptions) -> Judgement:
         if turn:
             notes.append(
                 f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF "
-                f"turn, as those of {loaded.turned} others certainly do: they are turned (keypoint frame upright "
+                f"turn, as those of {loaded.turned} others certainly do: they are turned ({KEEP_UPRIGHT} "
                 "keeps them)"
             )
         else:
             notes.append(
                 f"people in {n_photos} photos ({first}) lie in the upright picture and would stand in the one "
-                "without its EXIF turn: if the detector ignored the turn, choose the keypoint frame stored"
+                f"without its EXIF turn: if the detector ignored the turn, {CHOOSE_STORED}"
             )
     problem = frames.size_uncertain(loaded.extents) if options.scale == 1.0 else None
     if problem is not None:
-        notes.append(f"{problem}; if so, give a keypoint scale")
+        notes.append(f"{problem}; if so, {GIVE_SCALE}")
     return Judgement(turn, problem is not None, tuple(notes))
 
 

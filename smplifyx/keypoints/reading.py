@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.errors import InputError
+from smplifyx.errors import GIVE_LAYOUT, InputError
 from smplifyx.keypoints.documents import Document, Entry, Size, to_points
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.layouts import AUTO, Layout, layout_named, layouts, layouts_of_length, named_layout
@@ -272,7 +272,7 @@ def _body_layout(
     if usual:
         return layouts()[usual[0]]
     names = ", ".join(one.name for one in known)
-    raise InputError(document.path, f"its {len(same[0])} points fit several layouts ({names}); give the layout")
+    raise InputError(document.path, f"its {len(same[0])} points fit several layouts ({names}); {GIVE_LAYOUT}")
 
 
 def _bone_lengths(body: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -357,7 +357,7 @@ def _in_pixels(
     factor = size or (image_size if marked else None)
     if factor is None:
         found = f"coordinates run from {points.min():g} to {points.max():g}"
-        advice = "expected the size of the photo too" if marked else "run OpenPose with keypoint_scale 0"
+        advice = "expected the size of the photo too" if marked else "run OpenPose with --keypoint_scale 0"
         raise InputError(path, f"{found}; expected pixels of the image: {advice}", "people")
     scale = np.array([*factor, 1.0], np.float32)
     return [replace(person, keypoints=person.keypoints * scale) for person in people]

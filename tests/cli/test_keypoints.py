@@ -8,7 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
+from smplifyx import errors
+from smplifyx.cli import messages
 from smplifyx.cli.main import main
 from smplifyx.keypoints import read_keypoint_file
 from smplifyx.keypoints.layouts import layout_named, layouts
@@ -99,6 +102,41 @@ def test_wrong_layouts_are_wrong_calls(folders, capsys):
     call = ["fit", "--images", str(images), "--keypoints", str(keypoints), "--layout", "halpe26"]
     assert main([*call, "--output", str(images.parent / "out")]) == 2
     assert "did you mean halpe_26" in capsys.readouterr().err
+
+
+def test_a_layout_that_cannot_be_told_names_the_option(tmp_path, capsys):
+    points = standing_person()
+    points[5:] = 0
+    (tmp_path / "a.json").write_text(json.dumps([{"keypoints": points.ravel().tolist()}]))
+    assert main(arguments("convert", None, tmp_path, "--output", tmp_path / "out")) == 1
+    assert "fit several layouts" in (said := capsys.readouterr().err) and "with --layout NAME" in said
+
+
+def test_doubts_about_frame_and_size_name_the_option(tmp_path, capsys):
+    """Photos with an EXIF turn, in whose stored picture people would stand; then keypoints of half the size."""
+    images, keypoints = tmp_path / "images", tmp_path / "keypoints"
+    images.mkdir()
+    keypoints.mkdir()
+    turn = Image.Exif()
+    turn[ExifTags.Base.Orientation] = 6
+    upright = standing_person(x=95, y=8, height=240)
+    lying = np.column_stack([upright[:, 1], 299 - upright[:, 0], upright[:, 2]])
+    for exif, body, advice in (
+        (turn, lying, "choose --keypoint-frame stored"),
+        (Image.Exif(), upright * [0.5, 0.5, 1], "if so, give --keypoint-scale FACTOR"),
+    ):
+        for name in "abc":
+            Image.new("RGB", (300, 300)).save(images / f"{name}.jpg", exif=exif)
+            content = {"people": [{"pose_keypoints_2d": body.ravel().tolist()}]}
+            (keypoints / f"{name}_keypoints.json").write_text(json.dumps(content))
+        assert main(arguments("check", images, keypoints)) == 1
+        assert advice in capsys.readouterr().err
+
+
+def test_all_advice_of_the_library_has_its_option(capsys):
+    for advice in (errors.GIVE_LAYOUT, errors.GIVE_SCALE, errors.KEEP_UPRIGHT, errors.CHOOSE_STORED):
+        messages.note(f"in doubt: {advice}")
+        assert "--" in capsys.readouterr().err and "--" not in advice
 
 
 def test_layouts_are_listed(capsys):

@@ -211,7 +211,7 @@ def test_fractions_of_a_canvas_become_pixels(tmp_path: Path) -> None:
     canvas = {"canvas_width": SIZE[0], "canvas_height": SIZE[1]}
     (person,) = read_keypoint_file(written(tmp_path / "a.json", {"people": people, **canvas})).people
     np.testing.assert_allclose(person.keypoints[0, :2], canonical()[0, :2], atol=0.01)
-    with pytest.raises(InputError, match="keypoint_scale 0"):
+    with pytest.raises(InputError, match="run OpenPose with --keypoint_scale 0"):
         read_keypoint_file(written(tmp_path / "b.json", {"people": people}))
 
 

@@ -123,7 +123,7 @@ def test_fractions_of_the_image_are_refused(write_people: Writer, scale: str) ->
     body[:, :2] /= 300
     if scale == "-1 to 1":
         body[:, :2] = 2 * body[:, :2] - 1
-    with pytest.raises(InputError, match="keypoint_scale 0"):
+    with pytest.raises(InputError, match="run OpenPose with --keypoint_scale 0"):
         read_keypoint_file(write_people(body, body))
 
 
