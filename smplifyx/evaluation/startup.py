@@ -34,10 +34,17 @@ _REST = "everything else, waiting for files and pictures included"
 
 @dataclass(frozen=True)
 class Timeline:
-    """Seconds of each phase in the order in which they began, and of the processor in all."""
+    """Times of one process.
+
+    Attributes:
+        phases: seconds of each phase, in the order in which they began.
+        processor_seconds: time of the processor.
+        process_seconds: from the first line of the process to the end of the command, by its own clock.
+    """
 
     phases: dict[str, float]
     processor_seconds: float
+    process_seconds: float
 
     @property
     def seconds(self) -> float:
@@ -54,13 +61,13 @@ def measure_timeline(arguments: Sequence[str]) -> Timeline:
     Raises:
         CalledProcessError: it failed.
     """
-    started, cpu = time.time(), _children_cpu_seconds()
+    started, cpu = time.monotonic(), _children_cpu_seconds()
     command = [sys.executable, str(Path(__file__)), str(started), *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    ended = time.time()
+    ended = time.monotonic()  # one clock for all processes since the start of the machine
     recorded = json.loads(done.stderr.splitlines()[-1])
     recorded["phases"][_AFTER] = ended - recorded["ended"]
-    return Timeline(recorded["phases"], _children_cpu_seconds() - cpu)
+    return Timeline(recorded["phases"], _children_cpu_seconds() - cpu, recorded["seconds"])
 
 
 def _children_cpu_seconds() -> float:
@@ -83,15 +90,17 @@ def _phase(frame: FrameType | None) -> str:
     return _REST
 
 
-def _sampling(seconds: dict[str, float], stop: threading.Event) -> Callable[[], None]:
-    """Add up the time of each phase of the thread that calls this, until told to stop."""
+def _sampling(seconds: dict[str, float], latest: float, stop: threading.Event) -> Callable[[], None]:
+    """Add up the time of each phase of the thread that calls this, from ``latest`` until told to stop."""
     watched = threading.get_ident()
 
     def sample() -> None:
-        latest = time.time()
-        while not stop.wait(_INTERVAL):
-            phase = _phase(sys._current_frames().get(watched))
-            now = time.time()
+        nonlocal latest
+        is_last = False
+        while not is_last:
+            is_last = stop.wait(_INTERVAL)  # what remains then belongs to a phase too
+            phase = _REST if is_last else _phase(sys._current_frames().get(watched))
+            now = time.monotonic()
             seconds[phase] = seconds.get(phase, 0.0) + now - latest
             latest = now
 
@@ -100,15 +109,17 @@ def _sampling(seconds: dict[str, float], stop: threading.Event) -> Callable[[], 
 
 def _main() -> None:
     """Run ``smplifyx`` in this process and print its phases in the last line of the standard error stream."""
-    started = float(sys.argv.pop(1))
-    seconds = {_BEFORE: time.time() - started}
+    started, first = float(sys.argv.pop(1)), time.monotonic()
+    seconds = {_BEFORE: first - started}
     stop = threading.Event()
-    sampler = threading.Thread(target=_sampling(seconds, stop), daemon=True)
+    sampler = threading.Thread(target=_sampling(seconds, first, stop), daemon=True)
 
     def report() -> None:
+        own_seconds = time.monotonic() - first
         stop.set()
         sampler.join()
-        print(json.dumps({"phases": seconds, "ended": time.time()}), file=sys.stderr, flush=True)
+        recorded = {"phases": seconds, "ended": time.monotonic(), "seconds": own_seconds}
+        print(json.dumps(recorded), file=sys.stderr, flush=True)
 
     atexit.register(report)
     sampler.start()
