@@ -1,4 +1,4 @@
-"""What a run prints: failures as they come, the rest in counts at the end, or line by line with ``--verbose``."""
+"""Output of a run: failures as they come, the rest in counts at the end, or line by line with ``--verbose``."""
 
 from __future__ import annotations
 

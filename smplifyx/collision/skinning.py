@@ -272,7 +272,7 @@ def bone_states(
 
 
 class DisplacementBound:
-    """Bounds how far any vertex of a body has moved, as the body's first joint sees it, without posing a vertex.
+    """Bound on the movement of any vertex of a body, as the body's first joint sees it, without posing a vertex.
 
     A vertex is the weighted mean of what each of its bones makes of its place ``l`` about that bone's joint at rest:
     ``R l + p``. So it moves at most as far as the worst of its bones says. Let the bone go from (R, p) to (R', p')

@@ -40,7 +40,7 @@ class Face(NamedTuple):
 
 
 class FaceFinder:
-    """Finds the face of a head.
+    """Finder of the face of a head.
 
     Args:
         threads: processor threads.
@@ -70,7 +70,7 @@ class FaceFinder:
 
 
 class FaceNetwork:
-    """Places the points of the face of a body.
+    """Detector of the points of the face of a body.
 
     Args:
         threads: processor threads.

@@ -38,7 +38,7 @@ class Hand(NamedTuple):
 
 
 class HandNetwork:
-    """Finds both hands of a body.
+    """Finder of both hands of a body.
 
     Args:
         threads: processor threads.

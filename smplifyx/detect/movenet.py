@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
 
 class MoveNet:
-    """Finds people.
+    """Finder of people.
 
     Args:
         min_score: least score of a person.

@@ -1,4 +1,4 @@
-"""Runs the shipped networks. The only module that knows which library does it."""
+"""Runtime of the shipped networks. The only module that knows which library does it."""
 
 from __future__ import annotations
 

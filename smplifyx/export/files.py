@@ -241,7 +241,7 @@ def _write_usd(path: Path, take: Take, options: ExportOptions) -> tuple[str, ...
 
 
 def rig_remarks(rig: Rig) -> tuple[str, ...]:
-    """Lines about what a rig costs."""
+    """Lines about the errors of a rig."""
     errors = rig.errors
     held = "in morph targets" if rig.with_correctives else f"left out: {errors.correctives}"
     name = rig.motion.key.node_name

@@ -51,7 +51,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class RigErrors:
-    """What a rig costs, measured on up to 50 frames.
+    """Errors of a rig, measured on up to 50 frames.
 
     Attributes:
         skin: four weights against all of the body model, both without pose correctives.
@@ -134,7 +134,7 @@ class Rig:
 
     @cached_property
     def errors(self) -> RigErrors:
-        """What the rig costs."""
+        """Distances of the rig from the body model."""
         motion = self.motion
         frames = self._measured()
         full = motion.pose_features()[frames] @ motion.body.model.pose_shapes

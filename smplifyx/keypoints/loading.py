@@ -56,7 +56,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the photos of a folder together tell about all of its keypoints.
+    """Verdict of the photos of a folder together on all of its keypoints.
 
     Attributes:
         turn: people who lie in the upright picture and stand in the stored one belong to the stored one.

@@ -213,7 +213,7 @@ class BodyRenderer(Protocol):
 
 
 class Renderer:
-    """Draws through OpenGL with 4x multisampling.
+    """Renderer through OpenGL with 4x multisampling.
 
     All renderers of a process share one context; pictures may have any size. Threads may take turns.
 
@@ -257,7 +257,7 @@ class Renderer:
 
 
 class SoftwareRenderer:
-    """Draws in NumPy: slower and plainer than :class:`Renderer`, and needs nothing."""
+    """Renderer in NumPy: slower and plainer than :class:`Renderer`, and needs nothing."""
 
     def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha."""

@@ -38,7 +38,7 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class PhotoRecord:
-    """What the log says about a photo that a run finished.
+    """Entry of the log about a photo that a run finished.
 
     Attributes:
         stem: name of the photo.

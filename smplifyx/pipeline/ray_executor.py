@@ -283,7 +283,7 @@ class _RayWorker:
 
 
 def _resources(ray: ModuleType, job: Job) -> dict[str, float]:
-    """What a worker needs, by the names of Ray: a GPU if the job may use one and the cluster has any."""
+    """Resources of a worker, by the names of Ray: a GPU if the job may use one and the cluster has any."""
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     if job.run.device == "cuda" and not has_gpus:
         raise UsageError("--device cuda: the Ray cluster has no GPU; use --device cpu, or auto")

@@ -324,13 +324,13 @@ def _differs(stored: str, current: str) -> bool:
 
 
 def selection_of(config: Config) -> PersonSelection:
-    """Which people of a photo are fitted."""
+    """Choice of the people of a photo who are fitted."""
     people, part = config.people, _PARTS.get(config.body.model, "body")
     return PersonSelection(max_persons=people.max_persons, min_keypoints=people.min_keypoints, part=part)
 
 
 def keypoint_options(run: RunOptions) -> KeypointOptions:
-    """How keypoint files are read; our own detector reads photos upright."""
+    """Options for reading keypoint files; our own detector reads photos upright."""
     frame = run.keypoint_frame if run.keypoints is not None else "upright"
     return KeypointOptions(run.layout, frame, run.keypoint_scale)
 

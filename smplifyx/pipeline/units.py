@@ -1,4 +1,4 @@
-"""What goes to a worker and comes back: a photo, the job that all photos share, and the record of what was done.
+"""Messages to a worker and back: a photo, the job that all photos share, and the record of what was done.
 
 All of them can be pickled, so that they travel between processes and machines.
 """
