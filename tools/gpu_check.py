@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,6 +40,13 @@ _COUNTED_ITERATIONS = 20
 _REFERENCE_PROCESSES = 4
 #: People closer than this to the CPU's fit have arrived at the same body (metres, mean over the joints).
 _SAME_BODY = 0.005
+#: Share of people who must have; others end in another minimum, since rounding chooses between rival poses. On the
+#: CPU, the native objective and that of torch agree so far on 75 % of 24 people, and methods that differ on 29 %.
+_LEAST_SAME = 0.6
+#: The median error against the truth may be so many times that of the CPU.
+_MOST_ERROR = 1.05
+#: The GPU has no Gauss-Newton matrices: the fits that are compared do without on both devices.
+_SAME_METHOD: dict[str, Any] = {"optimizer.gauss_newton": False}
 
 
 @dataclass(frozen=True)
@@ -115,34 +123,36 @@ class Check:
             self._compare(reference)
             self._time_batches(self.sizes.batches[1:])
 
-    def _fitter(self, batch_size: int, collisions: bool) -> Fitter:
-        settings = {**self.sizes.settings, "collision.enabled": collisions}
+    def _fitter(self, batch_size: int, collisions: bool, **changes: Any) -> Fitter:
+        settings = {**self.sizes.settings, "collision.enabled": collisions, **changes}
         return Fitter(self._data, overrides=settings, device=self.device, batch_size=batch_size)
 
     def _start_reference(self, pool: ProcessPoolExecutor) -> list[Future[list[np.ndarray]]]:
         chosen = self._observations[: self.sizes.parity]
         parts = [chosen[start::_REFERENCE_PROCESSES] for start in range(_REFERENCE_PROCESSES)]
-        return [pool.submit(_fit_on_cpu, part, self.sizes.settings) for part in parts if part]
+        return [pool.submit(_fit_on_cpu, part, {**self.sizes.settings, **_SAME_METHOD}) for part in parts if part]
 
     def _compare(self, reference: Sequence[Future[list[np.ndarray]]]) -> None:
-        """Parity: joints of the same people on both devices, from each other and from the truth."""
+        """Compare joints of people, fitted by the same method on both devices, with each other and the truth."""
         n_people = self.sizes.parity
-        found = self._fitter(n_people, collisions=True).fit(self._observations[:n_people])
+        found = self._fitter(n_people, collisions=True, **_SAME_METHOD).fit(self._observations[:n_people])
         expected: list[np.ndarray] = [np.zeros(0)] * n_people
         for start, part in enumerate(reference):
             expected[start::_REFERENCE_PROCESSES] = part.result()
         apart = np.array([_distance(one.joints, other) for one, other in zip(found, expected, strict=True)])
         truth = [person.joints for person in self._people[:n_people]]
-        errors = [
-            1e3
-            * float(np.median([_distance(one, true, centred=True) for one, true in zip(some, truth, strict=True)]))
-            for some in ([one.joints for one in found], expected)
-        ]
+        errors = [_median_error(some, truth) for some in ([one.joints for one in found], expected)]
         same = int((apart < _SAME_BODY).sum())
-        self.is_right &= bool(np.isfinite(apart).all()) and all(one.status == "ok" for one in found)
         self.add(f"joints from those of the CPU, median of {n_people} people", f"{1e3 * np.median(apart):.2f} mm")
         self.add("people within 5 mm of the CPU's fit", f"{same} of {n_people}")
-        self.add("joint error, median: here, CPU", f"{errors[0]:.1f} mm, {errors[1]:.1f} mm")
+        self.add("joint error of the same fits, median: here, CPU", f"{errors[0]:.1f} mm, {errors[1]:.1f} mm")
+        # Comparisons with NaN are false: such joints count as wrong.
+        is_same, is_near = same >= _LEAST_SAME * n_people, errors[0] <= _MOST_ERROR * errors[1]
+        are_fitted = all(one.status == "ok" for one in found)
+        self.is_right &= is_same and is_near and are_fitted
+        if not (is_same and is_near and are_fitted):
+            wanted = f"at least {_LEAST_SAME:.0%} of the people within 5 mm, at most {_MOST_ERROR:g} times the error"
+            self.add("parity", f"FAILED: expected {wanted}, all with status ok")
 
     def _count_kernels(self) -> None:
         people = self._observations[: self.sizes.profiled]
@@ -222,10 +232,17 @@ class Check:
         return seconds * n_people / last_people
 
 
-def _fit_on_cpu(people: Sequence[Observation], settings: dict[str, int]) -> list[np.ndarray]:
+def _fit_on_cpu(people: Sequence[Observation], settings: dict[str, Any]) -> list[np.ndarray]:
     """Joints of people fitted in a process of its own."""
     torch.set_num_threads(1)
     return [result.joints for result in Fitter(overrides=settings).fit(people)]
+
+
+def _median_error(people: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+    """Median over people of the mean distance of joints from the true ones about the pelvis, millimetres."""
+    return 1e3 * float(
+        np.median([_distance(one, true, centred=True) for one, true in zip(people, truth, strict=True)])
+    )
 
 
 def _distance(joints: np.ndarray, others: np.ndarray, centred: bool = False) -> float:
@@ -261,7 +278,7 @@ def _peak_memory(device: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the check; returns 1 where a fit failed."""
+    """Run the check; returns 1 where a fit failed or the device and the CPU disagree."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
