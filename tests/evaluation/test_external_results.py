@@ -49,7 +49,7 @@ def result(data, vposer):
         left_hand_pose=data.left_hand_mean + left @ data.left_hand_components[:12],
         right_hand_pose=data.right_hand_mean + right @ data.right_hand_components[:12],
         left_hand_pca=left, right_hand_pca=right, body_pose_embedding=code,
-        camera_translation=array(3), camera_rotation=np.eye(3), focal_length=array(2), principal_point=array(2),
+        camera_translation=array(3), camera_rotation=np.eye(3), focal_length=700 + array(2), principal_point=array(2),
         image_size=np.array([640, 480]), joints=array(55, 3), keypoints_2d=array(135, 3),
         projected_keypoints_2d=array(135, 2), loss=1.0, stage_losses=array(5), n_evaluations=1, converged=True,
         flags=(), seconds=1.0, reprojection_error_px=1.0, n_keypoints=80, status="ok",
