@@ -80,8 +80,11 @@ class _Cluster:
             time.sleep(0.5)
 
     def wait_for_end(self, job: str) -> None:
-        # A task that is put back into the queue waits there for two minutes, and is not listed for a moment before.
-        self.wait_for(lambda: not self._nudged(job) and len(self.results()) == _N_PHOTOS, "the end of all tasks")
+        # A task that is put back into the queue waits there for some two minutes, and may not be listed at first.
+        def is_over() -> bool:
+            return all(not self._nudged(job) and not time.sleep(2) for _ in range(5))
+
+        self.wait_for(is_over, "the end of all tasks")
 
     def _nudged(self, job: str) -> str:
         """The tasks that are left, with those that wait because of a restart let go at once."""
