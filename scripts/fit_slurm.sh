@@ -47,7 +47,7 @@ done
 
 trap - USR1 TERM
 # 75: told that the time is nearly over; 138: told so during the start. 137: killed, for example for its memory. 134,
-# 139: crashed. 129, 143: asked to end, by whoever; then Slurm knows what to do with the task.
+# 139: crashed. 129, 143: asked to end by somebody else, who decides on the task.
 case $status in
 75 | 134 | 137 | 138 | 139)
     restarts=${SLURM_RESTART_COUNT:-0}

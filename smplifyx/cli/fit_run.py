@@ -177,7 +177,7 @@ class _Run:
         return RayExecutor(self._job.run.ray_address)
 
     def _write_config(self, outcome: Outcome | None) -> None:
-        """Write the settings once people are fitted with them, so that the file tells of the latest fits."""
+        """Write the settings once people are fitted with them, so that the file agrees with the latest fits."""
         if outcome is not None and (self._has_written_config or not outcome.n_fitted):
             return
         with output_to(self._layout.config_path):

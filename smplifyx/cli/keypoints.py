@@ -140,8 +140,8 @@ def _numbered(entries: Mapping[int, _Entry]) -> list[_Entry]:
     from smplifyx.keypoints.writing import person_entry
     from smplifyx.skeleton import N_KEYPOINTS
 
-    nobody = person_entry(np.zeros((N_KEYPOINTS, 3)))
-    return [entries.get(number, nobody) for number in range(max(entries, default=-1) + 1)]
+    empty = person_entry(np.zeros((N_KEYPOINTS, 3)))
+    return [entries.get(number, empty) for number in range(max(entries, default=-1) + 1)]
 
 
 def _without_photos(arguments: argparse.Namespace) -> tuple[dict[str, dict[int, _Entry]], int]:

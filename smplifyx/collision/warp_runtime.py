@@ -60,7 +60,7 @@ def _start(warp: ModuleType) -> str | None:
 
 @functools.cache
 def _warn_of_cache(problem: str, folder: str) -> None:
-    """Warn once in a process, whoever asked for Warp."""
+    """Warn once in a process."""
     warnings.warn(
         f"compiled kernels cannot be kept in the user's cache ({problem}); they are in {folder}. "
         "WARP_CACHE_PATH names another folder",

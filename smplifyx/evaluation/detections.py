@@ -96,7 +96,7 @@ def match_people(
 
     Returns:
         One match for each person of the reference with enough points, and the number of detected people who match
-        nobody, not even a person with too few points.
+        none, not even a person with too few points.
     """
     sizes = [_size(one) for one in reference]
     distances = [

@@ -1,4 +1,4 @@
-"""Export files of an output folder: which people go into which file, and what is told about it."""
+"""Export files of an output folder: the people of each file, and the remarks on them."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def classify_people(
 def classify_in_photo(
     people: Sequence[Observation], voters: Sequence[Voter], read: Callable[[], NDArray[np.uint8]]
 ) -> list[Votes]:
-    """Classify the people of one photo, each alone, so that nobody's figures depend on the others.
+    """Classify the people of one photo, each alone, so that no figure depends on the others.
 
     Args:
         people: of one photo.
@@ -113,7 +113,7 @@ def classify_in_photo(
 
 
 def least_scale(people: Sequence[Observation], voters: Sequence[Voter]) -> float:
-    """Share of a photo's resolution that suffices to classify its people; 0 if nobody can be classified."""
+    """Share of a photo's resolution that suffices to classify its people; 0 if no person can be classified."""
     scales = [voter.least_scale(person) for person in people for voter in voters]
     return min(1.0, max((scale for scale in scales if not isinstance(scale, str)), default=0.0))
 
