@@ -8,7 +8,7 @@ memory, so one should live long and get hundreds of units.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Protocol
 
 from smplifyx.pipeline.units import Job, Outcome, Unit
@@ -42,6 +42,33 @@ class Executor(Protocol):
         are missing, and ends. Units that were not begun have no outcome.
         """
         ...
+
+
+class Pool(Protocol):
+    """The workers of a run, as an executor drives them."""
+
+    @property
+    def is_done(self) -> bool:
+        """All units are finished, or what was begun before a stop."""
+        ...
+
+    def step(self) -> Iterable[Outcome]:
+        """Wait for something to happen, and yield what is finished."""
+        ...
+
+    def stop(self) -> None:
+        """Ask all workers to end soon."""
+        ...
+
+
+def outcomes_of(pool: Pool, is_stopped: Callable[[], bool]) -> Generator[Outcome, None, None]:
+    """Yield the outcomes of a pool until it is done; pass a request to stop on to it once."""
+    is_asked = False
+    while not pool.is_done:
+        if not is_asked and is_stopped():
+            is_asked = True
+            pool.stop()
+        yield from pool.step()
 
 
 class SerialExecutor:

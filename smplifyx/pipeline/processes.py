@@ -28,6 +28,7 @@ from smplifyx.child_processes import ignore_signals, starting_a_child
 from smplifyx.config import RunOptions
 from smplifyx.errors import OutputError, SmplifyxError, UsageError, reason
 from smplifyx.output import n_usable_cores
+from smplifyx.pipeline.executor import outcomes_of
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
 
@@ -104,14 +105,9 @@ class ProcessExecutor:
         pool = _Pool(
             units, functools.partial(_Process, job, self._make_worker), self._n_workers, lambda: self._is_stopped
         )
-        told = False
         try:
             pool.fill()
-            while not pool.is_done:
-                if self._is_stopped and not told:
-                    told = True
-                    pool.stop()
-                yield from pool.step()
+            yield from outcomes_of(pool, lambda: self._is_stopped)
         finally:
             pool.kill()
 

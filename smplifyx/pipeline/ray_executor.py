@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from smplifyx.errors import OutputError, SmplifyxError, UsageError
+from smplifyx.pipeline.executor import outcomes_of
 from smplifyx.pipeline.processes import WORKER_BYTES
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
@@ -56,13 +57,8 @@ class RayExecutor:
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """As :meth:`~smplifyx.pipeline.executor.Executor.run`."""
         pool = _Pool(self._ray, units, job, self._task_size)
-        told = False
         try:
-            while not pool.is_done:
-                if self._is_stopped and not told:
-                    told = True
-                    pool.stop()
-                yield from pool.step()
+            yield from outcomes_of(pool, lambda: self._is_stopped)
         finally:
             pool.kill()
             if self._started:
