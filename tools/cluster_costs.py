@@ -104,7 +104,7 @@ def _children_seconds() -> float:
 
 
 def measured_table(costs: Costs) -> list[dict[str, str]]:
-    """What was measured."""
+    """Measured figures."""
     rows = {
         "processor": _processor(),
         "people in the run, one a photo": f"{costs.n_people}",
@@ -123,7 +123,7 @@ def extrapolated_table(
     efficiency: float,
     gpus: dict[str, float],
 ) -> list[dict[str, str]]:
-    """What photos with one person each cost.
+    """Cost of photos with one person each.
 
     Args:
         costs: what was measured.

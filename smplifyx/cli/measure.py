@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """Measure fitted people in T-pose: height, girths of chest, waist and hips, distance of
 the shoulders, lengths of limbs from joint to joint, in metres."""
-_EPILOG = """Writes OUTPUT/measurements.csv. A photo alone does not tell how large a person is:
+_EPILOG = """Write OUTPUT/measurements.csv. A photo alone does not tell how large a person is:
 the figures rest on the shape prior, on the given or chosen gender and on the
 focal length. Where the focal length is unknown (camera_source is fallback), the
 person is fitted again with a longer and a shorter one, and +- is half of the

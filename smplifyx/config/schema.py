@@ -14,7 +14,7 @@ BodyPosePriorName = Literal["vposer", "gmm", "gaussian", "l2", "none"]
 
 @dataclass(frozen=True)
 class PeopleConfig:
-    """Which people are fitted, and which of their keypoints count."""
+    """Selection of people and of their keypoints."""
 
     max_persons: int | None = setting(
         None, "largest number of people per photo, the largest first; null: all", minimum=1
@@ -246,7 +246,7 @@ class CollisionConfig:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """Which files are written."""
+    """Files to write."""
 
     mesh_format: Literal["auto", "obj", "ply", "glb", "none"] = setting(
         "auto", "file format of the meshes; auto: obj for up to 1000 photos, none for more; none: no meshes"

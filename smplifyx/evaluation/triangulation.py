@@ -259,7 +259,7 @@ def associate_people(
     candidates: Sequence[Sequence[FloatArray]],
     options: TriangulationOptions | None = None,
 ) -> list[int | None]:
-    """Which person of each view is the same human: the combination whose keypoints agree best in space.
+    """Find the same person in all views: the combination whose keypoints agree best in space.
 
     Bystanders seen in some views only, or elsewhere in space, are left out. A view may also stay empty, at the price
     of one allowed error, so that one wrong view does not spoil the rest.

@@ -1,4 +1,4 @@
-"""Converts the parameters of one body model to those of another with nearly the same surface.
+"""Convert the parameters of one body model to those of another with nearly the same surface.
 
 The joints that both models have are copied. Then shape, pose and translation are refined until the vertices of the
 target coincide with their counterparts on the source's surface. Models with the same mesh and shape space, such as
@@ -92,7 +92,7 @@ class Conversion:
 
 
 class Converter:
-    """Converts from one model to another; quantities of the models are computed once.
+    """Convert from one model to another; quantities of the models are computed once.
 
     Args:
         source: SMPL, SMPL+H or SMPL-X.

@@ -1,4 +1,4 @@
-"""Fits body models to observed keypoints: the public entry point."""
+"""Fit body models to observed keypoints: the public entry point."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ Callback = Callable[[FitProgress], None]
 
 
 class Fitter:
-    """Fits any number of people that share one body model.
+    """Fit any number of people that share one body model.
 
     Args:
         model: ``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``; or the arrays of a loaded body model.

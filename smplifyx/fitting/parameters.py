@@ -120,7 +120,7 @@ class _HandSpace(NamedTuple):
 
 
 class BodyParameters:
-    """Turns rows of x into inputs of a model of the family.
+    """Turn rows of x into inputs of a model of the family.
 
     Args:
         data: the body model, for its joints and its hand pose spaces.

@@ -1,4 +1,4 @@
-"""Fits people with different body models: groups them by body, and fits each group in batches."""
+"""Fit people with different body models: group them by body, and fit each group in batches."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class CameraStage:
-    """Moves translation and orientation by the squared error of the trunk's keypoints and a depth term.
+    """Move translation and orientation by the squared error of the trunk's keypoints and a depth term.
 
     People whose trunk is hardly visible are placed by all body keypoints, hands and heads by all of theirs.
     """
@@ -54,7 +54,7 @@ class CameraStage:
 
 @dataclass(frozen=True)
 class Stage:
-    """Minimises the objective of a stage over all parameters that its keypoints constrain.
+    """Minimise the objective of a stage over all parameters that its keypoints constrain.
 
     The collision term comes second: the stage is minimised without it, then with it for the hypotheses that collide.
     Elsewhere the term is zero, so that those are at a minimum of the whole objective already.
@@ -129,7 +129,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class SelectBest:
-    """Keeps the hypothesis of lowest loss of each person, and notes how different the others are."""
+    """Keep the hypothesis of lowest loss of each person, and note how different the others are."""
 
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """One hypothesis per person, in the order of the people."""
@@ -145,7 +145,7 @@ class SelectBest:
 
 @dataclass(frozen=True)
 class FlipDepths:
-    """Adds poses with limbs or trunk mirrored or levelled in depth as competing hypotheses.
+    """Add poses with limbs or trunk mirrored or levelled in depth as competing hypotheses.
 
     Attributes:
         number: hypotheses to add for each one: those of lowest loss.

@@ -1,4 +1,4 @@
-"""Minimises the objectives of stages over a batch of hypotheses, for one body model and one configuration."""
+"""Minimise the objectives of stages over a batch of hypotheses, for one body model and one configuration."""
 
 from __future__ import annotations
 

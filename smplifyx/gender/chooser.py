@@ -22,7 +22,7 @@ _UNCLASSIFIED = fallback("no label, and the classifier is off")
 
 
 class GenderChooser:
-    """Decides about the people of one photo after the other.
+    """Decide about the people of one photo after the other.
 
     Networks are loaded for the first person without a label. Each person is classified alone, so that a decision
     and its probability do not depend on who else is decided about.

@@ -122,7 +122,7 @@ _PIECES: Mapping[Part, Mapping[str, list[int]]] = {
 
 @dataclass(frozen=True)
 class PersonSelection:
-    """Which people of an image to fit.
+    """Choose the people of an image to fit.
 
     Attributes:
         max_persons: largest number of people per image, the largest first; None for all.
@@ -208,7 +208,7 @@ def _merge_fragments(
 
 
 class _Owners:
-    """Which part belongs to which person: a table `[P, P]` that is kept up to date while people are merged.
+    """Assignment of parts to people: a table `[P, P]` that is kept up to date while people are merged.
 
     Most pairs are excluded at once: both have a common point, or lie further apart than any bone is long.
     """

@@ -280,7 +280,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
 def _swapped(
     layout: _Layout, noise: DetectorNoise, count: int, rng: np.random.Generator
 ) -> tuple[BoolArray, NDArray[np.int64]]:
-    """Which limbs [B, 2] have their sides swapped, and the order [B, K] of keypoints that results.
+    """Draw the limbs [B, 2] whose sides are swapped; return them and the resulting order [B, K] of keypoints.
 
     Hands go with the arms: the hand detector searches where the wrists are.
     """

@@ -1,4 +1,4 @@
-"""Poses the people of a picture, stands them on the floor before the camera and detects their keypoints."""
+"""Pose the people of a picture, stand them on the floor before the camera and detect their keypoints."""
 
 from __future__ import annotations
 
