@@ -58,6 +58,7 @@ def test_a_damaged_avif_fails_alone(folders: Folders, capsys: pytest.CaptureFixt
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_of_a_crowd_of_a_thousand_is_fitted(folders: Folders) -> None:
     folders.add("crowd", [person(0.01 * number) for number in range(1000)])
     assert folders.fit("--max-persons", "1") == 0

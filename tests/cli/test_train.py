@@ -63,6 +63,7 @@ def test_a_run_writes_network_settings_state_and_report(amass, tmp_path, capsys)
     assert "epoch 3" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_evaluated_alone(amass, tmp_path, capsys):
     call = ["train", "vposer", "--data", str(amass), "--data.held_out", "03"]
     assert main([*call, "--evaluate"]) == 0
@@ -132,6 +133,7 @@ def manifest(tmp_path_factory):
     return make_photos(tmp_path_factory.mktemp("people"), 20)
 
 
+@pytest.mark.slow
 def test_a_gender_run_writes_classifier_settings_state_and_report(manifest, tmp_path, capsys):
     call = ["train", "gender", "--data", str(manifest), "--output", str(tmp_path), "--threads", "1"]
     assert main([*call, *_SMALL_GENDER]) == 0
@@ -196,6 +198,7 @@ def test_wrong_calls_of_gender_end_with_status_2(manifest, tmp_path, capsys):
     assert "too few sources" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_out_of_distribution_photos_are_learned(manifest, tmp_path, capsys):
     folder = make_out_of_distribution(tmp_path / "outliers", 12)
     call = ["train", "gender", "--data", str(manifest), "--output", str(tmp_path / "run"), "--threads", "1"]

@@ -87,6 +87,7 @@ def test_there_and_back_gives_the_same_person() -> None:
     np.testing.assert_allclose(back.translation, people.translation, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_another_gender_s_shape_space_meets_the_vertices() -> None:
     male, neutral = load("SMPLX_MALE"), load("SMPLX_NEUTRAL")
     people = random_people(male, 2)
@@ -122,6 +123,7 @@ def other_mesh(data: BodyModelData) -> BodyModelData:
     )
 
 
+@pytest.mark.slow
 def test_a_strange_mesh_is_met_through_nearest_surfaces() -> None:
     source = load("SMPLH_MALE")
     target = other_mesh(load("SMPLX_MALE"))

@@ -150,6 +150,7 @@ def test_waits_do_not_grow_with_the_people() -> None:
     assert many.inside <= few.inside + 2 * (many.evaluations - few.evaluations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["gmm", "gaussian", "l2"])
 def test_other_priors_and_models_without_lifting_do_not_mix_devices(prior: str) -> None:
     settings = {

@@ -72,6 +72,7 @@ def test_shuffled_in_smaller_batches_fits_have_the_same_bits(observations: list[
     _assert_same_in_small_batches(observations, {})
 
 
+@pytest.mark.slow
 def test_with_another_number_of_threads_too(observations: list[Observation]) -> None:
     # Compared at one number: some builds of MKL share a product out among threads in a way that changes its bits.
     n_threads = torch.get_num_threads()

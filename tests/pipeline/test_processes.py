@@ -35,6 +35,7 @@ def test_every_photo_is_done_once_by_other_processes() -> None:
     assert not any(one.failures for one in outcomes)
 
 
+@pytest.mark.slow
 def test_a_photo_that_kills_its_worker_fails_alone() -> None:
     stems = ["a", "b", "deadly1", "c", "d", "e", "deadly2", "f"]
     outcomes = run(units(*stems))
@@ -44,6 +45,7 @@ def test_a_photo_that_kills_its_worker_fails_alone() -> None:
     assert failed["deadly1"] == "deadly1.jpg: a worker process died with it: signal 9 (SIGKILL)"
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_costs_one_photo() -> None:
     """Also an OSError, which is not taken for the end of the parent."""
     stems = ["a", "odd", "b", "c"]
