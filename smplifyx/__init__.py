@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from smplifyx.fitting.terms import Term, default_terms
     from smplifyx.keypoints import Observation, read_keypoints
     from smplifyx.result import FitResult, load_result
+    from smplifyx.sequence import SequenceFitter, TrackFit
+    from smplifyx.tracking import Track, View
 
 __version__ = "0.1.0"
 
@@ -28,9 +30,13 @@ __all__ = [
     "Fitter",
     "InputError",
     "Observation",
+    "SequenceFitter",
     "SmplifyxError",
     "Term",
+    "Track",
+    "TrackFit",
     "UsageError",
+    "View",
     "default_terms",
     "fit_people",
     "load_config",
@@ -46,9 +52,13 @@ _HOMES = {
     "Fitter": "fitting.fitter",
     "InputError": "errors",
     "Observation": "keypoints",
+    "SequenceFitter": "sequence",
     "SmplifyxError": "errors",
     "Term": "fitting.terms",
+    "Track": "tracking",
+    "TrackFit": "sequence",
     "UsageError": "errors",
+    "View": "tracking",
     "default_terms": "fitting.terms",
     "fit_people": "fitting.people",
     "load_config": "config",

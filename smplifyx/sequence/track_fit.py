@@ -1,0 +1,162 @@
+"""The result of fitting a track: a person's body in each frame, in the world and in each camera."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from smplifyx.camera import Camera
+from smplifyx.keypoints import Observation
+from smplifyx.result import FitResult
+from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS
+from smplifyx.tracking import Track
+
+#: Full meshes posed together.
+_MESHES_AT_ONCE = 16
+#: Flags of frames and views.
+BRIDGED, OUTLIER_FRAME, VIEW_DISAGREES = "bridged", "outlier_frame", "view_disagrees"
+
+
+@dataclass(frozen=True)
+class TrackFit:
+    """A fitted track: F frames, V views. World coordinates are those of the track's views, metres.
+
+    Attributes:
+        track: the observations.
+        results: F results in the camera frame of the first view, all with the same ``betas``. A frame that this view
+            did not observe has no keypoints; its camera is that of the view.
+        global_orient_world: [F, 3] axis-angle, turns the body into the world about its root joint.
+        translation_world: [F, 3] added to the posed body's points after that, as ``transl`` in smplx.
+        joints_world: [F, J, 3].
+        bridged: [F] frames without a used observation: the pose is that between its neighbours.
+        outlier_frames: [F] frames whose observations were all rejected; they are bridged.
+        view_weights: [F, V] weight of each view's observation: 1 used, 0 absent or rejected, between: in doubt.
+        reprojection_px: [F, V] confidence-weighted mean distance between observed and projected body keypoints,
+            pixels; NaN where a view has no observation.
+        seconds: time of the fit.
+        window_disagreement_mm: mean distance of the joints of two overlapping windows of a long track, millimetres;
+            NaN where the track is one window.
+    """
+
+    track: Track
+    results: list[FitResult]
+    global_orient_world: NDArray[np.float32]
+    translation_world: NDArray[np.float32]
+    joints_world: NDArray[np.float32]
+    bridged: NDArray[np.bool_]
+    outlier_frames: NDArray[np.bool_]
+    view_weights: NDArray[np.float32]
+    reprojection_px: NDArray[np.float32]
+    seconds: float = math.nan
+    window_disagreement_mm: float = math.nan
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.results)
+
+    @property
+    def betas(self) -> NDArray[np.float32]:
+        """[S] shape coefficients."""
+        return np.asarray(self.results[0].betas)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the fit has no finite result."""
+        return any(one.status == "failed" for one in self.results)
+
+    def observation(self, frame: int, view: int) -> Observation | None:
+        """The observation of a view in a frame, counted from 0."""
+        return self.track.observations[frame][view]
+
+    def results_in_view(self, view: int) -> list[FitResult]:
+        """F results in the camera frame of a view, with its keypoints where it observed the person.
+
+        Losses, expected error and collisions are those of the frame, whatever the view.
+        """
+        if view == 0:
+            return self.results
+        camera, size = view_camera(self.track, view)
+        placed = [self._placed(frame, view, camera, size) for frame in range(len(self))]
+        for one, points in zip(placed, posed_keypoints(placed), strict=True):
+            one.projected_keypoints_2d = project_keypoints(points, camera)
+        for frame, one in enumerate(placed):
+            one.reprojection_error_px = float(self.reprojection_px[frame, view])
+            if one.n_keypoints and not self.view_weights[frame, view]:
+                one.flags = (*one.flags, VIEW_DISAGREES)
+        return placed
+
+    def _placed(self, frame: int, view: int, camera: Camera, size: tuple[int, int]) -> FitResult:
+        """A result with the pose and the observation of another view, not projected yet."""
+        place, result, observed = self.track.views[view], self.results[frame], self.observation(frame, view)
+        rotation = np.asarray(place.rotation)
+        turned = Rotation.from_matrix(rotation) * Rotation.from_rotvec(self.global_orient_world[frame])
+        pelvis = self.joints_world[frame, 0].astype(np.float64)
+        rest_pelvis = pelvis - self.translation_world[frame]
+        keypoints = np.zeros((N_KEYPOINTS, 3), np.float32) if observed is None else observed.keypoints
+        return replace(
+            result,
+            global_orient=turned.as_rotvec().astype(np.float32),
+            camera_translation=(place.to_camera(pelvis) - rest_pelvis).astype(np.float32),
+            joints=place.to_camera(self.joints_world[frame].astype(np.float64)).astype(np.float32),
+            focal_length=np.array(camera.focal_length, np.float32),
+            principal_point=np.array(camera.center, np.float32),
+            image_size=np.array(size),
+            camera_source=camera.source,
+            keypoints_2d=keypoints,
+            n_keypoints=int((keypoints[:, 2] > 0).sum()),
+            image_path="" if observed is None else str(observed.image_path or ""),
+            keypoint_path="" if observed is None else str(observed.keypoint_path or ""),
+            flags=tuple(flag for flag in result.flags if flag != VIEW_DISAGREES),
+        )
+
+
+def view_camera(track: Track, view: int) -> tuple[Camera, tuple[int, int]]:
+    """The camera of a view, and its image size (width, height): its own, or that of its first observation."""
+    observed = [row[view] for row in track.observations if row[view] is not None]
+    camera = track.views[view].camera
+    if camera is None:
+        cameras = [one.camera for one in observed if one is not None and one.camera is not None]
+        camera = cameras[0] if cameras else Camera(1000.0, (0.0, 0.0))
+    if camera.image_size is None:
+        first = next((one for one in observed if one is not None), None)
+        size = (int(2 * camera.center[0]), int(2 * camera.center[1])) if first is None else first.image_size
+        camera = camera.for_image(size)
+    return camera, camera.size
+
+
+@torch.no_grad()
+def posed_keypoints(results: list[FitResult]) -> list[NDArray[np.float32]]:
+    """Keypoints [K, 3] of the posed bodies of one model, in the frames of their cameras, metres."""
+    points: list[NDArray[np.float32]] = []
+    for start in range(0, len(results), _MESHES_AT_ONCE):
+        some = results[start : start + _MESHES_AT_ONCE]
+        body = some[0].body()
+        names = [name for name in some[0].parameters if name != "camera"]
+        inputs = {name: torch.cat([one.parameters[name] for one in some]) for name in names}
+        posed = body(**inputs, camera=torch.zeros(3)).keypoints.cpu().numpy()
+        for row in posed:
+            every = np.full((N_KEYPOINTS, 3), np.nan, np.float32)
+            every[list(body.regressor.keypoints)] = row
+            points.append(every)
+    return points
+
+
+def project_keypoints(points: NDArray[np.float32], camera: Camera) -> NDArray[np.float32]:
+    """Pixels [K, 2] of points [K, 3] of the camera frame; NaN at or behind the camera."""
+    with np.errstate(all="ignore"):
+        pixels = camera.project(points)
+    return np.where(points[:, 2:] > 0, pixels, np.nan).astype(np.float32)
+
+
+def body_reprojection(keypoints: NDArray[np.float32], projected: NDArray[np.float32]) -> float:
+    """Confidence-weighted mean distance of the body's keypoints, pixels; NaN where none is seen."""
+    weight = keypoints[BODY_KEYPOINTS, 2] * np.isfinite(projected[BODY_KEYPOINTS]).all(1)
+    if not weight.sum() > 0:
+        return math.nan
+    distance = np.linalg.norm(keypoints[BODY_KEYPOINTS, :2] - projected[BODY_KEYPOINTS], axis=1)
+    return float((weight * np.nan_to_num(distance)).sum() / weight.sum())
