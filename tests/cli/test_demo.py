@@ -14,6 +14,7 @@ from smplifyx.keypoints import read_image
 from smplifyx.output import OutputLayout, read_summary
 from smplifyx.result import load_result
 
+
 @pytest.mark.slow
 def test_demo_fits_all_people_and_prints_where_pictures_are(tmp_path):
     program = Path(sys.executable).with_name("smplifyx")
