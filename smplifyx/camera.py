@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from smplifyx.errors import InputError, reason
+from smplifyx.lens import undistorted_keypoints
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,19 +39,22 @@ CameraSource = Literal["given", "calibration", "exif", "fallback"]
 
 @dataclass(frozen=True, init=False)
 class Camera:
-    """A pinhole camera without distortion.
+    """A pinhole camera: that of the photo without distortion.
 
     Attributes:
         focal_length: (fx, fy), pixels.
         principal_point: (cx, cy), pixels; None stands for the image centre.
         source: where the numbers come from: ``given``, ``calibration``, ``exif`` or ``fallback``.
         image_size: (width, height), pixels; None until the camera is assigned to an image.
+        distortion: coefficients in OpenCV's order of the photo as it was taken, whose keypoints and picture
+            :mod:`smplifyx.calibration` undistorts; empty for a photo without distortion.
     """
 
     focal_length: tuple[float, float]
     principal_point: tuple[float, float] | None = None
     source: CameraSource = "given"
     image_size: tuple[int, int] | None = None
+    distortion: tuple[float, ...] = ()
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Camera:
         principal_point: Sequence[float] | np.ndarray | None = None,
         source: str = "given",
         image_size: Sequence[int] | np.ndarray | None = None,
+        distortion: Sequence[float] = (),
     ) -> None:
         """Check the numbers; one focal length holds for both axes.
 
@@ -74,6 +79,7 @@ class Camera:
         object.__setattr__(self, "principal_point", point)
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "image_size", None if size is None else (int(size[0]), int(size[1])))
+        object.__setattr__(self, "distortion", tuple(map(float, distortion)))
 
     @property
     def center(self) -> tuple[float, float]:
@@ -101,7 +107,7 @@ class Camera:
             problem = f"expected a camera for an image of {tuple(image_size)} pixels, found one for {self.image_size}"
             raise InputError(None, problem, "camera.image_size")
         center = (image_size[0] / 2.0, image_size[1] / 2.0) if self.principal_point is None else self.principal_point
-        return Camera(self.focal_length, center, self.source, image_size)
+        return Camera(self.focal_length, center, self.source, image_size, self.distortion)
 
     def resized(self, image_size: tuple[int, int]) -> Camera:
         """Return the same camera for the image resized to (width, height) pixels."""
@@ -140,7 +146,8 @@ def resolve_cameras(
 ) -> list[Observation]:
     """Return the observations with their cameras filled in.
 
-    A camera that is given or calibrated stays. Otherwise the first of these decides: the photo's entry in the
+    A camera that is given or calibrated stays. With one that is taken from the calibration and has a distortion, the
+    keypoints are undistorted. Otherwise the first of these decides: the photo's entry in the
     calibration, its ``default`` entry, ``settings.focal_length``, the camera that EXIF data gave, and
     ``settings.fallback_focal_factor`` times the longer image side.
 
@@ -158,9 +165,16 @@ def resolve_cameras(
     for one, camera in zip(observations, cameras, strict=True):
         _refuse_millimetres(one, camera, settings)
     return [
-        one if camera is one.camera else replace(one, camera=camera)
+        one if camera is one.camera else _with_camera(one, camera)
         for one, camera in zip(observations, cameras, strict=True)
     ]
+
+
+def _with_camera(one: Observation, camera: Camera) -> Observation:
+    """The observation with a camera, in the photo without distortion."""
+    if not camera.distortion:
+        return replace(one, camera=camera)
+    return replace(one, camera=camera, keypoints=undistorted_keypoints(one.keypoints, camera, camera.distortion))
 
 
 def _resolve(observation: Observation, settings: CameraConfig, calibration: Mapping[str, Camera]) -> Camera:
@@ -193,23 +207,35 @@ def _refuse_millimetres(observation: Observation, camera: Camera, settings: Came
     raise InputError(path, problem, "camera.focal_length")
 
 
-#: Scalars stay text; libyaml is ten times as fast.
+#: libyaml is ten times as fast.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def read_calibration(path: str | Path) -> dict[str, Camera]:
     """Read a YAML (or JSON) file of cameras by image stem.
 
-    Each entry maps a stem, or ``default``, to ``focal_length`` (one number or [fx, fy], pixels) and
-    ``principal_point`` ([cx, cy], pixels).
+    Each entry maps a stem, or ``default``, to ``focal_length`` (one number or [fx, fy], pixels),
+    ``principal_point`` ([cx, cy], pixels) and, where the lens distorts, ``distortion`` (coefficients in OpenCV's
+    order).
 
     Raises:
         InputError: the file cannot be read, or an entry is incomplete.
     """
     path = Path(path)
+    content = read_plain_yaml(path)
+    if not isinstance(content, Mapping):
+        raise InputError(path, f"expected a mapping from image stem (or {DEFAULT_ENTRY!r}) to a camera")
+    return {stem: _read_entry(path, stem, entry) for stem, entry in content.items()}
+
+
+def read_plain_yaml(path: Path) -> object:
+    """Content of a YAML or JSON file with every scalar as text: YAML would read a stem such as 00057 as octal.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     try:
-        # Every scalar stays text: YAML would read a stem such as 00057 as an octal number.
-        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+        return yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except FileNotFoundError:
         raise InputError(path, "the file does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -218,9 +244,26 @@ def read_calibration(path: str | Path) -> dict[str, Camera]:
         raise InputError(path, f"not a readable YAML file: {_one_line(error)}") from error
     except RecursionError:
         raise InputError(path, "not a readable YAML file: it is nested too deeply") from None
-    if not isinstance(content, Mapping):
-        raise InputError(path, f"expected a mapping from image stem (or {DEFAULT_ENTRY!r}) to a camera")
-    return {stem: _read_entry(path, stem, entry) for stem, entry in content.items()}
+
+
+#: Numbers of coefficients of OpenCV's distortion models.
+DISTORTION_COUNTS = (0, 4, 5, 8, 12, 14)
+
+
+def distortion_coefficients(path: Path, field: str, values: object) -> tuple[float, ...]:
+    """Coefficients of a lens from a file, in OpenCV's order; none of them if all are zero or there are none.
+
+    Raises:
+        InputError: they are no such numbers.
+    """
+    expected = ", ".join(map(str, DISTORTION_COUNTS))
+    try:
+        array = np.array([] if values is None else values, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise InputError(path, f"expected {expected} numbers, found {values!r:.80}", field) from None
+    if len(array) not in DISTORTION_COUNTS or not np.isfinite(array).all():
+        raise InputError(path, f"expected {expected} finite numbers, found {values!r:.80}", field)
+    return tuple(map(float, array)) if array.any() else ()
 
 
 def _pair(values: Sequence[float] | np.ndarray, field: str, positive: bool = False) -> tuple[float, float]:
@@ -250,6 +293,7 @@ def _read_entry(path: Path, stem: str, entry: object) -> Camera:
         _read_pair(path, f"{stem}.focal_length", pair, positive=True),
         _read_pair(path, f"{stem}.principal_point", entry.get("principal_point")),
         "calibration",
+        distortion=distortion_coefficients(path, f"{stem}.distortion", entry.get("distortion")),
     )
 
 

@@ -6,22 +6,18 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from smplifyx.errors import InputError, reason
+from smplifyx.calibration.other_formats import read_camera_parameters as read_parameters_file
+from smplifyx.calibration.other_formats import read_qualisys
+from smplifyx.lens import intrinsic_matrix
+from smplifyx.tracking.view import View
 
 FloatArray = NDArray[np.float64]
-
-#: Qualisys writes lengths on the sensor in 64ths of a pixel and positions in millimetres.
-_QUALISYS_UNITS_PER_PIXEL = 64.0
-_METRES_PER_MILLIMETRE = 1e-3
-#: Qualisys cameras look along -z with y up; OpenCV's look along +z with y down.
-_OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -67,62 +63,33 @@ class CalibratedCamera:
         """Distorted pixels [N, 2] to those of the pinhole camera with the same intrinsics."""
         return self.normalise(pixels) @ self.intrinsics[:2, :2].T + self.intrinsics[:2, 2]
 
+    @classmethod
+    def of_view(cls, view: View, image_size: tuple[int, int], metres_per_unit: float = 1.0) -> CalibratedCamera:
+        """The camera of a view.
+
+        Args:
+            view: a calibrated view, with a camera.
+            image_size: (width, height), pixels.
+            metres_per_unit: metres in the unit of its translation.
+        """
+        assert view.camera is not None
+        distortion = np.zeros(5)
+        distortion[: len(view.distortion)] = view.distortion
+        matrix = intrinsic_matrix(view.camera.for_image(image_size))
+        translation = np.asarray(view.translation) * metres_per_unit
+        return cls(view.name, matrix, np.asarray(view.rotation), translation, distortion, image_size)
+
 
 def read_qualisys_cameras(path: str | Path) -> list[CalibratedCamera]:
-    """Read a Qualisys calibration (``*.qca.txt``, XML).
-
-    The rows of its ``transform`` matrix are the camera's axes in the world; ``x y z`` is the camera's position.
-
-    Raises:
-        InputError: the file is not such a calibration, or a number is missing.
-    """
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        raise InputError(path, f"expected a Qualisys calibration in XML ({reason(error)})") from error
-    elements = root.findall("cameras/camera")
-    if not elements:
-        raise InputError(path, "expected at least one camera", "calibration/cameras")
-    return [_qualisys_camera(Path(path), element) for element in elements]
-
-
-def _qualisys_camera(path: Path, element: ElementTree.Element) -> CalibratedCamera:
-    name = element.get("serial", "?")
-
-    def number(child: str, attribute: str) -> float:
-        node = element.find(child)
-        try:
-            return float("" if node is None else node.get(attribute, ""))
-        except ValueError:
-            raise InputError(path, "expected a number", f"camera {name}/{child}/{attribute}") from None
-
-    def pixels(attribute: str) -> float:
-        return number("intrinsic", attribute) / _QUALISYS_UNITS_PER_PIXEL
-
-    left, top = number("fov_video", "left"), number("fov_video", "top")
-    width, height = number("fov_video", "right") - left + 1, number("fov_video", "bottom") - top + 1
-    intrinsics = np.array(
-        [
-            [pixels("focalLengthU"), pixels("skew"), pixels("centerPointU") - left],
-            [0.0, pixels("focalLengthV"), pixels("centerPointV") - top],
-            [0.0, 0.0, 1.0],
-        ]
-    )
-    axes = np.array([[number("transform", f"r{row}{column}") for column in "123"] for row in "123"])
-    position = np.array([number("transform", axis) for axis in "xyz"]) * _METRES_PER_MILLIMETRE
-    rotation = _OPENGL_TO_OPENCV @ axes
-    # The format spells it "tangental".
-    coefficients = (
-        "radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2", "radialDistortion3",
-    )  # fmt: skip
-    distortion = np.array([number("intrinsic", coefficient) for coefficient in coefficients])
-    return CalibratedCamera(name, intrinsics, rotation, -rotation @ position, distortion, (int(width), int(height)))
+    """Read a Qualisys calibration (``*.qca.txt``); raises InputError."""
+    views = read_qualisys(Path(path))
+    return [CalibratedCamera.of_view(view, view.camera.size) for view in views if view.camera is not None]
 
 
 def read_camera_parameters(
     path: str | Path, image_size: tuple[int, int], metres_per_unit: float = 1.0
 ) -> list[CalibratedCamera]:
-    """Read the plain-text list of MvSMPLfitting: number, 3 x 3 intrinsics, k1 k2, 3 x 4 world-to-camera matrix.
+    """Read the ``camera_parameters.txt`` of MvSMPLfitting.
 
     Args:
         path: the text file.
@@ -132,27 +99,8 @@ def read_camera_parameters(
     Raises:
         InputError: the numbers do not come in blocks of 24.
     """
-    try:
-        numbers = np.array(Path(path).read_text().split(), dtype=np.float64)
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"expected camera parameters as plain numbers ({reason(error)})") from error
-    block = 1 + 9 + 2 + 12
-    if not len(numbers) or len(numbers) % block:
-        raise InputError(path, f"expected {block} numbers for each camera, found {len(numbers)} in all")
-    cameras = []
-    for values in numbers.reshape(-1, block):
-        extrinsics = values[12:].reshape(3, 4)
-        cameras.append(
-            CalibratedCamera(
-                name=f"Camera{int(values[0]):02d}",
-                intrinsics=values[1:10].reshape(3, 3),
-                rotation=extrinsics[:, :3],
-                translation=extrinsics[:, 3] * metres_per_unit,
-                distortion=np.array([*values[10:12], 0.0, 0.0, 0.0]),
-                image_size=image_size,
-            )
-        )
-    return cameras
+    views = read_parameters_file(Path(path))
+    return [CalibratedCamera.of_view(view, image_size, metres_per_unit) for view in views]
 
 
 @dataclass(frozen=True)

@@ -245,8 +245,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def camera_figures(camera: Camera | None) -> list[float] | None:
-    """Focal lengths and principal point of a calibrated camera, for the log."""
-    return None if camera is None else [*map(float, camera.focal_length), *map(float, camera.center)]
+    """Focal lengths, principal point and distortion of a calibrated camera, for the log."""
+    return (
+        None if camera is None else [*map(float, camera.focal_length), *map(float, camera.center), *camera.distortion]
+    )
 
 
 def _record(line: dict[str, Any], context: str) -> PhotoRecord | None:

@@ -277,6 +277,7 @@ class PhotoReader:
             side = _DECODED_SIDE if gender_scale else 1  # at least decoded to its end, to notice one that is cut off
             side = max(side, settings.max_render_size if photo.draws_overlay else 1)
             pixels = read_image(path, min(1.0, max(gender_scale, side / max(header.size))))
+        pixels = photo.outcome.unit.undistorted(pixels, header.size)
         if new:
             photo.digest = photo.digest or file_digest(path)
             for one, decision in zip(new, self._decide([one.observation for one in new], pixels), strict=True):

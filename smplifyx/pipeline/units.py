@@ -8,10 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smplifyx.camera import Camera
 from smplifyx.config import Config, RunOptions
 from smplifyx.gender import GenderDecision
 from smplifyx.keypoints.loading import Judgement, Skipped
+from smplifyx.lens import undistorted_picture
 from smplifyx.output.summary import SummaryRow
 
 
@@ -32,6 +36,12 @@ class Unit:
     keypoints: Path | None
     is_shared: bool = False
     camera: Camera | None = None
+
+    def undistorted(self, picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The photo [H, W, 3], at its full size (width, height) or shrunk, without the distortion of its lens."""
+        if self.camera is None or not self.camera.distortion:
+            return picture
+        return undistorted_picture(picture, self.camera.for_image(size), self.camera.distortion)
 
 
 @dataclass(frozen=True)

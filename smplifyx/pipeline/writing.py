@@ -263,7 +263,8 @@ class _OpenPhoto:
     def pixels(self) -> NDArray[np.uint8]:
         """The photo at its full size, read once more."""
         if self._pixels is None:
-            self._pixels = read_image(self.photo.outcome.unit.image)
+            picture = read_image(self.photo.outcome.unit.image)
+            self._pixels = self.photo.outcome.unit.undistorted(picture, (picture.shape[1], picture.shape[0]))
         return self._pixels
 
     def let_go(self) -> None:

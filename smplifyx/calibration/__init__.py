@@ -1,0 +1,5 @@
+"""Files of calibrated cameras, read as data."""
+
+from smplifyx.calibration.files import CameraRig, read_cameras
+
+__all__ = ["CameraRig", "read_cameras"]
