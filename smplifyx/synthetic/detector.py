@@ -24,6 +24,7 @@ from smplifyx.skeleton import (
     mirror_order,
 )
 from smplifyx.synthetic.noise import DetectorNoise
+from smplifyx.synthetic.random_frames import RandomSource
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -111,7 +112,7 @@ class Detections:
     swapped_sides: BoolArray
 
 
-def detect(sight: Sight, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
+def detect(sight: Sight, noise: DetectorNoise, rng: RandomSource) -> FloatArray:
     """Detect one person: keypoints [135, 3] (x, y, confidence); a missed one is (0, 0, 0)."""
     size = np.array([sight.image_size], dtype=np.float64)
     found = detect_people(sight.pixels[None], noise, rng, hidden=sight.hidden[None], image_size=size)
@@ -123,7 +124,7 @@ def detect(sight: Sight, noise: DetectorNoise, rng: np.random.Generator) -> Floa
 def detect_people(
     points: FloatArray,
     noise: DetectorNoise,
-    rng: np.random.Generator,
+    rng: RandomSource,
     names: tuple[str, ...] = CANONICAL_KEYPOINT_NAMES,
     hidden: BoolArray | None = None,
     image_size: FloatArray | None = None,
@@ -138,7 +139,7 @@ def detect_people(
         hidden: [B, K] keypoints behind something; none by default.
         image_size: [B, 2] width and height in the points' unit; None for an image without borders.
     """
-    layout = _layout(names)
+    layout = keypoint_groups(names)
     hidden = np.zeros(points.shape[:2], dtype=bool) if hidden is None or not noise.occlusion else hidden
     if noise.limb_hidden_rate > 0:
         hidden = hidden | _any_of(layout.hidden_together, noise.limb_hidden_rate, len(points), rng)
@@ -165,7 +166,7 @@ def detect_people(
 
 
 @dataclass(frozen=True)
-class _Layout:
+class KeypointGroups:
     """Groups of the K keypoints of a layout; masks are [K], stacks of masks [G, K], positions lists of integers."""
 
     names: tuple[str, ...]
@@ -188,7 +189,9 @@ class _Layout:
 
 
 @cache
-def _layout(names: tuple[str, ...]) -> _Layout:
+def keypoint_groups(names: tuple[str, ...] = CANONICAL_KEYPOINT_NAMES) -> KeypointGroups:
+    """Return the groups of a layout whose 25 body keypoints come first."""
+
     def of_side(side: str, parts: Sequence[str]) -> FloatArray:
         endings = tuple(f"{side}_{part}" for part in parts if part != "hand")
         hand = f"{side}_hand_" if "hand" in parts else "-"
@@ -209,7 +212,7 @@ def _layout(names: tuple[str, ...]) -> _Layout:
     head = np.array([name in HEAD_KEYPOINT_NAMES for name in names])
     hidden = [of_side(side, parts) for parts in _HIDDEN_TOGETHER for side in SIDES] + [np.float64(head)]
     hands = [np.flatnonzero(of_side(side, ("hand",))).tolist() for side in SIDES]
-    return _Layout(
+    return KeypointGroups(
         names=names,
         head=head,
         hips=np.array([name.endswith("hip") for name in names]),
@@ -223,14 +226,14 @@ def _layout(names: tuple[str, ...]) -> _Layout:
     )
 
 
-def _any_of(groups: FloatArray, rate: float | FloatArray, count: int, rng: np.random.Generator) -> BoolArray:
+def _any_of(groups: FloatArray, rate: float | FloatArray, count: int, rng: RandomSource) -> BoolArray:
     """[B, K] keypoints of randomly chosen groups [G, K]."""
     happens = np.float64(rng.random((count, len(groups))) < rate)
     return np.asarray(happens @ groups > 0)
 
 
 def _confidence(
-    errors: FloatArray, hidden: BoolArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator
+    errors: FloatArray, hidden: BoolArray, layout: KeypointGroups, noise: DetectorNoise, rng: RandomSource
 ) -> FloatArray:
     """Confidence falls with the error, as a heat map's peak does, and is low for guesses."""
     level = np.full(len(layout.names), noise.confidence)
@@ -239,7 +242,7 @@ def _confidence(
     return np.clip(level * np.exp(-0.04 * (errors**2).sum(axis=2)), 0.05, 0.98)
 
 
-def _limb_errors(layout: _Layout, noise: DetectorNoise, count: int, rng: np.random.Generator) -> FloatArray:
+def _limb_errors(layout: KeypointGroups, noise: DetectorNoise, count: int, rng: RandomSource) -> FloatArray:
     """Errors [B, K, 2] that the keypoints of a limb, of the hips or of the head share, in sizes of the box."""
     if noise.limb_jitter == 0.0:
         return np.zeros((count, len(layout.names), 2))
@@ -249,7 +252,7 @@ def _limb_errors(layout: _Layout, noise: DetectorNoise, count: int, rng: np.rand
     return np.einsum("gk,bgc->bkc", layout.limb_shares, common)
 
 
-def _offsets(points: FloatArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
+def _offsets(points: FloatArray, layout: KeypointGroups, noise: DetectorNoise, rng: RandomSource) -> FloatArray:
     """Offsets [B, K, 2] of the detector's keypoints from the model's, in sizes of the box."""
     offsets = np.zeros_like(points)
     if noise.offset_scale == 0.0 and noise.offset_sd == 0.0:
@@ -278,7 +281,7 @@ def _unit(vectors: FloatArray) -> FloatArray:
 
 
 def _swapped(
-    layout: _Layout, noise: DetectorNoise, count: int, rng: np.random.Generator
+    layout: KeypointGroups, noise: DetectorNoise, count: int, rng: RandomSource
 ) -> tuple[BoolArray, NDArray[np.int64]]:
     """Draw the limbs [B, 2] whose sides are swapped; return them and the resulting order [B, K] of keypoints.
 
@@ -293,7 +296,7 @@ def _swapped(
 
 
 def _missed(
-    points: FloatArray, hidden: BoolArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator
+    points: FloatArray, hidden: BoolArray, layout: KeypointGroups, noise: DetectorNoise, rng: RandomSource
 ) -> BoolArray:
     missed = np.zeros(hidden.shape, dtype=bool)
     body = rng.random((len(points), len(BODY_KEYPOINT_NAMES)))
@@ -318,7 +321,7 @@ def _undetectable(points: FloatArray, hidden: BoolArray, hidden_share: float, no
     return np.asarray(too_small | (hidden.mean(axis=1) > hidden_share))
 
 
-def _cut_off(points: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> BoolArray:
+def _cut_off(points: FloatArray, noise: DetectorNoise, rng: RandomSource) -> BoolArray:
     """[B, K] keypoints beyond a border of the image, below or at a side."""
     x, y = points[..., 0], points[..., 1]
     count = len(points)
@@ -333,7 +336,7 @@ def _cut_off(points: FloatArray, noise: DetectorNoise, rng: np.random.Generator)
 
 
 def _mix_up_hands(
-    points: FloatArray, confidence: FloatArray, layout: _Layout, noise: DetectorNoise, rng: np.random.Generator
+    points: FloatArray, confidence: FloatArray, layout: KeypointGroups, noise: DetectorNoise, rng: RandomSource
 ) -> None:
     """Exchange the hands, or report one of them as both, in place."""
     happens, kinds = rng.random(len(points)) < noise.hand_flip_rate, rng.integers(3, size=len(points))
@@ -344,7 +347,7 @@ def _mix_up_hands(
             values[layout.hands[1]] = right if kinds[row] == 2 else left
 
 
-def _odd_confidences(confidence: FloatArray, noise: DetectorNoise, rng: np.random.Generator) -> FloatArray:
+def _odd_confidences(confidence: FloatArray, noise: DetectorNoise, rng: RandomSource) -> FloatArray:
     """Low confidences of good keypoints, and the differences between detectors."""
     count = len(confidence)
     if noise.unsure_rate > 0:

@@ -171,7 +171,7 @@ def synthetic_people(
             for k in numbers
         ]
         output = _pose(model, draws)
-        placed = _keypoints(regressor, output)
+        placed = keypoints_of(regressor, output)
         translations = torch.as_tensor(
             np.stack([_placement(draw, points) for draw, points in zip(draws, placed, strict=True)])
         )
@@ -179,7 +179,7 @@ def synthetic_people(
             output.joints + translations[:, None], output.vertices + translations[:, None], output.joint_rotations
         )
         # The face contour depends on where the camera is, so the keypoints are read again.
-        keypoints = _keypoints(regressor, output)
+        keypoints = keypoints_of(regressor, output)
         for row, (number, draw) in enumerate(zip(numbers, draws, strict=True)):
             yield _person(
                 f"person_{number:04d}",
@@ -255,7 +255,7 @@ def _hand_poses(data: BodyModelData, options: SyntheticOptions, rng: np.random.G
 def _pose(model: BodyModel, draws: list[_Draw]) -> BodyOutput:
     given = [draw for draw in draws if draw.body is not None]
     if given:
-        outputs = [_with_rest_body(model, draw.body)(*_inputs([draw])) for draw in given if draw.body is not None]
+        outputs = [with_rest_body(model, draw.body)(*_inputs([draw])) for draw in given if draw.body is not None]
         return BodyOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
     output: BodyOutput = model(*_inputs(draws))
     return output
@@ -267,7 +267,7 @@ def _inputs(draws: Sequence[_Draw]) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return torch.as_tensor(betas), torch.as_tensor(expressions), torch.as_tensor(rotations)
 
 
-def _with_rest_body(model: BodyModel, body: RestBody) -> BodyModel:
+def with_rest_body(model: BodyModel, body: RestBody) -> BodyModel:
     """The model with another template and that template's own joints; skinning and pose blend shapes stay."""
     buffers = {"pose_projection": None, **dict(model.named_buffers(recurse=False))}
     buffers["template"] = torch.as_tensor(body.vertices, dtype=model.template.dtype).reshape(-1)
@@ -276,7 +276,8 @@ def _with_rest_body(model: BodyModel, body: RestBody) -> BodyModel:
 
 
 @torch.no_grad()
-def _keypoints(regressor: KeypointRegressor, output: BodyOutput) -> FloatArray:
+def keypoints_of(regressor: KeypointRegressor, output: BodyOutput) -> FloatArray:
+    """Keypoints [B, 135, 3] of posed bodies in the camera frame, which the face contour depends on."""
     read = BodyOutput(output.joints, output.vertices[:, regressor.vertices], output.joint_rotations)
     return np.asarray(regressor(read).numpy(), dtype=np.float64)
 

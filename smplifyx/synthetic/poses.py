@@ -27,6 +27,20 @@ class PosePool:
         return self.body_pose[rng.choice(len(self.weights), p=self.weights)]
 
 
+@dataclass(frozen=True)
+class Clip:
+    """Poses ``body_pose`` [N, 63] (axis-angle, radians) of the ``frames`` [N] of one recording, 30 a second."""
+
+    name: str
+    frames: NDArray[np.int64]
+    body_pose: FloatArray
+
+    @property
+    def subject(self) -> str:
+        """The person who was recorded."""
+        return self.name.split("_")[0]
+
+
 def held_out_poses(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJECTS) -> PosePool:
     """The poses of some subjects of a motion-capture file; every subject has the same share.
 
@@ -44,6 +58,28 @@ def held_out_poses(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJEC
     _, index, counts = np.unique(of_frame[chosen], return_inverse=True, return_counts=True)
     weights = 1.0 / counts[index]
     return PosePool(poses[chosen], weights / weights.sum())
+
+
+def held_out_clips(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJECTS) -> list[Clip]:
+    """The clips of some subjects of a motion-capture file, in the file's order.
+
+    Args:
+        path: as in :func:`held_out_poses`, with ``frame`` [N] besides: numbers of the frames, ascending in a clip.
+        subjects: see :func:`held_out_poses`.
+
+    Raises:
+        InputError: see :func:`held_out_poses`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            poses, frames = np.float64(file["body_pose"]), np.int64(file["frame"])
+            clips, names = np.int64(file["clip_index"]), [str(name) for name in file["clip_names"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(path, f"not a motion-capture file with frame numbers: {reason(error)}") from error
+    chosen = [number for number, name in enumerate(names) if name.split("_")[0] in subjects]
+    if not chosen:
+        raise InputError(path, f"expected clips of the subjects {', '.join(subjects)}", "clip_names")
+    return [Clip(names[number], frames[clips == number], poses[clips == number]) for number in chosen]
 
 
 def subjects_of(path: str | Path) -> set[str]:
