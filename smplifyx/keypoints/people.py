@@ -110,6 +110,8 @@ WHOLE_PARTS: tuple[list[slice], ...] = (
 _BONE_ENDS, _BONE_LENGTHS = np.array([*BODY_BONE_LENGTHS]), np.array([*BODY_BONE_LENGTHS.values()])
 #: A bone between a person and a part is at most this many times as long as usual.
 _LONGEST_BONE = 1.4
+#: Body keypoints of a piece that is kept for neighbouring frames to decide about.
+_LEAST_PIECE = 2
 
 Part = Literal["body", "hands", "face"]
 #: Pieces of each part that can be fitted alone, by name.
@@ -132,6 +134,8 @@ class PersonSelection:
         merge_fragments: join parts of one person that the detector reports as several, and keep one of two entries
             of the same person.
         part: the part to fit: the body, each hand (one is enough) or the face.
+        keep_pieces: also return entries with fewer keypoints than a person needs, but some: neighbouring frames of a
+            sequence may tell who they belong to.
     """
 
     max_persons: int | None = None
@@ -140,6 +144,7 @@ class PersonSelection:
     min_size: float = 16.0
     merge_fragments: bool = True
     part: Part = "body"
+    keep_pieces: bool = False
 
 
 def select_people(
@@ -162,11 +167,15 @@ def select_people(
         reason = _reason_to_skip(person, selection)
         if reason is None and selection.max_persons is not None and len(chosen) >= selection.max_persons:
             reason = f"only the {selection.max_persons} largest are fitted"
-        if reason is None:
+        if reason is None or (selection.keep_pieces and _is_piece(person, selection)):
             chosen.append(person)
         else:
             skipped.append((person.index, reason))
     return chosen, sorted(skipped)
+
+
+def _is_piece(person: PersonKeypoints, selection: PersonSelection) -> bool:
+    return int((person.keypoints[BODY_KEYPOINTS, 2] >= selection.min_confidence).sum()) >= _LEAST_PIECE
 
 
 def _size(person: PersonKeypoints, selection: PersonSelection) -> float:

@@ -12,7 +12,8 @@ import yaml
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from smplifyx.calibration import CameraRig, read_cameras
+from smplifyx.calibration import CameraRig, camera_for_size, read_cameras
+from smplifyx.camera import Camera
 from smplifyx.errors import InputError
 
 NAMES = ("cam1", "cam2")
@@ -175,3 +176,13 @@ def test_a_fisheye_lens_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("fisheye = false", "fisheye = true", 1))
     with pytest.raises(InputError, match="fisheye"):
         read_cameras(path)
+
+
+def test_a_camera_serves_padded_and_resized_photos_and_no_others() -> None:
+    camera = Camera((1000.0, 1000.0), (543.5, 959.5), "calibration", (1088, 1920))
+    assert camera_for_size(camera, (1080, 1920)).center == (543.5, 959.5)
+    half = camera_for_size(camera, (544, 960))
+    assert half.focal_length == (500.0, 500.0) and half.center == (271.5, 479.5)
+    assert camera_for_size(Camera(900.0), (640, 480)).center == (320.0, 240.0)
+    with pytest.raises(InputError, match="1088 x 1920"):
+        camera_for_size(camera, (1920, 1080))

@@ -1,0 +1,125 @@
+"""From the people of all frames and views to tracks, and the report on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smplifyx.keypoints.observation import Observation
+from smplifyx.skeleton import BODY_KEYPOINTS
+from smplifyx.tracking.matching import SeenPerson, match_views
+from smplifyx.tracking.people import TrackingOptions, follow_people
+from smplifyx.tracking.track import Track
+from smplifyx.tracking.view import View
+
+
+@dataclass(frozen=True)
+class TrackSummary:
+    """Line of the report about a track.
+
+    Attributes:
+        track: number; -1 for one that was dropped.
+        first, last: frame numbers.
+        frames: frames in which a view sees the person.
+        gaps: number of gaps.
+        longest_gap: frames.
+        keypoints: mean number of observed body points in a frame and view.
+        views: names of the views, with the number of frames of each.
+        dropped: the reason; empty for a track that is kept.
+    """
+
+    track: int
+    first: int
+    last: int
+    frames: int
+    gaps: int
+    longest_gap: int
+    keypoints: float
+    views: str
+    dropped: str = ""
+
+
+def find_tracks(
+    frames: Sequence[Sequence[Sequence[Observation]]],
+    views: Sequence[View] = (View(),),
+    fps: float = 30.0,
+    options: TrackingOptions | None = None,
+) -> tuple[list[Track], list[TrackSummary]]:
+    """Tracks of all people, with stable numbers: in the order in which they appear, larger people first.
+
+    Args:
+        frames: for each frame and view the people, keypoints undistorted.
+        views: the V cameras.
+        fps: frames per second.
+        options: conditions of tracks.
+
+    Returns:
+        The tracks, and a line for each of them and for each that was dropped.
+    """
+    options = options or TrackingOptions()
+    followed = [follow_people([row[view] for row in frames], options) for view in range(len(views))]
+    alone = len(views) == 1
+    people = [SeenPerson({0: [one]}) for one in followed[0]] if alone else match_views(views, followed)
+    people.sort(key=lambda one: (min(one.frames()), -_size(one)))
+    reasons = {id(one): _reason_to_drop(one, len(frames), len(views), options) for one in people}
+    if options.max_people is not None:
+        kept = sorted((one for one in people if not reasons[id(one)]), key=lambda one: -one.evidence)
+        for one in kept[options.max_people :]:
+            reasons[id(one)] = f"only {options.max_people} with the most keypoints are fitted"
+    tracks: list[Track] = []
+    summaries: list[TrackSummary] = []
+    for person in people:
+        reason = reasons[id(person)]
+        number = -1 if reason else len(tracks)
+        if not reason:
+            tracks.append(_track(number, person, views, fps))
+        summaries.append(_summary(number, person, views, reason))
+    return tracks, summaries
+
+
+def _reason_to_drop(person: SeenPerson, n_frames: int, n_views: int, options: TrackingOptions) -> str:
+    seen, least = len(person.frames()), options.least_frames(n_frames)
+    if seen < least:
+        return f"seen in {seen} of {n_frames} frames; needs {least}"
+    least = min(options.min_views, n_views)
+    if len(person.tracks) < least:
+        return f"seen by {len(person.tracks)} of {n_views} cameras; needs {least}"
+    return ""
+
+
+def _size(person: SeenPerson) -> float:
+    """Size of a person in the first frame, the largest of all views."""
+    first = min(person.frames())
+    return max(one.size for tracks in person.tracks.values() for one in tracks if one.first == first)
+
+
+def _track(number: int, person: SeenPerson, views: Sequence[View], fps: float) -> Track:
+    seen = person.frames()
+    numbers = range(min(seen), max(seen) + 1)
+    rows = [[person.observation(frame, view) for view in range(len(views))] for frame in numbers]
+    return Track(number, numbers, rows, views, fps)
+
+
+def _summary(number: int, person: SeenPerson, views: Sequence[View], reason: str) -> TrackSummary:
+    seen = sorted(person.frames())
+    steps = np.diff(seen) - 1
+    counts = [
+        int((one.keypoints[BODY_KEYPOINTS, 2] > 0).sum())
+        for tracks in person.tracks.values()
+        for track in tracks
+        for one in track.observations.values()
+    ]
+    names = " ".join(f"{views[view].name or view}:{len(person.frames(view))}" for view in sorted(person.tracks))
+    return TrackSummary(
+        number,
+        seen[0],
+        seen[-1],
+        len(seen),
+        int((steps > 0).sum()),
+        int(steps.max(initial=0)),
+        float(np.mean(counts)),
+        names,
+        reason,
+    )
