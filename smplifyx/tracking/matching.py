@@ -18,6 +18,8 @@ from smplifyx.tracking.view import View
 _SEEN = 0.3
 #: Largest median reprojection error of the triangulated points of one person, as a share of the stature.
 _GATE = 0.06
+#: Advantage of a person who is known from another view more.
+_MORE_VIEWS = 0.01
 #: Frames that are compared, spread over the time in which both are seen.
 _COMPARED_FRAMES = 20
 #: Common points without which nothing is known about two views.
@@ -55,37 +57,59 @@ class SeenPerson:
 def match_views(views: Sequence[View], tracks: Sequence[Sequence[ViewTrack]]) -> list[SeenPerson]:
     """Match the tracks of several views by the reprojection error of triangulated keypoints.
 
-    One view after the other, that with the most keypoints first, is assigned to the people known so far. A track that
-    fits nobody is another person.
+    One view after the other is assigned to the people known so far; a track that fits nobody is another person. Two
+    views alone can be ambiguous, for people in a row parallel to the line between the cameras; so each view is tried
+    as the first one, and the fewest people with the smallest errors are chosen.
 
     Args:
         views: V calibrated cameras, each with ``camera``.
         tracks: for each view its tracks.
     """
     order = sorted(range(len(views)), key=lambda view: -sum(one.evidence for one in tracks[view]))
+    order = [view for view in order if tracks[view]]
+    most = max((len(one) for one in tracks), default=0)
+    best: tuple[float, list[SeenPerson]] = (np.inf, [])
+    for first in order if most > 1 else order[:1]:
+        people, error = _matched(views, tracks, [first, *(view for view in order if view != first)])
+        # Three views that agree are no coincidence: one person in three and another in one beat two in two.
+        cost = len(people) * _GATE + error - _MORE_VIEWS * sum(len(one.tracks) ** 2 for one in people)
+        if cost < best[0]:
+            best = cost, people
+    return best[1]
+
+
+def _matched(
+    views: Sequence[View], tracks: Sequence[Sequence[ViewTrack]], order: Sequence[int]
+) -> tuple[list[SeenPerson], float]:
+    """People of views that are assigned in an order, and the mean error of the assignments."""
     people: list[SeenPerson] = []
+    errors: list[float] = []
     for view in order:
         rest = list(tracks[view])
         while rest:
             matched = _assigned(views, people, view, rest)
             if not matched:
                 break
-            for number, person in matched.items():
+            for number, (person, error) in matched.items():
                 person.tracks.setdefault(view, []).append(rest[number])
+                errors.append(error)
             rest = [one for number, one in enumerate(rest) if number not in matched]
         people += [SeenPerson({view: [one]}) for one in rest]
-    return people
+    return people, float(np.mean(errors)) if errors else 0.0
 
 
 def _assigned(
     views: Sequence[View], people: Sequence[SeenPerson], view: int, tracks: Sequence[ViewTrack]
-) -> dict[int, SeenPerson]:
-    """The person of each track, by the smallest sum of errors; tracks of other people are left out."""
+) -> dict[int, tuple[SeenPerson, float]]:
+    """The person of each track and the error, by the smallest sum; tracks of other people are left out."""
     if not people:
         return {}
-    costs = np.array([[_error(views, person, view, track) for track in tracks] for person in people])
-    rows, columns = linear_sum_assignment(np.where(costs <= _GATE, costs, 10.0))
-    return {int(k): people[j] for j, k in zip(rows, columns, strict=True) if costs[j, k] <= _GATE}
+    errors = np.array([[_error(views, person, view, track) for track in tracks] for person in people])
+    costs = errors - _MORE_VIEWS * np.array([len(person.tracks) for person in people])[:, None]
+    rows, columns = linear_sum_assignment(np.where(errors <= _GATE, costs, 10.0))
+    return {
+        int(k): (people[j], float(errors[j, k])) for j, k in zip(rows, columns, strict=True) if errors[j, k] <= _GATE
+    }
 
 
 def _error(views: Sequence[View], person: SeenPerson, view: int, track: ViewTrack) -> float:
@@ -113,7 +137,9 @@ def _error(views: Sequence[View], person: SeenPerson, view: int, track: ViewTrac
     errors = reprojection_errors([views[one] for one in chosen], points[..., :2], used)
     sizes = [track.size, *(np.median([one.size for one in person.tracks[other]]) for other in others)]
     relative = errors / np.array(sizes)[:, None]
-    return float(np.median(relative[used]))
+    n_views = len(chosen)
+    # A point has three coordinates to fit the two of each view with: fewer views fit too well.
+    return float(np.median(relative[used])) / np.sqrt((2 * n_views - 3) / (2 * n_views))
 
 
 def triangulated(views: Sequence[View], pixels: NDArray[np.floating], used: NDArray[np.bool_]) -> NDArray[np.float64]:
