@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smplifyx.camera import TURN_ABOUT_X, Camera
-from smplifyx.errors import InputError
-from smplifyx.files import atomic_path
+from smplifyx.errors import InputError, reason
+from smplifyx.files import write_bytes
+from smplifyx.packs import read_bytes
 from smplifyx.result_fields import (
     NAMES_OF_FIGURES,
     ResultField,
@@ -318,7 +320,11 @@ class FitResult(FitFigures):
         return trimesh.Trimesh(vertices, self.faces, process=False)
 
     def save(self, path: str | Path) -> None:
-        """Write the result as a compressed .npz of plain arrays and strings, all or nothing.
+        """Write :meth:`to_bytes` to a file, all or nothing."""
+        write_bytes(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The result as a compressed .npz of plain arrays and strings.
 
         It holds the fields of :data:`RESULT_FIELDS` that the model has, and the names of joints and keypoints. It
         loads with ``np.load(path, allow_pickle=False)``.
@@ -331,8 +337,9 @@ class FitResult(FitFigures):
                 entries |= stored_entries(one, value)
         entries["joint_names"] = np.array(self.joint_names, np.str_)
         entries["keypoint_names"] = np.array(self.keypoint_names, np.str_)
-        with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, **entries)
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **entries)
+        return stream.getvalue()
 
 
 def _table() -> tuple[ResultField, ...]:
@@ -362,14 +369,20 @@ def field_shapes(skeleton: Skeleton) -> dict[str, Shape]:
     return shapes
 
 
-def load_result(path: str | Path) -> FitResult:
+def load_result(path: str | Path, data: bytes | None = None) -> FitResult:
     """Read a result that :meth:`FitResult.save` wrote.
+
+    Args:
+        path: the file. One that a run has packed is found by the name that it would have by itself
+            (``OUTPUT/results/STEM/000.npz``), or by its place in the archive (``PACK.tar/STEM/000.npz``).
+        data: the content of the file, if it is in memory.
 
     Raises:
         InputError: the file is damaged, incomplete or of another kind; the message names the field.
     """
     path = Path(path)
-    stored = read_entries(path, {one.name for one in RESULT_FIELDS} | {*NAMES_OF_FIGURES.values()})
+    names = {one.name for one in RESULT_FIELDS} | {*NAMES_OF_FIGURES.values()}
+    stored = read_entries(path, _content(path) if data is None else data, names)
     model_type = stored_text(path, stored, "model_type")
     side = stored_text(path, stored, "side") if model_type == "mano" else None
     try:
@@ -388,6 +401,15 @@ def load_result(path: str | Path) -> FitResult:
     if values["gender"] not in GENDERS:
         raise InputError(path, f"expected one of {', '.join(GENDERS)}, found {values['gender']!r}", "gender")
     return FitResult(**values)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(path, "does not exist; expected a result file (.npz)") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {reason(error)}") from error
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import struct
@@ -76,14 +77,21 @@ def absent() -> np.ndarray:
 _ZIP_END = struct.Struct("<4s8xIIH")
 
 
-def is_intact(path: str | Path) -> bool:
-    """Whether a result file is complete, by the ends of its .zip; its content is not read."""
+def is_intact(path: str | Path, offset: int = 0, size: int | None = None) -> bool:
+    """Whether a result file is complete, by the ends of its .zip; its content is not read.
+
+    Args:
+        path: the file, or an archive that holds it.
+        offset, size: its place in the archive, bytes.
+    """
     try:
         with open(path, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END) if size is None else size
+            stream.seek(offset)
             start = stream.read(4)
-            size = stream.seek(-_ZIP_END.size, os.SEEK_END) + _ZIP_END.size
+            stream.seek(offset + size - _ZIP_END.size)
             signature, length, place, comment = _ZIP_END.unpack(stream.read(_ZIP_END.size))
-    except (OSError, struct.error):
+    except (OSError, ValueError, struct.error):
         return False
     complete = place + length + _ZIP_END.size == size and not comment
     return start == b"PK\x03\x04" and signature == b"PK\x05\x06" and complete
@@ -156,14 +164,19 @@ def loaded_value(path: Path, stored: dict[str, np.ndarray], one: ResultField, sh
 _LARGEST_FIELD = 64 << 20
 
 
-def read_entries(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
+def read_entries(path: Path, data: bytes, wanted: Collection[str]) -> dict[str, np.ndarray]:
     """Read the wanted arrays of a result file, as far as it has them; others are not unpacked.
+
+    Args:
+        path: names the file in messages.
+        data: its content.
+        wanted: names of the arrays.
 
     Raises:
         InputError: the file is damaged, or an array is too large to belong to a result.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             sizes = {one.filename.removesuffix(".npy"): one.file_size for one in archive.zip.infolist()}
             names = [name for name in archive.files if name in wanted]
             large = next((name for name in names if sizes.get(name, 0) > _LARGEST_FIELD), None)
@@ -172,8 +185,6 @@ def read_entries(path: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in names}
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(path, "does not exist; expected a result file (.npz)") from None
     # a damaged archive fails in zipfile, zlib, the decoder or numpy, each with errors of its own
     except Exception as error:
         raise InputError(path, f"is damaged or not a result file (.npz): {reason(error)}") from error

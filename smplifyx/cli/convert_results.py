@@ -67,8 +67,11 @@ def _result_files(results: Path) -> tuple[Path, list[Path]]:
         return results.parent, [results]
     if not results.is_dir():
         raise UsageError(f"{results} does not exist; expected an output folder of `smplifyx fit`")
-    root = results / "results" if (results / "results").is_dir() else results
-    paths = sorted(path for path in root.rglob("*.npz") if not path.name.startswith("."))
+    from smplifyx.output.layout import OutputLayout
+
+    packed = [path for *_, path in OutputLayout(results).results()]
+    root = results / "results" if packed or (results / "results").is_dir() else results
+    paths = sorted({path for path in root.rglob("*.npz") if not path.name.startswith(".")} | set(packed))
     if not paths:
         raise UsageError(f"{root} holds no results (.npz)")
     return root, paths

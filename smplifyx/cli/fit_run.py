@@ -20,6 +20,7 @@ from smplifyx.files import output_to, write_text
 from smplifyx.gender import read_labels
 from smplifyx.keypoints.layouts import AUTO, layout_named
 from smplifyx.output import OutputLayout, RendererProcess
+from smplifyx.packs import PACKS, has_packs, mend_packs
 from smplifyx.pipeline import Executor, Job, Outcome, SerialExecutor
 from smplifyx.pipeline.digests import context_digest, settings_digest
 from smplifyx.pipeline.fits import check_body
@@ -30,8 +31,8 @@ from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.worklist import Finished, WorkList, judge_sample, list_work, unfinished
 from smplifyx.skeleton import SIDES
 
-#: Photos up to which meshes are written unless a format is given: an .obj has 1.8 MB.
-_PHOTOS_WITH_MESHES = 1000
+#: Photos up to which meshes are written unless a format is given: an .obj has 1.8 MB, all other files 0.1 MB.
+_PHOTOS_WITH_MESHES = 100
 
 
 def run_fit(config: Config, run: RunOptions, renderer: RendererProcess | None = None) -> int:
@@ -66,6 +67,7 @@ def _prepared(config: Config, run: RunOptions) -> _Run:
     layout = OutputLayout.of(run.output, config.output)
     if layout.config_path.is_dir():
         raise UsageError(f"{layout.config_path} is a folder; expected a file")
+    config = _with_packs(config, run)
 
     calibration = _calibration(config)
     work, pairs = list_work(run, calibration)
@@ -247,6 +249,18 @@ def _note_unmatched(config: Config, photos: Collection[str], calibration: Mappin
             f"{config.gender.labels}: {len(unmatched)} of {len(stems)} labels match no photo, such as "
             f"{unmatched[0]!r}"
         )
+
+
+def _with_packs(config: Config, run: RunOptions) -> Config:
+    """The settings of a folder whose results are packed already; archives that killed runs left are mended."""
+    if not has_packs(run.output):
+        return config
+    with output_to(run.output):
+        for path in mend_packs(run.output):
+            messages.note(f"{path}: was left incomplete by a run that was killed, and is complete again")
+    if not config.output.pack:
+        messages.note(f"{run.output / PACKS}: new results are packed too (smplifyx unpack makes files of all)")
+    return replace(config, output=replace(config.output, pack=True))
 
 
 def _with_mesh_format(config: Config, n_photos: int) -> Config:

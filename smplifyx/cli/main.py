@@ -23,6 +23,7 @@ from smplifyx.cli import (
     measure,
     messages,
     models,
+    pack,
     status,
     train,
 )
@@ -36,6 +37,7 @@ SUCCESS, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 _COMMANDS = (
     fit,
     status,
+    pack,
     export,
     measure,
     detect,

@@ -83,6 +83,7 @@ RUN_OPTIONS = (
     Option("--no-mesh", "output.mesh_format", value="none", help="write no meshes"),
     Option("--no-render", "output.render", value="false", help="draw no pictures"),
     Option("--save-pkl", "output.save_pickle", value="true"),
+    Option("--pack", "output.pack", value="true"),
     Option("--overwrite", "run.overwrite", value="true"),
     Option("--verbose", "run.verbose", value="true"),
 )

@@ -249,13 +249,14 @@ class OutputConfig:
     """Files to write."""
 
     mesh_format: Literal["auto", "obj", "ply", "glb", "none"] = setting(
-        "auto", "file format of the meshes; auto: obj for up to 1000 photos, none for more; none: no meshes"
+        "auto", "file format of the meshes; auto: obj for up to 100 photos, none for more; none: no meshes"
     )
     save_pickle: bool = setting(False, "also write the parameters in SMPLify-X's pickle layout")
     render: bool = setting(True, "draw the body over the photo")
     side_view: bool = setting(True, "also draw the body from the side")
     picture_format: Literal["jpg", "png"] = setting("jpg", "file format of the pictures")
     max_render_size: int = setting(1024, "longer side of the pictures, pixels", minimum=16)
+    pack: bool = setting(False, "write files of people into tar archives for WebDataset instead of folders")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from smplifyx.camera import TURN_ABOUT_X
 from smplifyx.errors import InputError
 from smplifyx.evaluation.ehf_layout import read_mesh
 from smplifyx.evaluation.error_sources import fitted_rotations
+from smplifyx.output.layout import OutputLayout
 from smplifyx.priors.vposer import VPoser
 from smplifyx.result import load_result
 from smplifyx.rotations import axis_angle_to_matrix
@@ -118,7 +119,7 @@ def find_results(folder: Path, names: Iterable[str], truths: Iterable[Path] = ()
     The frame's name is the file's, or that of the folder it lies in, with an ending such as ``_img`` or ``_000``.
 
     Args:
-        folder: searched to any depth.
+        folder: searched to any depth; also an output folder with packed results.
         names: of the frames.
         truths: files that are no results, although they may lie in the same folder.
     """
@@ -127,6 +128,7 @@ def find_results(folder: Path, names: Iterable[str], truths: Iterable[Path] = ()
     known = {path.resolve() for path in truths}
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PARAMETER_ENDINGS + MESH_ENDINGS]
     files = [path for path in files if path.resolve() not in known]
+    files += [path for *_, path in OutputLayout(folder).results() if path not in files]  # packed ones
     for path in sorted(files, key=lambda path: path.suffix.lower() in MESH_ENDINGS):
         labels = (path.stem,) if _OTHER_PERSON.fullmatch(path.stem) else (path.stem, path.parent.name)
         for label in labels:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from smplifyx.errors import InputError
 from smplifyx.evaluation.scores import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
 from smplifyx.evaluation.statistics import Cell
+from smplifyx.output.layout import OutputLayout
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES
 
@@ -62,7 +63,7 @@ def judge_folder(folder: str | Path) -> list[PhotoFit]:
     Raises:
         InputError: there are no results in it, or one is damaged.
     """
-    paths = sorted(path for path in Path(folder).glob("results/*/*.npz") if not path.name.startswith("."))
+    paths = [path for *_, path in OutputLayout(Path(folder)).results()]
     if not paths:
         raise InputError(Path(folder), "has no results/STEM/PERSON.npz; expected a folder written by `smplifyx fit`")
     return [judge(load_result(path), f"{path.parent.name}/{path.stem}") for path in paths]

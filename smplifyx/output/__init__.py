@@ -2,8 +2,8 @@
 
 from smplifyx.output.contact_sheet import SheetEntry, SheetOptions, contact_sheet, sheet_entries, write_contact_sheets
 from smplifyx.output.layout import OutputLayout
-from smplifyx.output.meshes import save_mesh
-from smplifyx.output.pictures import close_up, overlay, save_picture, side_view
+from smplifyx.output.meshes import mesh_bytes, save_mesh
+from smplifyx.output.pictures import close_up, overlay, picture_bytes, save_picture, side_view
 from smplifyx.output.render import (
     BodyMesh,
     BodyRenderer,
@@ -33,10 +33,12 @@ __all__ = [
     "compact_summary",
     "complete_summary",
     "contact_sheet",
+    "mesh_bytes",
     "n_usable_cores",
     "open_renderer",
     "overlay",
     "person_color",
+    "picture_bytes",
     "read_summary",
     "save_mesh",
     "save_picture",

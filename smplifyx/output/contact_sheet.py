@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.images import read_image
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.pictures import save_picture
 from smplifyx.output.summary import SummaryRow, read_summary
+from smplifyx.packs import exists, read_bytes
 from smplifyx.result import load_result
 
 _GAP, _CAPTION_HEIGHT = 8, 24
@@ -119,8 +120,8 @@ def _read_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
     return SheetEntry(
         photo=read_image(result.image_path),
         keypoints_2d=result.keypoints_2d,
-        overlay=read_image(_overlay_path(layout, row)),
-        side_view=read_image(layout.side_view_path(row.stem, row.person)),
+        overlay=_read_picture(_overlay_path(layout, row)),
+        side_view=_read_picture(layout.side_view_path(row.stem, row.person)),
         caption=f"{row.stem} / {row.person}: {figures} {' '.join(row.flags)}",
     )
 
@@ -128,7 +129,18 @@ def _read_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
 def _overlay_path(layout: OutputLayout, row: SummaryRow) -> Path:
     """The picture of the person, or that of all people of the photo."""
     alone, together = layout.overlay_path(row.stem, row.person), layout.group_overlay_path(row.stem)
-    return together if together.is_file() and not alone.is_file() else alone
+    return together if exists(together) and not exists(alone) else alone
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    """BGR uint8 of a picture, by itself or packed; raises InputError."""
+    try:
+        picture = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        raise InputError(path, f"cannot be read: {reason(error)}") from error
+    if picture is None:
+        raise InputError(path, "is no picture that can be decoded")
+    return np.asarray(picture)
 
 
 def _block(entry: SheetEntry, cell: tuple[int, int]) -> np.ndarray:

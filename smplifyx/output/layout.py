@@ -10,6 +10,7 @@ from typing import Literal
 
 from smplifyx.config import OutputConfig
 from smplifyx.files import remove_leftovers
+from smplifyx.packs import Packs, key_of, member_of, stem_of
 
 MeshFormat = Literal["obj", "ply", "glb", "none"]
 PictureFormat = Literal["jpg", "png"]
@@ -58,7 +59,10 @@ class OutputLayout:
     def found_in(cls, root: Path) -> OutputLayout:
         """Return the layout of a folder that a run has written, by its first picture."""
         first = next((Path(root) / "images").rglob("overlay.*"), None)
-        return cls(root, picture_format="png" if first is not None and first.suffix == ".png" else "jpg")
+        endings = (ending for one in Packs.of_folder(root).samples() for ending, *_ in one.members)
+        packed = next((ending for ending in endings if "overlay" in ending), "")
+        is_png = first.suffix == ".png" if first is not None else packed.endswith(".png")
+        return cls(root, picture_format="png" if is_png else "jpg")
 
     @property
     def config_path(self) -> Path:
@@ -118,23 +122,32 @@ class OutputLayout:
         return self.overlay_path(*people[0]) if len(people) == 1 else self.group_overlay_path(people[0][0])
 
     def results(self) -> Iterator[tuple[str, int, str, Path]]:
-        """Stem, person, side (or an empty text) and path of all result files, sorted."""
-        for path in sorted((Path(self.root) / "results").glob("*/*.npz")):
+        """Stem, person, side (or an empty text) and path of all result files, packed ones included, sorted."""
+        paths = set((Path(self.root) / "results").glob("*/*.npz"))
+        for sample in Packs.of_folder(self.root).samples():
+            paths |= {Path(self.root) / path for path in sample.paths() if path.suffix == ".npz"}
+        for path in sorted(paths):
             if (key := person_key(path.parent.name, path.stem)) is not None:
                 yield key[0], key[1], key[2] or "", path
 
-    def people_of(self, stem: str) -> list[PersonKey]:
-        """The people of a photo who have a result file."""
-        files = _files(Path(self.root) / "results" / stem)
-        keys = [person_key(stem, path.stem) for path in files if path.suffix == ".npz"]
+    def people_of(self, stem: str, packs: Packs | None = None) -> list[PersonKey]:
+        """The people of a photo who have a result, in a file or packed."""
+        names = {path.stem for path in _files(Path(self.root) / "results" / stem) if path.suffix == ".npz"}
+        names |= set(packs.names(stem)) if packs is not None else set()
+        keys = [person_key(stem, name) for name in sorted(names)]
         return [key for key in keys if key is not None]
+
+    def sample_files(self, key: str) -> list[Path]:
+        """The files by themselves that belong to a sample of an archive, the result first."""
+        stem, name = stem_of(key), key.rpartition("/")[2]
+        images = Path(self.root) / "images" / stem
+        folders = [Path(self.root) / "results" / stem, Path(self.root) / "meshes" / stem, images, images / name]
+        files = [path for folder in folders for path in _files(folder)]
+        return [path for path in files if (member_of(path.relative_to(self.root)) or ("",))[0] == key]
 
     def put_aside(self, key: PersonKey) -> None:
         """Move all files of a person below :attr:`outdated_path`, where nothing reads them; the result goes first."""
-        name, result = person_name(*key[1:]), self.result_path(*key)
-        folders = [self.root / kind / key[0] for kind in ("results", "meshes")]
-        files = [path for folder in folders for path in _files(folder) if path.stem == name and path != result]
-        for path in (result, *files, *_files(self._person_images(*key))):
+        for path in self.sample_files(key_of(key[0], person_name(*key[1:]))):
             self._move_aside(path)
 
     def put_other_overlays_aside(self, people: Sequence[PersonKey]) -> None:
@@ -151,7 +164,7 @@ class OutputLayout:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
 
-    def missing(self, key: PersonKey, model: str, settings: OutputConfig) -> list[str]:
+    def missing(self, key: PersonKey, model: str, settings: OutputConfig, packs: Packs | None = None) -> list[str]:
         """The wanted files beside a person's result that are absent or empty, by kind.
 
         The kinds are ``mesh``, ``side_view``, ``close_up`` and ``pickle``.
@@ -160,7 +173,9 @@ class OutputLayout:
             key: the person.
             model: type of the body model.
             settings: the files that are wanted.
+            packs: files that are packed.
         """
+        has = Packs(self.root).has if packs is None else packs.has
         wanted: dict[str, Path] = {}
         if self.mesh_format != "none":
             wanted["mesh"] = self.mesh_path(*key)
@@ -170,7 +185,7 @@ class OutputLayout:
             wanted["close_up"] = self.close_up_path(*key)
         if settings.save_pickle:
             wanted["pickle"] = self.pickle_path(*key)
-        return [kind for kind, path in wanted.items() if not has_content(path)]
+        return [kind for kind, path in wanted.items() if not has(path)]
 
     def remove_leftovers(self, stem: str) -> None:
         """Remove temporary files of runs that were killed while they wrote files of a photo."""
@@ -188,11 +203,3 @@ class OutputLayout:
 def _files(folder: Path) -> list[Path]:
     """The files in a folder, sorted; none if there is no such folder."""
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-
-
-def has_content(path: Path) -> bool:
-    """Whether a file exists and is not empty."""
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False

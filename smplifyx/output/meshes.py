@@ -40,14 +40,25 @@ def save_mesh(
     camera: Camera | None = None,
     camera_translation: np.ndarray | None = None,
 ) -> None:
-    """Write a body with smooth normals, turned by 180 degrees about x, all or nothing. Vertices keep their order.
+    """Write :func:`mesh_bytes` to a file, all or nothing."""
+    write_bytes(path, mesh_bytes(vertices, faces, path, camera, camera_translation))
+
+
+def mesh_bytes(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    path: str | Path,
+    camera: Camera | None = None,
+    camera_translation: np.ndarray | None = None,
+) -> bytes:
+    """The file of a body with smooth normals, turned by 180 degrees about x. Vertices keep their order.
 
     A .glb also carries the photo's camera (:func:`gltf_camera`) if ``camera`` and ``camera_translation`` are given.
 
     Args:
         vertices: `[V, 3]` in the camera frame without the camera translation, metres.
         faces: vertex numbers `[F, 3]`.
-        path: the file; its suffix (.obj, .ply or .glb) is the format.
+        path: name of the file; its suffix (.obj, .ply or .glb) is the format.
         camera: intrinsics of the photo.
         camera_translation: `[3]`, metres.
 
@@ -60,15 +71,14 @@ def save_mesh(
     turned = np.asarray(vertices, np.float64) * TURN_ABOUT_X
     suffix = path.suffix.lower()
     if suffix == ".obj":
-        write_bytes(path, _obj(turned, np.asarray(faces)))
-    elif suffix == ".ply":
+        return _obj(turned, np.asarray(faces))
+    if suffix == ".ply":
         from trimesh.exchange.ply import export_ply
 
-        write_bytes(path, export_ply(_trimesh(turned, faces), vertex_normal=True))
-    elif suffix == ".glb":
-        write_bytes(path, _glb(turned, np.asarray(faces), camera, camera_translation))
-    else:
-        raise ValueError(f"{path}: expected a mesh file ending in .obj, .ply or .glb")
+        return bytes(export_ply(_trimesh(turned, faces), vertex_normal=True))
+    if suffix == ".glb":
+        return _glb(turned, np.asarray(faces), camera, camera_translation)
+    raise ValueError(f"{path}: expected a mesh file ending in .obj, .ply or .glb")
 
 
 def _obj(vertices: np.ndarray, faces: np.ndarray) -> bytes:

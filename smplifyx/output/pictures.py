@@ -136,12 +136,17 @@ def side_view(
 
 def save_picture(picture_bgr: np.ndarray, path: str | Path) -> None:
     """Write BGR `[H, W, 3]` uint8 in the format of the suffix (.png, .jpg), all or nothing."""
+    write_bytes(path, picture_bytes(picture_bgr, path))
+
+
+def picture_bytes(picture_bgr: np.ndarray, path: str | Path) -> bytes:
+    """BGR `[H, W, 3]` uint8 as a file in the format of the suffix of its name (.png, .jpg)."""
     path = Path(path)
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix in (".jpg", ".jpeg") else []
     done, encoded = cv2.imencode(path.suffix, picture_bgr, options)
     if not done:
         raise ValueError(f"{path}: the picture cannot be encoded as {path.suffix}")
-    write_bytes(path, encoded.tobytes())
+    return bytes(encoded)
 
 
 def _side_canvas(turned: np.ndarray, scale: float, longest_side: int) -> _SideCanvas:

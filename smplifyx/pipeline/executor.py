@@ -88,7 +88,10 @@ class SerialExecutor:
         self._worker = Worker(job, self._open_one)
         if self._is_stopped:
             return
-        yield from self._worker.run(units)
+        try:
+            yield from self._worker.run(units)
+        finally:
+            self._worker.close()
 
     def stop(self) -> None:
         """As :meth:`Executor.stop`."""

@@ -37,7 +37,8 @@ from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.images import PhotoHeader, read_header
 from smplifyx.keypoints.loading import judged, load_pair
-from smplifyx.output.layout import PART_MODELS, OutputLayout, PersonKey, has_content, person_name
+from smplifyx.output.layout import PART_MODELS, OutputLayout, PersonKey, person_name
+from smplifyx.packs import Packs
 from smplifyx.pipeline.digests import file_stamp, input_digest
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.result import FitResult, load_result
@@ -224,16 +225,16 @@ class PhotoReader:
 
     def _find_results(self, photo: Photo) -> None:
         """Find earlier results that still hold, and what lacks beside them."""
-        settings, layout = self._job.config.output, self._layout
+        settings, layout, packs = self._job.config.output, self._layout, self._packs_of(photo.outcome.unit)
         changed = []
         for one in photo.people:
             path = layout.result_path(*one.key)
-            if self._job.run.overwrite or not path.is_file():
+            if self._job.run.overwrite or not (path.is_file() or packs.has(path)):
                 one.is_new = True
                 continue
             try:
-                stored = load_result(path)
-            except InputError:
+                stored = load_result(path, packs.read(path))
+            except (InputError, OSError):
                 one.is_new = one.is_damaged = True
                 continue
             photo.digest = photo.digest or (file_digest(photo.outcome.unit.image) if stored.photo_digest else "")
@@ -242,7 +243,7 @@ class PhotoReader:
                 one.is_new = True
                 continue
             one.result = stored
-            one.missing = frozenset(layout.missing(one.key, self._job.config.body.model, settings))
+            one.missing = frozenset(layout.missing(one.key, self._job.config.body.model, settings, packs))
         kept = [one for one in photo.people if one.result is not None]
         others = {
             one.name: one.result.settings_digest
@@ -251,17 +252,20 @@ class PhotoReader:
         }
         if settings.render and photo.people:
             overlay = layout.photo_overlay_path([one.key for one in photo.people])
-            photo.draws_overlay = bool(photo.new_people) or not has_content(overlay)
+            photo.draws_overlay = bool(photo.new_people) or not packs.has(overlay)
         if not photo.outcome.failures:  # people who failed are there, too
             known = {one.observation.person_index for one in photo.people}
             known |= {one.person_index for one in photo.outcome.skipped if one.person_index is not None}
-            photo.outdated = [key for key in layout.people_of(photo.outcome.unit.stem) if key[1] not in known]
+            photo.outdated = [key for key in layout.people_of(photo.outcome.unit.stem, packs) if key[1] not in known]
         photo.outcome = replace(
             photo.outcome,
             kept=tuple(one.name for one in kept),
             other_settings=others,
             changed=tuple(changed),
         )
+
+    def _packs_of(self, unit: Unit) -> Packs:
+        return Packs(self._layout.root, unit.packed)
 
     def _prepare(self, photo: Photo, header: PhotoHeader, pixels: NDArray[np.uint8] | None) -> None:
         """Decode the photo once, decide the genders, keep a picture to draw on."""

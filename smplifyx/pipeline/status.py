@@ -92,11 +92,12 @@ def read_status(root: Path) -> Status:
     context = context_digest(config, run, judgement)
     reader = PhotoReader(job, torch.device("cpu"), _detect_nobody)
     for unit in _open_units(status, work.units, job, context, records):
+        has_results = bool(unit.packed) or (layout.root / "results" / unit.stem).is_dir()
         if failed := failures.get(unit.stem):
             status.failed.extend(failed)
             if not _has_changed_since(unit, layout, failed[-1].time):
                 continue  # it would fail again
-        elif not (layout.root / "results" / unit.stem).is_dir():
+        elif not has_results:
             status.missing.append(unit.stem)
         elif _is_done(status, reader.inspect(unit)):
             status.n_done += 1

@@ -17,6 +17,7 @@ from smplifyx.gender import GenderDecision
 from smplifyx.keypoints.loading import Judgement, Skipped
 from smplifyx.lens import undistorted_picture
 from smplifyx.output.summary import SummaryRow
+from smplifyx.packs import Sample
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Unit:
         keypoints: its keypoint file; None: people are detected.
         is_shared: the keypoint file is about several photos, so that a worker keeps it in memory.
         camera: from the calibration, if it has one for this photo.
+        packed: its files that earlier runs have packed.
     """
 
     stem: str
@@ -36,6 +38,7 @@ class Unit:
     keypoints: Path | None
     is_shared: bool = False
     camera: Camera | None = None
+    packed: tuple[Sample, ...] = ()
 
     def undistorted(self, picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """The photo [H, W, 3], at its full size (width, height) or shrunk, without the distortion of its lens."""

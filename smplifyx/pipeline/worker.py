@@ -97,6 +97,10 @@ class Worker:
         finally:
             flow.close()
 
+    def close(self) -> None:
+        """End for good: the archive that was written is closed."""
+        self._writer.close()
+
     def stop(self) -> None:
         """End :meth:`run` soon; may be called from another thread or a signal handler."""
         self._stopping.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from smplifyx.keypoints import Loaded, Pair, Pairing, merge_loaded, pair_folder,
 from smplifyx.keypoints.folder import image_files, keypoint_path
 from smplifyx.keypoints.images import read_header
 from smplifyx.keypoints.loading import Judgement, Skipped, judge, load_pair
-from smplifyx.output.layout import OutputLayout, has_content, person_key
+from smplifyx.output.layout import OutputLayout, PersonKey, person_key
+from smplifyx.packs import Packs
 from smplifyx.pipeline.digests import file_stamp
 from smplifyx.pipeline.journal import PhotoRecord, camera_figures
 from smplifyx.pipeline.reading import document_of, keypoint_options, selection_of
@@ -129,7 +130,7 @@ class Finished:
 
 
 def unfinished(
-    units: Iterable[Unit], job: Job, context: str, records: Mapping[str, PhotoRecord], finished: Finished
+    units: Collection[Unit], job: Job, context: str, records: Mapping[str, PhotoRecord], finished: Finished
 ) -> Iterator[Unit]:
     """Yield the photos that are not finished; looks at names, sizes and times of files, and opens results only.
 
@@ -141,17 +142,23 @@ def unfinished(
         finished: counts the photos that are left out.
     """
     layout, config = OutputLayout.of(job.run.output, job.config.output), job.config
+    packs = packs_of(layout, units)
     for unit in units:
         record = records.get(unit.stem)
-        if record is None or record.context != context or not _is_current(unit, record, layout, config):
-            yield unit
+        if record is None or record.context != context or not _is_current(unit, record, layout, packs, config):
+            yield replace(unit, packed=packs.of_photo(unit.stem))
             continue
         finished.n_photos += 1
         finished.n_people += len(record.people)
         finished.n_other_settings += record.others(job.settings_digest)
 
 
-def _is_current(unit: Unit, record: PhotoRecord, layout: OutputLayout, config: Config) -> bool:
+def packs_of(layout: OutputLayout, units: Collection[Unit]) -> Packs:
+    """The packed files of some photos."""
+    return Packs.of_folder(layout.root, {unit.stem for unit in units})
+
+
+def _is_current(unit: Unit, record: PhotoRecord, layout: OutputLayout, packs: Packs, config: Config) -> bool:
     """Whether a photo has not changed since it was finished, and all of its files are there."""
     keypoints = unit.keypoints or keypoint_path(unit.image, layout.keypoints_path)
     if file_stamp(unit.image) != record.photo or file_stamp(keypoints) != record.keypoints:
@@ -159,8 +166,15 @@ def _is_current(unit: Unit, record: PhotoRecord, layout: OutputLayout, config: C
     if camera_figures(unit.camera) != record.camera:
         return False
     keys = [key for name in record.people if (key := person_key(unit.stem, name)) is not None]
-    if len(keys) < len(record.people) or not all(is_intact(layout.result_path(*key)) for key in keys):
+    if len(keys) < len(record.people) or not all(_has_result(key, layout, packs) for key in keys):
         return False
-    if any(layout.missing(key, config.body.model, config.output) for key in keys):
+    if any(layout.missing(key, config.body.model, config.output, packs) for key in keys):
         return False
-    return not keys or not config.output.render or has_content(layout.photo_overlay_path(keys))
+    return not keys or not config.output.render or packs.has(layout.photo_overlay_path(keys))
+
+
+def _has_result(key: PersonKey, layout: OutputLayout, packs: Packs) -> bool:
+    """Whether a person has a result that is not cut off."""
+    path = layout.result_path(*key)
+    place = None if path.is_file() else packs.place(path)
+    return is_intact(*(place or (path,)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,18 @@ from smplifyx.output import (
     OutputLayout,
     SummaryRow,
     close_up,
+    mesh_bytes,
     open_renderer,
     overlay,
     person_color,
-    save_mesh,
-    save_picture,
-    save_smplifyx_pickle,
+    picture_bytes,
     side_view,
 )
 from smplifyx.output.layout import PART_MODELS, person_name
+from smplifyx.output.results import pickle_of, smplifyx_parameters
+from smplifyx.output.storage import storage_of
 from smplifyx.output.summary import OUTDATED
+from smplifyx.packs import Packs
 from smplifyx.pipeline.fits import BatchFitter
 from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.pipeline.units import Failure, Job, Outcome
@@ -51,6 +54,7 @@ class PhotoWriter:
     def __init__(self, job: Job, fits: BatchFitter, open_one: OpenRenderer | None = None) -> None:
         self._job, self._fits, self._settings = job, fits, job.config.output
         self._layout = OutputLayout.of(job.run.output, self._settings)
+        self._storage = storage_of(self._layout, self._settings.pack)
         self._renderer: BodyRenderer | None = None
         self._open_one = open_one
         #: Remark on the renderer, once it is open.
@@ -63,13 +67,13 @@ class PhotoWriter:
         Raises:
             OutputError: the disk is full.
         """
-        held = _OpenPhoto(photo, len(photo.new_people))
+        held = _OpenPhoto(photo, len(photo.new_people), Packs(self._layout.root, photo.outcome.unit.packed))
         if photo.new_people:
             self._layout.remove_leftovers(photo.outcome.unit.stem)
         if photo.outdated:
             self._guarded(held, f"{photo.outcome.unit.stem}, files of others", self._put_aside, held)
         if not photo.outcome.failures:
-            self._layout.put_other_overlays_aside([one.key for one in photo.people])
+            self._storage.put_other_overlays_aside([one.key for one in photo.people], held.packs)
         for person in photo.people:
             if person.missing:
                 self._guarded(held, person.observation.name, self._complete, held, person)
@@ -108,16 +112,20 @@ class PhotoWriter:
         for held in self._open.values():
             held.let_go()
 
+    def close(self) -> None:
+        """End writing for now."""
+        self._storage.close()
+
     def _put_aside(self, held: _OpenPhoto) -> None:
         """Put the files of people aside who are not in the photo any more."""
         for stem, number, side in held.photo.outdated:
-            self._layout.put_aside((stem, number, side))
+            self._storage.put_aside((stem, number, side), held.packs)
             held.outdated.append(SummaryRow(stem, number, status=OUTDATED, side=side or ""))
 
     def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
         row = self._written(held, person, fit)
         if row.status != "ok" and person.name in held.photo.outcome.changed:
-            self._guarded(held, person.observation.name, self._layout.put_aside, person.key)
+            self._guarded(held, person.observation.name, self._storage.put_aside, person.key, held.packs)
         return row
 
     def _written(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
@@ -151,8 +159,9 @@ class PhotoWriter:
             wanted += ["side_view"] * self._settings.side_view + ["close_up"] * (fit.model_type in PART_MODELS)
         person.result = fit
         try:
-            self._make_files(held, person, wanted, vertices, faces)
-            fit.save(self._layout.result_path(*person.key))
+            files = self._made_files(held, person, wanted, vertices, faces)
+            files[self._layout.result_path(*person.key)] = fit.to_bytes()
+            self._write_or_keep(held, files, replaces=True)
         except BaseException:
             person.result = None
             raise
@@ -162,13 +171,21 @@ class PhotoWriter:
     def _complete(self, held: _OpenPhoto, person: Person) -> None:
         """Make the files that lack beside a stored result."""
         assert person.result is not None
-        self._make_files(held, person, sorted(person.missing), *self._fits.vertices(person.result))
+        files = self._made_files(held, person, sorted(person.missing), *self._fits.vertices(person.result))
+        self._write_or_keep(held, files, replaces=False)
         held.remade.append(person.name)
 
-    def _make_files(
+    def _write_or_keep(self, held: _OpenPhoto, files: dict[Path, bytes], replaces: bool) -> None:
+        """Write files of a person; in an archive, those of the only person of a photo wait for its picture."""
+        if self._storage.is_packed and held.photo.draws_overlay and len(held.photo.people) == 1:
+            held.waiting, held.replaces = files, replaces
+        else:
+            self._storage.write(files, held.packs, replaces=replaces)
+
+    def _made_files(
         self, held: _OpenPhoto, person: Person, kinds: list[str], vertices: np.ndarray, faces: np.ndarray
-    ) -> None:
-        """Write some files of a person.
+    ) -> dict[Path, bytes]:
+        """Make some files of a person.
 
         Args:
             held: the photo.
@@ -179,18 +196,23 @@ class PhotoWriter:
         """
         fit, key, size = person.result, person.key, self._settings.max_render_size
         assert fit is not None
+        files: dict[Path, bytes] = {}
         if "mesh" in kinds:
-            save_mesh(vertices, faces, self._layout.mesh_path(*key), fit.camera, fit.camera_translation)
+            path = self._layout.mesh_path(*key)
+            files[path] = mesh_bytes(vertices, faces, path, fit.camera, fit.camera_translation)
         mesh = _mesh(person, fit, vertices, faces)
         if "close_up" in kinds:
             photo, camera = close_up(held.pixels(), fit.camera, mesh.vertices, size)
             picture = overlay(photo, [mesh], camera, self._opened_renderer(), size)
-            save_picture(picture, self._layout.close_up_path(*key))
+            path = self._layout.close_up_path(*key)
+            files[path] = picture_bytes(picture, path)
         if "side_view" in kinds:
             picture = side_view(mesh, fit.joints[0], fit.camera, self._opened_renderer(), size)
-            save_picture(picture, self._layout.side_view_path(*key))
+            path = self._layout.side_view_path(*key)
+            files[path] = picture_bytes(picture, path)
         if "pickle" in kinds:
-            save_smplifyx_pickle(fit, self._layout.pickle_path(*key))
+            files[self._layout.pickle_path(*key)] = pickle_of(smplifyx_parameters(fit))
+        return files
 
     def _finish(self, held: _OpenPhoto) -> Outcome:
         photo = held.photo
@@ -199,7 +221,12 @@ class PhotoWriter:
             name = f"{photo.outcome.unit.stem}, picture of all people" if len(photo.people) > 1 else fitted[0].key[0]
             if self._guarded(held, name, self._draw_overlay, held, fitted) and not held.rows and not held.remade:
                 held.remade.extend(one.name for one in fitted)
+        if held.waiting and not self._guarded(held, photo.outcome.unit.stem, self._write_waiting, held):
+            held.rows = [replace(row, status="failed", flags=(*row.flags, "not_written")) for row in held.rows]
         return held.record()
+
+    def _write_waiting(self, held: _OpenPhoto) -> None:
+        self._storage.write(held.waiting, held.packs, replaces=held.replaces)
 
     def _draw_overlay(self, held: _OpenPhoto, people: list[Person]) -> None:
         """Draw the photo with all its people; those of earlier runs come from their results."""
@@ -212,7 +239,12 @@ class PhotoWriter:
         assert first is not None  # all people of a photo have the same camera
         pixels = held.photo.picture if held.photo.picture is not None else held.pixels()
         picture = overlay(pixels, meshes, first.camera, self._opened_renderer(), self._settings.max_render_size)
-        save_picture(picture, self._layout.photo_overlay_path([one.key for one in held.photo.people]))
+        path = self._layout.photo_overlay_path([one.key for one in held.photo.people])
+        files = {path: picture_bytes(picture, path)}
+        if held.waiting:
+            held.waiting |= files
+        else:
+            self._storage.write(files, held.packs, replaces=False)
 
     def _guarded(self, held: _OpenPhoto, name: str, work: Callable[..., None], *arguments: object) -> bool:
         """Do some work for one person or picture; a problem with it is a failure of that one alone."""
@@ -246,12 +278,17 @@ class _OpenPhoto:
     Attributes:
         photo: the photo.
         n_waiting: people who are still to be written.
+        packs: the files of the photo that earlier runs have packed.
+        waiting: files of its only person that go into an archive together with the picture of the photo.
+        replaces: they take the place of all of the person's earlier files.
         rows, outdated, failures, remade, details: for the record.
         meshes: posed bodies by the names of people, for the picture of all.
     """
 
-    def __init__(self, photo: Photo, n_waiting: int) -> None:
-        self.photo, self.n_waiting = photo, n_waiting
+    def __init__(self, photo: Photo, n_waiting: int, packs: Packs) -> None:
+        self.photo, self.n_waiting, self.packs = photo, n_waiting, packs
+        self.waiting: dict[Path, bytes] = {}
+        self.replaces = False
         self.rows: list[SummaryRow] = []
         self.outdated: list[SummaryRow] = []
         self.failures: list[Failure] = []

@@ -13,6 +13,7 @@ import pytest
 
 from smplifyx.config import Config, OutputConfig, RunOptions
 from smplifyx.errors import OutputError
+from smplifyx.files import write_bytes
 from smplifyx.keypoints import Observation
 from smplifyx.output import OutputLayout, person_color
 from smplifyx.pipeline import Job, Outcome, Unit
@@ -127,14 +128,12 @@ def test_a_photo_without_new_people_is_complete_at_once(writing: Writing) -> Non
 
 
 def test_files_that_cannot_be_written_fail_one_person(writing: Writing, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = FitResult.save
-
-    def broken(self: FitResult, path: Path) -> None:
+    def broken(path: Path, data: bytes) -> None:
         if path.stem == "001":
             raise OSError(errno.EIO, "Input/output error", str(path))
-        save(self, path)
+        write_bytes(path, data)
 
-    monkeypatch.setattr(FitResult, "save", broken)
+    monkeypatch.setattr("smplifyx.output.storage.write_bytes", broken)
     outcome = writing.write(NO_FILES, writing.photo(3), result_of(), result_of(), result_of())
     assert states(outcome) == [(0, "ok"), (1, "failed"), (2, "ok")]
     assert outcome.rows[1].flags == ("not_written",)
@@ -146,7 +145,7 @@ def test_a_full_disk_ends_the_run_and_names_the_file(writing: Writing, monkeypat
     def full(*arguments: object, **entries: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(np, "savez_compressed", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=r"cannot write .*000\.npz: No space left on device"):
         writing.write(NO_FILES, writing.photo(1), result_of())
     assert not list(writing.folder.rglob(".*"))
