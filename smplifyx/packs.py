@@ -20,7 +20,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -475,8 +474,9 @@ class PackWriter:
             self.close()
         if self._stream is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-            name = f"{moment}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+            moment = time.time()
+            begun = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
+            name = f"{begun}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
             self._path, self._end = self._folder / f"{name}{_TAR}", 0
             self._stream = self._path.open("xb", buffering=0)
             _lock(self._stream)
