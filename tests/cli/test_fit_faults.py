@@ -89,10 +89,14 @@ def test_a_full_disk_ends_the_run_at_once(
     original = Fitter._fit_batch
     monkeypatch.setattr(Fitter, "_fit_batch", lambda self, *given: fits.append(1) or original(self, *given))
 
-    def full(*arguments: object, **entries: object) -> None:
-        raise OSError(28, "No space left on device")
+    write = Path.write_bytes
 
-    monkeypatch.setattr("numpy.savez_compressed", full)
+    def full(path: Path, data: bytes) -> int:
+        if path.suffix == ".npz":
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     assert folders.fit("--batch-size", "1") == 1
     errors = capsys.readouterr().err
     assert "000.npz: No space left on device" in errors and "Traceback" not in errors
