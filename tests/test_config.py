@@ -111,7 +111,7 @@ def test_arguments_of_a_run_are_no_settings(tmp_path):
     config, run = load_run(path, [Override("run.device", "cpu")])
     assert config == load_config(path)
     assert run == RunOptions(images=tmp_path / "photos", batch_size=3, device="cpu"), "paths start at the file"
-    with pytest.raises(ConfigError, match=r"run: unknown setting"):
+    with pytest.raises(ConfigError, match=r"run.device: unknown setting"):
         load_config(None, {"run.device": "cpu"})
     with pytest.raises(ConfigError, match=r"expected less than the number of shards \(2\), found 2"):
         load_run(None, {"run.num_shards": 2, "run.shard_index": 2})
@@ -189,9 +189,10 @@ def test_values_of_the_command_line(key, text, value):
         ("stages.0.shape", "3", "a number from 1 to 5, or all, found 0"),
         ("stages.x.shape", "3", "a number from 1 to 5, or all"),
         ("camera.focal_length.x", "3", "is a single setting"),
-        ("camera.focal_lenght", "3", "did you mean focal_length?"),
+        ("camera.focal_lenght", "3", "did you mean camera.focal_length?"),
         ("rho", "3", "did you mean objective.rho?"),
-        ("stages.1.shap", "3", "did you mean shape?"),
+        ("stages.1.shap", "3", "did you mean stages.1.shape?"),
+        ("objectiv.rho", "3", "objectiv.rho: unknown setting; did you mean objective.rho?"),
         ("nonsense.of.all", "3", "expected one of people, camera"),
     ],
 )
@@ -207,7 +208,7 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
     ("text", "expected"),
     [
         ("camera: {focal_length: long}", "camera.focal_length: expected a number above 0 or null, found long"),
-        ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean focal_length?"),
+        ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean camera.focal_length?"),
         ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
         ("camera: 3", "camera: expected a mapping of settings, found 3"),
         ("stages: {shape: 3}", "stages.shape: expected a number from 1 to 5, or all, found shape"),

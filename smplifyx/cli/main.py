@@ -24,6 +24,7 @@ from smplifyx.cli import (
     messages,
     models,
     pack,
+    report,
     status,
     train,
 )
@@ -38,6 +39,7 @@ _COMMANDS = (
     fit,
     status,
     pack,
+    report,
     export,
     measure,
     detect,

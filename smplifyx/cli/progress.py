@@ -79,14 +79,8 @@ class Progress:
         """The state in a line."""
         seconds, n_over = self._seconds, self._n_done + self._n_skipped()
         left = self._n_photos - n_over
-        time_left = _duration(left * seconds / self._n_done) if self._n_done else "unknown time"
+        time_left = messages.duration(left * seconds / self._n_done) if self._n_done else "unknown time"
         return (
             f"{n_over:,} of {self._n_photos:,} photos, {self._n_people:,} people fitted, "
             f"{self._n_people / seconds:.2f} people/s, {time_left} left, {self._n_failures} failures"
         )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

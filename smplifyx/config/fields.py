@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -120,10 +120,19 @@ def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
             yield Leaf(prefix + field.name, rule_of(owner, field.name), value, hint)
 
 
-def suggestion(name: str, owner: type, everywhere: tuple[str, ...] = ()) -> str:
-    """Advice for an unknown name: the nearest sibling, else the nearest setting, else all siblings."""
+def suggestion(unknown: Sequence[str], owner: type, prefix: str, everywhere: Sequence[str]) -> str:
+    """Advice for an unknown name: the nearest sibling, else the nearest setting, in full; else all siblings.
+
+    Args:
+        unknown: the parts of the name from the one that ``owner`` lacks.
+        owner: a dataclass of settings.
+        prefix: the name before these parts, with its last dot.
+        everywhere: full names of all settings.
+    """
+    name, *rest = unknown
     names = [field.name for field in dataclasses.fields(owner)]
     near = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names, n=1)
+    near = [".".join((prefix + other, *rest)) for other in near]
     if not near:
         last_names = {key.rsplit(".", 1)[-1]: key for key in everywhere}
         near = [last_names[match] for match in get_close_matches(name, list(last_names), n=1, cutoff=0.75)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -257,7 +257,7 @@ def with_override(config: T, override: Override) -> T:
 def _replaced(node: Any, names: list[str], override: Override, prefix: str) -> Any:
     name, rest = names[0], names[1:]
     owner = type(node)
-    hint = _hint(owner, name, override.source, prefix)
+    hint = _hint(owner, name, override.source, prefix, rest)
     key = f"{prefix}{name}"
     value = getattr(node, name)
     if dataclasses.is_dataclass(hint):
@@ -283,11 +283,13 @@ def _replaced_entry(entries: tuple[Any, ...], names: list[str], override: Overri
     return tuple(changed)
 
 
-def _hint(owner: type, name: str, source: str, prefix: str) -> Any:
+def _hint(owner: type, name: str, source: str, prefix: str, rest: Sequence[str] = ()) -> Any:
+    """The type of a setting; for an unknown one, ``rest`` are the parts of its name that follow."""
     hints = hints_of(owner)
     if name not in hints:
         everywhere = tuple(leaf.key for leaf in all_settings())
-        raise ConfigError(source, f"{prefix}{name}", f"unknown setting; {suggestion(name, owner, everywhere)}")
+        advice = suggestion((name, *rest), owner, prefix, everywhere)
+        raise ConfigError(source, ".".join((f"{prefix}{name}", *rest)), f"unknown setting; {advice}")
     return hints[name]
 
 

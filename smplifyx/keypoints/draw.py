@@ -11,7 +11,7 @@ from smplifyx.skeleton import BODY_BONE_LENGTHS, BODY_KEYPOINTS, CANONICAL_KEYPO
 #: Bones of one hand, as positions in its 21 points.
 _HAND_BONES: tuple[Bone, ...] = tuple((0 if k % 4 == 1 else k - 1, k) for k in range(1, 21))
 #: All bones of the canonical layout; the face has none.
-_BONES: tuple[Bone, ...] = (
+BONES: tuple[Bone, ...] = (
     *BODY_BONE_LENGTHS,
     *((hand.start + a, hand.start + b) for hand in HAND_KEYPOINTS.values() for a, b in _HAND_BONES),
 )
@@ -38,7 +38,7 @@ def draw_keypoints(
     canvas = image.copy()
     unit = max(image.shape[:2]) / 700
     visible = keypoints[:, 2] > min_confidence
-    for a, b in _BONES:
+    for a, b in BONES:
         if visible[a] and visible[b]:
             is_body = max(a, b) < BODY_KEYPOINTS.stop
             colour = _colour(b) if _colour(a) == MIDDLE_COLOUR else _colour(a)

@@ -84,7 +84,7 @@ def test_start_loads_no_heavy_library():
             "--gender: body.gender: expected one of auto, neutral, male",
         ),
         (["fit", "--camera.focal_length", "wide"], "camera.focal_length: expected a number"),
-        (["fit", "--camera.focal_lenght", "3"], "did you mean focal_length?"),
+        (["fit", "--camera.focal_lenght", "3"], "did you mean camera.focal_length?"),
         (["fit", "--rho", "3"], "here: --objective.rho R"),
         (["fit", "--trunk_tlt", "3"], "did you mean --objective.trunk_tilt?"),
         (["fit", "--config", "nowhere.yaml"], "nowhere.yaml: no such file"),

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from smplifyx.cli import progress
+from smplifyx.cli import messages, progress
 from smplifyx.cli.progress import Progress
 
 
@@ -36,4 +36,4 @@ def test_lines_come_although_no_photo_does(
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (600, "10 min"), (86400, "24.0 h")])
 def test_durations_are_short(seconds: float, text: str) -> None:
-    assert progress._duration(seconds) == text
+    assert messages.duration(seconds) == text

@@ -1,0 +1,116 @@
+"""The flags of results in plain words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Flag(NamedTuple):
+    """A flag of a result.
+
+    Attributes:
+        title: some words that follow the name of a person.
+        meaning: sentences for the user: the reason, and what to do.
+        is_problem: whether the fit may be bad; otherwise it tells of a correction, or of what is often harmless.
+    """
+
+    title: str
+    meaning: str
+    is_problem: bool = True
+
+
+FLAGS: dict[str, Flag] = {
+    "not_converged": Flag(
+        "the last stage reached its limit of iterations",
+        "Often good all the same. --optimizer.max_iterations 1000 gives the fit more time.",
+        is_problem=False,
+    ),
+    "high_reprojection_error": Flag(
+        "body keypoints are far off on average",
+        "The body misses its keypoints by more than 4 % of the person's size (a hand or a head: 1 %). Check the "
+        "keypoints: they may mix two people or swap sides, or the pose may be one that the priors do not know.",
+    ),
+    "outlying_keypoint": Flag(
+        "one body keypoint is far off",
+        "A body keypoint of which the detector was sure is missed by more than 12 % of the person's size. Either it "
+        "is wrong, or the limb is.",
+    ),
+    "swapped_arms": Flag(
+        "left and right arm were exchanged in the keypoints",
+        "The detector had confused the arms; they were exchanged before the fit. Check the overlay.",
+        is_problem=False,
+    ),
+    "swapped_legs": Flag(
+        "left and right leg were exchanged in the keypoints",
+        "The detector had confused the legs; they were exchanged before the fit. Check the overlay.",
+        is_problem=False,
+    ),
+    "few_keypoints": Flag(
+        "fewer than 10 body keypoints are visible",
+        "Most of the body is a guess of the priors. --min-keypoints 10 leaves such people out.",
+    ),
+    "self_penetration": Flag(
+        "a part of the body is deep inside another",
+        "A part is more than 15 mm inside another one, and resolving it would cost the other terms too much. Often a "
+        "hand on a thigh, and good otherwise. --collision.max_loss_increase null always resolves it.",
+    ),
+    "collision_limit": Flag(
+        "too many pairs of triangles collide", "Some collisions of the body with itself may remain."
+    ),
+    "behind_camera": Flag("the pelvis is behind the camera", "The fit is wrong: discard it."),
+    "no_keypoints": Flag("no keypoint of the body model was seen", "Nothing was fitted. Check the keypoints."),
+    "not_finite": Flag("the optimisation diverged", "There is no result. Check the keypoints."),
+    "error": Flag("the fit broke off with an error", "The log of the run has the reason."),
+    "not_written": Flag("the files could not be written", "The log of the run has the reason."),
+    "hand_dropped": Flag(
+        "a hand's keypoints were dropped",
+        "They lie elsewhere than the wrist, or both hands have the same ones. That hand's pose is a guess.",
+        is_problem=False,
+    ),
+    "hands_swapped": Flag(
+        "the keypoints of the hands were exchanged", "Each hand lay at the other wrist.", is_problem=False
+    ),
+    "hand_moved": Flag(
+        "a hand's keypoints were given to the other hand", "They lay at the other wrist.", is_problem=False
+    ),
+    "face_dropped": Flag(
+        "the face's keypoints were dropped", "They lie elsewhere than nose, eyes and ears.", is_problem=False
+    ),
+    "point_replaced": Flag(
+        "neck or middle of the hips was corrected",
+        "It lay far from the middle of shoulders or hips, which took its place.",
+        is_problem=False,
+    ),
+    "point_dropped": Flag(
+        "a body keypoint was dropped", "All of its bones were impossibly long.", is_problem=False
+    ),
+    "person_found_twice": Flag(
+        "the keypoint file has this person twice", "The entry with less evidence was left out.", is_problem=False
+    ),
+    "frame_turned": Flag(
+        "the keypoints were turned upright",
+        "They belonged to the photo without its EXIF turn. --keypoint-frame decides.",
+        is_problem=False,
+    ),
+    "frame_uncertain": Flag(
+        "the keypoints may belong to the photo without its EXIF turn",
+        "The person lies in the upright photo. Check the overlay; --keypoint-frame decides.",
+    ),
+    "keypoints_scaled": Flag(
+        "the keypoints were scaled to the photo", "Their file names another size of the photo.", is_problem=False
+    ),
+    "size_uncertain": Flag(
+        "the keypoints may belong to a photo of another size",
+        "Check the overlay; --keypoint-scale sets the factor.",
+    ),
+}  # fmt: skip
+
+
+def flag_title(name: str) -> str:
+    """The flag in some words; the name itself where it is unknown."""
+    return FLAGS[name].title if name in FLAGS else name.replace("_", " ")
+
+
+def is_problem(name: str) -> bool:
+    """Whether the flag says that a fit may be bad; unknown flags count."""
+    return name not in FLAGS or FLAGS[name].is_problem

@@ -1,0 +1,244 @@
+"""Files of single people and photos in the report, written only where results are newer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.errors import InputError
+from smplifyx.files import write_text
+from smplifyx.keypoints.draw import draw_keypoints
+from smplifyx.keypoints.images import read_image
+from smplifyx.output import OutputLayout, SummaryRow, person_color
+from smplifyx.output.layout import person_name
+from smplifyx.report.details import details
+from smplifyx.report.mesh import packed, packed_vertices
+from smplifyx.report.pictures import least_scale, person_box, save_photo, save_thumbnail
+from smplifyx.result import FitResult, load_result
+
+if TYPE_CHECKING:
+    from smplifyx.body.body import Body
+
+
+def person_id(row: SummaryRow) -> str:
+    """Name of a person's files in the report: letters and digits, whatever the photo is called."""
+    return _digest(f"{row.stem}/{person_name(row.person, row.side)}")
+
+
+def photo_id(stem: str) -> str:
+    """Name of the file of a photo in the report."""
+    return _digest(stem)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class ReportLayout:
+    """Paths of the report of an output folder."""
+
+    output: OutputLayout
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the report."""
+        return Path(self.output.root) / "report"
+
+    @property
+    def page(self) -> Path:
+        """The page to open."""
+        return self.folder / "index.html"
+
+    def thumbnail(self, row: SummaryRow) -> Path:
+        """The small picture of a person."""
+        return self._file("thumbnails", person_id(row), "webp")
+
+    def person(self, row: SummaryRow) -> Path:
+        """The details and the mesh of a person."""
+        return self._file("people", person_id(row), "js")
+
+    def photo(self, stem: str) -> Path:
+        """The photo at the size of the report."""
+        return self._file("photos", photo_id(stem), "jpg")
+
+    def overlay(self, row: SummaryRow) -> Path | None:
+        """The photo with the bodies of a person or of all people of the photo, if it was drawn."""
+        key = (row.stem, row.person, row.side or None)
+        paths = (self.output.overlay_path(*key), self.output.group_overlay_path(row.stem))
+        return next((path for path in paths if path.is_file()), None)
+
+    def result(self, row: SummaryRow) -> Path:
+        """The result of a person."""
+        return self.output.result_path(row.stem, row.person, row.side or None)
+
+    def _file(self, kind: str, name: str, suffix: str) -> Path:
+        # folders of some thousand files are slow on many file systems
+        return self.folder / kind / name[:2] / f"{name}.{suffix}"
+
+
+@dataclass
+class PeopleWriter:
+    """Writer of the files of people; threads may share it.
+
+    Attributes:
+        layout: of the report.
+        models: the only folder to take body models from; None for the usual places.
+        is_new: whether files of an earlier report are kept where they are newer than the results.
+        problems: by kind, the number of people who lack something.
+    """
+
+    layout: ReportLayout
+    models: Path | None = None
+    keep: bool = True
+    problems: dict[str, int] = field(default_factory=dict)
+    _bodies: dict[tuple[str, str, str, str], tuple[Body, str] | None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write_photo(self, rows: Sequence[SummaryRow], detailed: set[str]) -> None:
+        """Write the files of the people of one photo.
+
+        Args:
+            rows: the people who have results.
+            detailed: of all people who get details, :func:`person_id`.
+        """
+        photo = _Photo(self.layout.photo(rows[0].stem))
+        for row in rows:
+            is_detailed = person_id(row) in detailed
+            thumbnail, script = self.layout.thumbnail(row), self.layout.person(row)
+            sources = [self.layout.result(row), self.layout.overlay(row)]
+            lacks = [path for path in (thumbnail, script) if not (self.keep and _is_newer(path, sources))]
+            if thumbnail not in lacks and (script not in lacks or not is_detailed):
+                continue
+            try:
+                result = load_result(sources[0] or "")
+            except InputError:
+                self._count("results could not be read")
+                continue
+            if thumbnail in lacks:
+                self._write_thumbnail(row, result, photo)
+            if script in lacks and is_detailed:
+                self._write_details(row, result, photo)
+
+    def _write_thumbnail(self, row: SummaryRow, result: FitResult, photo: _Photo) -> None:
+        overlay = self.layout.overlay(row)
+        width, height = (int(side) for side in result.image_size)
+        box = person_box(result.keypoints_2d, (width, height))
+        if overlay is not None:
+            picture = read_image(overlay, least_scale((width, height), box))
+        else:
+            pixels = photo.pixels(result)
+            if pixels is None:
+                return
+            picture = draw_keypoints(pixels, _scaled(result.keypoints_2d, pixels.shape[1] / width))
+        save_thumbnail(picture, box * (picture.shape[1] / width), self.layout.thumbnail(row))
+
+    def _write_details(self, row: SummaryRow, result: FitResult, photo: _Photo) -> None:
+        values = details(result) | {"id": person_id(row), "photo": None, "mesh": self._mesh(result)}
+        values["colour"] = person_color(row.person)
+        if photo.is_written or (pixels := photo.pixels(result)) is not None:
+            if not photo.is_written and pixels is not None:
+                save_photo(pixels, photo.path)
+                photo.is_written = True
+            values["photo"] = relative_url(photo.path, self.layout.folder)
+        else:
+            self._count("photos are not there any more")
+        write_script(self.layout.person(row), "person", values)
+
+    def _mesh(self, result: FitResult) -> dict[str, Any] | None:
+        """The mesh in the camera frame, metres; None where the body model is not there."""
+        found = self._body(result)
+        if found is None:
+            self._count("bodies have no mesh: their body model was not found (--models)")
+            return None
+        import torch
+
+        body, faces = found
+        with torch.no_grad():
+            vertices = body(**result.parameters).vertices[0].numpy()
+        return packed_vertices(vertices) | {"faces": faces} if np.isfinite(vertices).all() else None
+
+    def _body(self, result: FitResult) -> tuple[Body, str] | None:
+        """The body model, and the name of the file of its triangles."""
+        key = (result.model_type, result.model_name, result.gender, result.side)
+        with self._lock:
+            if key not in self._bodies:
+                try:
+                    body = result.body(self.models)
+                except InputError:
+                    self._bodies[key] = None
+                else:
+                    self._bodies[key] = body, self._write_faces(np.asarray(body.data.faces))
+            return self._bodies[key]
+
+    def _write_faces(self, faces: NDArray[np.integer]) -> str:
+        """Write the triangles, which models of all genders share; returns the name of the file."""
+        data = packed(faces.T)
+        name = _digest(data)
+        write_script(
+            self.layout.folder / "meshes" / f"{name}.js", "faces", {"name": name, "count": len(faces), "data": data}
+        )
+        return name
+
+    def _count(self, problem: str) -> None:
+        with self._lock:
+            self.problems[problem] = self.problems.get(problem, 0) + 1
+
+
+@dataclass
+class _Photo:
+    """A photo, decoded once for all of its people."""
+
+    path: Path
+    is_written: bool = False
+    _pixels: NDArray[np.uint8] | None = None
+    _is_lost: bool = False
+
+    def pixels(self, result: FitResult) -> NDArray[np.uint8] | None:
+        """BGR [H, W, 3], perhaps reduced; None where the photo is not there any more."""
+        if self._pixels is None and not self._is_lost:
+            try:
+                width, height = (int(side) for side in result.image_size)
+                self._pixels = read_image(result.image_path, least_scale((width, height)))
+                # another photo of the same name
+                self._is_lost = abs(self._pixels.shape[1] / self._pixels.shape[0] - width / height) > 0.02
+            except (InputError, ValueError):
+                self._is_lost = True
+        return None if self._is_lost else self._pixels
+
+
+def _scaled(keypoints: np.ndarray, scale: float) -> np.ndarray:
+    return keypoints * np.array([scale, scale, 1.0], np.float32)
+
+
+def _is_newer(path: Path, sources: Sequence[Path | None]) -> bool:
+    """Whether a file is there, and as new as all of its sources."""
+    try:
+        changed = path.stat().st_mtime_ns
+        return all(one is None or one.stat().st_mtime_ns <= changed for one in sources)
+    except OSError:
+        return False
+
+
+def relative_url(path: Path, folder: Path) -> str:
+    """A file as an address relative to a folder; every unusual character is escaped."""
+    from urllib.parse import quote
+
+    relative = os.path.relpath(path, folder)
+    return "/".join(quote(os.fsencode(part), safe="") for part in Path(relative).parts)
+
+
+def write_script(path: Path, kind: str, values: Any) -> None:
+    """Write values as a script that hands them to the page: a page from a file may not read other files."""
+    # ASCII alone: no quotation mark, line end or tag of a file name can end the text
+    text = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    write_text(path, f"smplifyx.{kind}({text});\n")

@@ -1,0 +1,226 @@
+"""Write the report of an output folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import smplifyx
+from smplifyx.errors import UsageError
+from smplifyx.files import write_bytes
+from smplifyx.keypoints.draw import BONES
+from smplifyx.output import OutputLayout, SummaryRow, complete_summary, n_usable_cores
+from smplifyx.output.flags import FLAGS, is_problem
+from smplifyx.output.layout import person_name
+from smplifyx.report.people import PeopleWriter, ReportLayout, person_id, photo_id, relative_url, write_script
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
+
+#: People who get details, keypoints and a mesh unless another number is asked for: the worst ones.
+DETAILED = 1000
+#: The parts of the page that are the same for every report.
+_PAGE = Path(__file__).parent / "page"
+#: Rows of people in a file.
+_CHUNK = 1000
+#: Files of people who are not in the report any more are removed once they are this old, seconds: runs that share
+#: the folder may have written newer ones.
+_OLD = 600.0
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report that was written.
+
+    Attributes:
+        page: the file to open.
+        n_people, n_detailed: all people, and those with details.
+        n_bytes: size of the report.
+        remarks: what is missing in it.
+    """
+
+    page: Path
+    n_people: int
+    n_detailed: int
+    n_bytes: int
+    remarks: tuple[str, ...]
+
+
+def write_report(
+    root: str | Path, n_detailed: int = DETAILED, models: Path | None = None, anew: bool = False
+) -> WrittenReport:
+    """Write ``report/index.html`` and its files into an output folder; those of an earlier report are kept.
+
+    Args:
+        root: output folder of ``smplifyx fit``.
+        n_detailed: number of people who get details, keypoints and a mesh, the worst ones.
+        models: the only folder to take body models from; None for the usual places.
+        anew: write all files again.
+
+    Raises:
+        UsageError: the folder holds no people.
+    """
+    layout = ReportLayout(OutputLayout.found_in(Path(root)))
+    rows = sorted(complete_summary(layout.output)[0], key=badness, reverse=True)
+    if not rows:
+        raise UsageError(f"{root} holds no people; expected an output folder of `smplifyx fit`")
+    fitted = [row for row in rows if row.status == "ok"]
+    detailed = {person_id(row) for row in fitted[:n_detailed]}
+    writer = PeopleWriter(layout, models, keep=not anew and _is_of_this_version(layout))
+    by_photo = [list(people) for _, people in groupby(sorted(fitted, key=lambda row: row.key), lambda row: row.stem)]
+    with ThreadPoolExecutor(n_usable_cores()) as pool:
+        for _ in pool.map(lambda people: writer.write_photo(people, detailed), by_photo):
+            pass  # the first error, of a full disk for example, is raised
+    remarks = list(_remarks(layout, fitted, detailed, writer))
+    _write_index(layout, rows)
+    _write_about(layout, rows, remarks)
+    for source in sorted(_PAGE.iterdir()):
+        if source.suffix in (".html", ".css", ".js"):
+            write_bytes(layout.folder / source.name, source.read_bytes())
+    _remove_others(layout, rows, detailed)
+    return WrittenReport(layout.page, len(rows), len(detailed), _size(layout.folder), tuple(remarks))
+
+
+def badness(row: SummaryRow) -> tuple[bool, float, int, float]:
+    """Order of people: failed ones are worst; then the expected error, flags and reprojection error decide."""
+    unknown = -1.0  # of a hand or a head
+    error = row.expected_error_mm if math.isfinite(row.expected_error_mm) else unknown
+    reprojection = row.reprojection_error_px if math.isfinite(row.reprojection_error_px) else unknown
+    return row.status != "ok", error, sum(is_problem(flag) for flag in row.flags), reprojection
+
+
+def _is_of_this_version(layout: ReportLayout) -> bool:
+    """Whether the files there are of a report of this version."""
+    with suppress(OSError):
+        return _version() in (layout.folder / "about.js").read_text(encoding="utf-8")
+    return False
+
+
+def _version() -> str:
+    return f'"version":"{smplifyx.__version__}"'
+
+
+def _remarks(
+    layout: ReportLayout, fitted: Sequence[SummaryRow], detailed: set[str], writer: PeopleWriter
+) -> Iterator[str]:
+    """Sentences about what the report lacks."""
+    if len(detailed) < len(fitted):
+        yield (
+            f"Keypoints, plots and meshes of the {len(detailed):,} worst of {len(fitted):,} people: "
+            f"smplifyx report OUTPUT --details {len(fitted)} adds those of all."
+        )
+    if (n_missing := sum(layout.overlay(row) is None for row in fitted)) > 0:
+        yield (
+            f"{n_missing:,} of {len(fitted):,} people have no pictures (--no-render); the page draws their bodies "
+            "itself. The same fit command without --no-render makes pictures, without fitting again."
+        )
+    for problem, count in writer.problems.items():
+        yield f"{count:,} {problem}."
+
+
+def _write_index(layout: ReportLayout, rows: Sequence[SummaryRow]) -> None:
+    for number, start in enumerate(range(0, len(rows), _CHUNK)):
+        people = [_entry(layout, row) for row in rows[start : start + _CHUNK]]
+        write_script(layout.folder / "index" / f"{number}.js", "rows", {"number": number, "people": people})
+
+
+def _entry(layout: ReportLayout, row: SummaryRow) -> dict[str, Any]:
+    """A person in the grid; what is unknown or usual is left out."""
+
+    def address(path: Path | None) -> str | None:
+        return relative_url(path, layout.folder) if path is not None and path.is_file() else None
+
+    values: dict[str, Any] = {
+        "id": person_id(row),
+        "photo": shown_name(row.stem),
+        "person": person_name(row.person, row.side),
+        "status": row.status if row.status != "ok" else None,
+        "gender": row.gender,
+        "error": _rounded(row.expected_error_mm, 0),
+        "pixels": _rounded(row.reprojection_error_px, 1),
+        "loss": _rounded(row.loss, 0),
+        "seconds": _rounded(row.seconds, 2),
+        "keypoints": row.n_keypoints,
+        "penetration": _rounded(row.penetration_mm, 1),
+        "flags": list(row.flags),
+        "camera": row.camera_source,
+        "reason": row.gender_reason,
+        "thumbnail": address(layout.thumbnail(row)),
+        "details": address(layout.person(row)),
+        "overlay": address(layout.overlay(row)),
+        "side": address(layout.output.side_view_path(row.stem, row.person, row.side or None)),
+        "extra": {shown_name(name): shown_name(value) for name, value in row.extra.items()},
+    }
+    return {name: value for name, value in values.items() if value not in (None, "", [], {})}
+
+
+def shown_name(name: str) -> str:
+    """A file name as text; bytes that are not UTF-8 become replacement characters."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _write_about(layout: ReportLayout, rows: Sequence[SummaryRow], remarks: Sequence[str]) -> None:
+    errors = [row.expected_error_mm for row in rows if math.isfinite(row.expected_error_mm)]
+    flags = Counter(flag for row in rows for flag in row.flags)
+    values = {
+        "version": smplifyx.__version__,
+        "folder": shown_name(Path(layout.output.root).absolute().name),
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "people": len(rows),
+        "photos": len({row.stem for row in rows}),
+        "failed": sum(row.status != "ok" for row in rows),
+        "doubtful": sum(row.status == "ok" and any(map(is_problem, row.flags)) for row in rows),
+        "median": _rounded(statistics.median(errors), 0) if errors else None,
+        "chunks": math.ceil(len(rows) / _CHUNK),
+        "remarks": list(remarks),
+        "flags": {name: _explained(name) | {"count": count} for name, count in flags.most_common()},
+        "keypoints": [name.replace("_", " ") for name in CANONICAL_KEYPOINT_NAMES],
+        "bones": [list(bone) for bone in BONES],
+    }
+    write_script(layout.folder / "about.js", "about", values)
+
+
+def _explained(name: str) -> dict[str, Any]:
+    if name not in FLAGS:
+        return {"title": name.replace("_", " "), "meaning": "", "problem": True}
+    one = FLAGS[name]
+    return {"title": one.title, "meaning": one.meaning, "problem": one.is_problem}
+
+
+def _remove_others(layout: ReportLayout, rows: Sequence[SummaryRow], detailed: set[str]) -> None:
+    """Remove old files of people and photos that are not in the report."""
+    ids = {person_id(row) for row in rows}
+    wanted = {"thumbnails": ids, "people": detailed, "photos": {photo_id(row.stem) for row in rows}}
+    now = time.time()
+    for kind, names in wanted.items():
+        for path in (layout.folder / kind).glob("*/*"):
+            with suppress(OSError):
+                if path.stem not in names and now - path.stat().st_mtime > _OLD:
+                    path.unlink()
+    for path in (layout.folder / "index").glob("*.js"):
+        if not path.stem.isdecimal() or int(path.stem) >= math.ceil(len(rows) / _CHUNK):
+            path.unlink(missing_ok=True)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    total = 0
+    for path, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):
+                total += os.stat(os.path.join(path, name)).st_size
+    return total
+
+
+def _rounded(value: float, digits: int) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    return round(value, digits) if digits else round(value)

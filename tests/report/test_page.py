@@ -1,0 +1,194 @@
+"""The report in a browser: Chromium without a window, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smplifyx.report import write_report
+from tests.report.folders import HOSTILE, add_person, person
+
+pytestmark = pytest.mark.slow
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+#: WebGL without a GPU.
+_ARGUMENTS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="drives the browser: pip install playwright")
+    path = os.environ.get("SMPLIFYX_BROWSER") or next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if path is None:
+        pytest.skip("no browser: apt-get install chromium, or name one by SMPLIFYX_BROWSER")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("run")
+    many = person(0)
+    for k in range(70):
+        add_person(root, f"frame_{k}", 0, replace(many, expected_error_mm=30.0 + k / 10))
+    add_person(root, "woman", 0, person(1, expected_error_mm=20.0, gender="female"))
+    flags = {"flags": ("few_keypoints", "not_converged")}
+    add_person(root, HOSTILE, 0, person(2, expected_error_mm=99.0, gender_reason=HOSTILE, **flags))
+    add_person(root, "plain", 0, person(3, expected_error_mm=98.0), with_pictures=False)
+    return write_report(root, n_detailed=10).page
+
+
+@pytest.fixture
+def page(browser: Any, report: Path) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("request", lambda one: None if one.url.startswith(("file:", "data:")) else complaints.append(one.url))
+    page.goto(report.as_uri())
+    page.wait_for_function("document.getElementById('count').textContent === '73 people'")
+    yield page
+    assert not complaints
+    context.close()
+
+
+def names(page: Any) -> list[str]:
+    return page.locator(".tile .photo").all_inner_texts()
+
+
+def opened(page: Any, number: int = 0) -> str:
+    """Open a person by a click; returns the heading of the panel."""
+    page.locator(".tile").nth(number).click()
+    page.wait_for_selector("#panel section")
+    return page.inner_text("#name")
+
+
+def test_a_hostile_name_is_a_text(page: Any) -> None:
+    assert opened(page) == f"{HOSTILE}, person 000"
+    page.wait_for_selector(".stage img")
+    assert page.evaluate("typeof hacked") == "undefined"
+    assert page.locator("#panel script, #panel img[src='x'], .tile script").count() == 0
+    assert page.locator(".figures td", has_text="<script>").count() == 1
+    assert page.evaluate("[...document.images].every((one) => !one.complete || one.naturalWidth > 0)")
+
+
+def test_panel_has_pictures_mesh_and_figures(page: Any) -> None:
+    opened(page)
+    page.wait_for_selector(".turn canvas")
+    assert page.locator(".stage img").count() == 2
+    assert page.locator(".views .still img").count() == 2
+    text = page.inner_text("#panel")
+    assert "Fewer than 10 body keypoints are visible" in text and "99 mm" in text
+    assert "stage 5" in text and "right arm" in text
+    # the canvas shows a body: not all pixels are alike
+    colours = page.evaluate(
+        """async () => {
+            const picture = new Image();
+            picture.src = document.querySelector('.views .still img').src;
+            await picture.decode();
+            const canvas = document.createElement('canvas');
+            [canvas.width, canvas.height] = [picture.width, picture.height];
+            const context = canvas.getContext('2d');
+            context.drawImage(picture, 0, 0);
+            const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+            return new Set(data).size;
+        }"""
+    )
+    assert colours > 50
+
+
+def test_slider_moves_the_edge(page: Any) -> None:
+    opened(page)
+    edge = page.locator(".stage .edge")
+    before = edge.evaluate("(one) => one.style.left")
+    page.focus("#slider")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert before == "50%" and edge.evaluate("(one) => one.style.left") == "55%"
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 50)
+    page.mouse.up()
+    assert 23 <= float(page.input_value("#slider")) <= 27
+
+
+def test_keypoints_appear_on_demand(page: Any) -> None:
+    opened(page)
+    button = page.locator("[data-toggle='observed keypoints']")
+    group = page.locator(".stage svg .seen")
+    assert group.get_attribute("visibility") == "hidden"
+    button.click()
+    assert group.get_attribute("visibility") == "visible" and button.get_attribute("aria-pressed") == "true"
+
+
+def test_filters(page: Any) -> None:
+    page.fill("#file", "frame_1?")
+    assert sorted(names(page)) == [f"frame_{k}" for k in range(10, 20)]
+    page.click("#clear")
+    page.fill("#text", "10 body keypoints")
+    assert names(page) == [HOSTILE]
+    page.click("#clear")
+    page.select_option("#gender", "female")
+    assert names(page) == ["woman"]
+    page.click("#clear")
+    page.select_option("#flag", "not_converged")
+    assert names(page) == [HOSTILE]
+    page.select_option("#flag", "-")
+    page.select_option("#order", "name")
+    assert names(page)[:3] == ["frame_0", "frame_1", "frame_2"]
+    page.fill("#file", "nobody")
+    assert page.inner_text("#grid") == "Nobody matches the filters."
+
+
+def test_pages(page: Any) -> None:
+    assert len(names(page)) == 60
+    page.get_by_role("button", name="Next", exact=True).click()
+    assert len(names(page)) == 13 and page.get_by_role("button", name="Last").is_disabled()
+
+
+def test_keyboard(page: Any) -> None:
+    page.locator(".tile").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#panel section")
+    assert page.inner_text("#name") == "plain, person 000"
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("document.getElementById('place').textContent === '1 of 73'")
+    page.keyboard.press("Escape")
+    assert not page.locator("#person").evaluate("(one) => one.open")
+    assert page.evaluate("document.activeElement.querySelector('.photo').textContent") == HOSTILE
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "text"
+
+
+def test_people_without_pictures_mesh_or_details(page: Any) -> None:
+    assert opened(page, 1) == "plain, person 000"
+    page.wait_for_selector(".stage img[src^='data:']")  # the body is drawn by the page
+    page.keyboard.press("Escape")
+    page.fill("#file", "woman")
+    opened(page)
+    assert "reports with more details" in page.inner_text("#panel")
+    assert page.locator(".stage img").count() == 1
+
+
+def test_a_person_has_an_address(page: Any, report: Path) -> None:
+    opened(page, 2)
+    name, address = page.inner_text("#name"), page.url
+    assert "#" in address
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_selector("#panel section")
+    assert page.inner_text("#name") == name
