@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
-from smplifyx.files import write_text
+from smplifyx.files import write_bytes, write_text
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.images import read_image
 from smplifyx.output import OutputLayout, SummaryRow, person_color
 from smplifyx.output.layout import person_name
+from smplifyx.packs import Packs, member_of
 from smplifyx.report.details import details
 from smplifyx.report.mesh import packed, packed_vertices
-from smplifyx.report.pictures import least_scale, person_box, save_photo, save_thumbnail
+from smplifyx.report.pictures import decoded, least_scale, person_box, save_photo, save_thumbnail
 from smplifyx.result import FitResult, load_result
 
 if TYPE_CHECKING:
@@ -43,16 +44,17 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-@dataclass(frozen=True)
 class ReportLayout:
-    """Paths of the report of an output folder."""
+    """Paths of the report of an output folder, and the files that it is made from.
 
-    output: OutputLayout
+    Args:
+        root: the output folder.
+    """
 
-    @property
-    def folder(self) -> Path:
-        """The folder of the report."""
-        return Path(self.output.root) / "report"
+    def __init__(self, root: Path) -> None:
+        self.output = OutputLayout.found_in(root)
+        self.folder = Path(root) / "report"
+        self._packs = Packs.of_folder(Path(root))
 
     @property
     def page(self) -> Path:
@@ -71,15 +73,46 @@ class ReportLayout:
         """The photo at the size of the report."""
         return self._file("photos", photo_id(stem), "jpg")
 
+    def unpacked_overlay(self, row: SummaryRow) -> Path:
+        """The copy of an overlay that is packed, since a page cannot show those."""
+        return self._file("overlays", person_id(row), self.output.picture_format)
+
     def overlay(self, row: SummaryRow) -> Path | None:
-        """The photo with the bodies of a person or of all people of the photo, if it was drawn."""
+        """The photo with the body of a person or of all people of the photo, by itself or packed, if it was drawn."""
         key = (row.stem, row.person, row.side or None)
         paths = (self.output.overlay_path(*key), self.output.group_overlay_path(row.stem))
-        return next((path for path in paths if path.is_file()), None)
+        return next((path for path in paths if self._packs.has(path)), None)
 
     def result(self, row: SummaryRow) -> Path:
-        """The result of a person."""
+        """The result of a person, by itself or packed."""
         return self.output.result_path(row.stem, row.person, row.side or None)
+
+    def side_view(self, row: SummaryRow) -> Path:
+        """The body from the side, by itself or packed, if it was drawn."""
+        return self.output.side_view_path(row.stem, row.person, row.side or None)
+
+    def read(self, path: Path) -> bytes:
+        """The bytes of a file, by itself or packed; raises OSError."""
+        return self._packs.read(path)
+
+    def is_current(self, path: Path, sources: Sequence[Path | None]) -> bool:
+        """Whether a file of the report is there, and as new as all that it is made from."""
+        try:
+            written = path.stat().st_mtime_ns
+            return all(one is None or self._changed(one) <= written for one in sources)
+        except OSError:
+            return False
+
+    def _changed(self, path: Path) -> int:
+        """Time of change of a file, by itself or packed, nanoseconds; raises OSError."""
+        try:
+            return path.stat().st_mtime_ns
+        except FileNotFoundError:
+            member = member_of(path.relative_to(self.output.root))
+            sample = None if member is None else self._packs.sample(member[0])
+            if sample is None:
+                raise
+            return sample.time * 10**9
 
     def _file(self, kind: str, name: str, suffix: str) -> Path:
         # folders of some thousand files are slow on many file systems
@@ -93,8 +126,8 @@ class PeopleWriter:
     Attributes:
         layout: of the report.
         models: the only folder to take body models from; None for the usual places.
-        is_new: whether files of an earlier report are kept where they are newer than the results.
-        problems: by kind, the number of people who lack something.
+        keep: whether files of an earlier report are kept where they are newer than the results.
+        problems: by kind, the number of people and photos that lack something.
     """
 
     layout: ReportLayout
@@ -116,12 +149,15 @@ class PeopleWriter:
             is_detailed = person_id(row) in detailed
             thumbnail, script = self.layout.thumbnail(row), self.layout.person(row)
             sources = [self.layout.result(row), self.layout.overlay(row)]
-            lacks = [path for path in (thumbnail, script) if not (self.keep and _is_newer(path, sources))]
+            lacks = [
+                path for path in (thumbnail, script) if not (self.keep and self.layout.is_current(path, sources))
+            ]
             if thumbnail not in lacks and (script not in lacks or not is_detailed):
                 continue
             try:
-                result = load_result(sources[0] or "")
-            except InputError:
+                path = self.layout.result(row)
+                result = load_result(path, self.layout.read(path))
+            except (InputError, OSError):
                 self._count("results could not be read")
                 continue
             if thumbnail in lacks:
@@ -134,7 +170,7 @@ class PeopleWriter:
         width, height = (int(side) for side in result.image_size)
         box = person_box(result.keypoints_2d, (width, height))
         if overlay is not None:
-            picture = read_image(overlay, least_scale((width, height), box))
+            picture = decoded(self.layout.read(overlay), least_scale((width, height), box))
         else:
             pixels = photo.pixels(result)
             if pixels is None:
@@ -152,6 +188,9 @@ class PeopleWriter:
             values["photo"] = relative_url(photo.path, self.layout.folder)
         else:
             self._count("photos are not there any more")
+        overlay = self.layout.overlay(row)
+        if overlay is not None and not overlay.is_file():
+            write_bytes(self.layout.unpacked_overlay(row), self.layout.read(overlay))
         write_script(self.layout.person(row), "person", values)
 
     def _mesh(self, result: FitResult) -> dict[str, Any] | None:
@@ -218,15 +257,6 @@ class _Photo:
 
 def _scaled(keypoints: np.ndarray, scale: float) -> np.ndarray:
     return keypoints * np.array([scale, scale, 1.0], np.float32)
-
-
-def _is_newer(path: Path, sources: Sequence[Path | None]) -> bool:
-    """Whether a file is there, and as new as all of its sources."""
-    try:
-        changed = path.stat().st_mtime_ns
-        return all(one is None or one.stat().st_mtime_ns <= changed for one in sources)
-    except OSError:
-        return False
 
 
 def relative_url(path: Path, folder: Path) -> str:

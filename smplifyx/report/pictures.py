@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,17 @@ def shrunk(picture: NDArray[np.uint8], longest_side: int) -> NDArray[np.uint8]:
         return picture
     size = max(1, round(scale * width)), max(1, round(scale * height))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def decoded(data: bytes, least_scale: float) -> NDArray[np.uint8]:
+    """A picture of a run as BGR [H, W, 3], a JPEG perhaps reduced, down to a share of its size.
+
+    Raises:
+        OSError: it cannot be decoded.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (math.ceil(least_scale * image.width), math.ceil(least_scale * image.height)))
+        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
 
 
 def least_scale(size: tuple[int, int], box: np.ndarray | None = None) -> float:

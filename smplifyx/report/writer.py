@@ -19,7 +19,7 @@ import smplifyx
 from smplifyx.errors import UsageError
 from smplifyx.files import write_bytes
 from smplifyx.keypoints.draw import BONES
-from smplifyx.output import OutputLayout, SummaryRow, complete_summary, n_usable_cores
+from smplifyx.output import SummaryRow, complete_summary, n_usable_cores
 from smplifyx.output.flags import FLAGS, is_problem
 from smplifyx.output.layout import person_name
 from smplifyx.report.people import PeopleWriter, ReportLayout, person_id, photo_id, relative_url, write_script
@@ -68,7 +68,7 @@ def write_report(
     Raises:
         UsageError: the folder holds no people.
     """
-    layout = ReportLayout(OutputLayout.found_in(Path(root)))
+    layout = ReportLayout(Path(root))
     rows = sorted(complete_summary(layout.output)[0], key=badness, reverse=True)
     if not rows:
         raise UsageError(f"{root} holds no people; expected an output folder of `smplifyx fit`")
@@ -135,8 +135,10 @@ def _write_index(layout: ReportLayout, rows: Sequence[SummaryRow]) -> None:
 def _entry(layout: ReportLayout, row: SummaryRow) -> dict[str, Any]:
     """A person in the grid; what is unknown or usual is left out."""
 
-    def address(path: Path | None) -> str | None:
-        return relative_url(path, layout.folder) if path is not None and path.is_file() else None
+    def address(*paths: Path | None) -> str | None:
+        """Of the first file that is there."""
+        found = (path for path in paths if path is not None and path.is_file())
+        return next((relative_url(path, layout.folder) for path in found), None)
 
     values: dict[str, Any] = {
         "id": person_id(row),
@@ -155,8 +157,8 @@ def _entry(layout: ReportLayout, row: SummaryRow) -> dict[str, Any]:
         "reason": row.gender_reason,
         "thumbnail": address(layout.thumbnail(row)),
         "details": address(layout.person(row)),
-        "overlay": address(layout.overlay(row)),
-        "side": address(layout.output.side_view_path(row.stem, row.person, row.side or None)),
+        "overlay": address(layout.overlay(row), layout.unpacked_overlay(row)),
+        "side": address(layout.side_view(row)),
         "extra": {shown_name(name): shown_name(value) for name, value in row.extra.items()},
     }
     return {name: value for name, value in values.items() if value not in (None, "", [], {})}
@@ -198,7 +200,12 @@ def _explained(name: str) -> dict[str, Any]:
 def _remove_others(layout: ReportLayout, rows: Sequence[SummaryRow], detailed: set[str]) -> None:
     """Remove old files of people and photos that are not in the report."""
     ids = {person_id(row) for row in rows}
-    wanted = {"thumbnails": ids, "people": detailed, "photos": {photo_id(row.stem) for row in rows}}
+    wanted = {
+        "thumbnails": ids,
+        "people": detailed,
+        "overlays": detailed,
+        "photos": {photo_id(row.stem) for row in rows},
+    }
     now = time.time()
     for kind, names in wanted.items():
         for path in (layout.folder / kind).glob("*/*"):

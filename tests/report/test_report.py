@@ -251,3 +251,20 @@ def test_layout_of_a_folder_with_png(tmp_path: Path) -> None:
     Image.new("RGB", (640, 480)).save(path)
     write_report(tmp_path)
     assert people(tmp_path)[0]["overlay"] == "../images/one/000/overlay.png"
+
+
+def test_packed_results_and_pictures(run: Path) -> None:
+    write_report(run)
+    before = [one | {"overlay": None} for one in people(run)]
+    assert main(["pack", str(run)]) == SUCCESS
+    assert not (run / "results" / "good" / "000.npz").exists()
+    for path in (run / "report").glob("[pt]*/*/*"):
+        os.utime(path, ns=(0, 0))
+    report = write_report(run)
+    assert [one | {"overlay": None} for one in people(run) if "side" not in one] == [
+        {name: value for name, value in one.items() if name != "side"} for one in before
+    ]
+    assert report.n_detailed == 3 and not any("could not" in remark for remark in report.remarks)
+    overlay = run / "report" / people(run)[1]["overlay"]
+    assert overlay.read_bytes() == picture(60)
+    assert "overlay" not in people(run)[2]
