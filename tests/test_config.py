@@ -17,6 +17,7 @@ from smplifyx.config import (
     Stage,
     all_settings,
     load_config,
+    load_recorded,
     load_run,
     to_yaml,
 )
@@ -367,3 +368,20 @@ def test_equivalents_of_the_original_exist():
             assert name in keys if "." in name else f"--{name}" in flags, answer
     assert original_equivalent("--data-folder") == original_equivalent("data_folder")
     assert original_equivalent("camera") is None
+
+
+def test_settings_of_another_version_are_read_as_far_as_this_one_has_them(tmp_path):
+    path = tmp_path / "config.yaml"
+    config, run = load_run(None, {"objective.rho": 50, "stages.2.shape": 7, "run.batch_size": 5})
+    values = yaml.safe_load(to_yaml(config, run))
+    values["objective"]["removed"] = 3
+    values["stages"][1]["removed"] = 1.0
+    values["run"]["dtype"] = "float8"
+    values["gone"] = {"a": 1}
+    path.write_text(yaml.safe_dump(values))
+    recorded, arguments, left_out = load_recorded(path)
+    assert recorded == config and arguments.batch_size == 5
+    assert set(left_out) == {"objective.removed", "stages.2.removed", "run.dtype", "gone"}
+    path.write_text("a: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_recorded(path)

@@ -14,6 +14,7 @@ from smplifyx.cli.messages import check_input
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from smplifyx.config import Config
     from smplifyx.result import FitResult
 
 _DESCRIPTION = """Measure fitted people in T-pose: height, girths of chest, waist and hips, distance of
@@ -71,7 +72,8 @@ def _run(arguments: argparse.Namespace) -> int:
             f"focal length unknown: fitting {messages.count(len(unknown), 'person', 'people')} again with "
             f"{factor:g} times more and less"
         )
-        others = [_refit(unknown, scale, arguments) for scale in (factor, 1.0 / factor)]
+        config = _recorded_config(arguments.results)
+        others = [_refit(unknown, scale, config, arguments) for scale in (factor, 1.0 / factor)]
         for one, *alternatives in zip(unknown, *others, strict=True):
             ranges[id(one)] = half_range(*(measurements(fit) for fit in (one.result, *alternatives)))
     rows = [(one, measurements(one.result), ranges.get(id(one), {})) for one in people]
@@ -108,14 +110,27 @@ def _read(arguments: argparse.Namespace) -> tuple[list[_Person], int]:
     return people, failed
 
 
-def _refit(people: Sequence[_Person], scale: float, arguments: argparse.Namespace) -> list[FitResult]:
-    """The people, fitted with ``scale`` times their focal length and the settings of their run."""
+def _recorded_config(root: Path) -> Config | None:
+    """The settings of a run, also of an earlier version; None if there is no record of them."""
+    from smplifyx.config import load_recorded
+    from smplifyx.output import OutputLayout
+
+    path = OutputLayout(root).config_path
+    if not path.is_file():
+        return None
+    config, _, left_out = load_recorded(path)
+    messages.note_left_out(left_out)
+    return config
+
+
+def _refit(
+    people: Sequence[_Person], scale: float, config: Config | None, arguments: argparse.Namespace
+) -> list[FitResult]:
+    """The people, fitted with ``scale`` times their focal length."""
     from smplifyx import Camera, Fitter, Observation, fit_people
 
-    config = arguments.results / "config.yaml"
-
     def fitter(body: tuple[str, str]) -> Fitter:
-        return Fitter(*body, config=config if config.is_file() else None, models=arguments.models)
+        return Fitter(*body, config=config, models=arguments.models)
 
     observations = []
     for _, _, result in people:

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -50,6 +50,12 @@ def note(line: str) -> None:
         tqdm.write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def note_left_out(settings: Sequence[str]) -> None:
+    """Print the recorded settings that another version of the program had."""
+    if settings:
+        note(f"settings of the run that this version does not have are left out: {', '.join(settings)}")
 
 
 def show_warning(

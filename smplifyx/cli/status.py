@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     status = read_status(arguments.output)
     table = SummaryTable(OutputLayout(arguments.output))
     table.close()
+    messages.note_left_out(status.left_out)
     if table.restored is not None:
         messages.note(table.restored)
     for problem in table.problems:

@@ -111,6 +111,45 @@ def read_file(path: Path) -> tuple[Config, RunOptions]:
     return _parted(merge(_File(), read_yaml(path), str(path)))
 
 
+def load_recorded(file: Path) -> tuple[Config, RunOptions, list[str]]:
+    """Settings and arguments that a run has written, perhaps of another version.
+
+    Returns:
+        The settings, the arguments, and the names of the recorded ones that this version does not have or refuses;
+        these have their defaults.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    values = _nested(read_yaml(file), str(file), "")
+    left_out: list[str] = []
+    while True:
+        try:
+            config, run = _parted(merge(_File(), values, str(file)))
+            check(config)
+            check_run(run)
+            return config, run, left_out
+        except ConfigError as error:
+            if not _remove(values, error.key.split(".")):
+                raise
+            left_out.append(error.key)
+
+
+def _remove(values: Any, names: list[str]) -> bool:
+    """Take a setting out of nested values; False if it is not there."""
+    name, rest = names[0], names[1:]
+    if isinstance(values, list):
+        return (
+            name.isdecimal() and 1 <= int(name) <= len(values) and bool(rest) and _remove(values[int(name) - 1], rest)
+        )
+    if not isinstance(values, dict) or name not in values:
+        return False
+    if rest and _remove(values[name], rest):
+        return True
+    del values[name]
+    return True
+
+
 def _joined(config: Config, run: RunOptions) -> _File:
     return _File(**{one.name: getattr(config, one.name) for one in dataclasses.fields(config)}, run=run)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from smplifyx.config import load_run
+from smplifyx.config import load_recorded
 from smplifyx.errors import InputError, UsageError
 from smplifyx.export.amass import amass_bytes
 from smplifyx.export.bvh import bvh_text
@@ -130,7 +130,7 @@ def _stems_of_folder(layout: OutputLayout) -> set[str]:
     """Names of the photos that the last run was given; empty where they cannot be found any more."""
     settings = [layout.runs_path / name / SETTINGS for name, _ in read_manifests(layout)]
     try:
-        _, run = load_run(settings[-1] if settings else layout.config_path)
+        _, run, _ = load_recorded(settings[-1] if settings else layout.config_path)
         return set() if run.images is None else {path.stem for path in image_files(run.images)}
     except (UsageError, InputError, OSError):
         return set()

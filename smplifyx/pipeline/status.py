@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from smplifyx.camera import Camera, read_calibration
-from smplifyx.config import load_run
+from smplifyx.config import load_recorded, to_yaml
 from smplifyx.errors import UsageError
+from smplifyx.files import write_text
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.output import OutputLayout
 from smplifyx.pipeline.digests import context_digest, file_stamp, settings_digest
@@ -19,6 +20,9 @@ from smplifyx.pipeline.journal import SETTINGS, PhotoRecord, read_logs, read_man
 from smplifyx.pipeline.reading import Photo, PhotoReader
 from smplifyx.pipeline.units import Failure, Job, Unit
 from smplifyx.pipeline.worklist import Finished, judge_sample, list_work, unfinished
+
+#: The settings of a run of another version, as this version has them.
+_UPDATED = "config_updated.yaml"
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Status:
         changed: people whose keypoints or photo have changed since.
         outdated: people with a result who are not in the photo any more.
         incomplete: people who lack a mesh, picture or pickle.
+        left_out: recorded settings that this version does not have or refuses.
     """
 
     settings: Path
@@ -56,6 +61,7 @@ class Status:
     changed: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def is_finished(self) -> bool:
@@ -74,7 +80,11 @@ def read_status(root: Path) -> Status:
     if not runs:
         raise UsageError(f"{layout.runs_path}: expected the records of a run of smplifyx fit, found none")
     name, manifest = runs[-1]
-    config, run = load_run(layout.runs_path / name / SETTINGS)
+    settings = layout.runs_path / name / SETTINGS
+    config, run, left_out = load_recorded(settings)
+    if left_out:  # the command that finishes the rest needs settings that this version has
+        settings = settings.with_name(_UPDATED)
+        write_text(settings, to_yaml(config, run))
     run = replace(run, output=root.absolute())
     path = config.camera.calibration
     calibration: dict[str, Camera] = {} if path is None else read_calibration(path)
@@ -82,7 +92,7 @@ def read_status(root: Path) -> Status:
     judgement = judge_sample(pairs, config, run)
     job = Job(config, run, judgement, settings_digest(config, run))
     shard = manifest.get("shard")
-    status = Status(layout.runs_path / name / SETTINGS, len(runs), n_photos=work.n_photos)
+    status = Status(settings, len(runs), n_photos=work.n_photos, left_out=left_out)
     status.n_without_end = sum(one.get("ended") is None for _, one in runs)
     if isinstance(shard, list) and len(shard) == 2 and isinstance(shard[1], int):
         status.n_shards = max(1, shard[1])

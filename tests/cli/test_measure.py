@@ -47,8 +47,10 @@ def test_an_unknown_focal_length_leaves_an_uncertainty(tmp_path: Path, capsys) -
     pixels = result.camera.project(body.keypoints[0].numpy())
     result.keypoints_2d[:, :2], result.keypoints_2d[:, 2] = pixels, 1.0
     result.save(root / "results" / "photo" / "000.npz")
+    (root / "config.yaml").write_text("removed: {section: 1}\n")
     assert main(["measure", str(root), "--focal-length-factor", "1.5"]) == SUCCESS
-    assert "fitting 1 person again" in capsys.readouterr().err
+    remarks = capsys.readouterr().err
+    assert "fitting 1 person again" in remarks and "left out: removed" in remarks
     (row,) = table(root)
     assert 0.0 < float(row["height_uncertainty"]) < 0.3 and row["camera_source"] == "fallback"
 

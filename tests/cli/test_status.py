@@ -90,6 +90,21 @@ def test_an_input_that_would_fail_again_leaves_nothing_to_do(
     assert main(shlex.split(command)[1:]) == 0
 
 
+def test_settings_of_another_version_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = Folders(tmp_path)
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    (recorded,) = folders.output.glob("runs/*/config.yaml")
+    text = recorded.read_text()
+    recorded.write_text(text.replace("objective:", "removed: {section: 1}\nobjective:"))
+    folders.add("two", [person()])
+    assert main(["status", str(folders.output)]) == 1
+    printed = capsys.readouterr()
+    assert "does not have are left out: removed" in printed.err
+    assert main(shlex.split(printed.out.splitlines()[-1])[1:]) == 0
+    assert main(["status", str(folders.output)]) == 0
+
+
 def test_a_folder_without_a_run_is_a_wrong_call(tmp_path: Path) -> None:
     assert main(["status", str(tmp_path)]) == 2
     assert main(["status", str(tmp_path / "none")]) == 2
