@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import socket
+import time
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -30,6 +31,8 @@ from smplifyx.pipeline.worker import Worker
 _TASK_SIZE, _GPU_TASK_SIZE, _LEAST_TASKS = 200, 2048, 2
 #: Seconds between looks at a request to stop and at the size of the cluster.
 _PATIENCE = 0.5
+#: Seconds between looks at the machines of the cluster.
+_NEW_MACHINES_SECONDS = 5.0
 #: Seconds within which a cluster has to answer.
 _CONNECT_SECONDS = 10.0
 #: Workers that may die before any of them has been ready.
@@ -124,15 +127,17 @@ class _Pool:
         self._workers: list[_Actor] = []
         self._is_stopping = False
         self._n_early_deaths = 0
-        if not self._room():
+        self._room, self._room_time = self._count_room(), time.monotonic()
+        if not self._room:
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in self._resources.items())
             raise UsageError(f"--executor ray: no machine of the cluster has {wanted}")
         most = task_size or (_GPU_TASK_SIZE if "GPU" in self._resources else _TASK_SIZE)
         unread = iter(units)
-        first = list(islice(unread, self._room() * _LEAST_TASKS * most))
-        self._task_size = max(1, min(most, -(-len(first) // (self._room() * _LEAST_TASKS))))
+        first = list(islice(unread, self._room * _LEAST_TASKS * most))
+        self._task_size = max(1, min(most, -(-len(first) // (self._room * _LEAST_TASKS))))
         self._units = chain(first, unread)
-        self._next: _Task | None = self._take()
+        self._tasks: deque[_Task] = deque()
+        self._read_ahead()
 
     @property
     def is_done(self) -> bool:
@@ -142,7 +147,7 @@ class _Pool:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._again) or self._next is not None
+        return bool(self._again or self._tasks)
 
     def step(self) -> Iterator[Outcome]:
         """Start workers where there is room, hand out tasks, and yield outcomes that come within some patience."""
@@ -169,22 +174,20 @@ class _Pool:
             self._ray.kill(worker.actor)
         self._workers = []
 
-    def _take(self) -> _Task | None:
-        """The next photos, if there are more."""
-        units: dict[str, Unit] = {}
-        for unit in self._units:
-            units[unit.stem] = unit
-            if len(units) == self._task_size:
-                break
-        return _Task(units) if units else None
+    def _read_ahead(self) -> None:
+        """Keep a task ready for each worker there is room for, as far as there are photos."""
+        while len(self._tasks) < max(1, self._room):
+            units = {unit.stem: unit for unit in islice(self._units, self._task_size)}
+            if not units:
+                return
+            self._tasks.append(_Task(units))
 
-    def _next_task(self) -> _Task | None:
-        if self._again:
-            return self._again.popleft()
-        task, self._next = self._next, self._take() if self._next is not None else None
+    def _next_task(self) -> _Task:
+        task = self._again.popleft() if self._again else self._tasks.popleft()
+        self._read_ahead()
         return task
 
-    def _room(self) -> int:
+    def _count_room(self) -> int:
         """Workers for which the machines that are alive have resources; the cluster may grow and shrink."""
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         return sum(
@@ -193,9 +196,12 @@ class _Pool:
         )
 
     def _start_workers(self) -> None:
-        n_tasks = len(self._again) + (self._next is not None)
+        if time.monotonic() - self._room_time > _NEW_MACHINES_SECONDS:
+            self._room, self._room_time = self._count_room(), time.monotonic()
+            self._read_ahead()
+        n_tasks = len(self._again) + len(self._tasks)
         idle = sum(worker.task is None for worker in self._workers)
-        for _ in range(min(self._room() - len(self._workers), n_tasks - idle)):
+        for _ in range(min(self._room - len(self._workers), n_tasks - idle)):
             actor = self._actor_class.options(
                 num_cpus=self._resources.get("CPU", 0),
                 num_gpus=self._resources.get("GPU", 0),
@@ -209,7 +215,6 @@ class _Pool:
         for worker in self._workers:
             if worker.is_ready and worker.task is None and self._has_work:
                 worker.task = self._next_task()
-                assert worker.task is not None
                 worker.awaited = worker.actor.work.remote(list(worker.task.units.values()))
 
     def _listen(self, worker: _Actor) -> Iterator[Outcome]:

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from smplifyx.config import RunOptions
 from smplifyx.errors import UsageError
+from smplifyx.pipeline.digests import file_stamp
+from smplifyx.pipeline.units import Unit
+
+
+def shards_of(units: Sequence[Unit], num_shards: int) -> list[int]:
+    """The shard of each photo, the same for each call while photos and keypoint files stay as they are.
+
+    Shards have about as many people as each other: the size of a keypoint file tells how many it has. Photos without
+    a keypoint file of their own are dealt out in turn.
+    """
+    if num_shards == 1 or not any(_is_counted(unit) for unit in units):
+        return [number % num_shards for number in range(len(units))]
+    sizes = [(file_stamp(unit.keypoints) or (0, 0))[0] if _is_counted(unit) else 0 for unit in units]
+    shards = [0] * len(units)
+    loads = [(0, 0, shard) for shard in range(num_shards)]
+    for number in sorted(range(len(units)), key=lambda one: -sizes[one]):  # the largest first, to the least load
+        size, count, shards[number] = heapq.heappop(loads)
+        heapq.heappush(loads, (size + sizes[number], count + 1, shards[number]))
+    return shards
+
+
+def _is_counted(unit: Unit) -> bool:
+    return unit.keypoints is not None and not unit.is_shared
 
 
 def for_all_shards(run: RunOptions) -> RunOptions:

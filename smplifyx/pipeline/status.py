@@ -18,6 +18,7 @@ from smplifyx.output import OutputLayout
 from smplifyx.pipeline.digests import context_digest, file_stamp, settings_digest
 from smplifyx.pipeline.journal import SETTINGS, PhotoRecord, read_logs, read_manifests
 from smplifyx.pipeline.reading import Photo, PhotoReader
+from smplifyx.pipeline.shards import shards_of
 from smplifyx.pipeline.units import Failure, Job, Unit
 from smplifyx.pipeline.worklist import Finished, judge_sample, list_work, unfinished
 
@@ -98,7 +99,8 @@ def read_status(root: Path) -> Status:
         status.n_shards = max(1, shard[1])
     records, failures = read_logs(layout)
     status.failed.extend(work.failures)
-    shard_of = {unit.stem: number % status.n_shards for number, unit in enumerate(work.units)}
+    shards = shards_of(work.units, status.n_shards)
+    shard_of = {unit.stem: shard for unit, shard in zip(work.units, shards, strict=True)}
     context = context_digest(config, run, judgement)
     reader = PhotoReader(job, torch.device("cpu"), _detect_nobody)
     for unit in _open_units(status, work.units, job, context, records):

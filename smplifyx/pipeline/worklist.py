@@ -20,6 +20,7 @@ from smplifyx.packs import Packs
 from smplifyx.pipeline.digests import file_stamp
 from smplifyx.pipeline.journal import PhotoRecord, camera_figures
 from smplifyx.pipeline.reading import document_of, keypoint_options, selection_of
+from smplifyx.pipeline.shards import shards_of
 from smplifyx.pipeline.units import Failure, Job, Unit
 from smplifyx.result_fields import is_intact
 
@@ -51,7 +52,7 @@ class WorkList:
 def list_work(run: RunOptions, calibration: Mapping[str, Camera]) -> tuple[WorkList, list[Pair]]:
     """List the photos of a shard by their names; no photo is opened.
 
-    Photos are dealt out in turn, so that shards are disjoint, as large as each other, and the same for each call.
+    Shards are disjoint, have about as many people as each other, and are the same for each call.
 
     Returns:
         The work, and the pairs of the whole folder, of which a sample is judged; none where people are detected.
@@ -76,7 +77,9 @@ def list_work(run: RunOptions, calibration: Mapping[str, Camera]) -> tuple[WorkL
         for pair in pairing.pairs
     ]
     stems = frozenset(unit.stem for unit in units) | {path.stem for path in pairing.images_without_keypoints}
-    chosen = units[run.shard_index :: run.num_shards]
+    chosen = [
+        unit for unit, shard in zip(units, shards_of(units, run.num_shards), strict=True) if shard == run.shard_index
+    ]
     pairs = [] if run.keypoints is None else list(pairing.pairs)
     if run.shard_index:
         return WorkList(chosen, len(units), stems=stems), pairs

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from smplifyx.config import RunOptions
 from smplifyx.errors import UsageError
-from smplifyx.pipeline.shards import with_own_shard
+from smplifyx.pipeline.shards import shards_of, with_own_shard
+from smplifyx.pipeline.units import Unit
 
 ARRAY = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "4"}
 
@@ -52,3 +57,21 @@ def test_single_shards_can_be_run_again() -> None:
 def test_variables_that_do_not_fit_are_wrong_calls(environment: dict[str, str], num_shards: int, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         shard(environment, num_shards)
+
+
+@pytest.mark.parametrize("num_shards", [2, 3, 7])
+def test_shards_have_as_many_people_as_each_other(tmp_path: Path, num_shards: int) -> None:
+    people = np.random.default_rng(3).choice([0, 1, 1, 1, 2, 3, 5], 60)
+    units = []
+    for number, count in enumerate(people):
+        path = tmp_path / f"{number}_keypoints.json"
+        path.write_bytes(b"x" * (1000 * int(count) + 20 + number % 7))
+        units.append(Unit(str(number), Path(f"{number}.jpg"), path))
+    shards = shards_of(units, num_shards)
+    assert shards == shards_of(units, num_shards)
+    loads = [people[np.array(shards) == shard].sum() for shard in range(num_shards)]
+    assert max(loads) - min(loads) <= 2
+    photos = [Unit(unit.stem, unit.image, None) for unit in units]
+    assert shards_of(photos, num_shards) == [number % num_shards for number in range(60)]
+    one_file = [Unit(unit.stem, unit.image, units[0].keypoints, is_shared=True) for unit in units]
+    assert max(Counter(shards_of(one_file, num_shards)).values()) == -(-60 // num_shards)
