@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from smplifyx.cli.evaluate_sequences import add_multiview, add_sequences
+from smplifyx.cli.evaluation_options import add_action, add_detector, add_fit, add_output, add_scenes
 from smplifyx.cli.messages import check_input, check_output
 from smplifyx.cli.options import positive
 from smplifyx.config.schema import BodyPosePriorName
@@ -107,25 +109,12 @@ def add_parser(commands: _Actions[_Parser]) -> None:
     _add_gender(actions)
     _add_collisions(actions)
     _add_synthetic(actions)
-
-
-def _action(
-    actions: _Actions[_Parser], name: str, help_line: str, description: str, settings: bool = True
-) -> _Parser:
-    return actions.add_parser(
-        name,
-        help=help_line,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="--SECTION.KEY VALUE changes a setting of the fit, as in\n--priors.body_pose gmm"
-        if settings
-        else None,
-        allow_abbrev=False,
-    )
+    add_sequences(actions)
+    add_multiview(actions)
 
 
 def _add_ehf(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "ehf", "tables 1 and 2 of the paper on EHF", _EHF)
+    parser = add_action(actions, "ehf", "tables 1 and 2 of the paper on EHF", _EHF)
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of EHF")
     _add_gender_option(parser, "male", "of the person in the photos")
     _add_trials(parser, ["paper", "true"])
@@ -133,7 +122,7 @@ def _add_ehf(actions: _Actions[_Parser]) -> None:
 
 
 def _add_open(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "open", "the same on a benchmark without licences", _OPEN)
+    parser = add_action(actions, "open", "the same on a benchmark without licences", _OPEN)
     _add_people(parser, 100)
     parser.add_argument(
         "--shapes",
@@ -141,13 +130,7 @@ def _add_open(actions: _Actions[_Parser]) -> None:
         default="anny",
         help="Anny's full shape space, or the body model's own ten components (default: %(default)s)",
     )
-    parser.add_argument(
-        "--detector",
-        choices=("independent", "correlated"),
-        default="independent",
-        help="errors of each keypoint by itself, or errors as measured on OpenPose's output: limbs err and vanish "
-        "as a whole, joints have offsets (default: %(default)s)",
-    )
+    add_detector(parser, "independent")
     parser.add_argument(
         "--from-photos",
         action="store_true",
@@ -160,15 +143,15 @@ def _add_open(actions: _Actions[_Parser]) -> None:
 
 
 def _add_views(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "views", "single views against all calibrated views", _VIEWS)
-    _add_scenes(parser)
+    parser = add_action(actions, "views", "single views against all calibrated views", _VIEWS)
+    add_scenes(parser)
     _add_gender_option(parser, "neutral", "of the body model")
     _add_trials(parser, ["config"])
     parser.set_defaults(run=_run_views, options=())
 
 
 def _add_results(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "results", "results of any program against the truth", _RESULTS, settings=False)
+    parser = add_action(actions, "results", "results of any program against the truth", _RESULTS, settings=False)
     parser.add_argument("results", metavar="RESULTS", type=Path, help="folder of meshes or parameters")
     parser.add_argument("--truth", metavar="DIR", type=Path, required=True, help="folder in EHF's layout")
     _add_gender_option(parser, "neutral", "of the body model, for pickles that do not name it")
@@ -185,7 +168,7 @@ def _add_results(actions: _Actions[_Parser]) -> None:
 
 
 def _add_photos(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "photos", "results of ordinary photos, without truth", _PHOTOS, settings=False)
+    parser = add_action(actions, "photos", "results of ordinary photos, without truth", _PHOTOS, settings=False)
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="output folder of `smplifyx fit`")
     parser.add_argument("--worst", metavar="N", type=int, default=10, help="people named (default: %(default)s)")
     parser.add_argument("--sheets", metavar="DIR", type=Path, help="also write picture sheets of all people")
@@ -196,7 +179,7 @@ def _add_photos(actions: _Actions[_Parser]) -> None:
 
 
 def _add_detections(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "detections", "detected keypoints against others", _DETECTIONS, settings=False)
+    parser = add_action(actions, "detections", "detected keypoints against others", _DETECTIONS, settings=False)
     parser.add_argument("found", metavar="FOUND", type=Path, help="folder of detected keypoints")
     parser.add_argument("--reference", metavar="DIR", type=Path, required=True, help="folder of other keypoints")
     parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="folder of the photos")
@@ -204,28 +187,28 @@ def _add_detections(actions: _Actions[_Parser]) -> None:
 
 
 def _add_priors(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "priors", "the pose priors compared", _PRIORS)
+    parser = add_action(actions, "priors", "the pose priors compared", _PRIORS)
     _add_people(parser, 0)
-    _add_scenes(parser)
+    add_scenes(parser)
     priors = get_args(BodyPosePriorName)
     parser.add_argument(
         "--priors", nargs="+", metavar="PRIOR", default=priors, choices=priors, help=f"{', '.join(priors)}; the "
         "first is compared with (default: all)",
     )  # fmt: skip
-    _add_fit(parser)
+    add_fit(parser)
     parser.set_defaults(run=_run_priors, options=())
 
 
 def _add_gender(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "gender", "the value of the right body model", _GENDER)
+    parser = add_action(actions, "gender", "the value of the right body model", _GENDER)
     _add_people(parser, 48)
-    _add_fit(parser)
+    add_fit(parser)
     parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
     parser.set_defaults(run=_run_gender, options=())
 
 
 def _add_collisions(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "collisions", "the self-collision term", _COLLISIONS)
+    parser = add_action(actions, "collisions", "the self-collision term", _COLLISIONS)
     parser.add_argument("--poses", metavar="N", type=int, help="synthetic poses, 0 for none (default: all)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
@@ -237,15 +220,15 @@ def _add_collisions(actions: _Actions[_Parser]) -> None:
         help="folder with images/ and keypoints/; several are possible",
     )
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
-    _add_fit(parser)
+    add_fit(parser)
     parser.set_defaults(run=_run_collisions, options=())
 
 
 def _add_synthetic(actions: _Actions[_Parser]) -> None:
-    parser = _action(actions, "synthetic", "errors of synthetic people, one by one", _SYNTHETIC)
+    parser = add_action(actions, "synthetic", "errors of synthetic people, one by one", _SYNTHETIC)
     _add_people(parser, 32)
     _add_gender_option(parser, "neutral", "of the body model")
-    _add_fit(parser)
+    add_fit(parser)
     parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
     parser.add_argument("--summary", action="store_true", help="print the summary only")
     parser.set_defaults(run=_run_synthetic, options=())
@@ -261,11 +244,6 @@ def _add_people(parser: _Parser, count: int) -> None:
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz); default: mild random ones")
 
 
-def _add_scenes(parser: _Parser) -> None:
-    parser.add_argument("--balancing", metavar="DIR", type=Path, help="Pose2Sim's balancing trial")
-    parser.add_argument("--seated", metavar="DIR", type=Path, help="MvSMPLfitting's seated man")
-
-
 def _add_gender_option(parser: _Parser, default: str, what: str) -> None:
     parser.add_argument(
         "--gender",
@@ -275,22 +253,12 @@ def _add_gender_option(parser: _Parser, default: str, what: str) -> None:
     )
 
 
-def _add_output(parser: _Parser) -> None:
-    parser.add_argument("--output", metavar="DIR", type=Path, default=Path("evaluation"), help="default: %(default)s")
-
-
 def _add_folders(parser: _Parser) -> None:
-    _add_output(parser)
+    add_output(parser)
     parser.add_argument("--models", metavar="DIR", help="the only folder to search for body models")
     parser.add_argument(
         "--vertex-sets", metavar="DIR", type=Path, help="folder of the files that name hands and face"
     )
-
-
-def _add_fit(parser: _Parser) -> None:
-    _add_output(parser)
-    parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
-    parser.add_argument("--threads", metavar="N", type=positive, default=1, help="default: %(default)s")
 
 
 def _add_trials(parser: _Parser, cameras: list[str]) -> None:

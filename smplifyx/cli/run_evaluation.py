@@ -135,7 +135,7 @@ def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:
     if benchmark.shapes == "anny":
         messages.note("bodies from anny; the first time on a machine this takes some minutes")
     data = load_model(required_file(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
-    with _bar(benchmark.n_people, "making people") as bar:
+    with progress_bar(benchmark.n_people, "making people") as bar:
         write_benchmark(benchmark, data, folder, renderer, lambda _: bar.update())
 
 
@@ -195,7 +195,7 @@ class _Session:
                     unavailable[label, variant.key] = config.reason
                     continue
                 trials += [Trial(label, variant, config, camera) for camera in self._cameras]
-        with _bar(len(trials) * len(self.frames), "fitting") as bar:
+        with progress_bar(len(trials) * len(self.frames), "fitting") as bar:
             for trial in trials:
                 _show(bar, f"{trial.label}, {trial.variant.name}, camera {CAMERA_NAMES[trial.camera]}")
                 surface = self._surface(trial.config)
@@ -207,7 +207,7 @@ class _Session:
         rows: list[Row] = []
         hands: list[Row] = []
         first = next(iter(configs))
-        with _bar((len(configs) + 1) * len(levels) * len(self.frames), "fitting noisy keypoints") as bar:
+        with progress_bar((len(configs) + 1) * len(levels) * len(self.frames), "fitting noisy keypoints") as bar:
             for label, level in itertools.product(configs, levels):
                 trial = Trial(label, FULL, configs[label], self._cameras[0], level)
 
@@ -300,7 +300,8 @@ def _show(bar: tqdm, what: str) -> None:
         bar.set_postfix_str(what)
 
 
-def _bar(total: int, name: str, unit: str = "person") -> tqdm:
+def progress_bar(total: int, name: str, unit: str = "person") -> tqdm:
+    """A bar of work that is done, on terminals."""
     return tqdm(total=total, desc=name, unit=unit, smoothing=0, disable=not sys.stderr.isatty())
 
 
@@ -312,7 +313,7 @@ def evaluate_views(arguments: argparse.Namespace) -> int:
     configs = _configs(arguments)
     views: list[dict[str, str | float]] = []
     pairs: list[dict[str, str | float]] = []
-    with _bar(len(configs) * len(arguments.cameras), "fitting", "run") as bar:
+    with progress_bar(len(configs) * len(arguments.cameras), "fitting", "run") as bar:
         for label, config in configs.items():
             path = required_file(find_body_model, config.body.model, arguments.gender, config.body.models_dir)
             for camera in arguments.cameras:

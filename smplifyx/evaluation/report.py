@@ -133,7 +133,7 @@ def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[
     write_text(folder / "people.csv", csv_text([*evaluation.rows, *noise_rows]))
     for label, config in configs.items():
         write_text(folder / f"config_{label}.yaml", to_yaml(config))
-    return _written(folder, parts, findings.benchmark, findings.parts_source)
+    return finish_report(folder, parts, findings.benchmark, findings.parts_source)
 
 
 def write_results_report(folder: Path, name: str, rows: Sequence[Row], parts_source: str) -> str:
@@ -152,7 +152,7 @@ def write_results_report(folder: Path, name: str, rows: Sequence[Row], parts_sou
     parts = [f"# {name}, {len(rows)} people", _INTERVALS, f"Hands, face and joints: {parts_source}.", markdown(table)]
     write_text(folder / "metrics.csv", csv_text(table))
     write_text(folder / "people.csv", csv_text(rows))
-    return _written(folder, parts, None, parts_source)
+    return finish_report(folder, parts, None, parts_source)
 
 
 def write_views_report(
@@ -182,7 +182,7 @@ def write_views_report(
         parts.append(f"## {heading}\n\n{markdown(means)}\n\n{markdown(rows)}")
     for label, config in configs.items():
         write_text(folder / f"config_{label}.yaml", to_yaml(config))
-    return _written(folder, parts, None, "triangulated keypoints")
+    return finish_report(folder, parts, None, "triangulated keypoints")
 
 
 def _means(rows: Sequence[Row]) -> list[dict[str, Cell]]:
@@ -198,8 +198,17 @@ def _means(rows: Sequence[Row]) -> list[dict[str, Cell]]:
     return table
 
 
-def _written(folder: Path, parts: Sequence[str], benchmark: Mapping[str, Any] | None, parts_source: str) -> str:
-    """Write the versions and the report, and returns the report."""
+def finish_report(
+    folder: Path, parts: Sequence[str], benchmark: Mapping[str, Any] | None, parts_source: str = ""
+) -> str:
+    """Write the versions and the report, and return the report.
+
+    Args:
+        folder: made if missing.
+        parts: paragraphs and tables of the report.
+        benchmark: what the benchmark was made from.
+        parts_source: where the vertex sets come from.
+    """
     write_text(folder / "versions.json", json.dumps(_versions(benchmark, parts_source), indent=1))
     report = "\n\n".join(parts) + "\n"
     write_text(folder / "report.md", report)

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -35,6 +36,8 @@ from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthet
 _N_HAND_COMPONENTS = 12
 _FULL_MESH_REPEATS = 20
 _MIB = 1024.0
+
+Figures = TypeVar("Figures")
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def measure_batches(
     )
 
 
-def in_own_process(measure: Callable[..., BatchFigures], *arguments: object) -> BatchFigures:
+def in_own_process(measure: Callable[..., Figures], *arguments: object) -> Figures:
     """Call a function in a new process, where nothing else has used memory yet."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()

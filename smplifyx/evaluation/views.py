@@ -243,7 +243,7 @@ def fit_views(
         for view in range(len(scene.cameras))
         if scene.keypoints[view, BODY_KEYPOINTS, 2].any()
     ]
-    observations = [_observation(scene, view, true_camera) for scene, view in places]
+    observations = [observation_of_view(scene, view, true_camera) for scene, view in places]
     fits = fit_with_body(data, config, observations)
     return [
         FittedView(scene, fit, _errors(scene.cameras[view], model_keypoints(data, config, fit), scene.truth))
@@ -310,7 +310,8 @@ def _keypoint_file(folder: Path, stem: str) -> Path:
     return folder / "keypoints" / f"{stem}_keypoints.json"
 
 
-def _observation(scene: ViewScene, view: int, true_camera: bool) -> Observation:
+def observation_of_view(scene: ViewScene, view: int, true_camera: bool) -> Observation:
+    """Return what a view shows: as the photo alone has it, or undistorted and with the calibrated camera."""
     keypoints = scene.keypoints[view].copy()
     if true_camera:
         seen = keypoints[:, 2] > 0
@@ -318,12 +319,13 @@ def _observation(scene: ViewScene, view: int, true_camera: bool) -> Observation:
     return Observation(
         keypoints=keypoints.astype(np.float32),
         image_size=image_size(scene.images[view]),
-        camera=_calibrated(scene.cameras[view]) if true_camera else None,
+        camera=calibrated(scene.cameras[view]) if true_camera else None,
         image_path=scene.images[view],
         keypoint_path=scene.keypoint_files[view],
     )
 
 
-def _calibrated(camera: CalibratedCamera) -> Camera:
+def calibrated(camera: CalibratedCamera) -> Camera:
+    """Return the camera of the undistorted photo."""
     k = camera.intrinsics
     return Camera((k[0, 0], k[1, 1]), k[:2, 2], "calibration")

@@ -11,6 +11,7 @@ from smplifyx.evaluation.ehf_layout import read_benchmark
 from smplifyx.output import save_mesh
 from smplifyx.synthetic.people import RestBody
 from tests.evaluation.ehf_folder import write_ehf
+from tests.evaluation.view_folders import seated_folder
 
 QUICK = ["--only", "full", "--optimizer.max_iterations", "10", "--starts.headings", "1", "--starts.depth_flips", "0"]
 
@@ -79,6 +80,10 @@ def test_open_then_results(tmp_path, capsys, data):
         (["views"], "--balancing"),
         (["views", "--balancing", "nowhere"], "--balancing: nowhere is not there"),
         (["views", "--seated", __file__], "is a file; expected a folder"),
+        (["sequences", "--sequences", "0"], "--sequences"),
+        (["sequences", "--frames", "2"], "--frames"),
+        (["multiview", "--sequences", "0"], "--balancing"),
+        (["multiview", "--scan", "nowhere"], "--scan: nowhere is not there"),
         (["results", "nowhere", "--truth", "nowhere"], "01_align.ply"),
     ],
 )
@@ -91,7 +96,19 @@ def test_wrong_calls_say_what_is_wrong(tmp_path, monkeypatch, capsys, arguments,
 
 
 FAST = ["--optimizer.max_iterations", "4", "--starts.headings", "1", "--starts.depth_flips", "0"]
-EVALUATIONS = ("ehf", "open", "views", "results", "photos", "priors", "gender", "collisions", "synthetic")
+EVALUATIONS = (
+    "ehf",
+    "open",
+    "views",
+    "results",
+    "photos",
+    "priors",
+    "gender",
+    "collisions",
+    "synthetic",
+    "sequences",
+    "multiview",
+)
 
 
 @pytest.mark.parametrize("action", EVALUATIONS)
@@ -109,6 +126,27 @@ def test_synthetic(tmp_path, capsys):
     assert "all (2)" in out and "person_0001" in out
     assert len((tmp_path / "people.csv").read_text().splitlines()) == 3
     assert (tmp_path / "report.txt").read_text().strip() in out
+
+
+@pytest.mark.slow
+def test_sequences(tmp_path, capsys):
+    call = ["evaluate", "sequences", "--sequences", "1", "--frames", "6", "--output", str(tmp_path), *FAST]
+    assert main([*call, "--collision.enabled", "false"]) == 0
+    out = capsys.readouterr().out
+    assert "| surface, aligned, mm |" in out and "| frame by frame |" in out
+    assert len((tmp_path / "sequences.csv").read_text().splitlines()) == 3
+    assert json.loads((tmp_path / "versions.json").read_text())["benchmark"]["n_frames"] == 6
+
+
+@pytest.mark.slow
+def test_multiview(tmp_path, capsys):
+    call = ["evaluate", "multiview", "--sequences", "1", "--frames", "3", "--output", str(tmp_path), *FAST]
+    call += ["--seated", str(seated_folder(tmp_path / "seated", 0.143)), "--collision.enabled", "false"]
+    assert main(call) == 0
+    out = capsys.readouterr().out
+    assert "| left and right exchanged |" in out and "| seated |" in out
+    views = [line.split(",")[0] for line in (tmp_path / "views.csv").read_text().splitlines()[1:]]
+    assert views == ["1", "1", "2", "4", "8"]
 
 
 def test_priors(tmp_path, capsys):

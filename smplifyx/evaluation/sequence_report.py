@@ -1,0 +1,151 @@
+"""Tables of fits of sequences: from one view, from several, of real people, and their cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.config import Config, to_yaml
+from smplifyx.evaluation.report import finish_report
+from smplifyx.evaluation.report_tables import csv_text, markdown
+from smplifyx.evaluation.scores import Row
+from smplifyx.evaluation.sequence_scores import FRAME_KINDS, FrameErrors
+from smplifyx.evaluation.statistics import mean_interval
+from smplifyx.files import write_text
+
+FloatArray = NDArray[np.float64]
+
+#: The two ways to fit a sequence, in the order of the tables.
+ALONE, TOGETHER = "frame by frame", "as a whole"
+#: Headings of the figures of a sequence.
+FIGURES = {
+    "pa_v2v_mm": "surface, aligned, mm",
+    "v2v_pelvis_mm": "surface, pelvis aligned, mm",
+    "world_mm": "joints in the camera's frame, mm",
+    "shape_mm": "shape (T-pose), mm",
+    "acceleration_mm": "acceleration, mm/frame²",
+    "acceleration_m_s2": "acceleration, m/s²",
+    "acceleration_world_mm": "acceleration in the camera's frame, mm/frame²",
+}
+
+
+def figures_table(rows: Sequence[Row]) -> list[Row]:
+    """A row a figure: the mean of each way with its interval over the sequences, and the change in percent.
+
+    Args:
+        rows: a row a sequence and way, with ``fit`` and all figures of :data:`FIGURES`.
+    """
+    table: list[Row] = []
+    for name, heading in FIGURES.items():
+        line: Row = {"figure": heading}
+        means = []
+        for way in (ALONE, TOGETHER):
+            interval = mean_interval([float(row[name]) for row in rows if row["fit"] == way])
+            line |= {way: interval.mean, f"{way}_low": interval.low, f"{way}_high": interval.high}
+            means.append(interval.mean)
+        line["change"] = f"{100.0 * (means[1] / means[0] - 1.0):+.0f} %"
+        table.append(line)
+    return table
+
+
+def kinds_table(errors: Mapping[str, Sequence[FrameErrors]]) -> list[Row]:
+    """A row a kind of frames: their number and the mean surface error of each way, millimetres.
+
+    Args:
+        errors: of all sequences, by way.
+    """
+    table: list[Row] = []
+    for kind in FRAME_KINDS:
+        line: Row = {"frames": kind, "number": 0}
+        for way, of_way in errors.items():
+            chosen = [
+                value for one in of_way for value, own in zip(one.pa_v2v, one.kinds, strict=True) if own == kind
+            ]
+            line["number"] = len(chosen)
+            line[way] = float(np.mean(chosen)) if chosen else float("nan")
+        table.append(line)
+    return table
+
+
+def write_sequences_report(
+    folder: Path,
+    benchmark: Mapping[str, Any],
+    rows: Sequence[Row],
+    errors: Mapping[str, Sequence[FrameErrors]],
+    fast: Sequence[Row],
+    cost: Sequence[Row],
+    config: Config,
+) -> str:
+    """Write the tables of sequences from one view, and return the Markdown.
+
+    Args:
+        folder: made if missing.
+        benchmark: what the sequences were made from.
+        rows: see :func:`figures_table`.
+        errors: see :func:`kinds_table`.
+        fast: figures of fast movements, a row a motion and way.
+        cost: rows of :func:`smplifyx.evaluation.sequence_cost.cost_rows`.
+        config: the settings.
+    """
+    tables: dict[str, tuple[str, Sequence[Row]]] = {}
+    if rows:
+        tables["figures"] = ("All sequences", figures_table(rows))
+        tables["frames"] = ("Surface after alignment, by kind of frame, mm", kinds_table(errors))
+        tables["sequences"] = ("Each sequence", rows)
+    tables |= {"fast": ("Fast movements", fast), "cost": ("Cost", cost)}
+    n_sequences = len({str(row["sequence"]) for row in rows})
+    return _write(folder, f"# {n_sequences} sequences from one view", tables, benchmark, config)
+
+
+def write_multiview_report(
+    folder: Path,
+    benchmark: Mapping[str, Any],
+    tables: Mapping[str, tuple[str, Sequence[Row]]],
+    config: Config,
+) -> str:
+    """Write the tables of several views, and return the Markdown.
+
+    Args:
+        folder: made if missing.
+        benchmark: what the sequences were made from.
+        tables: heading and rows by file name.
+        config: the settings.
+    """
+    return _write(folder, "# Sequences from several views", tables, benchmark, config)
+
+
+def mean_rows(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
+    """Means over sequences with their intervals, for each combination of the keys, in the order of appearance."""
+    names = [name for name, value in rows[0].items() if isinstance(value, float) and name not in keys] if rows else []
+
+    def group(row: Row) -> tuple[str | float, ...]:
+        return tuple(row[key] for key in keys)
+
+    table: list[Row] = []
+    for values in dict.fromkeys(group(row) for row in rows):
+        line: Row = dict(zip(keys, values, strict=True))
+        for name in names:
+            interval = mean_interval([float(row[name]) for row in rows if group(row) == values])
+            line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        table.append(line)
+    return table
+
+
+def _write(
+    folder: Path,
+    title: str,
+    tables: Mapping[str, tuple[str, Sequence[Row]]],
+    benchmark: Mapping[str, Any],
+    config: Config,
+) -> str:
+    parts = [title, "Means with 95 % bootstrap intervals over sequences."]
+    for name, (heading, table) in tables.items():
+        if table:
+            write_text(folder / f"{name}.csv", csv_text(table))
+            parts.append(f"## {heading}\n\n{markdown(table)}")
+    write_text(folder / "config.yaml", to_yaml(config))
+    return finish_report(folder, parts, benchmark)

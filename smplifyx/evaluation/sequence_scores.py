@@ -1,0 +1,159 @@
+"""Errors of fitted motions against the truth, frame by frame and as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplifyx.body.data import BodyModelData
+from smplifyx.evaluation.metrics import mpjpe, pa_v2v, root_aligned_v2v
+from smplifyx.evaluation.motion_metrics import (
+    FAST,
+    acceleration_errors,
+    delay_frames,
+    peak_share,
+    per_second_squared,
+    speeds,
+)
+from smplifyx.evaluation.scores import Row
+from smplifyx.skeleton import joint_index
+from smplifyx.synthetic.disturbances import DURATIONS
+from smplifyx.synthetic.motion import FPS
+from smplifyx.synthetic.sequences import SyntheticSequence
+
+FloatArray = NDArray[np.float64]
+
+_N_BODY = 22
+#: Frames before and after a fault that count as beside it.
+_BESIDE = 2
+#: Kinds of frames, in the order of the tables.
+FRAME_KINDS = ("clean", "beside a fault", *DURATIONS)
+_FAST_JOINTS = [joint_index(f"{side}_{part}") for side in ("left", "right") for part in ("wrist", "ankle")]
+
+
+@dataclass(frozen=True)
+class FittedMotion:
+    """A fitted person in the world, metres.
+
+    Attributes:
+        vertices: [F, V, 3].
+        joints: [F, J, 3], the 22 body joints first.
+        betas: [F, S] shape coefficients.
+    """
+
+    vertices: NDArray[np.float32]
+    joints: FloatArray
+    betas: FloatArray
+
+
+@dataclass(frozen=True)
+class FrameErrors:
+    """Errors of each of F frames, millimetres.
+
+    Attributes:
+        pa_v2v: surface after similarity alignment.
+        v2v_root: surface with the pelvis moved onto the true one.
+        world: 22 joints as they are.
+        shape: T-poses with the pelvises together.
+        kinds: of :data:`FRAME_KINDS`.
+    """
+
+    pa_v2v: FloatArray
+    v2v_root: FloatArray
+    world: FloatArray
+    shape: FloatArray
+    kinds: tuple[str, ...]
+
+
+def frame_errors(sequence: SyntheticSequence, fit: FittedMotion, data: BodyModelData, view: int = 0) -> FrameErrors:
+    """Errors of each frame.
+
+    Args:
+        sequence: the truth.
+        fit: in the same world.
+        data: the body model of the fit, of the true mesh.
+        view: the view whose faults count.
+    """
+    pelvis, true_pelvis = fit.joints[:, 0], sequence.joints[:, 0]
+    # Frame by frame: a whole sequence in double precision would need gigabytes.
+    pairs = [(slice(frame, frame + 1)) for frame in range(len(sequence))]
+    return FrameErrors(
+        pa_v2v=np.concatenate([pa_v2v(fit.vertices[one], sequence.vertices[one]) for one in pairs]),
+        v2v_root=np.concatenate(
+            [
+                root_aligned_v2v(fit.vertices[one], sequence.vertices[one], pelvis[one], true_pelvis[one])
+                for one in pairs
+            ]
+        ),
+        world=mpjpe(fit.joints[:, :_N_BODY], sequence.joints[:, :_N_BODY]),
+        shape=shape_errors(fit.betas, sequence.rest_vertices, data),
+        kinds=frame_kinds(sequence.faults[view]),
+    )
+
+
+def shape_errors(betas: FloatArray, true: FloatArray, data: BodyModelData) -> FloatArray:
+    """Mean distance [F] of the T-poses of shapes [F, S] from a true one [V, 3], pelvises together, millimetres."""
+    regressor = np.asarray(data.joint_regressor[0], np.float64)
+    centred = true - regressor @ true
+    errors = []
+    for one in betas:
+        rest = np.asarray(data.v_template, np.float64) + np.asarray(data.shapedirs, np.float64) @ one
+        errors.append(float(mpjpe((rest - regressor @ rest)[None], centred[None])[0]))
+    return np.array(errors)
+
+
+def frame_kinds(faults: Sequence[str]) -> tuple[str, ...]:
+    """Kind of each frame: its fault, or whether one is near."""
+    kinds = []
+    for frame, fault in enumerate(faults):
+        near = any(faults[max(frame - _BESIDE, 0) : frame + _BESIDE + 1])
+        kinds.append(fault or ("beside a fault" if near else "clean"))
+    return tuple(kinds)
+
+
+def motion_figures(sequence: SyntheticSequence, fit: FittedMotion, errors: FrameErrors) -> Row:
+    """Figures of a whole sequence.
+
+    ``acceleration`` is that of the joints about the pelvis, ``acceleration_world`` that of the joints as they are;
+    ``delay`` compares the paths of wrists and ankles that are fast.
+    """
+    joints, true = fit.joints[:, :_N_BODY], sequence.joints[:, :_N_BODY]
+    about_pelvis, true_about_pelvis = joints - joints[:, :1], true - true[:, :1]
+    acceleration = float(acceleration_errors(about_pelvis, true_about_pelvis).mean())
+    true_speeds = speeds(true_about_pelvis[:, _FAST_JOINTS], FPS)
+    fast = true_speeds.max(axis=0) > FAST
+    paths = [_curves(points[:, _FAST_JOINTS][:, fast]) for points in (about_pelvis, true_about_pelvis)]
+    return {
+        "pa_v2v_mm": float(errors.pa_v2v.mean()),
+        "v2v_pelvis_mm": float(errors.v2v_root.mean()),
+        "world_mm": float(errors.world.mean()),
+        "shape_mm": float(errors.shape.mean()),
+        "acceleration_mm": acceleration,
+        "acceleration_m_s2": per_second_squared(acceleration, FPS),
+        "acceleration_world_mm": float(acceleration_errors(joints, true).mean()),
+        "delay_frames": delay_frames(*paths),
+    }
+
+
+def fast_motion_figures(sequence: SyntheticSequence, fit: FittedMotion) -> Row:
+    """Delay and size of the fastest movement: the wrist or ankle of highest speed, and the highest pelvis."""
+    joints, true = (points - points[:, :1] for points in (fit.joints, sequence.joints))
+    true_speeds, fitted_speeds = (speeds(points[:, _FAST_JOINTS], FPS) for points in (true, joints))
+    fastest = int(np.argmax(true_speeds.max(axis=0)))
+    paths = [_curves(points[:, [_FAST_JOINTS[fastest]]]) for points in (joints, true)]
+    rise, true_rise = (points[:, 0, 1] - points[:4, 0, 1].mean() for points in (fit.joints, sequence.joints))
+    return {
+        "delay_frames": delay_frames(*paths),
+        "true_speed_m_s": float(true_speeds.max()),
+        "speed_percent": 100.0 * peak_share(fitted_speeds[:, fastest], true_speeds[:, fastest]),
+        "true_rise_mm": 1000.0 * float(true_rise.max()),
+        "rise_percent": 100.0 * peak_share(rise, true_rise),
+    }
+
+
+def _curves(points: FloatArray) -> FloatArray:
+    """Coordinates of points [F, J, 3] as curves [F, 3 J]."""
+    return points.reshape(len(points), -1)
