@@ -25,6 +25,7 @@ from smplifyx.config.schema import (
     PeopleConfig,
     PriorsConfig,
     RunOptions,
+    SequenceConfig,
     Stage,
     StartsConfig,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "PeopleConfig",
     "PriorsConfig",
     "RunOptions",
+    "SequenceConfig",
     "Stage",
     "StartsConfig",
     "all_settings",

@@ -245,6 +245,24 @@ class CollisionConfig:
 
 
 @dataclass(frozen=True)
+class SequenceConfig:
+    """Tracks of one person over time and from several cameras: smoothness, outliers, windows."""
+
+    joint_smoothness: float = setting(0.5, "accelerations of joints, m/s^2", minimum=0)
+    joint_acceleration: float = setting(
+        10.0, "acceleration from which the energy of a joint grows linearly, m/s^2", above=0
+    )
+    rotation_smoothness: float = setting(0.05, "accelerations of the body's rotations, rad/s^2", minimum=0)
+    rotation_acceleration: float = setting(50.0, "the same as joint_acceleration for rotations, rad/s^2", above=0)
+    face_smoothness: float = setting(0.02, "accelerations of expression, jaw and eyes, 1/s^2", minimum=0)
+    face_acceleration: float = setting(100.0, "the same as joint_acceleration for the face, 1/s^2", above=0)
+    outlier_limit: float = setting(
+        4.0, "observations with this many times the typical reprojection error are rejected", above=1
+    )
+    window: int = setting(150, "longest sequence that is fitted at once, frames", minimum=20)
+
+
+@dataclass(frozen=True)
 class OutputConfig:
     """Files to write."""
 
@@ -276,6 +294,7 @@ class Config:
     )
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     collision: CollisionConfig = field(default_factory=CollisionConfig)
+    sequence: SequenceConfig = field(default_factory=SequenceConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
 

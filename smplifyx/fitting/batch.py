@@ -109,6 +109,10 @@ class InitialPose(Rows):
     orientation: Tensor
     translation: Tensor
 
+    def to(self, dtype: torch.dtype) -> InitialPose:
+        """The same in another precision."""
+        return InitialPose(self.orientation.to(dtype), self.translation.to(dtype))
+
 
 @dataclass(frozen=True)
 class Hypotheses(Rows):

@@ -28,7 +28,7 @@ from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.collect import collect_results
 from smplifyx.fitting.initialization import initial_hypotheses
 from smplifyx.fitting.parameters import BodyParameters, has_body
-from smplifyx.fitting.schedule import Stage, make_schedule
+from smplifyx.fitting.schedule import SelectBest, Stage, make_schedule
 from smplifyx.fitting.solver import Solver, keypoint_definitions
 from smplifyx.fitting.terms import Term, default_terms, unused_settings
 from smplifyx.fitting.upright_stance import has_upright_stance
@@ -234,6 +234,23 @@ class Fitter:
     def initial_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:
         """The hypotheses from which a batch starts; for observations with cameras."""
         return initial_hypotheses(self._solver, self._targets(observations))
+
+    @property
+    def solver(self) -> Solver:
+        """The body model with its objective, for steps of one's own."""
+        return self._solver
+
+    def competing_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:
+        """The hypotheses of a batch before its last stage, those that compete last all together.
+
+        Args:
+            observations: the people, with cameras.
+        """
+        hypotheses = self.initial_hypotheses(observations)
+        steps = self._schedule[:-1]
+        for step in steps[:-1] if steps and isinstance(steps[-1], SelectBest) else steps:
+            hypotheses = step.run(self._solver, hypotheses)
+        return hypotheses
 
     @torch.no_grad()
     def vertices(self, results: Sequence[FitResult]) -> np.ndarray:

@@ -27,11 +27,14 @@ from smplifyx.priors.vposer import FRAME_LIMIT, ResidualVPoser, VPoser
 from smplifyx.skeleton import BODY_JOINTS
 
 if TYPE_CHECKING:
-    from smplifyx.fitting.state import BodyView, CollisionEnergy
+    from smplifyx.fitting.state import BodyView
 
 _BLOCK = 8
 _FORWARD, _BACKWARD, _BOTH, _GAUSS_NEWTON = range(len(RUNS))
 _FIRST_CALL_ARRAY = ADDRESS_OF["rows"]
+
+#: Energies [A] of A posed bodies, and their gradients.
+BoneEnergy = Callable[[BoneStates], tuple[Tensor, BoneStates]]
 
 
 @dataclass(frozen=True)
@@ -262,23 +265,21 @@ class NativeObjective:
         self._body.launch(table, self._sizes, self._weights, run)
 
     def evaluation(
-        self, rows: Tensor, collision: CollisionEnergy | None, weight: float
+        self, rows: Tensor, bone_energy: BoneEnergy | None = None
     ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """Losses [A] and gradients [A, F] of some rows [A] as a function of their free parameters [A, F].
 
         Args:
             rows: the rows.
-            collision: energy of self-collisions; None leaves the term out.
-            weight: its squared weight.
+            bone_energy: gives more losses [A] of the posed bones, and their gradients.
         """
         rows = rows.contiguous()
         workspace = self._body.workspace(len(rows))
-        evaluate_collisions = None if collision is None else collision.evaluation(rows)
 
         def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
             x = x.contiguous()
             loss, gradient = x.new_empty(len(x)), x.new_empty(len(x), self.n_free)
-            if evaluate_collisions is None:
+            if bone_energy is None:
                 self._call(_BOTH, rows, x, loss, workspace, gradient_out=gradient)
                 return loss, gradient
             bones = self._empty_bones(len(x))
@@ -286,14 +287,13 @@ class NativeObjective:
                 _FORWARD, rows, x, loss, workspace, world_out=bones.rotations, positions_out=bones.positions,
                 rest_out=bones.rest_joints, coefficients_out=bones.coefficients,
             )  # fmt: skip
-            energy, to_bones = evaluate_collisions(bones)
-            weighted = to_bones.times(weight)
+            more, to_bones = bone_energy(bones)
             self._call(
-                _BACKWARD, rows, x, loss, workspace, gradient_out=gradient, to_world_in=weighted.rotations,
-                to_positions_in=weighted.positions, to_rest_in=weighted.rest_joints,
-                to_coefficients_in=weighted.coefficients,
+                _BACKWARD, rows, x, loss, workspace, gradient_out=gradient, to_world_in=to_bones.rotations,
+                to_positions_in=to_bones.positions, to_rest_in=to_bones.rest_joints,
+                to_coefficients_in=to_bones.coefficients,
             )  # fmt: skip
-            return loss + weight * energy, gradient
+            return loss + more, gradient
 
         return evaluate
 
@@ -320,13 +320,25 @@ class NativeObjective:
             rows: the rows.
             damping: share by which the diagonal is raised.
         """
+        return self._gauss_newton(x, rows, damping)
+
+    def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Gauss-Newton matrices [A, F, F] at free parameters x [A, F], and derivatives of the joints there.
+
+        The derivatives [A, 6 J, F] are those of the joints' positions, followed by their turns in the world; metres
+        and radians in the camera's axes.
+        """
+        jacobian = x.new_empty(len(x), 6 * self._body.n_joints, self.n_free)
+        return self._gauss_newton(x, rows, 0.0, joint_jacobian_out=jacobian), jacobian
+
+    def _gauss_newton(self, x: Tensor, rows: Tensor, damping: float, **arrays: Tensor) -> Tensor:
         x, rows = x.contiguous(), rows.contiguous()
         matrices = x.new_empty(len(x), self.n_free, self.n_free)
         workspace, scratch = self._body.workspace(len(rows)), self._body.scratch(self.n_free)
         loss = x.new_empty(len(x))
         self._call(_FORWARD, rows, x, loss, workspace)
         self._set_weights(damping=damping)
-        self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch)
+        self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch, **arrays)
         return matrices
 
 

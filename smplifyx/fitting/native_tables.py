@@ -62,6 +62,7 @@ ADDRESSES: Sequence[tuple[str, str]] = (
     ("const float*", "to_rest_in"),
     ("const float*", "to_coefficients_in"),
     ("float*", "matrices_out"),
+    ("float*", "joint_jacobian_out"),  # [rows, 6 J, F]; where it is given, the matrices are not inverted
     ("vf*", "scratch"),
 )
 #: Whole numbers.

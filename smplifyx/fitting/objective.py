@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from smplifyx.collision.skinning import BoneStates
 from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
-from smplifyx.fitting.native_objective import NativeObjective, NativeTerms
+from smplifyx.fitting.native_objective import BoneEnergy, NativeObjective, NativeTerms
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import (
     KeypointEnergy,
@@ -145,8 +146,29 @@ class Objective:
     def __call__(self, rows: Tensor) -> Evaluation:
         """Losses [A] and gradients [A, F] of some rows [A] as a function of their free parameters [A, F]."""
         if self._native is not None:
-            return self._native_evaluation(self._native, rows)
+            return self._native_evaluation(self._native, rows, self._collision_losses(rows))
         return self._torch_evaluation(rows, self._loss)
+
+    def evaluation_with(self, rows: Tensor, bone_energy: BoneEnergy) -> Evaluation:
+        """As a call, with more losses [A] of the posed bones; ``bone_energy`` also gives their gradients.
+
+        The energy may connect the rows. Self-collisions are not part of it.
+        """
+        if self._native is not None:
+            return self._native_evaluation(self._native, rows, bone_energy)
+        n_rows = len(rows)
+
+        def function(x: Tensor, data: _RowData) -> Tensor:
+            state = self._state(x, data)
+            bones = state.bones.index(torch.arange(n_rows, device=x.device))
+            more, gradient = bone_energy(bones.detach())
+            along = sum(
+                ((part - part.detach()) * weight).flatten(1).sum(1)
+                for part, weight in ((bones.positions, gradient.positions), (bones.rotations, gradient.rotations))
+            )
+            return self._sum(state, data)[:n_rows] + more + along
+
+        return self._torch_evaluation(rows, function)
 
     def _torch_evaluation(self, rows: Tensor, function: Callable[[Tensor, _RowData], Tensor]) -> Evaluation:
         n_rows = len(rows)
@@ -163,8 +185,8 @@ class Objective:
 
         return evaluate
 
-    def _native_evaluation(self, native: NativeObjective, rows: Tensor) -> Evaluation:
-        evaluate = native.evaluation(rows, self._collision, self._collision_weight)
+    def _native_evaluation(self, native: NativeObjective, rows: Tensor, bone_energy: BoneEnergy | None) -> Evaluation:
+        evaluate = native.evaluation(rows, bone_energy)
         if not self._others:
             return evaluate
         evaluate_others = self._torch_evaluation(rows, self._other_losses)
@@ -174,6 +196,18 @@ class Objective:
             return loss + other_loss, gradient + other_gradient
 
         return evaluate_all
+
+    def _collision_losses(self, rows: Tensor) -> BoneEnergy | None:
+        """Loss of the self-collisions of some rows and its gradient; None without the term."""
+        if self._collision is None:
+            return None
+        evaluate, weight = self._collision.evaluation(rows), self._collision_weight
+
+        def weighted(bones: BoneStates) -> tuple[Tensor, BoneStates]:
+            energy, to_bones = evaluate(bones)
+            return weight * energy, to_bones.times(weight)
+
+        return weighted
 
     @property
     def _collision_weight(self) -> float:
@@ -194,6 +228,11 @@ class Objective:
         """
         return self._native is not None and all(term.energy is not pose_prior for term, _ in self._others)
 
+    def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Gauss-Newton matrices and derivatives of the joints, as those of the native objective."""
+        assert self._native is not None
+        return self._native.gauss_newton(x, rows)
+
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F]."""
         assert self._native is not None
@@ -207,8 +246,8 @@ class Objective:
         """
         assert self._native is not None
         # Terms that torch computes are in neither of the two.
-        loss, gradient = self._native.evaluation(rows, self._collision, self._collision_weight)(x)
-        rest, rest_gradient = self._native.evaluation(rows, None, 0.0)(x)
+        loss, gradient = self._native.evaluation(rows, self._collision_losses(rows))(x)
+        rest, rest_gradient = self._native.evaluation(rows)(x)
         energy, gradient = loss - rest, gradient - rest_gradient
         curvature = torch.where(energy > _LEAST_COLLISION * loss, _COLLISION_DEGREE / energy, 0.0)
         along = row_products(inverse, gradient)
@@ -297,12 +336,14 @@ class Objective:
         )
 
     def _loss(self, x: Tensor, data: _RowData) -> Tensor:
-        state = self._state(x, data)
+        return self._sum(self._state(x, data), data)
+
+    def _sum(self, state: BodyState, data: _RowData) -> Tensor:
         # The keypoint terms differ in their factors only, so they are evaluated together.
         loss = (data.keypoint_weights * state.keypoint_errors).sum((1, 2))
         for term, squared in self._terms:
             if not isinstance(term.energy, KeypointEnergy):
-                loss = _add(loss, _energy(term, state, len(x)), squared)
+                loss = _add(loss, _energy(term, state, len(loss)), squared)
         return loss
 
 

@@ -5,14 +5,16 @@ diagonal (equation 3.1 there),
 
     H g = gamma P g + Sᵀ v - gamma (Y P)ᵀ u,    u = R⁻¹ S g,    v = R⁻ᵀ ((D + gamma Y P Yᵀ) u - gamma Y P g)
 
-for an initial matrix gamma P. P is a diagonal or a dense matrix a row; since the gradient at each point is multiplied
-by it once, and the products with gradient changes are differences of those, a dense P costs one product a step.
+for an initial matrix gamma P. P is a diagonal, a dense matrix or an operator a row; since the gradient at each point
+is multiplied by it once, and the products with gradient changes are differences of those, P costs one product a step.
 R⁻¹ itself is kept. A new pair appends a column to it; dropping the oldest pair deletes a row and a column and leaves
 the rest as it is. Hence pairs can lie in a ring buffer in any order, empty slots are zeros, and each product reads
 the history once instead of in 2 H dependent steps.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,6 +24,11 @@ from smplifyx.optim.arrays import Array, arrays_on
 
 #: [A] booleans.
 Mask = Array
+
+#: A symmetric positive definite matrix [D, D], known by its product with a vector [D].
+Operator = Callable[[Tensor], Tensor]
+#: Matrices [N, D, D] of N rows, or their operators.
+Matrices = Tensor | list[Operator]
 
 
 def row_products(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -33,6 +40,13 @@ def row_products(matrix: Tensor, vector: Tensor) -> Tensor:
         subscripts = "ad,ad->a" if matrix.ndim == 2 else "ahd,ad->ah"
         return torch.from_numpy(np.einsum(subscripts, matrix.numpy(), vector.numpy()))
     return (matrix * vector).sum(-1) if matrix.ndim == 2 else torch.einsum("ahd,ad->ah", matrix, vector)
+
+
+def matrix_products(matrices: Matrices, vectors: Tensor) -> Tensor:
+    """Product of each row's matrix with its vector: [A, D]."""
+    if isinstance(matrices, Tensor):
+        return row_products(matrices, vectors)
+    return torch.stack([product(vector) for product, vector in zip(matrices, vectors, strict=True)])
 
 
 class InverseHessian:
@@ -53,7 +67,7 @@ class InverseHessian:
         n_rows, dimension = like.shape
         self._xp = xp = arrays_on(like.device)
         self._size = history_size
-        self._initial = initial
+        self._initial: Matrices | None = initial
         self._pairs = like.new_zeros(n_rows, 2 * history_size, dimension)  # S above Y P
         self._r_inverse = xp.zeros(n_rows, history_size, history_size)
         self._y_gram = xp.zeros(n_rows, history_size, history_size)
@@ -66,8 +80,10 @@ class InverseHessian:
         """Drop all rows but `index`."""
         device_index = self._xp.tensor(index)
         self._pairs = self._pairs.index_select(0, device_index)
-        if self._initial is not None:
+        if isinstance(self._initial, Tensor):
             self._initial = self._initial.index_select(0, device_index)
+        elif self._initial is not None:
+            self._initial = [self._initial[row] for row in device_index.tolist()]
         for name in self._ARRAYS:
             setattr(self, name, getattr(self, name)[index])
 
@@ -81,20 +97,27 @@ class InverseHessian:
         self._gamma = xp.where(mask, 1.0, self._gamma)
         self.is_empty = self.is_empty | mask
 
-    def renew(self, mask: Mask, initial: Tensor) -> None:
+    def renew(self, mask: Mask, initial: Matrices) -> None:
         """Forget the pairs of the rows in `mask`, N of them, and start from other matrices `[N, D, D]`."""
         self.reset(mask)
-        if self._initial is None or self._initial.ndim != initial.ndim:
+        rows = self._xp.tensor(self._xp.indices(mask))
+        before = self._initial
+        if isinstance(initial, Tensor) and isinstance(before, Tensor) and before.ndim == initial.ndim:
+            before[rows] = initial
+        elif isinstance(initial, list) and isinstance(before, list):
+            for row, product in zip(rows.tolist(), initial, strict=True):
+                before[row] = product
+        else:
             assert mask.all()
             self._initial = initial
-        else:
-            self._initial[self._xp.tensor(self._xp.indices(mask))] = initial
 
     def initial_product(self, gradient: Tensor) -> Tensor:
         """The initial matrix, without its factor, times a gradient: `[A, D]`."""
         if self._initial is None:
             return gradient
-        return self._initial * gradient if self._initial.ndim == 2 else row_products(self._initial, gradient)
+        if isinstance(self._initial, Tensor) and self._initial.ndim == 2:
+            return self._initial * gradient
+        return matrix_products(self._initial, gradient)
 
     def update(self, mask: Mask, step: Tensor, change: Tensor, product_change: Tensor) -> None:
         """Add a pair to the history of the rows in `mask`.

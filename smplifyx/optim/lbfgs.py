@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.optim.arrays import Array, arrays_on
-from smplifyx.optim.inverse_hessian import InverseHessian, Mask, row_products
+from smplifyx.optim.inverse_hessian import InverseHessian, Mask, Matrices, matrix_products, row_products
 from smplifyx.optim.line_search import StrongWolfeSearch
 
 #: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
@@ -25,8 +25,9 @@ Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: may gather the data of these rows.
 Objective = Callable[[Tensor], Evaluation]
 
-#: (x `[N, D]`, rows `[N]`) -> symmetric positive definite matrices `[N, D, D]` close to the inverse Hessians there.
-Preconditioner = Callable[[Tensor, Tensor], Tensor]
+#: (x `[N, D]`, rows `[N]`) -> symmetric positive definite matrices `[N, D, D]` close to the inverse Hessians there,
+#: or operators that multiply by them.
+Preconditioner = Callable[[Tensor, Tensor], Matrices]
 
 
 def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
@@ -351,7 +352,7 @@ class _Run:
             return
         matrices = self._preconditioner(self._x[rows], self._device_rows[rows])
         self._memory.renew(mask, matrices)
-        product = row_products(matrices, self._gradient[rows])
+        product = matrix_products(matrices, self._gradient[rows])
         self._product = self._product.index_copy(0, rows, product)
         self._age = self._xp.where(mask, 0, self._age)
 

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from smplifyx.camera import resolve_cameras
+from smplifyx.camera import Camera, project
 from smplifyx.errors import UsageError
+from smplifyx.fitting.batch import InitialPose
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.result import FitResult
-from smplifyx.sequence.track_fit import (
-    BRIDGED,
-    TrackFit,
-    body_reprojection,
-    posed_keypoints,
-    project_keypoints,
-    view_camera,
-)
+from smplifyx.keypoints import Observation
+from smplifyx.sequence.collect import collect_track, single_result
+from smplifyx.sequence.evidence import Evidence, judged_weights, observed_with_cameras
+from smplifyx.sequence.problem import JointObjective
+from smplifyx.sequence.smoothness import Smoothness
+from smplifyx.sequence.solve import Solution, solve
+from smplifyx.sequence.start import fit_observations, interpolated, start_poses
+from smplifyx.sequence.track_fit import TrackFit
+from smplifyx.sequence.world import WorldPoses
+from smplifyx.skeleton import BODY_JOINTS
 from smplifyx.tracking import Track
+
+#: Most solutions of a track: after each, observations are judged anew.
+_MOST_ROUNDS = 3
 
 
 class SequenceFitter:
@@ -68,62 +74,93 @@ class SequenceFitter:
     def fit_track(self, track: Track) -> TrackFit:
         """Fit one track."""
         started = time.perf_counter()
-        cameras = [view_camera(track, view)[0] for view in range(len(track.views))]
-        chosen: dict[int, tuple[int, Any]] = {}
-        for frame, row in enumerate(track.observations):
-            seen = [(float(one.keypoints[:25, 2].sum()), view) for view, one in enumerate(row) if one is not None]
-            if seen:
-                view = max(seen)[1]
-                observed = row[view]
-                assert observed is not None
-                known = track.views[view].camera is not None
-                chosen[frame] = view, replace(observed, camera=cameras[view]) if known else observed
-        observations = resolve_cameras([one for _, one in chosen.values()], self.fitter.config.camera)
-        results = self.fitter.fit(observations)
-        betas = np.median(np.stack([one.betas for one in results]), 0).astype(np.float32)
-        by_frame = {
-            frame: (view, replace(one, betas=betas, _body=self.fitter.body))
-            for (frame, (view, _)), one in zip(chosen.items(), results, strict=True)
-        }
-        return self._assemble(track, by_frame, time.perf_counter() - started)
+        observed, cameras = observed_with_cameras(track, self.fitter.config.camera)
+        if len(track) == len(track.views) == 1:
+            return single_result(track, self.fitter.fit([observed[0][2]])[0], time.perf_counter() - started)
+        run = _TrackRun(self.fitter, track, observed, cameras)
+        run.solve()
+        return run.collect(started)
 
-    def _assemble(self, track: Track, fitted: dict[int, tuple[int, FitResult]], seconds: float) -> TrackFit:
-        """A provisional fit, frame by frame."""
-        n_frames, n_views = len(track), len(track.views)
-        observed = np.array(sorted(fitted))
-        orient, translation, joints, results = [], [], [], []
-        for frame in range(n_frames):
-            nearest = int(observed[np.abs(observed - frame).argmin()])
-            view, one = fitted[nearest]
-            place = track.views[view]
-            rotation = np.asarray(place.rotation)
-            pelvis = place.to_world(one.joints[0].astype(np.float64))
-            rest = one.joints[0] - one.camera_translation
-            turned = Rotation.from_matrix(rotation.T) * Rotation.from_rotvec(one.global_orient)
-            orient.append(turned.as_rotvec())
-            translation.append(pelvis - rest)
-            joints.append(place.to_world(one.joints.astype(np.float64)))
-            flags = one.flags if frame in fitted else (*one.flags, BRIDGED)
-            results.append(replace(one, flags=flags))
-        weights = np.array([[one is not None for one in row] for row in track.observations], np.float32)
-        bridged = np.array([frame not in fitted for frame in range(n_frames)])
-        fit = TrackFit(
-            track=track,
-            results=results,
-            global_orient_world=np.array(orient, np.float32),
-            translation_world=np.array(translation, np.float32),
-            joints_world=np.array(joints, np.float32),
-            bridged=bridged,
-            outlier_frames=np.zeros(n_frames, bool),
-            view_weights=weights,
-            reprojection_px=np.full((n_frames, n_views), np.nan, np.float32),
-            seconds=seconds,
+
+class _TrackRun:
+    """The fit of one track.
+
+    Args:
+        fitter: of single observations.
+        track: the track.
+        observed: its observations by frame and view, with cameras.
+        cameras: of the views.
+    """
+
+    def __init__(
+        self,
+        fitter: Fitter,
+        track: Track,
+        observed: Sequence[tuple[int, int, Observation]],
+        cameras: Sequence[Camera],
+    ) -> None:
+        self._fitter, self._track, self._observed = fitter, track, observed
+        solver = fitter.solver
+        candidates, targets = fit_observations(fitter, observed, track.views)
+        self._evidence = Evidence.of(track, observed, targets, cameras)
+        self._smoothness = Smoothness(
+            solver.full_view.model.tree.parents, solver.parameters.layout, fitter.config.sequence, track.fps
         )
-        camera, size = view_camera(track, 0)
-        placed = [fit._placed(frame, 0, camera, size) for frame in range(n_frames)]
-        for frame, (one, points) in enumerate(zip(placed, posed_keypoints(placed), strict=True)):
-            one.projected_keypoints_2d = project_keypoints(points, camera)
-            if one.n_keypoints:
-                fit.reprojection_px[frame, 0] = body_reprojection(one.keypoints_2d, one.projected_keypoints_2d)
-            one.reprojection_error_px = float(fit.reprojection_px[frame, 0])
-        return replace(fit, results=placed)
+        self.poses, used = start_poses(fitter, self._evidence.data, candidates, track.fps, len(track))
+        self.weights = np.where(used[:, None], self._evidence.observed, False).astype(np.float64)
+        self.solution: Solution | None = None
+
+    def solve(self) -> None:
+        """Solve, judge the observations, and solve again while the judgement changes."""
+        for _ in range(_MOST_ROUNDS):
+            self.solution = self._solve_once()
+            self.poses = self.solution.poses
+            weights = judged_weights(
+                self._residuals(self.solution), self._evidence.observed, self._fitter.config.sequence
+            )
+            if np.allclose(weights, self.weights, atol=0.05):
+                break
+            self.weights = weights
+
+    def _solve_once(self) -> Solution:
+        solver = self._fitter.solver
+        self.poses = self._bridged(self.poses)
+        depth = torch.stack(
+            [torch.as_tensor(view.to_camera(self.poses.pelvis.cpu().numpy()))[:, 2] for view in self._track.views], 1
+        )
+        self._evidence = self._evidence.scaled(depth.flatten())
+        joints = self._joints(self.poses)
+        data = self._evidence.weighted(self.weights, joints)
+        n_used = int((self.weights.sum(1) > 0).sum())
+        objective = JointObjective(solver, data, self.poses, self._smoothness, shape_count=float(n_used))
+        return solve(solver, objective)
+
+    def _bridged(self, poses: WorldPoses) -> WorldPoses:
+        """The bodies, with frames that no observation counts in between their neighbours."""
+        used = np.flatnonzero(self.weights.sum(1) > 0)
+        if not len(used) or len(used) == len(self._track):
+            return poses
+        return interpolated(self._fitter.solver, poses.index(torch.as_tensor(used)), used, len(self._track))
+
+    @torch.no_grad()
+    def _joints(self, poses: WorldPoses) -> Tensor:
+        """[F, 21, 3] joints of the body from the pelvis, in the axes of the first view."""
+        solver = self._fitter.solver
+        initial = InitialPose(poses.orientation, torch.zeros_like(poses.pelvis)).to(solver.dtype)
+        joints = solver.pose(poses.x.to(solver.dtype), initial).joints
+        rotation = torch.as_tensor(np.asarray(self._track.views[0].rotation)).to(joints)
+        return (joints[:, BODY_JOINTS] - joints[:, :1]) @ rotation.T
+
+    @torch.no_grad()
+    def _residuals(self, solution: Solution) -> NDArray[np.float64]:
+        rows, view = solution.rows, self._fitter.solver.first_view
+        state = view.pose(rows.x, rows.initial)
+        projected = project(state.keypoints, rows.targets.focal_length, rows.targets.principal_point)
+        return self._evidence.residuals(projected, view.keypoints)
+
+    def collect(self, started: float) -> TrackFit:
+        """The result."""
+        assert self.solution is not None
+        return collect_track(
+            self._fitter, self._track, self._observed, self.solution, self.weights, self._evidence.observed, started
+        )

@@ -697,6 +697,11 @@ if (run == GAUSS_NEWTON) {
           for (int i = 0; i < 3; ++i) dposed[3 * j + i] += out[i];
         }
       }
+      if (joint_jacobian_out) for (int i = 0; i < 6 * J; ++i) {  // of the joints, then of their turns
+        const vf value = i < 3 * J ? dposed[i] : spin[i - 3 * J];
+        float* const out = joint_jacobian_out + ((size_t)row * 6 * J + i) * F + block * LANES;
+        for (int lane = 0; lane < LANES && block * LANES + lane < F; ++lane) out[lane] = value[lane];
+      }
       for (int v = 0; v < V; ++v) {
         vf* out = dposed + 3 * (J + v);
         out[0] = out[1] = out[2] = zero;
@@ -812,6 +817,12 @@ if (run == GAUSS_NEWTON) {
       if (d == first_translation + 2) diagonal += 2.0f * w_depth * origin[3 * batch + 2] * origin[3 * batch + 2];
       diagonal = diagonal * (1.0f + damping) + 1e-6f;
     }
+    float* const result = matrices_out + (size_t)row * F * F;
+    const auto put_matrix = [&] {
+      for (int f = 0; f < F; ++f) for (int g = f; g < F; ++g)
+        result[(size_t)f * F + g] = result[(size_t)g * F + f] = H[(size_t)f * stride + g];
+    };
+    if (joint_jacobian_out) { put_matrix(); continue; }
     // H = U' U, U above the diagonal; X = inverse of U'; the inverse of H is X' X.
     for (int k = 0; k < stride; ++k) {
       const float pivot = H[(size_t)k * stride + k];
@@ -837,8 +848,6 @@ if (run == GAUSS_NEWTON) {
       for (int g = 0; g <= k / LANES; ++g) out[g] *= factor;
     }
     gram(inverse, stride, true, matrix);
-    float* const result = matrices_out + (size_t)row * F * F;
-    for (int f = 0; f < F; ++f) for (int g = f; g < F; ++g)
-      result[(size_t)f * F + g] = result[(size_t)g * F + f] = H[(size_t)f * stride + g];
+    put_matrix();
   }
 }

@@ -1,0 +1,179 @@
+"""The observations of a track as targets of rows, and how far each of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from smplifyx.camera import Camera, resolve_cameras
+from smplifyx.config import CameraConfig, SequenceConfig
+from smplifyx.fitting.batch import FitTargets
+from smplifyx.keypoints import Observation
+from smplifyx.sequence.problem import TrackData
+from smplifyx.sequence.track_fit import view_camera
+from smplifyx.skeleton import BODY_KEYPOINTS
+from smplifyx.tracking import Track
+
+#: Stature (metres) from which the objective's unit of length is made.
+_STATURE = 1.7
+#: Standard deviation of the joints of a bridged frame about those between its neighbours (metres).
+_BRIDGE_SD = 0.03
+#: Residual (in 1/1000 of the person's size) below which no observation is an outlier, and no view disagrees.
+_GOOD_RESIDUAL = 20.0
+#: A view disagrees when its typical residual is more than this many times that of all views.
+_DISAGREEMENT = 2.0
+
+FloatArray = NDArray[np.float64]
+
+
+def observed_with_cameras(
+    track: Track, settings: CameraConfig
+) -> tuple[list[tuple[int, int, Observation]], list[Camera]]:
+    """Frame, view and observation of all that is observed, with cameras; and the camera of each view.
+
+    A view has one camera: its own, or that of its first observation.
+    """
+    observed = [
+        (frame, view, one)
+        for frame, row in enumerate(track.observations)
+        for view, one in enumerate(row)
+        if one is not None
+    ]
+    with_views = [replace(one, camera=track.views[view].camera or one.camera) for _, view, one in observed]
+    resolved = resolve_cameras(with_views, settings)
+    cameras = []
+    for view in range(len(track.views)):
+        own = [one.camera for (_, of, _), one in zip(observed, resolved, strict=True) if of == view]
+        cameras.append(own[0] if own and own[0] is not None else view_camera(track, view)[0])
+    resolved = [
+        replace(one, camera=cameras[view]) if cameras[view].image_size == one.image_size else one
+        for (_, view, _), one in zip(observed, resolved, strict=True)
+    ]
+    return [(frame, view, one) for (frame, view, _), one in zip(observed, resolved, strict=True)], cameras
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The targets of all rows [F V], and the weights of the observations.
+
+    Attributes:
+        data: targets and views.
+        observed: [F, V] whether a view observed a frame.
+    """
+
+    data: TrackData
+    observed: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        track: Track,
+        observed: Sequence[tuple[int, int, Observation]],
+        targets: FitTargets,
+        cameras: Sequence[Camera],
+    ) -> Evidence:
+        """Spread the targets of the observations over all rows.
+
+        Args:
+            track: the track.
+            observed: its observations, by frame and view.
+            targets: their targets, in this order.
+            cameras: of the views.
+        """
+        n_views = len(track.views)
+        seen = np.zeros((len(track), n_views), bool)
+        number = np.zeros((len(track), n_views), np.int64)
+        for place, (frame, view, _) in enumerate(observed):
+            seen[frame, view], number[frame, view] = True, place
+        rows = targets.index(torch.as_tensor(number.ravel(), device=targets.keypoints.device))
+        like = rows.focal_length
+        own = torch.as_tensor(seen.ravel(), device=like.device)
+        focal = torch.tensor([camera.focal_length for camera in cameras]).to(like).repeat(len(track), 1)
+        centre = torch.tensor([camera.center for camera in cameras]).to(like).repeat(len(track), 1)
+        # The lifted joints of all views are predictions of the same pose.
+        share = torch.as_tensor(1.0 / np.sqrt(np.maximum(seen.sum(1), 1)), device=like.device).to(like)
+        share = torch.where(own, share.repeat_interleave(n_views), 0.0)
+        rows = replace(
+            rows,
+            confidence=torch.where(own[:, None], rows.confidence, 0.0),
+            focal_length=torch.where(own[:, None], rows.focal_length, focal),
+            principal_point=torch.where(own[:, None], rows.principal_point, centre),
+            upright_stance=torch.where(own, rows.upright_stance, 0.0),
+            sqrt_precision=rows.sqrt_precision * share[:, None, None, None],
+            swapped_sides=rows.swapped_sides & own[:, None],
+        )
+        return cls(TrackData(rows, track.views), seen)
+
+    def scaled(self, depth: Tensor) -> Evidence:
+        """The same for a person at certain depths [F V] (metres): they give the unit of length."""
+        targets = self.data.targets
+        size = _STATURE * targets.focal_length.mean(1) / depth.abs().clamp_min(0.1).to(targets.focal_length)
+        return replace(self, data=replace(self.data, targets=replace(targets, pixel_scale=1000.0 / size)))
+
+    def weighted(self, weights: FloatArray, joints: Tensor) -> TrackData:
+        """The targets, with weights of the observations.
+
+        Frames without any weight are held near given joints.
+
+        Args:
+            weights: [F, V] from 0 to 1.
+            joints: [F, 21, 3] of the body from the pelvis, in the axes of the first view, metres.
+        """
+        targets, n_views = self.data.targets, self.data.n_views
+        each = torch.as_tensor(weights.ravel(), device=targets.confidence.device).to(targets.confidence)
+        none = torch.as_tensor(weights.sum(1) == 0, device=each.device)
+        first = torch.zeros(len(none), n_views, dtype=torch.bool, device=each.device)
+        first[:, 0] = none
+        bridged = first.flatten()
+        identity = torch.eye(3).to(targets.sqrt_precision) / _BRIDGE_SD
+        lifted = targets.lifted.clone()
+        lifted[bridged] = joints[none].to(lifted)
+        precision = targets.sqrt_precision * each[:, None, None, None]
+        precision = torch.where(bridged[:, None, None, None], identity, precision)
+        used = replace(
+            targets,
+            confidence=targets.confidence * each[:, None],
+            upright_stance=targets.upright_stance * each,
+            lifted=lifted,
+            sqrt_precision=precision,
+        )
+        return replace(self.data, targets=used)
+
+    def residuals(self, projected: Tensor, keypoints: list[int]) -> FloatArray:
+        """Confidence-weighted mean distance [F, V] of the body's keypoints, in 1/1000 of the person's size.
+
+        Args:
+            projected: [F V, N, 2] pixels.
+            keypoints: the N canonical numbers.
+        """
+        targets = self.data.targets
+        body = [place for place, number in enumerate(keypoints) if number < BODY_KEYPOINTS.stop]
+        numbers = [keypoints[place] for place in body]
+        weight = targets.confidence[:, numbers].double()
+        distance = (projected[:, body] - targets.keypoints[:, numbers]).double().norm(dim=2)
+        mean = (weight * torch.nan_to_num(distance, nan=1e6)).sum(1) / weight.sum(1)
+        scaled = (mean * targets.pixel_scale).cpu().numpy().reshape(self.observed.shape)
+        return np.where(self.observed, scaled, np.nan)
+
+
+def judged_weights(residuals: FloatArray, observed: NDArray[np.bool_], config: SequenceConfig) -> FloatArray:
+    """Weights [F, V] of observations by their residuals [F, V].
+
+    An observation counts nothing when its residual is ``outlier_limit`` times the typical one, and a view counts less
+    when all of its residuals are large.
+    """
+    if not np.isfinite(residuals).any():
+        return observed.astype(np.float64)
+    typical = np.array([np.nanmedian(column) if np.isfinite(column).any() else np.nan for column in residuals.T])
+    common = float(np.nanmedian(typical))
+    ratio = np.maximum(common, _GOOD_RESIDUAL / _DISAGREEMENT) * _DISAGREEMENT / np.maximum(typical, 1e-9)
+    of_view = np.where(np.isfinite(typical), np.minimum(ratio, 1.0), 1.0) if len(typical) > 1 else np.ones(1)
+    limit = np.maximum(config.outlier_limit * common, _GOOD_RESIDUAL)
+    with np.errstate(invalid="ignore"):
+        fine = observed & (residuals * of_view <= limit)
+    return np.where(fine, of_view, 0.0)

@@ -1,0 +1,69 @@
+"""Minimises the joint objective of a track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from smplifyx.fitting.batch import Hypotheses
+from smplifyx.fitting.solver import Solver
+from smplifyx.optim.lbfgs import minimize
+from smplifyx.sequence.problem import JointObjective
+from smplifyx.sequence.world import WorldPoses
+
+#: A track has converged when its loss would fall by less than this share.
+_TOLERANCE = 1e-6
+#: Steps after which the Gauss-Newton matrix is made anew; relative error of the loss.
+_RENEW_EVERY, _LOSS_NOISE = 10, 1e-6
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The bodies of a track at a minimum.
+
+    Attributes:
+        poses: the bodies.
+        rows: the rows of all frames and views, with their losses.
+        status: how the minimisation ended.
+        n_iterations, n_evaluations: of the joint objective.
+        loss: at the end.
+    """
+
+    poses: WorldPoses
+    rows: Hypotheses
+    status: int
+    n_iterations: int
+    n_evaluations: int
+    loss: float
+
+
+def solve(solver: Solver, objective: JointObjective, tolerance: float = _TOLERANCE) -> Solution:
+    """Minimise from the objective's start."""
+    options = solver.optimizer_options(None)
+    preconditioner = None
+    if solver.config.optimizer.gauss_newton and objective.has_gauss_newton:
+        preconditioner = objective.preconditioner
+        options = replace(
+            options,
+            predicted_tolerance=tolerance,
+            relative_loss_tolerance=-1.0,
+            renew_every=_RENEW_EVERY,
+            loss_noise=_LOSS_NOISE,
+        )
+    else:
+        options = replace(options, relative_loss_tolerance=tolerance)
+    scales = objective.natural_scales().square()
+    result = minimize(objective, objective.start[None], options, scales, preconditioner)
+    z = result.x[0]
+    rows = objective.at(z)
+    status = int(result.status[0])
+    rows = replace(rows, status=torch.full_like(rows.status, status))
+    return Solution(
+        objective.poses(z),
+        rows,
+        status,
+        int(result.n_iterations[0]),
+        int(result.n_evaluations[0]),
+        float(result.loss[0]),
+    )
