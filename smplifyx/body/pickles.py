@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import pickle
 import re
 import struct
@@ -100,7 +101,7 @@ def _read(path: Path, skip_header: Callable[[BinaryIO], None]) -> Any:
     try:
         with path.open("rb") as file:
             skip_header(file)
-            return _Resolver().resolve(_InertUnpickler(file, encoding="latin1").load())
+            return _Resolver().resolve(_InertUnpickler(_Bounded(file), encoding="latin1").load())
     except FileNotFoundError:
         raise InputError(path, "the file does not exist") from None
     except OSError as error:
@@ -108,6 +109,21 @@ def _read(path: Path, skip_header: Callable[[BinaryIO], None]) -> Any:
     except _FAILURES as error:
         text = str(error).strip() or ("Ran out of input" if isinstance(error, EOFError) else type(error).__name__)
         raise InputError(path, f"not a readable pickle of arrays: {text.splitlines()[0]}") from None
+
+
+class _Bounded:
+    """A file that refuses to read beyond its end: memory for as much as a pickle claims is never reserved."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self.readline = file.readline
+
+    def read(self, size: int) -> bytes:
+        """Read exactly ``size`` bytes."""
+        if size > self._size - self._file.tell():
+            raise EOFError("Ran out of input")
+        return self._file.read(size)
 
 
 class _Record:
@@ -151,6 +167,12 @@ class _InertUnpickler(_Unpickler):
             raise pickle.UnpicklingError("it has a dictionary or set of other than names and numbers")
         _Unpickler.dispatch[code](self)
 
+    def _load_bytearray(self) -> None:
+        # The inherited one reserves the memory before it reads.
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(size)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
     for _opcode in (pickle.SETITEM, pickle.SETITEMS, pickle.DICT, pickle.ADDITEMS, pickle.FROZENSET):
         dispatch[_opcode[0]] = functools.partial(_load_hashed, code=_opcode[0])
 

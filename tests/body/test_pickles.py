@@ -261,3 +261,13 @@ def test_keys_whose_hash_takes_for_ever_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match="other than names and numbers"):
         load_pickle(path)
+
+
+@pytest.mark.parametrize("opcode", [pickle.BYTEARRAY8, pickle.BINUNICODE8, pickle.BINBYTES8, pickle.FRAME])
+def test_a_claimed_length_reserves_no_memory(tmp_path, opcode):
+    path = tmp_path / "long.pkl"
+    path.write_bytes(b"\x80\x05" + opcode + (4 * 10**9).to_bytes(8, "little") + b"few bytes.")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="Ran out of input"):
+        load_pickle(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB

@@ -1,0 +1,145 @@
+"""Read a million made-up files, guided by which branches each one reaches (atheris, libFuzzer).
+
+python -m tools.fuzz_readers READER [--corpus DIR] [-runs=N] [-max_total_time=SECONDS] [other options of libFuzzer]
+
+Readers may raise the package's own errors alone. Any other exception ends the run; libFuzzer then writes the input to
+``crash-...`` in the working directory, and ``python -m tools.fuzz_readers READER crash-...`` repeats it. Needs
+``pip install atheris`` (Linux, Python 3.11 to 3.13).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smplifyx.errors import SmplifyxError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader of files.
+
+    Attributes:
+        module: the module whose branches guide the search.
+        make: import the reader; called once.
+        name: file name that it expects.
+        examples: valid files to start from.
+    """
+
+    module: str
+    make: Callable[[], Callable[[Path], Any]]
+    name: str
+    examples: Sequence[bytes]
+
+
+def _keypoints() -> Callable[[Path], Any]:
+    from smplifyx.keypoints import read_keypoints
+
+    return lambda path: read_keypoints(path, image_size=(640, 480))
+
+
+def _config() -> Callable[[Path], Any]:
+    from smplifyx.config import load_run
+
+    return load_run
+
+
+def _calibration() -> Callable[[Path], Any]:
+    from smplifyx.camera import read_calibration
+
+    return read_calibration
+
+
+def _pickles() -> Callable[[Path], Any]:
+    from smplifyx.body.pickles import load_pickle
+
+    return load_pickle
+
+
+def _people() -> list[bytes]:
+    points = [number for k in range(25) for number in (100 + 7 * k, 50 + 11 * k, 0.8)]
+    hand = [number for k in range(21) for number in (10 + k, 20 + 2 * k, 0.5)]
+    person = {"pose_keypoints_2d": points, "hand_left_keypoints_2d": hand, "hand_right_keypoints_2d": []}
+    coco = [{"image_id": "a.jpg", "category_id": 1, "keypoints": points[:51], "score": 2.1}]
+    instances = {"instance_info": [{"keypoints": [[1.0, 2.0]] * 17, "keypoint_scores": [0.5] * 17}]}
+    documents = ({"version": 1.3, "people": [person]}, coco, instances, [[[1, 2, 0.3]] * 17])
+    return [json.dumps(document).encode() for document in documents]
+
+
+def _pickled() -> list[bytes]:
+    content = {"v_template": np.zeros((3, 3)), "f": np.arange(6).reshape(2, 3), "names": ["a", "b"], "x": (1, None)}
+    return [pickle.dumps(content, protocol) for protocol in (0, 2, 4)]
+
+
+_YAML = (b"objective: {rho: 50}\nstages: {4: {collision: 20}}\nrun:\n  threads: 2\n", b"stages.all.shape: 3\n")
+_CAMERAS = (b"default: {focal_length: 1400, principal_point: [960, 540]}\nIMG: {focal_length: [1, 2]}\n",)
+TARGETS = {
+    "keypoints": Target("smplifyx.keypoints", _keypoints, "a_keypoints.json", _people()),
+    "config": Target("smplifyx.config", _config, "config.yaml", _YAML),
+    "calibration": Target("smplifyx.camera", _calibration, "cameras.yaml", _CAMERAS),
+    "pickles": Target("smplifyx.body.pickles", _pickles, "model.pkl", _pickled()),
+}
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """Parse the command line; what is not known is for libFuzzer."""
+    parser = argparse.ArgumentParser(prog="python -m tools.fuzz_readers", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("reader", choices=TARGETS, help="the reader to try")
+    parser.add_argument("--corpus", type=Path, help="folder of inputs that reached new branches; kept between runs")
+    return parser.parse_known_args(argv)
+
+
+def check(read: Callable[[Path], Any], path: Path, data: bytes) -> bool:
+    """Write and read a file.
+
+    Returns:
+        Whether it was read; False where one of the package's errors came.
+
+    Raises:
+        Exception: any other error of the reader.
+    """
+    path.write_bytes(data)
+    try:
+        read(path)
+    except SmplifyxError:
+        return False
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fuzz one reader until it fails or its runs are done."""
+    arguments, rest = parse_arguments(argv)
+    target = TARGETS[arguments.reader]
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("atheris is not installed; pip install atheris")
+    with atheris.instrument_imports(include=[target.module]):
+        read = target.make()
+    warnings.simplefilter("ignore")
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+    corpus = arguments.corpus or folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, example in enumerate(target.examples):
+        (corpus / f"example_{number}").write_bytes(example)
+    path = folder / target.name
+    print(f"inputs that reach new branches: {corpus}", file=sys.stderr)
+    crashes = [name for name in rest if not name.startswith("-")]
+    atheris.Setup([sys.argv[0], *rest, *([] if crashes else [str(corpus)])], lambda data: check(read, path, data))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
