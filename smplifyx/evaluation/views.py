@@ -29,7 +29,8 @@ from smplifyx.evaluation.triangulation import (
     triangulate,
 )
 from smplifyx.keypoints import Observation, image_size, read_keypoint_file
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, N_KEYPOINTS
+from smplifyx.keypoints.reading import PersonKeypoints
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 FloatArray = NDArray[np.float64]
 
@@ -158,14 +159,14 @@ class ViewScene:
     Attributes:
         name: of the scene.
         cameras: V cameras.
-        keypoints: [V, 135, 3] (x, y, confidence) in each photo; zeros where a view does not show the person.
+        people: the person in each of V photos; None where a view does not show them.
         images, keypoint_files: V paths.
         truth: the triangulated BODY_25 keypoints.
     """
 
     name: str
     cameras: Sequence[CalibratedCamera]
-    keypoints: FloatArray
+    people: Sequence[PersonKeypoints | None]
     images: Sequence[Path]
     keypoint_files: Sequence[Path]
     truth: Triangulation
@@ -189,11 +190,9 @@ def balancing_scenes(folder: str | Path) -> list[ViewScene]:
     for frame in _BALANCING_FRAMES:
         stems = [f"cam{number:02d}_{frame}" for number in range(1, len(cameras) + 1)]
         found.append((frame, stems, _same_person(folder, stems, cameras, options)))
-    together = np.concatenate([keypoints[:, BODY_KEYPOINTS] for _, _, keypoints in found], axis=1)
+    together = np.concatenate([_body(people) for _, _, people in found], axis=1)
     cameras = refine_extrinsics(cameras, together, options)
-    return [
-        _scene(f"balancing {frame}", folder, stems, cameras, keypoints, options) for frame, stems, keypoints in found
-    ]
+    return [_scene(f"balancing {frame}", folder, stems, cameras, people, options) for frame, stems, people in found]
 
 
 def seated_scene(folder: str | Path) -> ViewScene:
@@ -213,8 +212,8 @@ def seated_scene(folder: str | Path) -> ViewScene:
         raise InputError(folder / "images", "expected photos named Camera*.jpg")
     size = image_size(folder / "images" / f"{stems[0]}.jpg")
     cameras = read_camera_parameters(folder / "camera_parameters.txt", size, _SEATED_UNIT)
-    keypoints = _same_person(folder, stems, cameras, _SEATED_OPTIONS)
-    return _scene("seated", folder, stems, cameras, keypoints, _SEATED_OPTIONS)
+    people = _same_person(folder, stems, cameras, _SEATED_OPTIONS)
+    return _scene("seated", folder, stems, cameras, people, _SEATED_OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -240,8 +239,8 @@ def fit_views(
     places = [
         (scene, view)
         for scene in scenes
-        for view in range(len(scene.cameras))
-        if scene.keypoints[view, BODY_KEYPOINTS, 2].any()
+        for view, person in enumerate(scene.people)
+        if person is not None and person.keypoints[BODY_KEYPOINTS, 2].any()
     ]
     observations = [observation_of_view(scene, view, true_camera) for scene, view in places]
     fits = fit_with_body(data, config, observations)
@@ -274,18 +273,19 @@ def _errors(camera: CalibratedCamera, keypoints: FloatArray, truth: Triangulatio
 
 def _same_person(
     folder: Path, stems: Sequence[str], cameras: Sequence[CalibratedCamera], options: TriangulationOptions
-) -> FloatArray:
-    """Keypoints [V, 135, 3] of the person that all views share."""
+) -> list[PersonKeypoints | None]:
+    """The person that all views share, in each of them."""
     if len(stems) != len(cameras):
         raise InputError(folder, f"expected a photo for each of {len(cameras)} cameras, found {len(stems)}")
-    people = [
-        [np.float64(person.keypoints) for person in read_keypoint_file(_keypoint_file(folder, stem)).people]
-        for stem in stems
-    ]
-    body = [[person[BODY_KEYPOINTS] for person in view] for view in people]
-    choice = associate_people(cameras, body, options)
-    unseen = np.zeros((N_KEYPOINTS, 3))
-    return np.stack([unseen if c is None else view[c] for view, c in zip(people, choice, strict=True)])
+    people = [read_keypoint_file(_keypoint_file(folder, stem)).people for stem in stems]
+    choice = associate_people(cameras, [list(_body(view)) for view in people], options)
+    return [None if c is None else view[c] for view, c in zip(people, choice, strict=True)]
+
+
+def _body(people: Sequence[PersonKeypoints | None]) -> FloatArray:
+    """Body keypoints [N, 25, 3] of people; zeros for None."""
+    unseen = np.zeros((BODY_KEYPOINTS.stop - BODY_KEYPOINTS.start, 3))
+    return np.array([unseen if one is None else one.keypoints[BODY_KEYPOINTS] for one in people], np.float64)
 
 
 def _scene(
@@ -293,16 +293,16 @@ def _scene(
     folder: Path,
     stems: Sequence[str],
     cameras: Sequence[CalibratedCamera],
-    keypoints: FloatArray,
+    people: Sequence[PersonKeypoints | None],
     options: TriangulationOptions,
 ) -> ViewScene:
     return ViewScene(
         name=name,
         cameras=cameras,
-        keypoints=keypoints,
+        people=people,
         images=[folder / "images" / f"{stem}.jpg" for stem in stems],
         keypoint_files=[_keypoint_file(folder, stem) for stem in stems],
-        truth=triangulate(cameras, keypoints[:, BODY_KEYPOINTS], options),
+        truth=triangulate(cameras, _body(people), options),
     )
 
 
@@ -312,7 +312,10 @@ def _keypoint_file(folder: Path, stem: str) -> Path:
 
 def observation_of_view(scene: ViewScene, view: int, true_camera: bool) -> Observation:
     """Return what a view shows: as the photo alone has it, or undistorted and with the calibrated camera."""
-    keypoints = scene.keypoints[view].copy()
+    person = scene.people[view]
+    if person is None:
+        raise ValueError(f"view {view} of {scene.name} does not show the person")
+    keypoints = np.float64(person.keypoints)
     if true_camera:
         seen = keypoints[:, 2] > 0
         keypoints[seen, :2] = scene.cameras[view].undistort(keypoints[seen, :2])
@@ -322,6 +325,7 @@ def observation_of_view(scene: ViewScene, view: int, true_camera: bool) -> Obser
         camera=calibrated(scene.cameras[view]) if true_camera else None,
         image_path=scene.images[view],
         keypoint_path=scene.keypoint_files[view],
+        points_3d=person.points_3d,
     )
 
 
