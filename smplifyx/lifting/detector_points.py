@@ -24,8 +24,7 @@ def add_detector_points(lifted: LiftedJoints, points: Tensor, sd: float) -> Lift
     """Combine the depths of lifted joints with those of a detector's 3D points: the product of two Gaussians.
 
     Only depths relative to the middle of the hips are used. What the keypoints say across the line of sight is known
-    better, and the scale of the points is the detector's. ``sd`` is larger than the error of the points: they come
-    from the same picture, so that their errors are similar to those of the lifted joints.
+    better, and the scale of the points is the detector's.
 
     Args:
         lifted: the joints of B people.
