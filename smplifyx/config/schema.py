@@ -109,7 +109,7 @@ class LiftingConfig:
         maximum=1,
     )
     detector_depth_sd: float | None = setting(
-        0.06, "standard deviation of the depths that a detector's own 3D points have, metres; null: not used", above=0
+        0.1, "standard deviation of the depths that a detector's own 3D points have, metres; null: not used", above=0
     )
 
 
