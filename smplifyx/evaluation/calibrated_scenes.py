@@ -59,10 +59,7 @@ def fit_scenes(fitter: SequenceFitter, name: str, scenes: Sequence[ViewScene]) -
         View(camera.name, calibrated(camera), camera.rotation, camera.translation) for camera in scenes[0].cameras
     )
     observations = [
-        [
-            observation_of_view(scene, view, True) if scene.keypoints[view, BODY_KEYPOINTS, 2].any() else None
-            for view in range(len(views))
-        ]
+        [observation_of_view(scene, view, True) if scene.shows_body(view) else None for view in range(len(views))]
         for scene in scenes
     ]
     (fit,) = fitter.fit([Track(0, range(len(scenes)), observations, views, _INSTANTS_PER_SECOND)])

@@ -171,6 +171,11 @@ class ViewScene:
     keypoint_files: Sequence[Path]
     truth: Triangulation
 
+    def shows_body(self, view: int) -> bool:
+        """Tell if a view shows the person's body."""
+        person = self.people[view]
+        return person is not None and bool(person.keypoints[BODY_KEYPOINTS, 2].any())
+
 
 def balancing_scenes(folder: str | Path) -> list[ViewScene]:
     """The balancing trial of Pose2Sim: a man on one leg at three instants, four cameras, a bystander.
@@ -236,12 +241,7 @@ def fit_views(
         scenes: what to fit.
         true_camera: give the fitter the calibrated camera and undistorted keypoints; otherwise the photos alone.
     """
-    places = [
-        (scene, view)
-        for scene in scenes
-        for view, person in enumerate(scene.people)
-        if person is not None and person.keypoints[BODY_KEYPOINTS, 2].any()
-    ]
+    places = [(scene, view) for scene in scenes for view in range(len(scene.people)) if scene.shows_body(view)]
     observations = [observation_of_view(scene, view, true_camera) for scene, view in places]
     fits = fit_with_body(data, config, observations)
     return [
