@@ -117,6 +117,21 @@ class FitFigures:
             "origin of the focal length: ``given``, ``calibration``, ``exif``, ``fallback``", csv="", required=False
         ),
     )
+    frame: int = field(
+        default=-1,
+        metadata=about_field(
+            "int64", "number of the frame in a sequence, from 0; -1 otherwise", csv="d", required=False
+        ),
+    )
+    track: int = field(
+        default=-1,
+        metadata=about_field(
+            "int64", "number of the person in a sequence, from 0; -1 otherwise", csv="d", required=False
+        ),
+    )
+    view: str = field(
+        default="", metadata=text_field("name of the calibrated camera, with ``--cameras``", csv="", required=False)
+    )
 
 
 @dataclass(kw_only=True)
@@ -167,6 +182,13 @@ class FitResult(FitFigures):
         metadata=array_field("added to the model's points to reach the camera frame", 3)
     )
     camera_rotation: np.ndarray = field(metadata=array_field("identity for a single view", 3, 3))
+    world_rotation: np.ndarray | None = field(
+        default=None,
+        metadata=array_field("with ``--cameras``: from the world to the camera frame", 3, 3, required=False),
+    )
+    world_translation: np.ndarray | None = field(
+        default=None, metadata=array_field("added after this rotation, metres", 3, required=False)
+    )
     focal_length: np.ndarray = field(metadata=array_field("(fx, fy), pixels", 2))
     principal_point: np.ndarray = field(metadata=array_field("(cx, cy), pixels", 2))
     image_size: np.ndarray = field(metadata=about_field("int64", "(width, height), pixels", 2))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smplifyx.calibration import other_formats
 from smplifyx.calibration.own import read_own_file
@@ -34,6 +35,12 @@ class CameraRig:
     views: tuple[View, ...]
     up: Up | None = None
     ground: float | None = None
+
+    @property
+    def up_vector(self) -> NDArray[np.float64]:
+        """The direction up [3] in the world, z where the file does not tell."""
+        axis = self.up or "z"
+        return np.eye(3)["xyz".index(axis[-1])] * (-1.0 if axis.startswith("-") else 1.0)
 
 
 def read_cameras(path: str | Path, unit: float = 1.0) -> CameraRig:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from smplifyx.cli import messages
-from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config
+from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, SEQUENCE_OPTIONS, add_options, effective_config
 from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
 
@@ -17,11 +17,18 @@ The keypoints of a photo NAME.jpg are read from NAME_keypoints.json. Without --k
 photos and their keypoints are kept in OUTPUT/keypoints. People with existing results are skipped,
 so the same command continues an interrupted run; --overwrite fits them again.
 
+--sequence, --video and --cameras fit a person in all frames and views together: one shape, smooth in time. With
+--cameras, the photos of a camera are in a sub-folder of its name, or their names begin with it, or {view} in --images
+stands for it.
+
 examples:
   smplifyx fit --images photos --output output
   smplifyx fit --images photos --keypoints keypoints --output output
   smplifyx fit --images photos --keypoints keypoints --config paper
-  smplifyx fit --images photos --keypoints keypoints --objective.rho 50"""
+  smplifyx fit --images photos --keypoints keypoints --objective.rho 50
+  smplifyx fit --images frames --keypoints keypoints --sequence --fps 25
+  smplifyx fit --video walk.mp4 --output output
+  smplifyx fit --images photos --cameras cameras.yaml --sequence"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "fit", help="fit bodies to the people in photos", description=_DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
-    add_options(parser, (*INPUT_OPTIONS, *RUN_OPTIONS))
+    add_options(parser, (*INPUT_OPTIONS, *SEQUENCE_OPTIONS, *RUN_OPTIONS))
     parser.set_defaults(run=run)
 
 
@@ -43,6 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         text = to_yaml(with_absolute_paths(config, folder), with_absolute_paths(options, folder))
         messages.say(text.rstrip("\n"))
         return 0
+    if options.sequence or options.video is not None or options.cameras is not None:
+        from smplifyx.cli.fit_clips import fit_clips
+
+        return fit_clips(config, options)
     if options.images is None:
         raise UsageError("--images: expected a folder of photos, or one photo")
 

@@ -73,7 +73,7 @@ def _prepared(config: Config, run: RunOptions) -> _Run:
     work, pairs = list_work(run, calibration)
     if run.shard_index == 0:
         _note_unmatched(config, work.stems, calibration)
-    config = _with_mesh_format(config, work.n_photos)
+    config = with_mesh_format(config, work.n_photos)
     _check_bodies(config)
     judgement = judge_sample(pairs, config, run)
     for note in judgement.notes:
@@ -216,6 +216,12 @@ def _uses_labels(config: Config) -> bool:
     return config.body.gender == "auto" and config.body.model != "mano"
 
 
+def check_run_inputs(config: Config) -> None:
+    """Check that the files of the settings and the body models that are surely needed exist; raises UsageError."""
+    _check_files(config)
+    _check_bodies(config)
+
+
 def _check_bodies(config: Config) -> None:
     """Check that the body models that are surely needed exist; raises UsageError."""
     if config.body.model == "mano":
@@ -263,7 +269,7 @@ def _with_packs(config: Config, run: RunOptions) -> Config:
     return replace(config, output=replace(config.output, pack=True))
 
 
-def _with_mesh_format(config: Config, n_photos: int) -> Config:
+def with_mesh_format(config: Config, n_photos: int) -> Config:
     """The settings with a mesh format instead of ``auto``."""
     if config.output.mesh_format != "auto":
         return config

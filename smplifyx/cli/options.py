@@ -59,6 +59,17 @@ INPUT_OPTIONS = (
     Option("--keypoint-frame", "run.keypoint_frame"),
     Option("--keypoint-scale", "run.keypoint_scale", "FACTOR"),
 )
+SEQUENCE_OPTIONS = (
+    Option("--sequence", "run.sequence", value="true"),
+    Option("--video", "run.video", "FILE"),
+    Option("--fps", "run.fps", "N"),
+    Option("--cameras", "run.cameras", "FILE"),
+    Option("--camera-unit", "run.camera_unit", "METRES"),
+    Option("--height", "run.height", "METRES"),
+    Option("--min-views", "run.min_views", "N"),
+    Option("--min-frames", "run.min_frames", "N"),
+    Option("--max-gap", "run.max_gap", "SECONDS"),
+)
 RUN_OPTIONS = (
     Option("--output", "run.output", "DIR"),
     Option("--model", "body.model"),

@@ -311,6 +311,19 @@ class RunOptions:
         "auto", "picture that keypoints count in; stored: the photo without its EXIF turn"
     )
     keypoint_scale: float = setting(1.0, "factor on all keypoint coordinates", above=0)
+    sequence: bool = setting(
+        False, "the photos are the frames of a take, in natural order of their names; sub-folders are takes"
+    )
+    video: Path | None = setting(None, "video instead of photos; its frames are written to OUTPUT/frames")
+    fps: float | None = setting(None, "frames per second; null: those of the video, else 30", above=0)
+    cameras: Path | None = setting(
+        None, "calibrated cameras: YAML, intri.yml of EasyMocap, TOML of Pose2Sim or Anipose, Qualisys .qca.txt"
+    )
+    camera_unit: float = setting(1.0, "metres in a unit of length of the file of cameras", above=0)
+    height: float | None = setting(None, "stature of the people of a sequence, metres", minimum=0.3, maximum=2.8)
+    min_views: int = setting(2, "cameras that must see a person, where there are several", minimum=1)
+    min_frames: int = setting(5, "frames of a sequence that a person must be seen in", minimum=1)
+    max_gap: float = setting(1.0, "seconds for which a person may be missing and is still the same", above=0)
     output: Path = setting(Path("output"), "folder of all results")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto: a GPU if there is one")
     dtype: Literal["float32", "float64"] = setting("float32", "precision of the arithmetic")
@@ -352,6 +365,8 @@ def check_run(run: RunOptions, source: str = "run") -> None:
     if run.shard_index >= run.num_shards:
         problem = f"expected less than the number of shards ({run.num_shards}), found {run.shard_index}"
         raise ConfigError(source, "shard_index", problem)
+    if run.video is not None and run.images is not None:
+        raise ConfigError(source, "video", "expected photos or a video, found both")
 
 
 def _check_starts(config: Config, source: str) -> None:

@@ -130,7 +130,7 @@ def side_view(
     photo_end = (shown.size[1] - 0.5 - shown.center[1]) * pelvis[2] / shown.focal_length[1] - pelvis[1]
     if photo_end < y.max():
         _draw_photo_end(picture, canvas.row(float(photo_end)))
-    _draw_camera_arrow(picture)
+    draw_camera_arrow(picture)
     return picture
 
 
@@ -196,7 +196,8 @@ def _draw_photo_end(picture: np.ndarray, row: int) -> None:
     _write(picture, "photo ends", (round(6 * unit), row + round((-5 if row > 16 * unit else 14) * unit)), _PHOTO_EDGE)
 
 
-def _draw_camera_arrow(picture: np.ndarray) -> None:
+def draw_camera_arrow(picture: np.ndarray) -> None:
+    """Draw an arrow at the lower left that points to the photo's camera."""
     unit, row = _unit(picture), len(picture) - round(10 * _unit(picture))
     tail, head = (round(30 * unit), row), (round(6 * unit), row)
     cv2.arrowedLine(picture, tail, head, _TEXT, _thickness(picture, 1), cv2.LINE_AA, tipLength=0.3)

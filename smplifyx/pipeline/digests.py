@@ -43,7 +43,7 @@ def settings_digest(config: Config, run: RunOptions) -> str:
         values["body.models_dir"] = _model_digests(config)
     values |= {f"run.{name}": getattr(run, name) for name in _ARGUMENTS}
     text = json.dumps({name: value for name, value in values.items() if name not in _BY_PERSON}, sort_keys=True)
-    return _digest(text.encode())
+    return digest_of(text.encode())
 
 
 def input_digest(person: Observation, label: str | None) -> str:
@@ -58,7 +58,7 @@ def input_digest(person: Observation, label: str | None) -> str:
     parts = [np.ascontiguousarray(person.keypoints, "<f4").tobytes(), json.dumps([figures, label]).encode()]
     if person.points_3d is not None:
         parts.append(np.ascontiguousarray(person.points_3d, "<f4").tobytes())
-    return _digest(*parts)
+    return digest_of(*parts)
 
 
 def context_digest(config: Config, run: RunOptions, judgement: Judgement) -> str:
@@ -71,7 +71,7 @@ def context_digest(config: Config, run: RunOptions, judgement: Judgement) -> str
         "judgement": [judgement.turn, judgement.size_uncertain],
         "model": config.body.model,
     }
-    return _digest(json.dumps(values, sort_keys=True).encode())
+    return digest_of(json.dumps(values, sort_keys=True).encode())
 
 
 def file_stamp(path: Path | None) -> tuple[int, int] | None:
@@ -113,7 +113,8 @@ def _plain(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _digest(*parts: bytes) -> str:
+def digest_of(*parts: bytes) -> str:
+    """Hash of some bytes, in their order."""
     hashed = new_digest()
     for part in parts:
         hashed.update(len(part).to_bytes(8, "little"))

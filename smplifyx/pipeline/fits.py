@@ -106,7 +106,7 @@ class BatchFitter:
     def _fit(self, fitter: Fitter, people: Sequence[Person]) -> list[FitResult | str]:
         try:
             results = fitter.fit([one.observation for one in people], self._check)
-            return [_with_decision(result, one.decision) for result, one in zip(results, people, strict=True)]
+            return [with_decision(result, one.decision) for result, one in zip(results, people, strict=True)]
         except (StopRequested, UsageError):
             raise
         except Exception as error:  # one person's numbers break no other person's fit
@@ -165,7 +165,8 @@ def _gender_and_side(body: str) -> tuple[str, str | None]:
     return ("neutral", body) if body in SIDES else (body, None)
 
 
-def _with_decision(result: FitResult, decision: GenderDecision | None) -> FitResult:
+def with_decision(result: FitResult, decision: GenderDecision | None) -> FitResult:
+    """The result with the decision about the gender of its person."""
     if decision is None:
         return result
     return replace(

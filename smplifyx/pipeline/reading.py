@@ -142,7 +142,7 @@ class PhotoReader:
         self._layout = OutputLayout.of(run.output, config.output)
         self._selection, self._options = selection_of(config), keypoint_options(run)
         self._document = functools.lru_cache(maxsize=2)(document_of)
-        self._given = _given_gender(config)
+        self._given = given_gender(config)
 
     def read(self, unit: Unit) -> Photo:
         """Read a photo; what is wrong with it is in the record that comes back.
@@ -287,7 +287,7 @@ class PhotoReader:
             for one, decision in zip(new, self._decide([one.observation for one in new], pixels), strict=True):
                 one.decision = decision
         if photo.draws_overlay and self._job.config.body.model not in PART_MODELS:
-            photo.picture = _shrunk(pixels, header.size, settings.max_render_size)
+            photo.picture = shrunk(pixels, header.size, settings.max_render_size)
 
     def _decide(self, people: Sequence[Observation], pixels: NDArray[np.uint8]) -> list[GenderDecision]:
         if self._given is not None:
@@ -299,16 +299,20 @@ class PhotoReader:
 
     @cached_property
     def _chooser(self) -> GenderChooser:
-        config = self._job.config
-        try:
-            labels = None if config.gender.labels is None else read_labels(config.gender.labels)
-            available = [name for name in CLASSES if _has_body(name, config)]
-            return GenderChooser(config.gender, labels, available, self._device)
-        except InputError as error:
-            raise UsageError(str(error)) from error
+        return gender_chooser(self._job.config, self._device)
 
 
-def _given_gender(config: Config) -> str | None:
+def gender_chooser(config: Config, device: torch.device) -> GenderChooser:
+    """The chooser of the settings; raises UsageError for an unusable table of labels."""
+    try:
+        labels = None if config.gender.labels is None else read_labels(config.gender.labels)
+        available = [name for name in CLASSES if _has_body(name, config)]
+        return GenderChooser(config.gender, labels, available, device)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+
+
+def given_gender(config: Config) -> str | None:
     """The gender of everybody, or None if it is decided for each person; MANO has one gender only."""
     if config.body.model == "mano":
         return "neutral"
@@ -348,7 +352,7 @@ def document_of(path: Path) -> Document | InputError:
         return error
 
 
-def _shrunk(pixels: NDArray[np.uint8], size: tuple[int, int], longest_side: int) -> NDArray[np.uint8]:
+def shrunk(pixels: NDArray[np.uint8], size: tuple[int, int], longest_side: int) -> NDArray[np.uint8]:
     """The photo at the size of the drawings."""
     factor = min(1.0, longest_side / max(size))
     shown = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

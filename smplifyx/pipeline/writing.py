@@ -203,11 +203,11 @@ class PhotoWriter:
         mesh = _mesh(person, fit, vertices, faces)
         if "close_up" in kinds:
             photo, camera = close_up(held.pixels(), fit.camera, mesh.vertices, size)
-            picture = overlay(photo, [mesh], camera, self._opened_renderer(), size)
+            picture = overlay(photo, [mesh], camera, self.renderer, size)
             path = self._layout.close_up_path(*key)
             files[path] = picture_bytes(picture, path)
         if "side_view" in kinds:
-            picture = side_view(mesh, fit.joints[0], fit.camera, self._opened_renderer(), size)
+            picture = side_view(mesh, fit.joints[0], fit.camera, self.renderer, size)
             path = self._layout.side_view_path(*key)
             files[path] = picture_bytes(picture, path)
         if "pickle" in kinds:
@@ -238,7 +238,7 @@ class PhotoWriter:
         first = people[0].result
         assert first is not None  # all people of a photo have the same camera
         pixels = held.photo.picture if held.photo.picture is not None else held.pixels()
-        picture = overlay(pixels, meshes, first.camera, self._opened_renderer(), self._settings.max_render_size)
+        picture = overlay(pixels, meshes, first.camera, self.renderer, self._settings.max_render_size)
         path = self._layout.photo_overlay_path([one.key for one in held.photo.people])
         files = {path: picture_bytes(picture, path)}
         if held.waiting:
@@ -264,7 +264,8 @@ class PhotoWriter:
             return False
         return True
 
-    def _opened_renderer(self) -> BodyRenderer:
+    @property
+    def renderer(self) -> BodyRenderer:
         """The best renderer of this machine; opened at the first picture."""
         if self._renderer is None:
             self._renderer, remark = (self._open_one or open_renderer)()

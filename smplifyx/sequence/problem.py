@@ -231,7 +231,7 @@ class JointObjective:
         weights = torch.cat([curvature.points, curvature.turns], 1).repeat_interleave(3, 1).numpy()
         blocks = _bands(moving, weights)
         face = _positions(frame, self._smoothness.face)
-        for apart, factors in enumerate(_band_weights(curvature.face.numpy())):
+        for apart, factors in enumerate(_band_weights(curvature.face.numpy(), len(moving))):
             blocks[apart][:, face, face] += factors
         blocks[0] += np.concatenate(own)
         return BorderedBand(shared, np.concatenate(border), blocks)
@@ -298,9 +298,8 @@ def _scaled(weight: Weight, factor: float) -> Weight:
     return tuple(one * root for one in weight) if isinstance(weight, tuple) else weight * root
 
 
-def _band_weights(factors: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+def _band_weights(factors: NDArray[np.floating], n_frames: int) -> list[NDArray[np.floating]]:
     """Weights [F - k, N] of products of frames k = 0, 1, 2 apart, from those [F - 2, N] of second differences."""
-    n_frames = len(factors) + 2
     out = [np.zeros((max(n_frames - apart, 0), factors.shape[1]), factors.dtype) for apart in range(3)]
     for i, a in enumerate(_FACTORS):
         for apart in range(3 - i):
@@ -311,7 +310,7 @@ def _band_weights(factors: NDArray[np.floating]) -> list[NDArray[np.floating]]:
 def _bands(moving: NDArray[np.float32], factors: NDArray[np.floating]) -> list[NDArray[np.float64]]:
     """Blocks [F - k, d, d] of frames k apart, from derivatives [F, N, d] and factors [F - 2, N]."""
     blocks = []
-    for apart, weights in enumerate(_band_weights(factors)):
+    for apart, weights in enumerate(_band_weights(factors, len(moving))):
         later = moving[apart:].transpose(0, 2, 1)
         weighted = moving[: len(moving) - apart] * weights[:, :, None].astype(np.float32)
         blocks.append(np.matmul(later, weighted).astype(np.float64))

@@ -23,7 +23,7 @@ ROW = SummaryRow(
 COLUMNS = [
     "stem", "person", "status", "gender", "loss", "reprojection_error_px", "n_keypoints", "seconds", "flags",
     "gender_source", "gender_probability", "gender_reason", "expected_error_mm", "penetration_mm", "colliding_pairs",
-    "side", "camera_source",
+    "side", "camera_source", "frame", "track", "view",
 ]  # fmt: skip
 
 
@@ -39,8 +39,8 @@ def test_columns_and_rows(result: FitResult, tmp_path: Path) -> None:
     lines = _lines(path)
     assert lines[0] == COLUMNS == ["stem", "person", *(one.name for one in RESULT_FIELDS if one.csv is not None)]
     assert [(line[0], line[1]) for line in lines[1:]] == [("b", "0"), ('a, "1"', "0"), ("b", "10"), ("b", "2")]
-    assert lines[2][2:] == ["failed", "", "", "", "0", *[""] * 10]
-    assert lines[1][2:] == ["ok", "male", "3.5", "2.25", "60", "1.50", "a flag;b,flag", *[""] * 8]
+    assert lines[2][2:] == ["failed", "", "", "", "0", *[""] * 13]
+    assert lines[1][2:] == ["ok", "male", "3.5", "2.25", "60", "1.50", "a flag;b,flag", *[""] * 11]
     assert [(row.stem, row.person) for row in read_summary(path)] == [('a, "1"', 0), ("b", 0), ("b", 2), ("b", 10)]
 
 

@@ -49,7 +49,7 @@ def fitting(
 ) -> tuple[BatchFitter, FakeFitter]:
     fitter = FakeFitter(check)
     monkeypatch.setattr("smplifyx.pipeline.fits._make_fitter", lambda *arguments: fitter)
-    monkeypatch.setattr("smplifyx.pipeline.fits._with_decision", lambda result, decision: result.number)
+    monkeypatch.setattr("smplifyx.pipeline.fits.with_decision", lambda result, decision: result.number)
     return BatchFitter(Config(), RunOptions(batch_size=8), torch.device("cpu")), fitter
 
 

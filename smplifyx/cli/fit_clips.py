@@ -1,0 +1,259 @@
+"""One run over sequences, videos and frames of several cameras."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smplifyx.calibration import CameraRig, read_cameras
+from smplifyx.camera import read_calibration
+from smplifyx.cli import messages
+from smplifyx.cli.fit_run import check_run_inputs, portable, with_mesh_format
+from smplifyx.cli.messages import check_output, required_file
+from smplifyx.cli.progress import Progress
+from smplifyx.cli.signals import StopRequest, stopping
+from smplifyx.clips import Clip, list_clips
+from smplifyx.clips.listing import VIEW
+from smplifyx.clips.video import VideoFrames, write_frames
+from smplifyx.clips.work import ClipOutcome, ClipWorker
+from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
+from smplifyx.detect.folder import detect_folder
+from smplifyx.errors import UsageError
+from smplifyx.files import output_to, write_text
+from smplifyx.output import OutputLayout, RendererProcess, n_usable_cores
+from smplifyx.output.layout import PART_MODELS
+from smplifyx.pipeline.digests import settings_digest
+from smplifyx.pipeline.fits import StopRequested
+from smplifyx.pipeline.journal import Journal
+from smplifyx.pipeline.shards import with_own_shard
+from smplifyx.pipeline.summary import SummaryTable
+from smplifyx.pipeline.units import Failure, Job
+from smplifyx.pipeline.worker import choose_device
+from smplifyx.sequence import TrackFit
+
+
+def fit_clips(config: Config, run: RunOptions) -> int:
+    """Fit the tracks of all clips.
+
+    Returns:
+        The exit status: 0 when all tracks are fitted, 1 when some inputs failed.
+
+    Raises:
+        UsageError: a folder, a file of cameras, the device or a body model is missing.
+        OutputError: the disk is full.
+        KeyboardInterrupt: interrupted or terminated; the message says what is finished.
+    """
+    if config.body.model in PART_MODELS:
+        raise UsageError(f"--model {config.body.model}: sequences need a model of the whole body, such as smplx")
+    if config.output.pack:
+        raise UsageError("--pack: expected photos; sequences and views are written as files")
+    if run.images is None and run.video is None:
+        raise UsageError("expected --images with a folder of photos, or --video")
+    check_output(run.output)
+    run = with_own_shard(run, os.environ)
+    check_run_inputs(config)
+    rig = None if run.cameras is None else required_file(read_cameras, run.cameras, run.camera_unit)
+    with stopping() as stop:
+        output = run.output
+        config, run = with_absolute_paths(config, Path.cwd()), with_absolute_paths(run, Path.cwd())
+        run, images = _with_frames(run, rig)
+        detected = OutputLayout(run.output).keypoints_path
+        is_sequence = run.sequence or run.video is not None
+        clips = list_clips(images, run.keypoints, () if rig is None else rig.views, detected, is_sequence)
+        clips = clips[run.shard_index :: run.num_shards]
+        config = with_mesh_format(config, sum(len(clip.all_shots()) for clip in clips))
+        return _ClipRun(config, run, rig, clips, output).fit(stop)
+
+
+def _with_frames(run: RunOptions, rig: CameraRig | None) -> tuple[RunOptions, Path]:
+    """The arguments with the frame rate of the video, and the folder of photos, those of the video written."""
+    if run.video is None:
+        assert run.images is not None
+        return run, run.images
+    folder = run.output / "frames"
+    videos = [run.video]
+    if VIEW in str(run.video):
+        if rig is None:
+            raise UsageError(f"--video: {VIEW} stands for the name of a camera; expected --cameras too")
+        videos = [Path(str(run.video).replace(VIEW, view.name)) for view in rig.views]
+    elif rig is not None and len(rig.views) > 1:
+        raise UsageError(f"--video: expected a name with {VIEW}, a video for each of {len(rig.views)} cameras")
+    found: list[VideoFrames] = []
+    for number, video in enumerate(videos):
+        target = folder if rig is None or len(videos) == 1 else folder / rig.views[number].name
+        with output_to(target):
+            found.append(required_file(write_frames, video, target))
+        messages.note(f"{video}: {found[-1].n_frames} frames at {found[-1].fps:g} per second in {target}")
+    rates = {round(one.fps, 2) for one in found}
+    if run.fps is None and len(rates) > 1:
+        raise UsageError(f"--video: expected one frame rate, found {', '.join(map(str, sorted(rates)))}; give --fps")
+    return replace(run, fps=run.fps or found[0].fps), folder
+
+
+class _ClipRun:
+    """The clips of a run and its records: table, log, configuration, what is printed.
+
+    Args:
+        config, run: settings and arguments, paths absolute.
+        rig: the calibrated cameras.
+        clips: the clips of this shard.
+        output: the output folder, as messages name it.
+    """
+
+    def __init__(
+        self, config: Config, run: RunOptions, rig: CameraRig | None, clips: list[Clip], output: Path
+    ) -> None:
+        self._job = Job(config, run, settings_digest=settings_digest(config, run))
+        self._rig, self._clips, self._output = rig, clips, output
+        self._layout = OutputLayout.of(run.output, config.output)
+        self._stopping = threading.Event()
+        self._n_failures = self._n_tracks = self._n_frames = self._n_kept = self._n_clips = 0
+        self._dropped: Counter[str] = Counter()
+        self._genders: Counter[str] = Counter()
+
+    def stop(self) -> None:
+        """End soon; called from a signal handler."""
+        self._stopping.set()
+
+    def fit(self, stop: StopRequest) -> int:
+        """Fit what is not finished; returns the exit status."""
+        job, config = self._job, self._job.config
+        calibration = config.camera.calibration
+        cameras = {} if calibration is None else required_file(read_calibration, calibration)
+        torch.set_num_threads(job.run.threads)
+        stop.pass_on_to(self)
+        opened = RendererProcess() if config.output.render and n_usable_cores() > 1 else None
+        try:
+            device = choose_device(job.run.device)
+            worker = ClipWorker(
+                job, self._rig, cameras, device, self._stopping.is_set, None if opened is None else opened.open
+            )
+            self._work(worker)
+            if worker.remark:
+                messages.note(worker.remark)
+        finally:
+            if opened is not None:
+                opened.close()
+        stop.raise_if_asked(f"{messages.count(self._n_tracks, 'track is', 'tracks are')} finished in {self._output}")
+        return self._print_end()
+
+    def _work(self, worker: ClipWorker) -> None:
+        table = SummaryTable(self._layout)
+        if table.restored is not None:
+            messages.note(table.restored)
+        digest = self._job.settings_digest
+        journal = Journal(self._layout, self._job.config, self._job.run, digest, "clips")
+        status = "error"
+        try:
+            with Progress(sum(len(clip.all_shots()) for clip in self._clips)) as progress:
+                for clip in self._clips:
+                    if self._stopping.is_set():
+                        break
+                    self._fit_clip(worker, clip, table, journal, progress)
+            status = "stopped" if self._stopping.is_set() else "done"
+        finally:
+            try:
+                table.close()
+            finally:
+                journal.close(status, {"fitted": self._n_frames, "failures": self._n_failures, "kept": self._n_kept})
+        for problem in table.problems:
+            self._fail(problem)
+        with output_to(self._layout.config_path):
+            write_text(self._layout.config_path, to_yaml(*portable(self._job.config, self._job.run)))
+
+    def _fit_clip(
+        self, worker: ClipWorker, clip: Clip, table: SummaryTable, journal: Journal, progress: Progress
+    ) -> None:
+        """Fit one clip unless it is finished; detects its people first where there are no keypoints."""
+        outcome = ClipOutcome(clip)
+        if self._job.run.keypoints is None:
+            self._detect(clip)
+        if not self._job.run.overwrite and worker.is_finished(clip):
+            self._n_kept += 1
+            for _ in clip.all_shots():
+                progress.add(0, 0)
+            return
+        try:
+            for record in worker.run(clip, outcome):
+                table.add(record.rows)
+                journal.record(record)
+                progress.add(record.n_fitted, len(record.failures))
+                self._n_frames += record.n_fitted
+        except StopRequested:
+            return
+        finally:
+            for failure in outcome.failures:
+                self._fail(failure)
+                journal.fail(failure)
+        self._n_clips += 1
+        self._n_tracks += len(outcome.fits)
+        self._report(outcome)
+
+    def _detect(self, clip: Clip) -> None:
+        shots = clip.all_shots()
+        by_folder: dict[Path, list[Path]] = {}
+        for shot in shots:
+            if shot.keypoints is not None:
+                by_folder.setdefault(shot.keypoints.parent, []).append(shot.image)
+        for folder, images in by_folder.items():
+            with output_to(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                found = detect_folder(images, folder, is_stopped=self._stopping.is_set)
+            for error in found.failures:
+                self._fail(Failure(str(error.path), error.problem))
+            if found.n_photos:
+                people = messages.count(found.n_people, "person", "people")
+                messages.note(f"no --keypoints: {people} detected in {found.n_photos} photos; keypoints in {folder}")
+
+    def _report(self, outcome: ClipOutcome) -> None:
+        """Print what is worth knowing about the tracks of a clip."""
+        prefix = f"{outcome.clip.name}: " if outcome.clip.name else ""
+        for note in outcome.notes:
+            messages.note(f"{prefix}{note}")
+        for summary in outcome.summaries:
+            if summary.dropped:
+                self._dropped[summary.dropped] += 1
+        for fit in outcome.fits:
+            first = fit.results[0]
+            self._genders[f"{first.gender} ({first.gender_source})"] += 1
+            if len(self._clips) <= 10 or self._job.run.verbose:
+                messages.note(prefix + _line_about(fit))
+
+    def _fail(self, failure: Failure) -> None:
+        self._n_failures += 1
+        messages.note(f"failed: {failure}")
+
+    def _print_end(self) -> int:
+        for text, number in self._dropped.items():
+            messages.note(f"{messages.count(number, 'track', 'tracks')} left out: {text} (tracks.csv)")
+        if self._n_kept:
+            clips = messages.count(self._n_kept, "finished clip is", "finished clips are")
+            messages.note(f"{clips} skipped (--overwrite fits again)")
+        tracks = messages.count(self._n_tracks, "track", "tracks")
+        frames = messages.count(self._n_frames, "result", "results")
+        inputs = messages.count(self._n_failures, "input", "inputs")
+        messages.say(f"{tracks} with {frames} fitted, {inputs} failed; results in {self._output}")
+        return 1 if self._n_failures else 0
+
+
+def _line_about(fit: TrackFit) -> str:
+    """A line about a fitted track."""
+    errors = fit.reprojection_px[np.isfinite(fit.reprojection_px)]
+    parts = [f"track {fit.track.number}: frames {fit.track.frames[0]} to {fit.track.frames[-1]}"]
+    if len(errors):
+        parts.append(f"reprojection {errors.mean():.1f} px")
+    for count, text in ((fit.bridged.sum(), "bridged"), (fit.outlier_frames.sum(), "outliers")):
+        if count:
+            parts.append(f"{count} {text}")
+    observed = np.array([[one is not None for one in row] for row in fit.track.observations])
+    for view, place in enumerate(fit.track.views):
+        rejected = int((observed[:, view] & (fit.view_weights[:, view] == 0)).sum())
+        if rejected and len(fit.track.views) > 1:
+            parts.append(f"{place.name} disagrees in {rejected} of {observed[:, view].sum()} frames")
+    return ", ".join(parts)

@@ -1,0 +1,147 @@
+"""Files of the tracks of a clip: AMASS-style motions, the report, the animated scene, the record of what is done."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from smplifyx.calibration import CameraRig
+from smplifyx.camera import TURN_ABOUT_X
+from smplifyx.export.amass import AMASS_MODELS, Z_UP, Placement, amass_arrays
+from smplifyx.export.glb import rigged_scene
+from smplifyx.export.motion import Motion, PersonKey
+from smplifyx.export.rig import Rig
+from smplifyx.files import write_bytes, write_text
+from smplifyx.sequence import TrackFit
+from smplifyx.tracking import TrackSummary, View
+
+#: Frames per second where nobody tells.
+DEFAULT_FPS = 30.0
+
+
+@dataclass(frozen=True)
+class ClipFiles:
+    """Paths of the files about a clip.
+
+    Attributes:
+        folder: ``tracks``, or ``tracks/CLIP`` where a run has several clips.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, output: Path, clip: str) -> ClipFiles:
+        """The files of a clip of this name in an output folder."""
+        return cls(output / "tracks" / clip if clip else output / "tracks")
+
+    def track(self, number: int) -> Path:
+        """The motion of a track."""
+        return self.folder / f"{number:03d}.npz"
+
+    @property
+    def report(self) -> Path:
+        """The table of tracks."""
+        return self.folder / "tracks.csv"
+
+    @property
+    def scene(self) -> Path:
+        """The animated scene."""
+        return self.folder / "animation.glb"
+
+    @property
+    def video(self) -> Path:
+        """The overlay video."""
+        return self.folder / "overlay.mp4"
+
+    @property
+    def record(self) -> Path:
+        """What the files were made from; written last."""
+        return self.folder / "clip.json"
+
+    def is_finished(self, digest: str) -> bool:
+        """Whether all files of the clip, made from the same inputs, are there."""
+        try:
+            content = json.loads(self.record.read_text(encoding="utf-8"))
+            files = [Path(self.folder, name) for name in content["files"]]
+            return bool(content["digest"] == digest and all(one.stat().st_size > 0 for one in files))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def finish(self, digest: str, files: Sequence[Path]) -> None:
+        """Record that the clip is finished."""
+        names = [os.path.relpath(one, self.folder) for one in files]
+        write_text(self.record, json.dumps({"digest": digest, "files": names}, indent=1))
+
+
+def motion_of(fit: TrackFit) -> Motion:
+    """The motion of a track, in the scene of the first view."""
+    return Motion(PersonKey(fit.track.number), tuple(fit.results), tuple(fit.track.frames))
+
+
+def placement_in_world(view: View) -> Placement:
+    """From the scene of a view to the world."""
+    rotation = np.asarray(view.rotation).T
+    return Placement(rotation * TURN_ABOUT_X, -rotation @ np.asarray(view.translation))
+
+
+def save_track(fit: TrackFit, path: Path, rig: CameraRig | None) -> bool:
+    """Write the motion of a track as AMASS has it, in the world, or in the frame of the camera with z up.
+
+    Returns:
+        False for a model that AMASS does not know.
+    """
+    motion = motion_of(fit)
+    if motion.first.model_type not in AMASS_MODELS:
+        return False
+    view = fit.track.views[0]
+    placement = Z_UP if rig is None else placement_in_world(view)
+    arrays = amass_arrays(motion, fit.track.fps, placement)
+    joints = motion.joints @ placement.rotation.T + placement.origin
+    observed = [[one is not None for one in row] for row in fit.track.observations]
+    arrays |= {
+        "joints": joints.astype(np.float32),
+        "coordinates": np.array("camera" if rig is None else "world"),
+        "up_axis": np.array("z" if rig is None else rig.up or "unknown"),
+        "views": np.array([one.name for one in fit.track.views]),
+        "observed": np.array(observed),
+        "bridged": fit.bridged,
+        "view_weights": fit.view_weights,
+        "reprojection_px": fit.reprojection_px,
+    }
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    write_bytes(path, stream.getvalue())
+    return True
+
+
+def save_scene(fits: Sequence[TrackFit], path: Path, name: str, fps: float) -> None:
+    """Write the animated scene of all tracks."""
+    write_bytes(path, rigged_scene([Rig(motion_of(fit)) for fit in fits], name, fps))
+
+
+def save_report(summaries: Sequence[TrackSummary], fits: Sequence[TrackFit], path: Path) -> None:
+    """Write the table of tracks, those that were dropped included."""
+    by_number = {fit.track.number: fit for fit in fits}
+    stream = io.StringIO()
+    names = [one.name for one in fields(TrackSummary)]
+    writer = csv.DictWriter(stream, [*names, "bridged", "outliers", "reprojection_px"], lineterminator="\n")
+    writer.writeheader()
+    for one in summaries:
+        row: dict[str, object] = asdict(one) | {"keypoints": f"{one.keypoints:.1f}"}
+        fit = by_number.get(one.track)
+        if fit is not None:
+            errors = fit.reprojection_px[np.isfinite(fit.reprojection_px)]
+            row |= {
+                "bridged": int(fit.bridged.sum()),
+                "outliers": int(fit.outlier_frames.sum()),
+                "reprojection_px": f"{errors.mean():.2f}" if len(errors) else "",
+            }
+        writer.writerow(row | {"track": "" if one.track < 0 else one.track})
+    write_text(path, stream.getvalue())

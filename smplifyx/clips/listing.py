@@ -1,0 +1,224 @@
+"""The clips of a run: which photo is which frame of which camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from smplifyx.errors import UsageError
+from smplifyx.keypoints.folder import IMAGE_ENDINGS, image_files, keypoint_path, natural_key, pair_folder
+from smplifyx.tracking import View
+
+#: Stands for the name of a camera in ``--images`` and ``--keypoints``.
+VIEW = "{view}"
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A photo of a clip.
+
+    Attributes:
+        stem: names the output folders; unique in a run.
+        image: the photo.
+        keypoints: its keypoint file; where people are detected, the file that will be written; None without one.
+    """
+
+    stem: str
+    image: Path
+    keypoints: Path | None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A take: F frames of V cameras.
+
+    Attributes:
+        name: names its files; empty where a run has one clip only.
+        shots: F rows of V photos; None where a camera has none of this frame.
+        views: the V cameras; one without a camera where nothing is calibrated.
+    """
+
+    name: str
+    shots: tuple[tuple[Shot | None, ...], ...]
+    views: tuple[View, ...] = (View(),)
+
+    def all_shots(self) -> list[Shot]:
+        """All photos, frame by frame."""
+        return [shot for row in self.shots for shot in row if shot is not None]
+
+
+def list_clips(
+    images: Path, keypoints: Path | None, views: Sequence[View], detected: Path, is_sequence: bool
+) -> list[Clip]:
+    """List the clips of a folder by the names of its files.
+
+    Args:
+        images: the folder of photos, or of sub-folders with clips; with cameras, see :func:`_shots_of_views`.
+        keypoints: the same for keypoint files; None where people are detected.
+        views: calibrated cameras; none for photos of one camera.
+        detected: where keypoints that are detected go.
+        is_sequence: whether photos follow each other in time; otherwise each frame of the cameras is a clip.
+
+    Raises:
+        UsageError: a folder is missing, or a camera has no photos.
+    """
+    folders = _clip_folders(images, views)
+    if folders is None:
+        return _split([_clip("", images, keypoints, views, detected)], is_sequence)
+    clips = []
+    for folder in folders:
+        inner = None if keypoints is None else keypoints / folder.name
+        if inner is not None and not inner.exists():
+            inner = keypoints
+        clips.append(_clip(folder.name, folder, inner, views, detected / folder.name))
+    return _split(clips, is_sequence)
+
+
+def _clip_folders(images: Path, views: Sequence[View]) -> list[Path] | None:
+    """The sub-folders that are clips; None where the folder itself is one."""
+    if VIEW in str(images) or not images.is_dir():
+        return None
+    if any(one.suffix.lower() in IMAGE_ENDINGS for one in images.iterdir() if one.is_file()):
+        return None
+    folders = [one for one in images.iterdir() if one.is_dir() and not one.name.startswith(".")]
+    if views and any(_plain(folder.name) == _plain(view.name) for folder in folders for view in views):
+        return None
+    return sorted(folders, key=natural_key) or None
+
+
+def _split(clips: list[Clip], is_sequence: bool) -> list[Clip]:
+    """Each frame as a clip of its own, unless they follow each other."""
+    if is_sequence:
+        return clips
+    single = []
+    for clip in clips:
+        for row in clip.shots:
+            first = next(shot for shot in row if shot is not None)
+            name = _without_view(first.stem, clip.views) or first.stem
+            single.append(replace(clip, name=f"{clip.name}_{name}" if clip.name else name, shots=(row,)))
+    return [replace(single[0], name="")] if len(single) == 1 else single
+
+
+def _clip(name: str, images: Path, keypoints: Path | None, views: Sequence[View], detected: Path) -> Clip:
+    if not views:
+        shots = _shots(images, keypoints, detected)
+        return Clip(name, tuple((replace(shot, stem=_unique(shot.stem, name)),) for shot in shots))
+    of_views = _shots_of_views(images, keypoints, views, detected)
+    keys = [_frame_keys([shot.stem for shot in some], view) for some, view in zip(of_views, views, strict=True)]
+    by_key = [dict(zip(numbers, some, strict=True)) for numbers, some in zip(keys, of_views, strict=True)]
+    rows = []
+    for key in sorted(set().union(*keys)):
+        row: list[Shot | None] = []
+        for view, some in zip(views, by_key, strict=True):
+            shot = some.get(key)
+            stem = "" if shot is None else _unique(_unique(shot.stem, view.name), name)
+            row.append(None if shot is None else replace(shot, stem=stem))
+        rows.append(tuple(row))
+    return Clip(name, tuple(rows), tuple(views))
+
+
+def _shots_of_views(images: Path, keypoints: Path | None, views: Sequence[View], detected: Path) -> list[list[Shot]]:
+    """The photos of each camera.
+
+    They are those of the path with its name in the place of ``{view}``, which may be a folder or a pattern with
+    ``*``; without ``{view}`` those in a sub-folder of its name, or those whose names begin with its name.
+    """
+    if VIEW in str(images):
+        paths = [Path(str(images).replace(VIEW, view.name)) for view in views]
+        others = [None if keypoints is None else Path(str(keypoints).replace(VIEW, view.name)) for view in views]
+        return [
+            _shots_of_pattern(path, other, detected / view.name)
+            for path, other, view in zip(paths, others, views, strict=True)
+        ]
+    if not images.is_dir():
+        raise UsageError(f"{images} does not exist; expected a folder of photos, or a path with {VIEW}")
+    inner = [_folder_of(images, view) for view in views]
+    if any(one is not None for one in inner):
+        found = []
+        for view, folder in zip(views, inner, strict=True):
+            if folder is None:
+                raise UsageError(f"{images} has no folder for the camera {view.name}; expected one of that name")
+            other = None if keypoints is None else (_folder_of(keypoints, view) or keypoints)
+            found.append(_shots(folder, other, detected / folder.name))
+        return found
+    everything = _shots(images, keypoints, detected)
+    found = [[shot for shot in everything if _rest(shot.stem, view.name) is not None] for view in views]
+    for view, some in zip(views, found, strict=True):
+        if not some:
+            problem = f"no photo in {images} belongs to the camera {view.name}"
+            raise UsageError(f"{problem}; expected names such as {view.name}_0001.jpg, or a sub-folder {view.name}")
+    return found
+
+
+def _shots_of_pattern(images: Path, keypoints: Path | None, detected: Path) -> list[Shot]:
+    """The photos of a path that may be a pattern."""
+    if "*" not in images.name:
+        return _shots(images, keypoints, detected)
+    wanted = {path.absolute() for path in images.parent.glob(images.name)}
+    folder = None if keypoints is None else keypoints.parent if "*" in keypoints.name else keypoints
+    found = [shot for shot in _shots(images.parent, folder, detected) if shot.image in wanted]
+    if not found:
+        raise UsageError(f"{images}: no photo has such a name")
+    return found
+
+
+def _shots(images: Path, keypoints: Path | None, detected: Path) -> list[Shot]:
+    """The photos of a folder in natural order, those without a keypoint file included."""
+    if keypoints is None:
+        return [
+            Shot(path.stem, path.absolute(), keypoint_path(path, detected).absolute()) for path in image_files(images)
+        ]
+    pairing = pair_folder(images, keypoints)
+    found = [Shot(pair.stem, pair.image.absolute(), pair.keypoints.absolute()) for pair in pairing.pairs]
+    found += [Shot(path.stem, path.absolute(), None) for path in pairing.images_without_keypoints]
+    if not pairing.pairs:
+        raise UsageError(f"no photo in {images} has a keypoint file in {keypoints}; expected NAME_keypoints.json")
+    return sorted(found, key=lambda shot: natural_key(shot.image))
+
+
+def _folder_of(folder: Path, view: View) -> Path | None:
+    if not folder.is_dir():
+        return None
+    named = [one for one in folder.iterdir() if one.is_dir() and _plain(one.name) == _plain(view.name)]
+    return named[0] if named else None
+
+
+def _plain(name: str) -> str:
+    """Letters and digits of a name: ``cam_01`` and ``cam01`` are one camera."""
+    return "".join(one for one in name.casefold() if one.isalnum())
+
+
+def _rest(stem: str, view: str) -> str | None:
+    """What follows the name of a camera at the beginning of a stem; None for another name."""
+    wanted = _plain(view)
+    for end in range(1, len(stem) + 1):
+        if _plain(stem[:end]) == wanted:
+            rest = stem[end:]
+            return None if wanted[-1:].isdigit() and rest[:1].isdigit() else rest.lstrip("_-. ")
+    return None
+
+
+def _without_view(stem: str, views: Sequence[View]) -> str:
+    names = [_frame_name(stem, view.name).strip("_-. ") for view in views if view.name]
+    return next((name for name in names if name and name != stem), stem)
+
+
+def _frame_name(stem: str, view: str) -> str:
+    """The stem without the name of a camera at its beginning or end."""
+    start = next((k for k in range(len(stem)) if _plain(stem[k:]) == _plain(view)), len(stem))
+    return _rest(stem, view) or stem[:start] or stem
+
+
+def _unique(stem: str, prefix: str) -> str:
+    """The stem with a prefix, unless it begins with it."""
+    return stem if not prefix or _rest(stem, prefix) is not None else f"{prefix}_{stem}"
+
+
+def _frame_keys(stems: Sequence[str], view: View) -> list[int]:
+    """Numbers by which the frames of several cameras belong together: those in the names, else the order."""
+    numbers = [_NUMBER.findall(_frame_name(stem, view.name)) for stem in stems]
+    keys = [int(one[-1]) if one else -1 for one in numbers]
+    return keys if len(set(keys)) == len(keys) and min(keys, default=0) >= 0 else list(range(len(keys)))

@@ -1,0 +1,231 @@
+"""Fits of clips: from their files to results, pictures and files of tracks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smplifyx.calibration import CameraRig
+from smplifyx.camera import Camera
+from smplifyx.clips.files import DEFAULT_FPS, ClipFiles, save_report
+from smplifyx.clips.genders import gender_of_track
+from smplifyx.clips.listing import Clip
+from smplifyx.clips.reading import read_clip
+from smplifyx.clips.writing import ClipWriter, FittedClip
+from smplifyx.errors import InputError, reason
+from smplifyx.files import file_digest, output_to
+from smplifyx.gender import GenderDecision, given
+from smplifyx.keypoints import Observation, read_image
+from smplifyx.lens import undistorted_picture
+from smplifyx.output import OutputLayout
+from smplifyx.output.layout import person_name
+from smplifyx.pipeline.digests import digest_of, file_stamp
+from smplifyx.pipeline.fits import BatchFitter, StopRequested
+from smplifyx.pipeline.reading import gender_chooser, given_gender
+from smplifyx.pipeline.units import Failure, Job, Outcome
+from smplifyx.pipeline.writing import OpenRenderer
+from smplifyx.sequence import SequenceFitter, TrackFit
+from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks
+
+
+@dataclass
+class ClipOutcome:
+    """What became of a clip.
+
+    Attributes:
+        clip: the clip.
+        summaries: lines about its tracks.
+        fits: the fitted tracks.
+        failures: what failed.
+        notes: remarks for the user.
+    """
+
+    clip: Clip
+    summaries: list[TrackSummary] = field(default_factory=list)
+    fits: list[TrackFit] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class ClipWorker:
+    """Worker on the clips of a job.
+
+    Args:
+        job: the job.
+        rig: the calibrated cameras; None for photos of one camera.
+        calibration: cameras by photo, without ``rig``.
+        device: where to compute.
+        is_stopped: asked between tracks and photos.
+        open_renderer: opens the renderer of the pictures; None for one in this process.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        rig: CameraRig | None,
+        calibration: Mapping[str, Camera],
+        device: torch.device,
+        is_stopped: Callable[[], bool] = lambda: False,
+        open_renderer: OpenRenderer | None = None,
+    ) -> None:
+        self._job, self._rig, self._calibration, self._is_stopped = job, rig, calibration, is_stopped
+        self._layout = OutputLayout.of(job.run.output, job.config.output)
+        self._fits = BatchFitter(job.config, job.run, device, is_stopped)
+        self._writer = ClipWriter(job, rig, self._fits, is_stopped, open_renderer)
+        self._given = given_gender(job.config)
+        self._chooser = gender_chooser(job.config, device) if self._given is None else None
+        self._fitters: dict[str, SequenceFitter] = {}
+
+    @property
+    def _fps(self) -> float:
+        return self._job.run.fps or DEFAULT_FPS
+
+    def digest_of(self, clip: Clip) -> str:
+        """Hash of all that decides the results of a clip: files, cameras, settings, wanted outputs."""
+        run, output = self._job.run, self._job.config.output
+        labels, calibration = self._job.config.gender.labels, self._job.config.camera.calibration
+        values = {
+            "settings": [self._job.settings_digest, asdict(self._job.config.sequence)],
+            "run": [run.layout, run.keypoint_frame, run.keypoint_scale, self._fps, run.height],
+            "tracks": [run.min_views, run.min_frames, run.max_gap, self._job.config.people.max_persons],
+            "people": [self._job.config.people.min_keypoints],
+            "files": [
+                None if shot is None else [shot.stem, file_stamp(shot.image), file_stamp(shot.keypoints)]
+                for row in clip.shots
+                for shot in row
+            ],
+            "views": [_figures(view) for view in clip.views],
+            "rig": None if self._rig is None else [self._rig.up, self._rig.ground],
+            "by_person": [file_digest(path) for path in (labels, calibration) if path is not None],
+            "output": [output.mesh_format, output.save_pickle],
+            "pictures": [output.render, output.side_view, output.picture_format, output.max_render_size],
+        }
+        return digest_of(json.dumps(values, sort_keys=True).encode())
+
+    def is_finished(self, clip: Clip) -> bool:
+        """Whether an earlier run has finished the clip, and nothing has changed since."""
+        return ClipFiles.of(self._layout.root, clip.name).is_finished(self.digest_of(clip))
+
+    def run(self, clip: Clip, outcome: ClipOutcome) -> Iterator[Outcome]:
+        """Fit a clip; yields the record of each photo that is written, and fills in the outcome.
+
+        Raises:
+            StopRequested: the run is to end; photos that are written stay.
+            UsageError: a body model or prior is missing or damaged.
+            OutputError: the disk is full.
+        """
+        digest = self.digest_of(clip)
+        without = sum(shot.keypoints is None for shot in clip.all_shots())
+        if without:
+            outcome.notes.append(
+                f"{without} of {len(clip.all_shots())} photos have no keypoint file: nobody is there"
+            )
+        try:
+            people = read_clip(clip, self._job.config, self._job.run, self._calibration)
+        except InputError as error:
+            outcome.failures.append(Failure(clip.name or str(error.path or "photos"), str(error)))
+            return
+        outcome.failures += [Failure(str(one.path), one.problem) for one in people.loaded.failures]
+        outcome.notes += people.loaded.notes
+        tracks, outcome.summaries = find_tracks(people.frames, people.views, self._fps, self._tracking_options(clip))
+        decisions = {track.number: self._gender(track, people.views) for track in tracks}
+        outcome.fits = self._fitted(tracks, decisions, outcome)
+        written: list[Path] = []
+        fitted = FittedClip(clip, people.views, outcome.fits, decisions)
+        for record in self._writer.write_photos(fitted, digest):
+            written += [self._layout.result_path(record.unit.stem, int(name)) for name in record.people]
+            outcome.failures += record.failures
+            yield record
+        files = ClipFiles.of(self._layout.root, clip.name)
+        with output_to(files.folder):
+            save_report(outcome.summaries, outcome.fits, files.report)
+            paths, notes = self._writer.write_tracks(fitted, files)
+            outcome.notes += notes
+            if not outcome.failures:
+                files.finish(digest, [*written, files.report, *paths])
+
+    def _tracking_options(self, clip: Clip) -> TrackingOptions:
+        run, people = self._job.run, self._job.config.people
+        return TrackingOptions(
+            max_gap=max(1, round(run.max_gap * self._fps)),
+            min_frames=run.min_frames,
+            min_keypoints=people.min_keypoints,
+            min_views=run.min_views,
+            max_people=people.max_persons,
+        )
+
+    def _gender(self, track: Track, views: Sequence[View]) -> GenderDecision:
+        if self._chooser is None:
+            return given(self._given or "neutral")
+
+        def read(one: Observation) -> NDArray[np.uint8]:
+            picture = read_image(one.image_file)
+            view = next((view for row in track.observations for other, view in zip(row, views, strict=True)
+                         if other is one), views[0])  # fmt: skip
+            return picture if one.camera is None else undistorted_picture(picture, one.camera, view.distortion)
+
+        return gender_of_track(track, self._chooser, read)
+
+    def _fitter(self, gender: str) -> SequenceFitter:
+        if gender not in self._fitters:
+            floor = None
+            if self._rig is not None and self._rig.ground is not None:
+                floor = (*self._rig.up_vector.tolist(), -self._rig.ground)
+            fitter = self._fits.fitter_of(gender)
+            self._fitters[gender] = SequenceFitter(fitter, height=self._job.run.height, floor=floor)
+        return self._fitters[gender]
+
+    def _fitted(
+        self, tracks: Sequence[Track], decisions: Mapping[int, GenderDecision], outcome: ClipOutcome
+    ) -> list[TrackFit]:
+        """The fits of all tracks; a track that fails alone is a failure."""
+        fits: list[TrackFit] = []
+        for gender in dict.fromkeys(decisions[track.number].gender for track in tracks):
+            group = [track for track in tracks if decisions[track.number].gender == gender]
+            fits += self._fit_group(self._fitter(gender), group, outcome)
+        return sorted(fits, key=lambda fit: fit.track.number)
+
+    def _fit_group(self, fitter: SequenceFitter, tracks: list[Track], outcome: ClipOutcome) -> list[TrackFit]:
+        def check(n_done: int, n_all: int) -> None:
+            if self._is_stopped():
+                raise StopRequested
+
+        check(0, len(tracks))
+        try:
+            return [one for one in fitter.fit(tracks, check) if not self._has_failed(one, outcome)]
+        except InputError as error:
+            problem = str(error)
+        except (ValueError, ArithmeticError, RuntimeError) as error:
+            problem = f"{type(error).__name__}: {reason(error)}"
+        if len(tracks) > 1:
+            return [fit for track in tracks for fit in self._fit_group(fitter, [track], outcome)]
+        outcome.failures.append(Failure(_track_name(outcome.clip, tracks[0].number), f"fit failed: {problem}"))
+        return []
+
+    def _has_failed(self, fit: TrackFit, outcome: ClipOutcome) -> bool:
+        if fit.failed:
+            flags = ", ".join(sorted({flag for one in fit.results for flag in one.flags}))
+            outcome.failures.append(Failure(_track_name(outcome.clip, fit.track.number), f"fit failed ({flags})"))
+        return fit.failed
+
+    @property
+    def remark(self) -> str:
+        """Remark on the renderer."""
+        return self._writer.remark
+
+
+def _figures(view: View) -> list[object]:
+    camera = view.camera
+    inner = [] if camera is None else [camera.focal_length, camera.principal_point]
+    outer = [np.asarray(view.rotation).tolist(), np.asarray(view.translation).tolist()]
+    return [view.name, inner, outer, view.distortion]
+
+
+def _track_name(clip: Clip, number: int) -> str:
+    return f"{clip.name}, track {number}" if clip.name else f"track {person_name(number)}"

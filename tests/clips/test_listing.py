@@ -1,0 +1,111 @@
+"""Which photo is which frame of which camera, by the names of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smplifyx.clips import Clip, list_clips
+from smplifyx.errors import UsageError
+from smplifyx.tracking import View
+
+VIEWS = (View("cam_1"), View("cam_2"))
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def keypoints_of(images: Path, folder: Path) -> Path:
+    for path in images.rglob("*.jpg"):
+        target = folder / path.relative_to(images).parent / f"{path.stem}_keypoints.json"
+        touch(target.parent, target.name)
+    return folder
+
+
+def stems(clip: Clip) -> list[list[str]]:
+    return [["" if shot is None else shot.stem for shot in row] for row in clip.shots]
+
+
+def test_frames_come_in_natural_order_with_those_without_keypoints(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", "a_2.jpg", "a_10.jpg", "a_9.jpg")
+    keypoints = touch(tmp_path / "k", "a_2_keypoints.json", "a_10_keypoints.json")
+    (clip,) = list_clips(images, keypoints, (), tmp_path, True)
+    assert clip.name == "" and stems(clip) == [["a_2"], ["a_9"], ["a_10"]]
+    assert [row[0] is not None and row[0].keypoints is None for row in clip.shots] == [False, True, False]
+
+
+def test_names_of_openpose(tmp_path: Path) -> None:
+    names = [f"walk_{k:012d}" for k in (0, 1, 2)]
+    images = touch(tmp_path / "i", *(f"{name}.png" for name in names))
+    keypoints = touch(tmp_path / "k", *(f"{name}_keypoints.json" for name in names))
+    (clip,) = list_clips(images, keypoints, (), tmp_path, True)
+    assert stems(clip) == [[name] for name in names]
+
+
+def test_subfolders_are_clips_with_names_of_their_own(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", "run/1.jpg", "run/2.jpg", "walk/walk_1.jpg")
+    keypoints = keypoints_of(images, tmp_path / "k")
+    run, walk = list_clips(images, keypoints, (), tmp_path, True)
+    assert (run.name, stems(run)) == ("run", [["run_1"], ["run_2"]])
+    assert (walk.name, stems(walk)) == ("walk", [["walk_1"]])
+
+
+def check_two_cameras(clips: list[Clip], first: str, second: str) -> None:
+    """Frames 5 and 7 by both cameras, frame 6 by the first one alone."""
+    (clip,) = clips
+    assert [view.name for view in clip.views] == ["cam_1", "cam_2"]
+    assert stems(clip) == [[first.format(5), second.format(5)], [first.format(6), ""],
+                           [first.format(7), second.format(7)]]  # fmt: skip
+
+
+def test_names_begin_with_the_camera(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", *(f"cam1_{k}.jpg" for k in (5, 6, 7)), "cam2_5.jpg", "cam2_7.jpg", "cam12_5.jpg")
+    keypoints = keypoints_of(images, tmp_path / "k")
+    check_two_cameras(list_clips(images, keypoints, VIEWS, tmp_path, True), "cam1_{}", "cam2_{}")
+
+
+def test_a_folder_for_each_camera(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", *(f"cam1/{k}.jpg" for k in (5, 6, 7)), "cam2/5.jpg", "cam2/7.jpg")
+    keypoints = keypoints_of(images, tmp_path / "k")
+    check_two_cameras(list_clips(images, keypoints, VIEWS, tmp_path, True), "cam_1_{}", "cam_2_{}")
+    found = list_clips(images, None, VIEWS, tmp_path / "d", True)[0].shots[0][1]
+    assert found is not None and found.keypoints == tmp_path / "d" / "cam2" / "5_keypoints.json"
+
+
+def test_a_pattern_with_the_name_of_the_camera(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", *(f"{k}_cam_1.jpg" for k in (5, 6, 7)), "5_cam_2.jpg", "7_cam_2.jpg")
+    keypoints = keypoints_of(images, tmp_path / "k")
+    clips = list_clips(images / "*_{view}.jpg", keypoints, VIEWS, tmp_path, True)
+    assert [[bool(stem) for stem in row] for row in stems(clips[0])] == [[True, True], [True, False], [True, True]]
+    folders = touch(tmp_path / "j", *(f"cam_{v}/x/{k}.jpg" for v in (1, 2) for k in (1, 2)))
+    clips = list_clips(folders / "{view}" / "x", None, VIEWS, tmp_path, True)
+    assert stems(clips[0]) == [["cam_1_1", "cam_2_1"], ["cam_1_2", "cam_2_2"]]
+
+
+def test_views_of_several_instants_are_clips_of_one_frame(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", *(f"cam{v}_{k:04d}.jpg" for v in (1, 2) for k in (0, 40)))
+    clips = list_clips(images, None, VIEWS, tmp_path, False)
+    assert [(clip.name, len(clip.shots)) for clip in clips] == [("0000", 1), ("0040", 1)]
+
+
+def test_cameras_without_photos_are_named(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", "cam1_1.jpg", "other.jpg")
+    with pytest.raises(UsageError, match="camera cam_2"):
+        list_clips(images, None, VIEWS, tmp_path, True)
+    folders = touch(tmp_path / "j", "cam1/1.jpg")
+    with pytest.raises(UsageError, match="camera cam_2"):
+        list_clips(folders, None, VIEWS, tmp_path, True)
+    with pytest.raises(UsageError, match="no photo has such a name"):
+        list_clips(images / "{view}_*.jpg", None, VIEWS, tmp_path, True)
+
+
+def test_photos_without_any_keypoints_are_an_error_of_the_call(tmp_path: Path) -> None:
+    images, keypoints = touch(tmp_path / "i", "a.jpg"), touch(tmp_path / "k", "b_keypoints.json")
+    with pytest.raises(UsageError, match="has a keypoint file in"):
+        list_clips(images, keypoints, (), tmp_path, True)
