@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from smplifyx.skeleton import GENDERS, MODEL_TYPES, SIDES, Skeleton, skeleton_of
 
 Shape = tuple[int | None, ...]
 #: A sparse matrix larger than this (in elements) is refused: no body model has one.
-_MAX_DENSE = 10**8
+MAX_DENSE = 10**8
 
 
 class ArrayReader(ABC):
@@ -117,16 +116,18 @@ class PickleReader(ArrayReader):
     @property
     def keys(self) -> Sequence[str]:
         """Names of the arrays in the file."""
-        return tuple(self._content)
+        return tuple(key for key in self._content if isinstance(key, str))
 
     def _read(self, key: str, expected: str) -> NDArray[Any]:
         value = self._content[key]
         if isinstance(value, NotStored):
             raise self.error(key, f"found a {value.kind}, which only its own program can compute; {expected}")
         if hasattr(value, "toarray"):
-            if np.prod(value.shape, dtype=float) > _MAX_DENSE:
+            if np.prod(value.shape, dtype=float) > MAX_DENSE:
                 raise self.error(key, f"found a sparse matrix of shape {value.shape}, {expected}")
             return value.toarray()
+        if _n_values(value, {}) > MAX_DENSE:
+            raise self.error(key, f"found nested lists of more than {MAX_DENSE} values, {expected}")
         try:
             array = np.asarray(value)
             # Older files hold lists of arrays as arrays of objects.
@@ -135,8 +136,17 @@ class PickleReader(ArrayReader):
             raise self.error(key, f"found arrays of different shapes, {expected}") from None
 
 
-#: What numpy and zipfile raise for files that are cut short, overwritten, or hold pickled objects.
-_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+def _n_values(value: Any, known: dict[int, int]) -> int:
+    """Number of values in nested lists; a list that is used many times counts each time, and is counted once."""
+    is_nested = isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype.kind == "O")
+    if not is_nested:
+        return int(np.size(value)) if isinstance(value, np.ndarray) else 1
+    if id(value) not in known:
+        items = value.flat if isinstance(value, np.ndarray) else value
+        known[id(value)] = sum(_n_values(item, known) for item in items)
+    return known[id(value)]
+
+
 #: Dates inside the zip archive, so that the same arrays give the same bytes.
 _FIXED_DATE = (2020, 1, 1, 0, 0, 0)
 
@@ -157,7 +167,7 @@ class NpzReader(ArrayReader):
             self._file = np.load(self.path, allow_pickle=False)
         except FileNotFoundError:
             raise InputError(self.path, "the file does not exist") from None
-        except _DAMAGE as error:
+        except Exception as error:  # a damaged archive fails in zipfile, zlib or numpy, each with errors of its own
             raise InputError(self.path, f"not a readable .npz file, perhaps truncated ({reason(error)})") from None
         if not isinstance(self._file, np.lib.npyio.NpzFile):
             raise InputError(self.path, "holds a single array; an .npz archive was expected")
@@ -174,7 +184,7 @@ class NpzReader(ArrayReader):
     def _read(self, key: str, expected: str) -> NDArray[Any]:
         try:
             return np.asarray(self._file[key])
-        except _DAMAGE as error:
+        except Exception as error:  # as above
             raise self.error(key, f"cannot be read ({reason(error)}); {expected}") from None
 
 

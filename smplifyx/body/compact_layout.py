@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from smplifyx.body.arrays import ArrayReader, NpzReader
+from smplifyx.body.arrays import MAX_DENSE, ArrayReader, NpzReader
 from smplifyx.body.data import BodyModelData, FloatArray
 from smplifyx.skeleton import (
     GENDERS,
@@ -54,11 +55,21 @@ def _unpack_blend_shapes(file: ArrayReader, name: str) -> FloatArray:
 
 def _unpack_sparse(file: ArrayReader, name: str) -> FloatArray:
     n_rows, n_columns = (int(n) for n in file.array(f"{name}_shape", (2,)))
-    counts = file.array(f"{name}_counts", (n_rows,))
-    columns = file.array(f"{name}_columns", (int(counts.sum()),))
+    if not 0 <= n_rows * n_columns <= MAX_DENSE or n_rows < 0:
+        raise file.error(f"{name}_shape", f"found {n_rows} x {n_columns}, expected a matrix of a body model")
+    counts = _whole(file, f"{name}_counts", n_rows, MAX_DENSE)
+    columns = _whole(file, f"{name}_columns", int(counts.sum()), n_columns)
     matrix = np.zeros((n_rows, n_columns), np.float32)
     matrix[np.repeat(np.arange(n_rows), counts), columns] = file.array(f"{name}_values", columns.shape)
     return matrix
+
+
+def _whole(file: ArrayReader, key: str, length: int, end: int) -> NDArray[np.integer[Any]]:
+    """Read whole numbers from 0 to below ``end``."""
+    numbers = file.array(key, (length,))
+    if numbers.dtype.kind not in "iu" or (length and not 0 <= int(numbers.min()) <= int(numbers.max()) < end):
+        raise file.error(key, f"expected whole numbers from 0 to {end - 1}")
+    return numbers
 
 
 def read_compact(file: ArrayReader, n_betas: int | None, n_expressions: int | None) -> BodyModelData:

@@ -6,12 +6,14 @@ import dataclasses
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import roma
 import torch
 
+from smplifyx.body.arrays import PickleReader
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.model import BodyModel
@@ -222,6 +224,55 @@ def test_wrong_arrays_are_named(tmp_path: Path, key: str, value: np.ndarray | No
     np.savez_compressed(path, **{k: v for k, v in arrays.items() if v is not None})
     with pytest.raises(InputError, match=message):
         load_body_model_data(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("regressor_columns", lambda array: np.full(array.shape, 60000, np.uint16), "whole numbers from 0 to"),
+        ("regressor_counts", lambda array: -array.astype(np.int64), "whole numbers from 0 to"),
+        ("regressor_shape", lambda array: np.array([1 << 20, 1 << 20]), "expected a matrix of a body model"),
+        ("regressor_values", lambda array: array[:-1], "expected shape"),
+    ],
+)
+def test_wrong_sparse_matrices_are_named(tmp_path: Path, key: str, change: Any, message: str) -> None:
+    path = find_body_model("mano", "neutral", side="left")
+    arrays = dict(np.load(path))
+    sparse = next(name for name in arrays if name.endswith("_columns")).removesuffix("_columns")
+    name = key.replace("regressor", sparse)
+    np.savez(tmp_path / path.name, **(arrays | {name: change(arrays[name])}))
+    with pytest.raises(InputError, match=message) as error:
+        load_body_model_data(tmp_path / path.name, "neutral")
+    assert error.value.field == name
+
+
+@pytest.mark.parametrize("place", [8, 10])  # of the directory's entry: flags with encryption, method of compression
+def test_archives_that_zipfile_refuses_are_no_models(tmp_path: Path, place: int) -> None:
+    path = find_body_model("mano", "neutral", side="left")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"PK\x01\x02")
+    data[start + place] |= 0x41
+    (tmp_path / path.name).write_bytes(data)
+    with pytest.raises(InputError):
+        load_body_model_data(tmp_path / path.name, "neutral")
+
+
+def test_lists_that_hold_each_other_many_times_are_refused(tmp_path: Path) -> None:
+    nested: list[Any] = [0.0]
+    for _ in range(40):
+        nested = [nested, nested]
+    path = tmp_path / "SMPLX_NEUTRAL.pkl"
+    content = {"f": np.zeros((3, 3), np.uint32), "v_template": nested, 7: 1.0}
+    path.write_bytes(pickle.dumps(content))
+    with PickleReader(path) as file:
+        assert file.keys == ("f", "v_template")
+        with pytest.raises(InputError, match="nested lists of more than"):
+            file.array("v_template", (None, 3))
+    array = np.empty(2, object)
+    array[:] = [nested, nested]
+    path.write_bytes(pickle.dumps({"v_template": array}))
+    with PickleReader(path) as file, pytest.raises(InputError, match="nested lists of more than"):
+        file.array("v_template", (None, 3))
 
 
 def test_a_single_array_is_no_model(tmp_path: Path) -> None:
