@@ -168,8 +168,10 @@ def test_keyboard(page: Any) -> None:
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("document.getElementById('place').textContent === '1 of 73'")
     page.keyboard.press("Escape")
-    assert not page.locator("#person").evaluate("(one) => one.open")
-    assert page.evaluate("document.activeElement.querySelector('.photo').textContent") == HOSTILE
+    page.wait_for_function("!document.getElementById('person').open")
+    page.wait_for_function(
+        "(name) => document.activeElement.querySelector('.photo')?.textContent === name", arg=HOSTILE
+    )
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "text"
 
