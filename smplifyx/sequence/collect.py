@@ -79,6 +79,7 @@ def collect_track(
         view_weights=weights.astype(np.float32),
         reprojection_px=np.full((n_frames, n_views), np.nan, np.float32),
         seconds=seconds,
+        window_disagreement_mm=solution.disagreement_mm,
     )
     _mark(fit, by_frame)
     return fit

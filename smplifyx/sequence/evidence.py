@@ -14,6 +14,7 @@ from smplifyx.camera import Camera, resolve_cameras
 from smplifyx.config import CameraConfig, SequenceConfig
 from smplifyx.fitting.batch import FitTargets
 from smplifyx.keypoints import Observation
+from smplifyx.sequence.consensus import consensus_residuals
 from smplifyx.sequence.problem import TrackData
 from smplifyx.sequence.track_fit import view_camera
 from smplifyx.skeleton import BODY_KEYPOINTS
@@ -27,6 +28,11 @@ _BRIDGE_SD = 0.03
 _GOOD_RESIDUAL = 20.0
 #: A view disagrees when its typical residual is more than this many times that of all views.
 _DISAGREEMENT = 2.0
+#: A view whose weight would be less is left out.
+_LEAST_WEIGHT = 0.7
+
+#: Fewer views are not left out one by one.
+_FEWEST_VIEWS = 3
 
 FloatArray = NDArray[np.float64]
 
@@ -115,33 +121,29 @@ class Evidence:
         size = _STATURE * targets.focal_length.mean(1) / depth.abs().clamp_min(0.1).to(targets.focal_length)
         return replace(self, data=replace(self.data, targets=replace(targets, pixel_scale=1000.0 / size)))
 
-    def weighted(self, weights: FloatArray, joints: Tensor) -> TrackData:
+    def weighted(self, weights: FloatArray, joints: Tensor | None = None) -> TrackData:
         """The targets, with weights of the observations.
-
-        Frames without any weight are held near given joints.
 
         Args:
             weights: [F, V] from 0 to 1.
-            joints: [F, 21, 3] of the body from the pelvis, in the axes of the first view, metres.
+            joints: [F, 21, 3] of the body from the pelvis, in the axes of the first view, metres: frames without any
+                weight are held near them.
         """
         targets, n_views = self.data.targets, self.data.n_views
         each = torch.as_tensor(weights.ravel(), device=targets.confidence.device).to(targets.confidence)
-        none = torch.as_tensor(weights.sum(1) == 0, device=each.device)
-        first = torch.zeros(len(none), n_views, dtype=torch.bool, device=each.device)
-        first[:, 0] = none
-        bridged = first.flatten()
-        identity = torch.eye(3).to(targets.sqrt_precision) / _BRIDGE_SD
-        lifted = targets.lifted.clone()
-        lifted[bridged] = joints[none].to(lifted)
-        precision = targets.sqrt_precision * each[:, None, None, None]
-        precision = torch.where(bridged[:, None, None, None], identity, precision)
         used = replace(
             targets,
             confidence=targets.confidence * each[:, None],
             upright_stance=targets.upright_stance * each,
-            lifted=lifted,
-            sqrt_precision=precision,
+            sqrt_precision=targets.sqrt_precision * each[:, None, None, None],
         )
+        if joints is not None:
+            none = torch.as_tensor(weights.sum(1) == 0, device=each.device)
+            bridged = torch.nonzero(none)[:, 0] * n_views
+            identity = torch.eye(3).to(used.sqrt_precision) / _BRIDGE_SD
+            lifted, precision = used.lifted.clone(), used.sqrt_precision.clone()
+            lifted[bridged], precision[bridged] = joints[none].to(lifted), identity
+            used = replace(used, lifted=lifted, sqrt_precision=precision)
         return replace(self.data, targets=used)
 
     def residuals(self, projected: Tensor, keypoints: list[int]) -> FloatArray:
@@ -161,6 +163,22 @@ class Evidence:
         return np.where(self.observed, scaled, np.nan)
 
 
+def agreement(evidence: Evidence, config: SequenceConfig) -> FloatArray:
+    """Weights [F, V] of observations by the views' agreement with each other; 1 for fewer than three views.
+
+    The agreement is measured again without views that are left out, which they would spoil.
+    """
+    kept = np.ones(evidence.observed.shape[1], bool)
+    while True:
+        observed = evidence.observed & kept
+        data = evidence.weighted(observed.astype(np.float64))
+        weights = judged_weights(consensus_residuals(data.targets, data.views), observed, config)
+        left_out = kept & (weights.sum(0) == 0) & (observed.sum(0) > 0)
+        if not left_out.any() or kept.sum() <= _FEWEST_VIEWS:
+            return weights
+        kept &= ~left_out
+
+
 def judged_weights(residuals: FloatArray, observed: NDArray[np.bool_], config: SequenceConfig) -> FloatArray:
     """Weights [F, V] of observations by their residuals [F, V].
 
@@ -173,7 +191,8 @@ def judged_weights(residuals: FloatArray, observed: NDArray[np.bool_], config: S
     common = float(np.nanmedian(typical))
     ratio = np.maximum(common, _GOOD_RESIDUAL / _DISAGREEMENT) * _DISAGREEMENT / np.maximum(typical, 1e-9)
     of_view = np.where(np.isfinite(typical), np.minimum(ratio, 1.0), 1.0) if len(typical) > 1 else np.ones(1)
+    of_view = np.where(of_view < _LEAST_WEIGHT, 0.0, of_view)
     limit = np.maximum(config.outlier_limit * common, _GOOD_RESIDUAL)
     with np.errstate(invalid="ignore"):
-        fine = observed & (residuals * of_view <= limit)
+        fine = observed & ~(residuals * of_view > limit)
     return np.where(fine, of_view, 0.0)

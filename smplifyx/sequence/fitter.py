@@ -13,17 +13,16 @@ from torch import Tensor
 
 from smplifyx.camera import Camera, project
 from smplifyx.errors import UsageError
-from smplifyx.fitting.batch import InitialPose
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.sequence.collect import collect_track, single_result
-from smplifyx.sequence.evidence import Evidence, judged_weights, observed_with_cameras
-from smplifyx.sequence.problem import JointObjective
+from smplifyx.sequence.evidence import Evidence, agreement, judged_weights, observed_with_cameras
 from smplifyx.sequence.smoothness import Smoothness
-from smplifyx.sequence.solve import Solution, solve
+from smplifyx.sequence.solve import Solution
 from smplifyx.sequence.start import fit_observations, interpolated, start_poses
 from smplifyx.sequence.track_fit import TrackFit
-from smplifyx.sequence.world import WorldPoses
+from smplifyx.sequence.windows import solve_track
+from smplifyx.sequence.world import WorldPoses, world_joints
 from smplifyx.skeleton import BODY_JOINTS
 from smplifyx.tracking import Track
 
@@ -106,8 +105,11 @@ class _TrackRun:
         self._smoothness = Smoothness(
             solver.full_view.model.tree.parents, solver.parameters.layout, fitter.config.sequence, track.fps
         )
-        self.poses, used = start_poses(fitter, self._evidence.data, candidates, track.fps, len(track))
-        self.weights = np.where(used[:, None], self._evidence.observed, False).astype(np.float64)
+        #: [F, V] what the views' agreement leaves of the weight of each observation.
+        self._agreement = agreement(self._evidence, fitter.config.sequence)
+        data = self._evidence.weighted(self._agreement)
+        self.poses, used = start_poses(fitter, data, candidates, track.fps, len(track))
+        self.weights = np.where(used[:, None], self._agreement, 0.0)
         self.solution: Solution | None = None
 
     def solve(self) -> None:
@@ -118,6 +120,7 @@ class _TrackRun:
             weights = judged_weights(
                 self._residuals(self.solution), self._evidence.observed, self._fitter.config.sequence
             )
+            weights = np.minimum(weights, self._agreement)
             if np.allclose(weights, self.weights, atol=0.05):
                 break
             self.weights = weights
@@ -131,9 +134,8 @@ class _TrackRun:
         self._evidence = self._evidence.scaled(depth.flatten())
         joints = self._joints(self.poses)
         data = self._evidence.weighted(self.weights, joints)
-        n_used = int((self.weights.sum(1) > 0).sum())
-        objective = JointObjective(solver, data, self.poses, self._smoothness, shape_count=float(n_used))
-        return solve(solver, objective)
+        used = np.asarray(self.weights.sum(1) > 0)
+        return solve_track(solver, data, self.poses, self._smoothness, used, self._fitter.config.sequence.window)
 
     def _bridged(self, poses: WorldPoses) -> WorldPoses:
         """The bodies, with frames that no observation counts in between their neighbours."""
@@ -142,12 +144,9 @@ class _TrackRun:
             return poses
         return interpolated(self._fitter.solver, poses.index(torch.as_tensor(used)), used, len(self._track))
 
-    @torch.no_grad()
     def _joints(self, poses: WorldPoses) -> Tensor:
         """[F, 21, 3] joints of the body from the pelvis, in the axes of the first view."""
-        solver = self._fitter.solver
-        initial = InitialPose(poses.orientation, torch.zeros_like(poses.pelvis)).to(solver.dtype)
-        joints = solver.pose(poses.x.to(solver.dtype), initial).joints
+        joints = world_joints(self._fitter.solver, poses)
         rotation = torch.as_tensor(np.asarray(self._track.views[0].rotation)).to(joints)
         return (joints[:, BODY_JOINTS] - joints[:, :1]) @ rotation.T
 

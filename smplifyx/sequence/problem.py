@@ -231,7 +231,7 @@ class JointObjective:
         weights = torch.cat([curvature.points, curvature.turns], 1).repeat_interleave(3, 1).numpy()
         blocks = _bands(moving, weights)
         face = _positions(frame, self._smoothness.face)
-        for apart, factors in enumerate(_band_weights(curvature.face.numpy(), len(moving))):
+        for apart, factors in enumerate(_band_weights(curvature.face.numpy(), len(x))):
             blocks[apart][:, face, face] += factors
         blocks[0] += np.concatenate(own)
         return BorderedBand(shared, np.concatenate(border), blocks)

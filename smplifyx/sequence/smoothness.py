@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -63,12 +63,17 @@ class Smoothness:
     """
 
     def __init__(self, parents: Sequence[int], layout: ParameterLayout, config: SequenceConfig, fps: float) -> None:
-        self._config, self._fps = config, fps
+        self._parents, self._layout, self._config, self._fps = parents, layout, config, fps
         self._share = _RATE / fps
         self.anchors = [_anchor(parents, joint) for joint in range(len(parents))]
         groups = [name for name in _FACE_GROUPS if layout.sizes.get(name)]
         self.face = layout.indices(groups) if groups else torch.zeros(0, dtype=torch.int64)
         self.body = slice(0, BODY_JOINTS.stop)
+
+    def without_weight(self) -> Smoothness:
+        """The same with weights of zero."""
+        config = replace(self._config, joint_smoothness=0.0, rotation_smoothness=0.0, face_smoothness=0.0)
+        return Smoothness(self._parents, self._layout, config, self._fps)
 
     def loss(self, motion: Motion) -> Tensor:
         """The energy with its weights, differentiable; 0 for fewer than three frames."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +29,7 @@ class Solution:
         status: how the minimisation ended.
         n_iterations, n_evaluations: of the joint objective.
         loss: at the end.
+        disagreement_mm: mean distance of the joints of overlapping windows, millimetres; NaN for one window.
     """
 
     poses: WorldPoses
@@ -36,6 +38,7 @@ class Solution:
     n_iterations: int
     n_evaluations: int
     loss: float
+    disagreement_mm: float = math.nan
 
 
 def solve(solver: Solver, objective: JointObjective, tolerance: float = _TOLERANCE) -> Solution:

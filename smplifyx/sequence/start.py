@@ -263,18 +263,19 @@ def interpolated(solver: Solver, poses: WorldPoses, frames: NDArray[np.int64], n
     earlier = np.where(wanted < frames[0], 0, earlier)
     span = np.maximum(frames[later] - frames[earlier], 1)
     share = torch.as_tensor(np.clip((wanted - frames[earlier]) / span, 0.0, 1.0)).to(poses.x)[:, None]
-    first, second = poses.index(torch.as_tensor(earlier)), poses.index(torch.as_tensor(later))
+    return between(solver, poses.index(torch.as_tensor(earlier)), poses.index(torch.as_tensor(later)), share)
+
+
+def between(solver: Solver, first: WorldPoses, second: WorldPoses, share: Tensor) -> WorldPoses:
+    """Bodies by a share [F, 1] of the way from some to others; rotations take the shortest way."""
     x = first.x + share * (second.x - first.x)
-    between = torch.as_tensor(~np.isin(wanted, frames))
-    if between.any():
+    inside = ((share > 0.0) & (share < 1.0))[:, 0].nonzero()[:, 0]
+    if len(inside):
         columns = solver.parameters.layout.slices["body_pose"]
-        decode = solver.parameters.prior.decode
-        ends = [decode(one.x[between][:, columns].to(solver.dtype)).rotations.double() for one in (first, second)]
-        local = _slerp(ends[0], ends[1], share[between, :, None])
-        angles = matrix_to_axis_angle(local).flatten(1).to(solver.dtype)
-        x[between.nonzero()[:, 0][:, None], torch.arange(columns.start, columns.stop)] = (
-            solver.parameters.prior.encode(angles).to(x)
-        )
+        prior = solver.parameters.prior
+        ends = [prior.decode(one.x[inside][:, columns].to(solver.dtype)).rotations.to(x) for one in (first, second)]
+        angles = matrix_to_axis_angle(_slerp(ends[0], ends[1], share[inside, :, None]))
+        x[inside, columns] = prior.encode(angles.flatten(1).to(solver.dtype)).to(x)
     return WorldPoses(
         _slerp(first.orientation, second.orientation, share),
         first.pelvis + share * (second.pelvis - first.pelvis),

@@ -20,6 +20,8 @@ from torch import Tensor
 from smplifyx.body.model import BodyModel
 from smplifyx.fitting.batch import InitialPose, Rows
 from smplifyx.fitting.parameters import ParameterLayout
+from smplifyx.fitting.solver import Solver
+from smplifyx.optim import padded_rows
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.tracking import View
 
@@ -169,6 +171,16 @@ def with_shape(poses: WorldPoses, betas: Tensor, layout: ParameterLayout) -> Wor
     x = poses.x.clone()
     x[:, layout.slices["betas"]] = betas
     return replace(poses, x=x)
+
+
+@torch.no_grad()
+def world_joints(solver: Solver, poses: WorldPoses) -> Tensor:
+    """[F, J, 3] joints in the world, metres."""
+    rest = RestPelvis.of(solver.full_view.model, solver.parameters.layout)
+    rows = padded_rows(len(poses.x), poses.x.device)
+    some = poses.index(rows)
+    initial = InitialPose(some.orientation, some.pelvis - rest(some.x)).to(solver.dtype)
+    return solver.pose(some.x.to(solver.dtype), initial).joints[: len(poses.x)].to(poses.x)
 
 
 def world_poses(
