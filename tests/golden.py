@@ -59,7 +59,7 @@ def run(inputs: Path, output: Path) -> None:
 
     for name, (folder, options) in RUNS.items():
         paths = ["--images", str(inputs / folder / "images"), "--keypoints", str(inputs / folder / "keypoints")]
-        target = ["--output", str(output / name), "--no-render", "--no-mesh", "--overwrite"]
+        target = ["--output", str(output / name), "--no-render", "--no-report", "--no-mesh", "--overwrite"]
         try:
             main(["fit", *paths, *target, *options])
         except SystemExit as end:

@@ -13,7 +13,17 @@ STANDING = [
     (87, 195), (87, 250), (112, 140), (113, 195), (113, 250), (96, 36), (104, 36), (90, 40), (110, 40), (116, 260),
     (120, 258), (111, 254), (84, 260), (80, 258), (89, 254),
 ]  # fmt: skip
-QUICK = ("--optimizer.max_iterations", "2", "--threads", "1", "--device", "cpu", "--no-mesh", "--no-render")
+QUICK = (
+    "--optimizer.max_iterations",
+    "2",
+    "--threads",
+    "1",
+    "--device",
+    "cpu",
+    "--no-mesh",
+    "--no-render",
+    "--no-report",
+)
 
 
 def person(shift=0.0):

@@ -46,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     from_photos = replace(options, images=images, keypoints=None, output=options.output / "from_photos")
     status = 0
     for run_options in (with_keypoints,) if arguments.keypoints_only else (with_keypoints, from_photos):
-        status = max(status, fit_folder(config, run_options))
-        messages.say(_paths(run_options.output, config.output.render))
+        with messages.quiet(options.quiet):
+            status = max(status, fit_folder(config, run_options))
+            messages.say(_paths(run_options.output, config.output.render))
     return status
 
 

@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if options.images is None:
         raise UsageError("--images: expected a folder of photos, or one photo")
 
-    return fit_folder(config, options)
+    with messages.quiet(options.quiet):
+        return fit_folder(config, options)
 
 
 def fit_folder(config: Config, options: RunOptions) -> int:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from smplifyx.cli import messages
 from smplifyx.config import Config, RunOptions
 from smplifyx.keypoints.loading import Skipped
-from smplifyx.output import OutputLayout
+from smplifyx.output import OutputLayout, SummaryRow
+from smplifyx.output.flags import badness, is_problem, reason_to_look
 from smplifyx.pipeline import Failure, Outcome
 from smplifyx.pipeline.worklist import Finished
+
+#: People who are named at the end, the worst ones.
+_N_WORST = 3
 
 
 class FitReport:
@@ -24,6 +30,7 @@ class FitReport:
 
     def __init__(self, config: Config, run: RunOptions, finished: Finished) -> None:
         self._config, self._run, self._finished = config, run, finished
+        self.output = run.output
         self._n_people = self._n_fitted = self._n_failures = self._n_kept = self._n_other = 0
         self._n_changed = self._n_remade = self._n_outdated = self._n_skipped = self._n_notes = 0
         self._genders: Counter[str] = Counter()
@@ -31,6 +38,8 @@ class FitReport:
         self._kinds: Counter[tuple[str, str]] = Counter()
         self._unused: dict[str, tuple[int, int]] = {}
         self._remarks: set[str] = set()
+        self._worst: list[SummaryRow] = []
+        self._started = time.monotonic()
 
     def add(self, outcome: Outcome) -> None:
         """Count a photo; print what is wrong with it."""
@@ -41,6 +50,7 @@ class FitReport:
         self._n_changed += len(outcome.changed)
         self._n_remade += len(outcome.remade)
         self._n_outdated += len(outcome.outdated)
+        self._worst = sorted([*self._worst, *outcome.rows], key=badness, reverse=True)[:_N_WORST]
         for decision in outcome.decisions:
             if decision.source != "given":
                 why = f"({decision.reason_without_figures})" if decision.reason else f"by {decision.source}"
@@ -74,7 +84,7 @@ class FitReport:
     def add_failure(self, failure: Failure) -> None:
         """Print and count a failure."""
         self._n_failures += 1
-        messages.note(f"failed: {failure}")
+        messages.fault(f"failed: {failure}")
 
     def add_skipped(self, skipped: Iterable[Skipped]) -> None:
         """Count inputs that are left out on purpose; print them if asked for."""
@@ -144,9 +154,35 @@ class FitReport:
             people = messages.count(self._n_remade, "person", "people")
             messages.note(f"missing meshes and pictures of {people} were made from the results")
 
-    def print_end(self) -> int:
-        """Print the result; returns the exit status."""
+    @property
+    def has_changes(self) -> bool:
+        """Whether the run has changed anything that a report shows."""
+        return bool(self._worst or self._n_remade or self._n_outdated)
+
+    def print_end(self, page: Path | None = None) -> int:
+        """Print what was done, where it lies, who looks worst and why; returns the exit status.
+
+        Args:
+            page: the report, if one was written.
+        """
         people = messages.count(self._n_fitted, "person", "people")
         inputs = messages.count(self._n_failures, "input", "inputs")
-        messages.say(f"{people} fitted, {inputs} failed; results in {self._run.output}")
+        seconds = messages.duration(time.monotonic() - self._started)
+        messages.say(f"{people} fitted, {inputs} failed; {seconds}; results in {self._run.output}")
+        self._print_worst()
+        if page is not None:
+            messages.say(f"to judge the fits, open {page} in a browser")
         return 1 if self._n_failures else 0
+
+    def _print_worst(self) -> None:
+        """Name the worst of many people; of few, those who have a problem."""
+        worst = [
+            row
+            for row in self._worst
+            if self._n_fitted > _N_WORST or row.status != "ok" or any(map(is_problem, row.flags))
+        ]
+        if worst:
+            messages.say("worst:")
+        for row in worst:
+            person = f"{row.stem}, person {row.person}" + (f", {row.side} hand" if row.side else "")
+            messages.say(f"  {person}: {reason_to_look(row)}")

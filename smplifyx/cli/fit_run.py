@@ -15,13 +15,13 @@ from smplifyx.cli.messages import check_output, required_file
 from smplifyx.cli.progress import Progress
 from smplifyx.cli.signals import StopRequest, stopping
 from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
-from smplifyx.errors import UsageError
+from smplifyx.errors import SmplifyxError, UsageError, reason
 from smplifyx.files import output_to, write_text
 from smplifyx.gender import read_labels
 from smplifyx.keypoints.layouts import AUTO, layout_named
 from smplifyx.output import OutputLayout, RendererProcess
 from smplifyx.packs import PACKS, has_packs, mend_packs
-from smplifyx.pipeline import Executor, Job, Outcome, SerialExecutor
+from smplifyx.pipeline import Executor, Failure, Job, Outcome, SerialExecutor
 from smplifyx.pipeline.digests import context_digest, settings_digest
 from smplifyx.pipeline.fits import check_body
 from smplifyx.pipeline.journal import Journal, PhotoRecord, finished_photos, overwritten_photos
@@ -104,7 +104,7 @@ class _Run:
     def fit(self, renderer: RendererProcess | None, stop: StopRequest) -> int:
         """Fit what is not finished; returns the exit status."""
         job, work, report = self._job, self._work, self._report
-        with Progress(len(work.units), lambda: self._finished.n_photos) as progress:
+        with Progress(len(work.units), lambda: self._finished.n_photos, not job.run.quiet) as progress:
             table = SummaryTable(self._layout)
             if table.restored is not None:
                 messages.note(table.restored)
@@ -131,7 +131,32 @@ class _Run:
             self._write_config(None)
         report.print_remarks()
         stop.raise_if_asked(report.finished_so_far())
-        return report.print_end()
+        return report.print_end(self._write_report(stop))
+
+    def _write_report(self, stop: StopRequest) -> Path | None:
+        """Write the page about all people of the folder; one that fails does not undo the fits."""
+        config, report = self._job.config, self._report
+        page = report.output / "report" / "index.html"
+        if not config.output.report:
+            return None
+        if self._job.run.num_shards > 1:
+            messages.note(f"after the last shard, smplifyx report {report.output} writes a page to judge the fits")
+            return None
+        if page.is_file() and not report.has_changes:
+            return page
+        from smplifyx.report import write_report  # late: a run starts without it
+
+        def end_if_asked() -> None:
+            stop.raise_if_asked(report.finished_so_far())
+
+        try:
+            with output_to(page):
+                return write_report(report.output, models=config.body.models_dir, after_photo=end_if_asked).page
+        except UsageError:  # nobody was found
+            return None
+        except (SmplifyxError, OSError) as error:
+            report.add_failure(Failure(str(page), f"the report is not written: {reason(error)}"))
+            return None
 
     def _records(self) -> dict[str, PhotoRecord]:
         """The photos that earlier runs finished; to be overwritten, those that such a run has overwritten already."""

@@ -6,7 +6,10 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -34,14 +37,38 @@ class Interrupted(KeyboardInterrupt):
         self.status = status
 
 
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quiet(is_quiet: bool = True) -> Iterator[None]:
+    """Print errors alone until the end of the block."""
+    token = _QUIET.set(is_quiet or _QUIET.get())
+    try:
+        with warnings.catch_warnings():
+            if is_quiet:
+                warnings.simplefilter("ignore")  # those of other threads too
+            yield
+    finally:
+        _QUIET.reset(token)
+
+
 def say(line: str) -> None:
     """Print a result; bytes of file names that are not UTF-8 are escaped."""
+    if _QUIET.get():
+        return
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def note(line: str) -> None:
-    """Print a remark on standard error, above a progress bar if one is shown; advice names the option."""
+    """Print a remark on standard error, see :func:`fault`."""
+    if not _QUIET.get():
+        fault(line)
+
+
+def fault(line: str) -> None:
+    """Print an error on standard error, above a progress bar if one is shown; advice names the option."""
     for advice, with_option in _ADVICE.items():
         line = line.replace(advice, with_option)
     if sys.stderr.isatty():
@@ -75,7 +102,7 @@ def complain(error: Exception, with_traceback: bool) -> None:
     """Print an error in one line, after its traceback if asked for."""
     if with_traceback:
         traceback.print_exception(error)
-    note(f"smplifyx: error: {error}")
+    fault(f"smplifyx: error: {error}")
 
 
 def count(number: int, one: str, many: str) -> str:

@@ -93,9 +93,11 @@ RUN_OPTIONS = (
     Option("--mesh-format", "output.mesh_format"),
     Option("--no-mesh", "output.mesh_format", value="none", help="write no meshes"),
     Option("--no-render", "output.render", value="false", help="draw no pictures"),
+    Option("--no-report", "output.report", value="false", help="write no report page"),
     Option("--save-pkl", "output.save_pickle", value="true"),
     Option("--pack", "output.pack", value="true"),
     Option("--overwrite", "run.overwrite", value="true"),
+    Option("--quiet", "run.quiet", value="true"),
     Option("--verbose", "run.verbose", value="true"),
 )
 

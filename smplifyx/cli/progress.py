@@ -22,26 +22,30 @@ class Progress:
     Args:
         n_photos: photos of the run.
         n_skipped: tells the number of photos so far that were finished before the run.
+        is_shown: whether anything is shown at all.
     """
 
-    def __init__(self, n_photos: int, n_skipped: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, n_photos: int, n_skipped: Callable[[], int] = lambda: 0, is_shown: bool = True) -> None:
         self._n_photos, self._n_skipped = n_photos, n_skipped
-        self._bar = tqdm(total=n_photos, unit="photo", smoothing=0.05, disable=not sys.stderr.isatty())
+        self._bar = tqdm(total=n_photos, unit="photo", smoothing=0.05, disable=not (is_shown and sys.stderr.isatty()))
         self._started = time.monotonic()
         self._n_done = self._n_people = self._n_failures = 0
+        self._is_shown = is_shown
         self._ending, self._updating = threading.Event(), threading.Lock()
         # Of its own, since nothing comes back for long while photos are skipped or a large batch is fitted.
         self._timer = threading.Thread(target=self._tell_time_and_again, name="smplifyx-progress", daemon=True)
 
     def __enter__(self) -> Progress:
-        self._timer.start()
+        if self._is_shown:
+            self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.set()
-        self._timer.join()
+        if self._is_shown:
+            self._timer.join()
         self._bar.close()
 
     def add(self, n_people: int, n_failures: int) -> None:

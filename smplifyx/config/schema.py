@@ -273,6 +273,7 @@ class OutputConfig:
     render: bool = setting(True, "draw the body over the photo")
     side_view: bool = setting(True, "also draw the body from the side")
     picture_format: Literal["jpg", "png"] = setting("jpg", "file format of the pictures")
+    report: bool = setting(True, "write a page to judge the fits: report/index.html")
     max_render_size: int = setting(1024, "longer side of the pictures, pixels", minimum=16)
     pack: bool = setting(False, "write files of people into tar archives for WebDataset instead of folders")
 
@@ -349,6 +350,7 @@ class RunOptions:
     log_level: Literal["error", "info", "debug"] = setting(
         "info", "lines of the log: failures; also people and photos; also remarks on inputs"
     )
+    quiet: bool = setting(False, "print nothing but errors")
     verbose: bool = setting(False, "print more: losses by stage, decisions by person, tracebacks")
 
 
@@ -367,6 +369,8 @@ def check_run(run: RunOptions, source: str = "run") -> None:
         raise ConfigError(source, "shard_index", problem)
     if run.video is not None and run.images is not None:
         raise ConfigError(source, "video", "expected photos or a video, found both")
+    if run.quiet and run.verbose:
+        raise ConfigError(source, "quiet", "expected false with verbose")
 
 
 def _check_starts(config: Config, source: str) -> None:

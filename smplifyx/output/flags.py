@@ -1,8 +1,11 @@
-"""The flags of results in plain words."""
+"""The flags of results in plain words, and the order of people by how bad their fits look."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+from smplifyx.output.summary import SummaryRow
 
 
 class Flag(NamedTuple):
@@ -114,3 +117,23 @@ def flag_title(name: str) -> str:
 def is_problem(name: str) -> bool:
     """Whether the flag says that a fit may be bad; unknown flags count."""
     return name not in FLAGS or FLAGS[name].is_problem
+
+
+def badness(row: SummaryRow) -> tuple[bool, float, int, float]:
+    """Order of people: failed ones are worst; then the expected error, flags and reprojection error decide."""
+    unknown = -1.0  # of a hand or a head
+    error = row.expected_error_mm if math.isfinite(row.expected_error_mm) else unknown
+    reprojection = row.reprojection_error_px if math.isfinite(row.reprojection_error_px) else unknown
+    return row.status != "ok", error, sum(is_problem(flag) for flag in row.flags), reprojection
+
+
+def reason_to_look(row: SummaryRow) -> str:
+    """The figures and flags of a person that may mean a bad fit, in a line."""
+    parts = [flag_title(flag) for flag in row.flags if is_problem(flag)]
+    if row.status != "ok":
+        return "; ".join(["failed", *parts])
+    if math.isfinite(row.reprojection_error_px):
+        parts.insert(0, f"reprojection error {row.reprojection_error_px:.1f} px")
+    if math.isfinite(row.expected_error_mm):
+        parts.insert(0, f"expected error {row.expected_error_mm:.0f} mm")
+    return "; ".join(parts)

@@ -7,7 +7,7 @@ import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from smplifyx.errors import UsageError
 from smplifyx.files import write_bytes
 from smplifyx.keypoints.draw import BONES
 from smplifyx.output import SummaryRow, complete_summary, n_usable_cores
-from smplifyx.output.flags import FLAGS, is_problem
+from smplifyx.output.flags import FLAGS, badness, is_problem
 from smplifyx.output.layout import person_name
 from smplifyx.report.people import PeopleWriter, ReportLayout, person_id, photo_id, relative_url, write_script
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
@@ -55,7 +55,11 @@ class WrittenReport:
 
 
 def write_report(
-    root: str | Path, n_detailed: int = DETAILED, models: Path | None = None, anew: bool = False
+    root: str | Path,
+    n_detailed: int = DETAILED,
+    models: Path | None = None,
+    anew: bool = False,
+    after_photo: Callable[[], None] | None = None,
 ) -> WrittenReport:
     """Write ``report/index.html`` and its files into an output folder; those of an earlier report are kept.
 
@@ -64,6 +68,7 @@ def write_report(
         n_detailed: number of people who get details, keypoints and a mesh, the worst ones.
         models: the only folder to take body models from; None for the usual places.
         anew: write all files again.
+        after_photo: called after each photo; what it raises ends the work.
 
     Raises:
         UsageError: the folder holds no people.
@@ -77,8 +82,13 @@ def write_report(
     writer = PeopleWriter(layout, models, keep=not anew and _is_of_this_version(layout))
     by_photo = [list(people) for _, people in groupby(sorted(fitted, key=lambda row: row.key), lambda row: row.stem)]
     with ThreadPoolExecutor(n_usable_cores()) as pool:
-        for _ in pool.map(lambda people: writer.write_photo(people, detailed), by_photo):
-            pass  # the first error, of a full disk for example, is raised
+        try:
+            for _ in pool.map(lambda people: writer.write_photo(people, detailed), by_photo):
+                if after_photo is not None:
+                    after_photo()
+        except BaseException:  # of a full disk, for example
+            pool.shutdown(cancel_futures=True)
+            raise
     remarks = list(_remarks(layout, fitted, detailed, writer))
     _write_index(layout, rows)
     _write_about(layout, rows, remarks)
@@ -87,14 +97,6 @@ def write_report(
             write_bytes(layout.folder / source.name, source.read_bytes())
     _remove_others(layout, rows, detailed)
     return WrittenReport(layout.page, len(rows), len(detailed), _size(layout.folder), tuple(remarks))
-
-
-def badness(row: SummaryRow) -> tuple[bool, float, int, float]:
-    """Order of people: failed ones are worst; then the expected error, flags and reprojection error decide."""
-    unknown = -1.0  # of a hand or a head
-    error = row.expected_error_mm if math.isfinite(row.expected_error_mm) else unknown
-    reprojection = row.reprojection_error_px if math.isfinite(row.reprojection_error_px) else unknown
-    return row.status != "ok", error, sum(is_problem(flag) for flag in row.flags), reprojection
 
 
 def _is_of_this_version(layout: ReportLayout) -> bool:

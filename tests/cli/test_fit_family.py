@@ -19,7 +19,7 @@ from smplifyx.skeleton import skeleton_of
 
 QUICK = ("--optimizer.max_iterations", "2", "--threads", "1", "--device", "cpu", "--gender", "neutral")
 _OF_BODY = ("betas", "_pose", "_pca", "expression")
-NO_FILES = ("--no-mesh", "--no-render")
+NO_FILES = ("--no-mesh", "--no-render", "--no-report")
 
 
 @pytest.fixture

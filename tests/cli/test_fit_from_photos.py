@@ -22,8 +22,8 @@ from smplifyx.skeleton import (
 pytest.importorskip("ai_edge_litert", reason="no wheel of the detector's runtime for this processor")
 
 FAST = [
-    "--no-render", "--mesh-format", "none", "--starts.depth_flips", "0", "--collision.enabled", "false",
-    "--stages.all.max_iterations", "5",
+    "--no-report", "--no-render", "--mesh-format", "none", "--starts.depth_flips", "0", "--collision.enabled",
+    "false", "--stages.all.max_iterations", "5",
 ]  # fmt: skip
 
 

@@ -16,13 +16,12 @@ from PIL import Image
 
 from smplifyx.cli.main import SUCCESS, WRONG_CALL, main
 from smplifyx.output import OutputLayout, SummaryRow, append_summary
-from smplifyx.output.flags import FLAGS
+from smplifyx.output.flags import FLAGS, badness
 from smplifyx.report import write_report
 from smplifyx.report.details import details, part_of, residuals
 from smplifyx.report.mesh import STEP, packed, packed_vertices
 from smplifyx.report.people import relative_url
 from smplifyx.report.pictures import person_box, thumbnail
-from smplifyx.report.writer import badness
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from tests.report.folders import HOSTILE, add_person, person, picture
 
