@@ -34,6 +34,10 @@ class InputError(SmplifyxError):
         self.field = field
         super().__init__(": ".join(str(part) for part in (self.path, field, problem) if part is not None))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[Path | None, str, str | None]]:
+        """Travel between processes with all parts."""
+        return type(self), (self.path, self.problem, self.field)
+
 
 class OutputError(SmplifyxError):
     """Nothing can be written any more: the disk is full. What is written stays."""

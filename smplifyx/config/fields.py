@@ -33,6 +33,10 @@ class ConfigError(UsageError):
         self.source, self.key, self.problem = source, key, problem
         super().__init__(": ".join(part for part in (source, key, problem) if part))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[str, str, str]]:
+        """Travel between processes with all parts."""
+        return type(self), (self.source, self.key, self.problem)
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from smplifyx.child_processes import ignore_signals
 from smplifyx.detect.detector import DetectedPerson, Detector
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, SmplifyxError
 from smplifyx.files import file_digest
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.keypoints.images import read_image
@@ -81,6 +82,7 @@ def detect_folder(
     Raises:
         UsageError: the runtime of the networks is not installed.
         InputError: a network file is damaged.
+        SmplifyxError: one of several processes has died; files that are written stay.
     """
     statistics = DetectionStatistics()
     image_of: dict[Path, Path] = {}
@@ -173,6 +175,9 @@ def _together(images: Sequence[Path], variant: str, workers: int) -> Generator[t
             image, outcome = waiting.pop(0)
             waiting += [(following, pool.submit(_work, variant, following)) for following in islice(rest, 1)]
             yield image, outcome.result()
+    except BrokenProcessPool as error:
+        text = "a process of the detector died, perhaps for lack of memory; fewer --workers need less"
+        raise SmplifyxError(text) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

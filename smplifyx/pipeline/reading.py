@@ -238,6 +238,8 @@ class PhotoReader:
                 one.is_new = one.is_damaged = True
                 continue
             photo.digest = photo.digest or (file_digest(photo.outcome.unit.image) if stored.photo_digest else "")
+            if _differs(stored.photo_digest, photo.digest):
+                _check_same_photo(Path(stored.image_path), photo.outcome.unit.image, layout.root)
             if _differs(stored.input_digest, one.digest) or _differs(stored.photo_digest, photo.digest):
                 changed.append(one.name)
                 one.is_new = True
@@ -330,6 +332,13 @@ def _has_body(gender: str, config: Config) -> bool:
 def _differs(stored: str, current: str) -> bool:
     """Whether a stored hash tells of another input; an empty one, of an earlier version, tells nothing."""
     return stored not in ("", current)
+
+
+def _check_same_photo(earlier: Path, image: Path, output: Path) -> None:
+    """Raise InputError if a result belongs to another photo of the same name, as of another folder."""
+    if earlier != image and earlier.is_file() and not earlier.samefile(image):
+        problem = f"{output} has results of another photo of this name, {earlier}; expected another --output"
+        raise InputError(image, f"{problem} or name (--overwrite replaces the results)")
 
 
 def selection_of(config: Config) -> PersonSelection:

@@ -11,11 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from smplifyx.cli.main import main
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.output import read_summary
+from smplifyx.result import load_result
 from smplifyx.result_fields import is_intact
 from tests.photo_folders import QUICK, Folders, person
 
@@ -141,11 +144,63 @@ def test_runs_with_workers_continue_after_a_signal(folders: Folders, number: sig
     assert len(folders.results()) == len(read_summary(folders.output / "summary.csv")) == 12
 
 
+@pytest.mark.slow
+def test_a_signal_to_a_run_with_workers_ends_it_in_order(folders: Folders) -> None:
+    """The signal goes to the first process alone; so many photos are left that the run cannot end before it."""
+    for photo in range(150):
+        folders.add(f"photo{photo:03d}", [person()])
+    call = [sys.executable, "-m", "smplifyx", *folders.argv(*QUICK, "--workers", "2", "--batch-size", "2")]
+    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 300
+        while not folders.results() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGUSR1)
+        _, errors = process.communicate()
+    assert process.returncode == 75 and "Traceback" not in errors
+    n_done = len(folders.results())
+    assert 0 < n_done < 150 and f"{n_done} people are finished" in errors.replace("person is", "people are")
+    assert len(read_summary(folders.output / "summary.csv")) == n_done
+    (log,) = folders.output.glob("runs/*/log.jsonl")
+    assert json.loads(log.read_text().splitlines()[-1])["status"] == "stopped"
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_in_one_folder_lose_nothing(folders: Folders) -> None:
+    for photo in range(12):
+        folders.add(f"photo{photo:02d}", [person()])
+    call = [sys.executable, "-m", "smplifyx", *folders.argv(*QUICK, "--workers", "1", "--batch-size", "2")]
+    runs = [subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for run in runs:
+        _, errors = run.communicate()
+        assert run.returncode == 0, errors
+    assert len(folders.results()) == 12
+    rows = {row.stem: row for row in read_summary(folders.output / "summary.csv")}
+    assert len(rows) == 12 and not list(folders.output.rglob("*.damaged"))
+    for path in folders.output.glob("results/*/000.npz"):
+        assert is_intact(path) and rows[path.parent.name].gender == load_result(path).gender
+    assert main(["status", str(folders.output)]) == 0
+
+
+def test_results_of_another_photo_of_the_same_name_are_not_replaced(
+    folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders.add("one", [person()])
+    assert folders.fit() == 0
+    (tmp_path / "others").mkdir()
+    others = Folders(tmp_path / "others")
+    others.add("one", [person(20)])
+    cv2.imwrite(str(others.images / "one.png"), np.zeros((300, 200, 3), np.uint8))
+    others.output = folders.output
+    before = (folders.output / "results" / "one" / "000.npz").read_bytes()
+    assert others.fit() == 1
+    assert f"another photo of this name, {folders.images / 'one.png'}" in capsys.readouterr().err
+    assert (folders.output / "results" / "one" / "000.npz").read_bytes() == before
+    assert others.fit("--overwrite") == 0
+
+
 def test_results_without_the_hashes_of_later_versions_are_kept(
     folders: Folders, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import numpy as np
-
     folders.add("one", [person()])
     assert folders.fit() == 0
     path = folders.output / "results" / "one" / "000.npz"
