@@ -53,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     if options.sequence or options.video is not None or options.cameras is not None:
         from smplifyx.cli.fit_clips import fit_clips
 
-        return fit_clips(config, options)
+        with messages.quiet(options.quiet):
+            return fit_clips(config, options)
     if options.images is None:
         raise UsageError("--images: expected a folder of photos, or one photo")
 

@@ -14,7 +14,8 @@ import torch
 from smplifyx.calibration import CameraRig, read_cameras
 from smplifyx.camera import read_calibration
 from smplifyx.cli import messages
-from smplifyx.cli.fit_run import check_run_inputs, portable, with_mesh_format
+from smplifyx.cli.fit_report import FitReport
+from smplifyx.cli.fit_run import check_run_inputs, portable, with_mesh_format, write_page
 from smplifyx.cli.messages import check_output, required_file
 from smplifyx.cli.progress import Progress
 from smplifyx.cli.signals import StopRequest, stopping
@@ -35,6 +36,7 @@ from smplifyx.pipeline.shards import with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.units import Failure, Job
 from smplifyx.pipeline.worker import choose_device
+from smplifyx.pipeline.worklist import Finished
 from smplifyx.sequence import TrackFit
 
 
@@ -113,9 +115,9 @@ class _ClipRun:
         self._rig, self._clips, self._output = rig, clips, output
         self._layout = OutputLayout.of(run.output, config.output)
         self._stopping = threading.Event()
-        self._n_failures = self._n_tracks = self._n_frames = self._n_kept = self._n_clips = 0
+        self._n_tracks = self._n_frames = self._n_kept = 0
+        self._report = FitReport(config, replace(run, output=output), Finished())
         self._dropped: Counter[str] = Counter()
-        self._genders: Counter[str] = Counter()
 
     def stop(self) -> None:
         """End soon; called from a signal handler."""
@@ -141,7 +143,7 @@ class _ClipRun:
             if opened is not None:
                 opened.close()
         stop.raise_if_asked(f"{messages.count(self._n_tracks, 'track is', 'tracks are')} finished in {self._output}")
-        return self._print_end()
+        return self._print_end(stop)
 
     def _work(self, worker: ClipWorker) -> None:
         table = SummaryTable(self._layout)
@@ -151,7 +153,8 @@ class _ClipRun:
         journal = Journal(self._layout, self._job.config, self._job.run, digest, "clips")
         status = "error"
         try:
-            with Progress(sum(len(clip.all_shots()) for clip in self._clips)) as progress:
+            n_photos = sum(len(clip.all_shots()) for clip in self._clips)
+            with Progress(n_photos, is_shown=not self._job.run.quiet) as progress:
                 for clip in self._clips:
                     if self._stopping.is_set():
                         break
@@ -161,9 +164,9 @@ class _ClipRun:
             try:
                 table.close()
             finally:
-                journal.close(status, {"fitted": self._n_frames, "failures": self._n_failures, "kept": self._n_kept})
+                journal.close(status, self._report.counts | {"kept": self._n_kept})
         for problem in table.problems:
-            self._fail(problem)
+            self._report.add_failure(problem)
         with output_to(self._layout.config_path):
             write_text(self._layout.config_path, to_yaml(*portable(self._job.config, self._job.run)))
 
@@ -185,15 +188,15 @@ class _ClipRun:
                 journal.record(record)
                 progress.add(record.n_fitted, len(record.failures))
                 self._n_frames += record.n_fitted
+                self._report.add(replace(record, decisions=()))
         except StopRequested:
             return
         finally:
             for failure in outcome.failures:
-                self._fail(failure)
+                self._report.add_failure(failure)
                 journal.fail(failure)
-        self._n_clips += 1
         self._n_tracks += len(outcome.fits)
-        self._report(outcome)
+        self._print_tracks(outcome)
 
     def _detect(self, clip: Clip) -> None:
         shots = clip.all_shots()
@@ -206,12 +209,12 @@ class _ClipRun:
                 folder.mkdir(parents=True, exist_ok=True)
                 found = detect_folder(images, folder, is_stopped=self._stopping.is_set)
             for error in found.failures:
-                self._fail(Failure(str(error.path), error.problem))
+                self._report.add_failure(Failure(str(error.path), error.problem))
             if found.n_photos:
                 people = messages.count(found.n_people, "person", "people")
                 messages.note(f"no --keypoints: {people} detected in {found.n_photos} photos; keypoints in {folder}")
 
-    def _report(self, outcome: ClipOutcome) -> None:
+    def _print_tracks(self, outcome: ClipOutcome) -> None:
         """Print what is worth knowing about the tracks of a clip."""
         prefix = f"{outcome.clip.name}: " if outcome.clip.name else ""
         for note in outcome.notes:
@@ -220,26 +223,18 @@ class _ClipRun:
             if summary.dropped:
                 self._dropped[summary.dropped] += 1
         for fit in outcome.fits:
-            first = fit.results[0]
-            self._genders[f"{first.gender} ({first.gender_source})"] += 1
             if len(self._clips) <= 10 or self._job.run.verbose:
                 messages.note(prefix + _line_about(fit))
 
-    def _fail(self, failure: Failure) -> None:
-        self._n_failures += 1
-        messages.note(f"failed: {failure}")
-
-    def _print_end(self) -> int:
+    def _print_end(self, stop: StopRequest) -> int:
         for text, number in self._dropped.items():
             messages.note(f"{messages.count(number, 'track', 'tracks')} left out: {text} (tracks.csv)")
         if self._n_kept:
             clips = messages.count(self._n_kept, "finished clip is", "finished clips are")
             messages.note(f"{clips} skipped (--overwrite fits again)")
         tracks = messages.count(self._n_tracks, "track", "tracks")
-        frames = messages.count(self._n_frames, "result", "results")
-        inputs = messages.count(self._n_failures, "input", "inputs")
-        messages.say(f"{tracks} with {frames} fitted, {inputs} failed; results in {self._output}")
-        return 1 if self._n_failures else 0
+        results = messages.count(self._n_frames, "result", "results")
+        return self._report.print_end(write_page(self._job, self._report, stop), f"{tracks} with {results}")
 
 
 def _line_about(fit: TrackFit) -> str:

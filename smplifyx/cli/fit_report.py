@@ -159,13 +159,14 @@ class FitReport:
         """Whether the run has changed anything that a report shows."""
         return bool(self._worst or self._n_remade or self._n_outdated)
 
-    def print_end(self, page: Path | None = None) -> int:
+    def print_end(self, page: Path | None = None, fitted: str | None = None) -> int:
         """Print what was done, where it lies, who looks worst and why; returns the exit status.
 
         Args:
             page: the report, if one was written.
+            fitted: what was fitted, in words; None for the number of people.
         """
-        people = messages.count(self._n_fitted, "person", "people")
+        people = fitted or messages.count(self._n_fitted, "person", "people")
         inputs = messages.count(self._n_failures, "input", "inputs")
         seconds = messages.duration(time.monotonic() - self._started)
         messages.say(f"{people} fitted, {inputs} failed; {seconds}; results in {self._run.output}")

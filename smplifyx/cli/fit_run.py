@@ -131,32 +131,7 @@ class _Run:
             self._write_config(None)
         report.print_remarks()
         stop.raise_if_asked(report.finished_so_far())
-        return report.print_end(self._write_report(stop))
-
-    def _write_report(self, stop: StopRequest) -> Path | None:
-        """Write the page about all people of the folder; one that fails does not undo the fits."""
-        config, report = self._job.config, self._report
-        page = report.output / "report" / "index.html"
-        if not config.output.report:
-            return None
-        if self._job.run.num_shards > 1:
-            messages.note(f"after the last shard, smplifyx report {report.output} writes a page to judge the fits")
-            return None
-        if page.is_file() and not report.has_changes:
-            return page
-        from smplifyx.report import write_report  # late: a run starts without it
-
-        def end_if_asked() -> None:
-            stop.raise_if_asked(report.finished_so_far())
-
-        try:
-            with output_to(page):
-                return write_report(report.output, models=config.body.models_dir, after_photo=end_if_asked).page
-        except UsageError:  # nobody was found
-            return None
-        except (SmplifyxError, OSError) as error:
-            report.add_failure(Failure(str(page), f"the report is not written: {reason(error)}"))
-            return None
+        return report.print_end(write_page(self._job, report, stop))
 
     def _records(self) -> dict[str, PhotoRecord]:
         """The photos that earlier runs finished; to be overwritten, those that such a run has overwritten already."""
@@ -210,6 +185,40 @@ class _Run:
         with output_to(self._layout.config_path):
             write_text(self._layout.config_path, to_yaml(*portable(self._job.config, self._job.run)))
         self._has_written_config = True
+
+
+def write_page(job: Job, report: FitReport, stop: StopRequest) -> Path | None:
+    """Write the page about all people of an output folder; one that fails does not undo the fits.
+
+    Args:
+        job: the job.
+        report: what the run did; a page that fails is a failure in it.
+        stop: asked after each photo.
+
+    Returns:
+        The page; None without one.
+    """
+    page = report.output / "report" / "index.html"
+    if not job.config.output.report:
+        return None
+    if job.run.num_shards > 1:
+        messages.note(f"after the last shard, smplifyx report {report.output} writes a page to judge the fits")
+        return None
+    if page.is_file() and not report.has_changes:
+        return page
+    from smplifyx.report import write_report  # late: a run starts without it
+
+    def end_if_asked() -> None:
+        stop.raise_if_asked(report.finished_so_far())
+
+    try:
+        with output_to(page):
+            return write_report(report.output, models=job.config.body.models_dir, after_photo=end_if_asked).page
+    except UsageError:  # nobody was found
+        return None
+    except (SmplifyxError, OSError) as error:
+        report.add_failure(Failure(str(page), f"the report is not written: {reason(error)}"))
+        return None
 
 
 def portable(config: Config, run: RunOptions) -> tuple[Config, RunOptions]:

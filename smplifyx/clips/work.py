@@ -33,6 +33,9 @@ from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.sequence import SequenceFitter, TrackFit
 from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks
 
+#: Frames for which a person may be missing at any frame rate.
+_LEAST_GAP = 3
+
 
 @dataclass
 class ClipOutcome:
@@ -42,7 +45,7 @@ class ClipOutcome:
         clip: the clip.
         summaries: lines about its tracks.
         fits: the fitted tracks.
-        failures: what failed.
+        failures: what failed besides single photos.
         notes: remarks for the user.
     """
 
@@ -137,23 +140,24 @@ class ClipWorker:
         decisions = {track.number: self._gender(track, people.views) for track in tracks}
         outcome.fits = self._fitted(tracks, decisions, outcome)
         written: list[Path] = []
+        has_failed = bool(outcome.failures)
         fitted = FittedClip(clip, people.views, outcome.fits, decisions)
         for record in self._writer.write_photos(fitted, digest):
             written += [self._layout.result_path(record.unit.stem, int(name)) for name in record.people]
-            outcome.failures += record.failures
+            has_failed = has_failed or bool(record.failures)
             yield record
         files = ClipFiles.of(self._layout.root, clip.name)
         with output_to(files.folder):
             save_report(outcome.summaries, outcome.fits, files.report)
             paths, notes = self._writer.write_tracks(fitted, files)
             outcome.notes += notes
-            if not outcome.failures:
+            if not has_failed:
                 files.finish(digest, [*written, files.report, *paths])
 
     def _tracking_options(self, clip: Clip) -> TrackingOptions:
         run, people = self._job.run, self._job.config.people
         return TrackingOptions(
-            max_gap=max(1, round(run.max_gap * self._fps)),
+            max_gap=max(_LEAST_GAP, round(run.max_gap * self._fps)),
             min_frames=run.min_frames,
             min_keypoints=people.min_keypoints,
             min_views=run.min_views,
