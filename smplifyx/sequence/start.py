@@ -33,6 +33,8 @@ _PER_VIEW = 2
 _MOTION_WEIGHT, _SPEED = 45.0, 1.5
 #: Price of passing over a frame, and the most frames that a path passes over at once.
 _PASSING, _MOST_PASSED = 8000.0, 12
+#: Depth (metres) that a candidate has at least where places are compared.
+_LEAST_DEPTH = 0.1
 #: Frames whose candidates are compared at once.
 _FRAMES_AT_ONCE = 32
 
@@ -164,9 +166,19 @@ class Choice:
 
     def path(self) -> NDArray[np.int64]:
         """Numbers of the chosen candidates, at most one a frame, ascending by frame."""
-        frame = self.frame.cpu().numpy()
-        loss, joints = self.loss.cpu().numpy(), self.joints.cpu().numpy()
-        return lowest_path(frame, loss, joints, self._fps)
+        joints = (self.joints + self._places()[:, None]).cpu().numpy()
+        return lowest_path(self.frame.cpu().numpy(), self.loss.cpu().numpy(), joints, self._fps)
+
+    def _places(self) -> Tensor:
+        """[N, 3] places of the bodies, metres; those of a single view all at one depth, as it hardly shows it."""
+        place = self.poses.pelvis
+        if self._data.n_views > 1:
+            return place
+        (view,) = self._data.views
+        rotation = torch.as_tensor(np.asarray(view.rotation)).to(place)
+        seen = place @ rotation.T + torch.as_tensor(np.asarray(view.translation)).to(place)
+        depth = seen[:, 2:].clamp_min(_LEAST_DEPTH)
+        return (seen / depth * depth.median()) @ rotation
 
 
 def lowest_path(
@@ -177,7 +189,7 @@ def lowest_path(
     Args:
         frame: [N] frames of the candidates, ascending.
         loss: [N] their losses.
-        joints: [N, J, 3] of the body from the pelvis, metres.
+        joints: [N, J, 3] of the body, metres.
         fps: frames per second.
 
     Returns:
