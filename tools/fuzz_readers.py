@@ -61,6 +61,12 @@ def _calibration() -> Callable[[Path], Any]:
     return read_calibration
 
 
+def _cameras() -> Callable[[Path], Any]:
+    from smplifyx.calibration import read_cameras
+
+    return read_cameras
+
+
 def _pickles() -> Callable[[Path], Any]:
     from smplifyx.body.pickles import load_pickle
 
@@ -73,7 +79,7 @@ def _people() -> list[bytes]:
     person = {"pose_keypoints_2d": points, "hand_left_keypoints_2d": hand, "hand_right_keypoints_2d": []}
     coco = [{"image_id": "a.jpg", "category_id": 1, "keypoints": points[:51], "score": 2.1}]
     instances = {"instance_info": [{"keypoints": [[1.0, 2.0]] * 17, "keypoint_scores": [0.5] * 17}]}
-    documents = ({"version": 1.3, "people": [person]}, coco, instances, [[[1, 2, 0.3]] * 17])
+    documents = ({"version": 1.3, "people": [person]}, coco, instances)
     return [json.dumps(document).encode() for document in documents]
 
 
@@ -83,11 +89,37 @@ def _pickled() -> list[bytes]:
 
 
 _YAML = (b"objective: {rho: 50}\nstages: {4: {collision: 20}}\nrun:\n  threads: 2\n", b"stages.all.shape: 3\n")
-_CAMERAS = (b"default: {focal_length: 1400, principal_point: [960, 540]}\nIMG: {focal_length: [1, 2]}\n",)
+_RIG = (
+    b"up: z\nground: 0.1\ncameras:\n- {name: a, image_size: [640, 480], K: [[9, 0, 3], [0, 9, 2], [0, 0, 1]],\n"
+    b"  distortion: [0.1, 0, 0, 0], R: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], T: [0, 0, 3]}\n"
+    b"- {name: b, image_size: [640, 480], focal_length: 900, R: [0.1, 0.2, 0.3], T: [0, 0, 3]}\n",
+)
+_TOML = (
+    b'[cam1]\nname = "cam1"\nsize = [640.0, 480.0]\n'
+    b"matrix = [[900.0, 0.0, 320.0], [0.0, 900.0, 240.0], [0.0, 0.0, 1.0]]\n"
+    b"distortions = [0.1, 0.0, 0.0, 0.0]\nrotation = [0.1, 0.2, 0.3]\ntranslation = [0.0, 0.0, 3.0]\n",
+)
+_XML = (
+    b'<?xml version="1.0"?><calibration><cameras><camera serial="1">'
+    b'<fov_video left="0" top="0" right="639" bottom="479"/>'
+    b'<transform x="100" y="200" z="300" r11="1" r12="0" r13="0" r21="0" r22="1" r23="0" r31="0" r32="0" r33="1"/>'
+    b'<intrinsic focalLengthU="60000" focalLengthV="60000" centerPointU="20000" centerPointV="15000" skew="0" '
+    b'radialDistortion1="0.1" radialDistortion2="0" radialDistortion3="0" tangentalDistortion1="0" '
+    b'tangentalDistortion2="0"/></camera></cameras></calibration>',
+)
+_TEXT = (b"0 900 0 320 0 900 240 0 0 1 0.1 0.2 1 0 0 0 0 1 0 0 0 0 1 3\n",)
+_PHOTO_CAMERAS = (
+    b"default: {focal_length: 1400, principal_point: [960, 540]}\n"
+    b"IMG: {focal_length: [1, 2], principal_point: [3, 4]}\n",
+)
 TARGETS = {
     "keypoints": Target("smplifyx.keypoints", _keypoints, "a_keypoints.json", _people()),
     "config": Target("smplifyx.config", _config, "config.yaml", _YAML),
-    "calibration": Target("smplifyx.camera", _calibration, "cameras.yaml", _CAMERAS),
+    "calibration": Target("smplifyx.camera", _calibration, "cameras.yaml", _PHOTO_CAMERAS),
+    "cameras": Target("smplifyx.calibration", _cameras, "cameras.yaml", _RIG),
+    "cameras_toml": Target("smplifyx.calibration", _cameras, "cameras.toml", _TOML),
+    "cameras_qualisys": Target("smplifyx.calibration", _cameras, "cameras.qca.txt", _XML),
+    "cameras_text": Target("smplifyx.calibration", _cameras, "camera_parameters.txt", _TEXT),
     "pickles": Target("smplifyx.body.pickles", _pickles, "model.pkl", _pickled()),
 }
 

@@ -34,6 +34,15 @@ def read_easymocap(intrinsics: Path, extrinsics: Path) -> list[View]:
     Raises:
         InputError: a file cannot be read, or lacks a matrix.
     """
+    try:
+        return _easymocap_views(intrinsics, extrinsics)
+    except (cv2.error, SystemError, OverflowError, UnicodeDecodeError) as error:
+        raise InputError(
+            intrinsics, f"or {extrinsics.name} is no calibration of EasyMocap: {reason(error)}"
+        ) from error
+
+
+def _easymocap_views(intrinsics: Path, extrinsics: Path) -> list[View]:
     inner, outer = _storage(intrinsics), _storage(extrinsics)
     node = inner.getNode("names")
     names = [node.at(k).string() for k in range(node.size())] if node.isSeq() else []
@@ -50,7 +59,7 @@ def read_easymocap(intrinsics: Path, extrinsics: Path) -> list[View]:
     views = []
     for name in names:
         sides = [inner.getNode(f"{letter}_{name}") for letter in "WH"]
-        width, height = (0 if side.empty() else int(side.real()) for side in sides)
+        width, height = (0 if side.empty() else round(max(0.0, side.real())) for side in sides)
         inner_matrix = numbers(intrinsics, f"K_{name}", matrix(intrinsics, inner, f"K_{name}"), 3, 3)
         distortion = distortion_coefficients(
             intrinsics, f"dist_{name}", matrix(intrinsics, inner, f"dist_{name}", f"D_{name}")

@@ -186,3 +186,12 @@ def test_a_camera_serves_padded_and_resized_photos_and_no_others() -> None:
     assert camera_for_size(Camera(900.0), (640, 480)).center == (320.0, 240.0)
     with pytest.raises(InputError, match="1088 x 1920"):
         camera_for_size(camera, (1920, 1080))
+
+
+def test_a_matrix_of_opencv_with_too_few_numbers_is_an_input_error(tmp_path: Path) -> None:
+    path = easymocap(tmp_path)
+    content = path.read_text()
+    assert "rows: 3" in content
+    path.write_text(content.replace("rows: 3", "rows: 30"))
+    with pytest.raises(InputError, match=r"intri\.yml: or extri\.yml is no calibration of EasyMocap"):
+        read_cameras(path)
