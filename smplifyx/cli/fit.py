@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         text = to_yaml(with_absolute_paths(config, folder), with_absolute_paths(options, folder))
         messages.say(text.rstrip("\n"))
         return 0
-    if options.sequence or options.video is not None or options.cameras is not None:
+    if options.fits_clips:
         from smplifyx.cli.fit_clips import fit_clips
 
         with messages.quiet(options.quiet):

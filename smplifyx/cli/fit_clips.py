@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smplifyx.calibration import CameraRig, read_cameras
 from smplifyx.camera import read_calibration
 from smplifyx.cli import messages
 from smplifyx.cli.fit_report import FitReport
@@ -19,9 +18,9 @@ from smplifyx.cli.fit_run import check_run_inputs, portable, with_mesh_format, w
 from smplifyx.cli.messages import check_output, required_file
 from smplifyx.cli.progress import Progress
 from smplifyx.cli.signals import StopRequest, stopping
-from smplifyx.clips import Clip, list_clips
-from smplifyx.clips.listing import VIEW
-from smplifyx.clips.video import VideoFrames, write_frames
+from smplifyx.clips import Clip
+from smplifyx.clips.plan import ClipPlan, plan_clips
+from smplifyx.clips.state import is_finished
 from smplifyx.clips.work import ClipOutcome, ClipWorker
 from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.detect.folder import detect_folder
@@ -55,64 +54,31 @@ def fit_clips(config: Config, run: RunOptions) -> int:
         raise UsageError(f"--model {config.body.model}: sequences need a model of the whole body, such as smplx")
     if config.output.pack:
         raise UsageError("--pack: expected photos; sequences and views are written as files")
-    if run.images is None and run.video is None:
-        raise UsageError("expected --images with a folder of photos, or --video")
     check_output(run.output)
     run = with_own_shard(run, os.environ)
     check_run_inputs(config)
-    rig = None if run.cameras is None else required_file(read_cameras, run.cameras, run.camera_unit)
+    output = run.output
+    config, run = with_absolute_paths(config, Path.cwd()), with_absolute_paths(run, Path.cwd())
     with stopping() as stop:
-        output = run.output
-        config, run = with_absolute_paths(config, Path.cwd()), with_absolute_paths(run, Path.cwd())
-        run, images = _with_frames(run, rig)
-        detected = OutputLayout(run.output).keypoints_path
-        is_sequence = run.sequence or run.video is not None
-        clips = list_clips(images, run.keypoints, () if rig is None else rig.views, detected, is_sequence)
-        clips = clips[run.shard_index :: run.num_shards]
-        config = with_mesh_format(config, sum(len(clip.all_shots()) for clip in clips))
-        return _ClipRun(config, run, rig, clips, output).fit(stop)
-
-
-def _with_frames(run: RunOptions, rig: CameraRig | None) -> tuple[RunOptions, Path]:
-    """The arguments with the frame rate of the video, and the folder of photos, those of the video written."""
-    if run.video is None:
-        assert run.images is not None
-        return run, run.images
-    folder = run.output / "frames"
-    videos = [run.video]
-    if VIEW in str(run.video):
-        if rig is None:
-            raise UsageError(f"--video: {VIEW} stands for the name of a camera; expected --cameras too")
-        videos = [Path(str(run.video).replace(VIEW, view.name)) for view in rig.views]
-    elif rig is not None and len(rig.views) > 1:
-        raise UsageError(f"--video: expected a name with {VIEW}, a video for each of {len(rig.views)} cameras")
-    found: list[VideoFrames] = []
-    for number, video in enumerate(videos):
-        target = folder if rig is None or len(videos) == 1 else folder / rig.views[number].name
-        with output_to(target):
-            found.append(required_file(write_frames, video, target))
-        messages.note(f"{video}: {found[-1].n_frames} frames at {found[-1].fps:g} per second in {target}")
-    rates = {round(one.fps, 2) for one in found}
-    if run.fps is None and len(rates) > 1:
-        raise UsageError(f"--video: expected one frame rate, found {', '.join(map(str, sorted(rates)))}; give --fps")
-    return replace(run, fps=run.fps or found[0].fps), folder
+        plan = plan_clips(run)
+        for note in plan.notes:
+            messages.note(note)
+        return _ClipRun(with_mesh_format(config, plan.n_photos), plan, output).fit(stop)
 
 
 class _ClipRun:
     """The clips of a run and its records: table, log, configuration, what is printed.
 
     Args:
-        config, run: settings and arguments, paths absolute.
-        rig: the calibrated cameras.
-        clips: the clips of this shard.
+        config: settings, paths absolute.
+        plan: the clips.
         output: the output folder, as messages name it.
     """
 
-    def __init__(
-        self, config: Config, run: RunOptions, rig: CameraRig | None, clips: list[Clip], output: Path
-    ) -> None:
+    def __init__(self, config: Config, plan: ClipPlan, output: Path) -> None:
+        run = plan.run
         self._job = Job(config, run, settings_digest=settings_digest(config, run))
-        self._rig, self._clips, self._output = rig, clips, output
+        self._rig, self._clips, self._output = plan.rig, plan.own_clips, output
         self._layout = OutputLayout.of(run.output, config.output)
         self._stopping = threading.Event()
         self._n_tracks = self._n_frames = self._n_kept = 0
@@ -177,7 +143,7 @@ class _ClipRun:
         outcome = ClipOutcome(clip)
         if self._job.run.keypoints is None:
             self._detect(clip)
-        if not self._job.run.overwrite and worker.is_finished(clip):
+        if not self._job.run.overwrite and is_finished(clip, self._job, self._rig):
             self._n_kept += 1
             for _ in clip.all_shots():
                 progress.add(0, 0)

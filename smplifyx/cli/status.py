@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from smplifyx.cli import messages
+from smplifyx.config import Config, RunOptions
 
 _DESCRIPTION = """Tell what is done, failed, missing, damaged, fitted with other settings or from inputs that have
 changed since in the output folder of `smplifyx fit`, also of several shards; complete and sort its
@@ -37,10 +39,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Print the state of a folder; returns the exit status."""
     from smplifyx.output import OutputLayout
-    from smplifyx.pipeline.status import as_ranges, read_status
+    from smplifyx.pipeline.status import as_ranges, last_settings, read_status
     from smplifyx.pipeline.summary import SummaryTable
 
     messages.check_input(arguments.output, "OUTPUT")
+    settings, config, run, left_out = last_settings(OutputLayout(arguments.output))
+    if run.fits_clips:
+        messages.note_left_out(left_out)
+        return _say_clips(settings, config, replace(run, output=arguments.output.absolute()), arguments)
     status = read_status(arguments.output)
     table = SummaryTable(OutputLayout(arguments.output))
     table.close()
@@ -66,6 +72,25 @@ def run(arguments: argparse.Namespace) -> int:
         shards = as_ranges(status.open_shards)
         command += f" --num-shards {status.n_shards} --shard auto"
         messages.say(f"or as a job array, with --array={shards}:\n  {command}")
+    return 1
+
+
+def _say_clips(settings: Path, config: Config, run: RunOptions, arguments: argparse.Namespace) -> int:
+    """Print the state of sequences; returns the exit status."""
+    from smplifyx.clips.plan import plan_clips
+    from smplifyx.clips.state import is_finished
+    from smplifyx.pipeline.digests import settings_digest
+    from smplifyx.pipeline.units import Job
+
+    plan = plan_clips(run)
+    job = Job(config, plan.run, settings_digest=settings_digest(config, plan.run))
+    missing = [clip.name or "the clip" for clip in plan.clips if not is_finished(clip, job, plan.rig)]
+    messages.say(f"clips:   {len(plan.clips) - len(missing)} of {len(plan.clips)} are done")
+    _say_names("missing, failed or changed", missing, arguments.verbose)
+    if not missing:
+        return 0
+    command = shlex.join(["smplifyx", "fit", "--config", str(settings), "--output", str(arguments.output)])
+    messages.say(f"to finish the rest:\n  {command}")
     return 1
 
 

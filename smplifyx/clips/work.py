@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,15 @@ from smplifyx.clips.files import DEFAULT_FPS, ClipFiles, save_report
 from smplifyx.clips.genders import gender_of_track
 from smplifyx.clips.listing import Clip
 from smplifyx.clips.reading import read_clip
+from smplifyx.clips.state import clip_digest
 from smplifyx.clips.writing import ClipWriter, FittedClip
 from smplifyx.errors import InputError, reason
-from smplifyx.files import file_digest, output_to
+from smplifyx.files import output_to
 from smplifyx.gender import GenderDecision, given
 from smplifyx.keypoints import Observation, read_image
 from smplifyx.lens import undistorted_picture
 from smplifyx.output import OutputLayout
 from smplifyx.output.layout import person_name
-from smplifyx.pipeline.digests import digest_of, file_stamp
 from smplifyx.pipeline.fits import BatchFitter, StopRequested
 from smplifyx.pipeline.reading import gender_chooser, given_gender
 from smplifyx.pipeline.units import Failure, Job, Outcome
@@ -89,32 +88,6 @@ class ClipWorker:
     def _fps(self) -> float:
         return self._job.run.fps or DEFAULT_FPS
 
-    def digest_of(self, clip: Clip) -> str:
-        """Hash of all that decides the results of a clip: files, cameras, settings, wanted outputs."""
-        run, output = self._job.run, self._job.config.output
-        labels, calibration = self._job.config.gender.labels, self._job.config.camera.calibration
-        values = {
-            "settings": [self._job.settings_digest, asdict(self._job.config.sequence)],
-            "run": [run.layout, run.keypoint_frame, run.keypoint_scale, self._fps, run.height],
-            "tracks": [run.min_views, run.min_frames, run.max_gap, self._job.config.people.max_persons],
-            "people": [self._job.config.people.min_keypoints],
-            "files": [
-                None if shot is None else [shot.stem, file_stamp(shot.image), file_stamp(shot.keypoints)]
-                for row in clip.shots
-                for shot in row
-            ],
-            "views": [_figures(view) for view in clip.views],
-            "rig": None if self._rig is None else [self._rig.up, self._rig.ground],
-            "by_person": [file_digest(path) for path in (labels, calibration) if path is not None],
-            "output": [output.mesh_format, output.save_pickle],
-            "pictures": [output.render, output.side_view, output.picture_format, output.max_render_size],
-        }
-        return digest_of(json.dumps(values, sort_keys=True).encode())
-
-    def is_finished(self, clip: Clip) -> bool:
-        """Whether an earlier run has finished the clip, and nothing has changed since."""
-        return ClipFiles.of(self._layout.root, clip.name).is_finished(self.digest_of(clip))
-
     def run(self, clip: Clip, outcome: ClipOutcome) -> Iterator[Outcome]:
         """Fit a clip; yields the record of each photo that is written, and fills in the outcome.
 
@@ -123,7 +96,7 @@ class ClipWorker:
             UsageError: a body model or prior is missing or damaged.
             OutputError: the disk is full.
         """
-        digest = self.digest_of(clip)
+        digest = clip_digest(clip, self._job, self._rig)
         without = sum(shot.keypoints is None for shot in clip.all_shots())
         if without:
             outcome.notes.append(
@@ -222,13 +195,6 @@ class ClipWorker:
     def remark(self) -> str:
         """Remark on the renderer."""
         return self._writer.remark
-
-
-def _figures(view: View) -> list[object]:
-    camera = view.camera
-    inner = [] if camera is None else [camera.focal_length, camera.principal_point]
-    outer = [np.asarray(view.rotation).tolist(), np.asarray(view.translation).tolist()]
-    return [view.name, inner, outer, view.distortion]
 
 
 def _track_name(clip: Clip, number: int) -> str:

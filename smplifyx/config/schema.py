@@ -353,6 +353,11 @@ class RunOptions:
     quiet: bool = setting(False, "print nothing but errors")
     verbose: bool = setting(False, "print more: losses by stage, decisions by person, tracebacks")
 
+    @property
+    def fits_clips(self) -> bool:
+        """Whether people are fitted in several frames or views together."""
+        return self.sequence or self.video is not None or self.cameras is not None
+
 
 def check(config: Config, source: str = "configuration") -> None:
     """Refuse settings that are valid alone but not together; raises :class:`ConfigError`."""

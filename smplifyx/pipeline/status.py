@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from smplifyx.camera import Camera, read_calibration
-from smplifyx.config import load_recorded, to_yaml
+from smplifyx.config import Config, RunOptions, load_recorded, to_yaml
 from smplifyx.errors import UsageError
 from smplifyx.files import write_text
 from smplifyx.keypoints.folder import keypoint_path
@@ -70,6 +70,19 @@ class Status:
         return not self.open_shards
 
 
+def last_settings(layout: OutputLayout) -> tuple[Path, Config, RunOptions, list[str]]:
+    """File, settings and arguments of the last run, and the names of recorded settings that this version lacks.
+
+    Raises:
+        UsageError: the folder has no record of a run.
+    """
+    runs = list(read_manifests(layout))
+    if not runs:
+        raise UsageError(f"{layout.runs_path}: expected the records of a run of smplifyx fit, found none")
+    path = layout.runs_path / runs[-1][0] / SETTINGS
+    return path, *load_recorded(path)
+
+
 def read_status(root: Path) -> Status:
     """Read the state of an output folder; photos are not decoded, and those that are finished not opened.
 
@@ -77,12 +90,9 @@ def read_status(root: Path) -> Status:
         UsageError: the folder has no record of a run, or the inputs are gone.
     """
     layout = OutputLayout(root)
+    settings, config, run, left_out = last_settings(layout)
     runs = list(read_manifests(layout))
-    if not runs:
-        raise UsageError(f"{layout.runs_path}: expected the records of a run of smplifyx fit, found none")
-    name, manifest = runs[-1]
-    settings = layout.runs_path / name / SETTINGS
-    config, run, left_out = load_recorded(settings)
+    manifest = runs[-1][1]
     if left_out:  # the command that finishes the rest needs settings that this version has
         settings = settings.with_name(_UPDATED)
         write_text(settings, to_yaml(config, run))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +16,10 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx import load_result
 from smplifyx.cli.main import main
+from smplifyx.clips.writing import ClipWriter
 from smplifyx.output import read_summary
 from smplifyx.output.film import n_frames_of, write_video
+from smplifyx.pipeline import Outcome
 from tests.photo_folders import QUICK, Folders, person
 from tests.tracking.walkers import FIGURE, SIZE, cameras, seen
 
@@ -56,9 +60,12 @@ def test_a_finished_clip_is_skipped_and_a_changed_one_fitted_again(
     assert folders.fit(*options) == 0
     path = folders.output / "results" / "f_1" / "000.npz"
     written = path.stat().st_mtime_ns
+    assert main(["status", str(folders.output)]) == 0
+    assert "1 of 1 are done" in capsys.readouterr().out
     assert folders.fit(*options) == 0
     assert path.stat().st_mtime_ns == written and "1 finished clip is skipped" in capsys.readouterr().err
     path.unlink()
+    assert main(["status", str(folders.output)]) == 1
     assert folders.fit(*options) == 0 and path.is_file()
     folders.add("f_1", [person(5.0), person(-60.0)])
     folders.add("f_0", [person(5.0), person(-60.0)])
@@ -172,3 +179,27 @@ def test_a_broken_keypoint_file_fails_alone(tmp_path: Path, capsys: pytest.Captu
     assert folders.fit("--sequence", "--gender", "neutral") == 1
     assert "f_1_keypoints.json" in capsys.readouterr().err
     assert folders.results() == [f"f_{k}/000.npz" for k in range(3)]
+
+
+def test_what_is_written_stays_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = Folders(tmp_path)
+    for k in range(3):
+        folders.add(f"f_{k}", [person()])
+    write = ClipWriter._write_photo
+    written = []
+
+    def interrupting(writer: ClipWriter, *arguments: Any) -> Outcome:
+        written.append(write(writer, *arguments))
+        if len(written) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return written[-1]
+
+    monkeypatch.setattr(ClipWriter, "_write_photo", interrupting)
+    assert folders.fit("--sequence", "--gender", "neutral") == 130
+    assert "the same command continues" in capsys.readouterr().err
+    assert folders.results() == ["f_0/000.npz", "f_1/000.npz"] and len(rows_of(folders.output)) == 2
+    monkeypatch.undo()
+    assert folders.fit("--sequence", "--gender", "neutral") == 0
+    assert len(folders.results()) == 3 and (folders.output / "tracks" / "000.npz").is_file()

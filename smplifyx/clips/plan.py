@@ -1,0 +1,87 @@
+"""The clips of a run, from its arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from smplifyx.calibration import CameraRig, read_cameras
+from smplifyx.clips.listing import VIEW, Clip, list_clips
+from smplifyx.clips.video import write_frames
+from smplifyx.config import RunOptions
+from smplifyx.errors import InputError, UsageError
+from smplifyx.files import output_to
+from smplifyx.output import OutputLayout
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """The clips of a run.
+
+    Attributes:
+        run: the arguments, with the frame rate of the video.
+        rig: the calibrated cameras; None for photos of one camera.
+        clips: all clips, of every shard.
+        notes: remarks for the user.
+    """
+
+    run: RunOptions
+    rig: CameraRig | None
+    clips: list[Clip]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def own_clips(self) -> list[Clip]:
+        """The clips of this shard."""
+        return self.clips[self.run.shard_index :: self.run.num_shards]
+
+    @property
+    def n_photos(self) -> int:
+        """Photos of all clips."""
+        return sum(len(clip.all_shots()) for clip in self.clips)
+
+
+def plan_clips(run: RunOptions) -> ClipPlan:
+    """Read the file of cameras, write the frames of videos unless they are there, and list the clips.
+
+    Raises:
+        UsageError: a folder or file is missing or unusable, or a camera has no photos.
+        OutputError: the disk is full.
+    """
+    if run.images is None and run.video is None:
+        raise UsageError("expected --images with a folder of photos, or --video")
+    try:
+        rig = None if run.cameras is None else read_cameras(run.cameras, run.camera_unit)
+        run, images, notes = _with_frames(run, rig)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    detected = OutputLayout(run.output).keypoints_path
+    is_sequence = run.sequence or run.video is not None
+    clips = list_clips(images, run.keypoints, () if rig is None else rig.views, detected, is_sequence)
+    return ClipPlan(run, rig, clips, notes)
+
+
+def _with_frames(run: RunOptions, rig: CameraRig | None) -> tuple[RunOptions, Path, tuple[str, ...]]:
+    """The arguments with the frame rate of the video, the folder of photos, and remarks."""
+    if run.video is None:
+        assert run.images is not None
+        return run, run.images, ()
+    folder = run.output / "frames"
+    targets = {folder: run.video}
+    if VIEW in str(run.video):
+        if rig is None:
+            raise UsageError(f"--video: {VIEW} stands for the name of a camera; expected --cameras too")
+        targets = {folder / view.name: Path(str(run.video).replace(VIEW, view.name)) for view in rig.views}
+    elif rig is not None and len(rig.views) > 1:
+        raise UsageError(f"--video: expected a name with {VIEW}, a video for each of {len(rig.views)} cameras")
+    rates: list[float] = []
+    notes: list[str] = []
+    for target, video in targets.items():
+        with output_to(target):
+            found = write_frames(video, target)
+        rates.append(found.fps)
+        notes.append(f"{video}: {found.n_frames} frames at {found.fps:g} per second in {target}")
+    if run.fps is None and max(rates) - min(rates) > 0.01:
+        listed = ", ".join(f"{rate:g}" for rate in sorted(set(rates)))
+        raise UsageError(f"--video: expected one frame rate, found {listed}; give --fps")
+    return replace(run, fps=run.fps or rates[0]), folder, tuple(notes)
