@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from smplifyx.evaluation.metrics import MILLIMETRES_PER_METRE
 
@@ -46,18 +47,18 @@ def speeds(points: FloatArray, fps: float) -> FloatArray:
 def delay_frames(fitted: FloatArray, true: FloatArray) -> float:
     """Delay of fitted against true curves [F, N], frames; positive when the fit is late.
 
-    It is the shift of all fitted curves together that brings them closest to the true ones, found between frames by
-    linear interpolation; the means of the curves do not count. NaN without a curve or with too few frames.
+    It is the shift of all true curves together that brings them closest to the fitted ones; the means of the curves
+    do not count. Between frames the true curves are interpolated: the same done to fitted curves would smooth their
+    jitter, and half a frame would always seem best. NaN without a curve or with too few frames.
     """
     n_frames = len(true)
     margin = int(_LARGEST_DELAY)
     if n_frames <= 2 * margin + 2 or not true.shape[1]:
         return float("nan")
-    times = np.arange(margin, n_frames - margin)
+    times, smooth = np.arange(margin, n_frames - margin), CubicSpline(np.arange(n_frames), true)
     best = (np.inf, np.nan)
     for delay in np.arange(-_LARGEST_DELAY, _LARGEST_DELAY + _DELAY_STEP / 2.0, _DELAY_STEP):
-        moved = np.stack([np.interp(times + delay, np.arange(n_frames), curve) for curve in fitted.T], axis=1)
-        difference = moved - true[times]
+        difference = fitted[times] - smooth(times - delay)
         best = min(best, (float(np.square(difference - difference.mean(axis=0)).sum()), float(delay)))
     return best[1]
 

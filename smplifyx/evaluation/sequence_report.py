@@ -27,6 +27,7 @@ FIGURES = {
     "v2v_pelvis_mm": "surface, pelvis aligned, mm",
     "world_mm": "joints in the camera's frame, mm",
     "shape_mm": "shape (T-pose), mm",
+    "proportions_mm": "shape without stature (T-pose, aligned), mm",
     "acceleration_mm": "acceleration, mm/frame²",
     "acceleration_m_s2": "acceleration, m/s²",
     "acceleration_world_mm": "acceleration in the camera's frame, mm/frame²",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.evaluation.metrics import mpjpe, pa_v2v, root_aligned_v2v
+from smplifyx.evaluation.metrics import Alignment, mpjpe, pa_v2v, root_aligned_v2v
 from smplifyx.evaluation.motion_metrics import (
     FAST,
     acceleration_errors,
@@ -58,6 +58,8 @@ class FrameErrors:
         v2v_root: surface with the pelvis moved onto the true one.
         world: 22 joints as they are.
         shape: T-poses with the pelvises together.
+        proportions: T-poses after similarity alignment: without the stature, which one view of an unknown camera
+            does not show.
         kinds: of :data:`FRAME_KINDS`.
     """
 
@@ -65,6 +67,7 @@ class FrameErrors:
     v2v_root: FloatArray
     world: FloatArray
     shape: FloatArray
+    proportions: FloatArray
     kinds: tuple[str, ...]
 
 
@@ -90,19 +93,30 @@ def frame_errors(sequence: SyntheticSequence, fit: FittedMotion, data: BodyModel
         ),
         world=mpjpe(fit.joints[:, :_N_BODY], sequence.joints[:, :_N_BODY]),
         shape=shape_errors(fit.betas, sequence.rest_vertices, data),
+        proportions=shape_errors(fit.betas, sequence.rest_vertices, data, Alignment.SIMILARITY),
         kinds=frame_kinds(sequence.faults[view]),
     )
 
 
-def shape_errors(betas: FloatArray, true: FloatArray, data: BodyModelData) -> FloatArray:
-    """Mean distance [F] of the T-poses of shapes [F, S] from a true one [V, 3], pelvises together, millimetres."""
+def shape_errors(
+    betas: FloatArray, true: FloatArray, data: BodyModelData, alignment: Alignment = Alignment.NONE
+) -> FloatArray:
+    """Mean distances [F] of T-poses from a true one, millimetres.
+
+    Args:
+        betas: [F, S] shapes.
+        true: [V, 3] the true T-pose, metres.
+        data: the body model of the shapes.
+        alignment: removed from each T-pose; without one, only the pelvises are together.
+    """
     regressor = np.asarray(data.joint_regressor[0], np.float64)
     centred = true - regressor @ true
+    different, place = np.unique(betas, axis=0, return_inverse=True)
     errors = []
-    for one in betas:
+    for one in different:
         rest = np.asarray(data.v_template, np.float64) + np.asarray(data.shapedirs, np.float64) @ one
-        errors.append(float(mpjpe((rest - regressor @ rest)[None], centred[None])[0]))
-    return np.array(errors)
+        errors.append(float(mpjpe((rest - regressor @ rest)[None], centred[None], alignment=alignment)[0]))
+    return np.array(errors)[place.reshape(-1)]
 
 
 def frame_kinds(faults: Sequence[str]) -> tuple[str, ...]:
@@ -131,6 +145,7 @@ def motion_figures(sequence: SyntheticSequence, fit: FittedMotion, errors: Frame
         "v2v_pelvis_mm": float(errors.v2v_root.mean()),
         "world_mm": float(errors.world.mean()),
         "shape_mm": float(errors.shape.mean()),
+        "proportions_mm": float(errors.proportions.mean()),
         "acceleration_mm": acceleration,
         "acceleration_m_s2": per_second_squared(acceleration, FPS),
         "acceleration_world_mm": float(acceleration_errors(joints, true).mean()),

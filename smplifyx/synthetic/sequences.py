@@ -341,4 +341,7 @@ def _seen(
     keypoints = np.concatenate([found.points, found.confidence[..., None]], axis=2)
     keypoints[found.confidence == 0.0] = 0.0
     plan = plan_faults(len(points), rng) if options.faults else [""] * len(points)
-    return pixels, disturb(keypoints, plan, rng), tuple(plan)
+    # The detector itself takes one side for the other in some stretches.
+    own = found.swapped_sides.any(axis=1)
+    faults = tuple(fault or ("swapped" if swapped else "") for fault, swapped in zip(plan, own, strict=True))
+    return pixels, disturb(keypoints, plan, rng), faults

@@ -10,7 +10,7 @@ import pytest
 from smplifyx.config import Override, load_config
 from smplifyx.errors import UsageError
 from smplifyx.evaluation.calibrated_scenes import fit_scenes, triangulation_rows
-from smplifyx.evaluation.metrics import pa_v2v
+from smplifyx.evaluation.metrics import Alignment, pa_v2v
 from smplifyx.evaluation.multiview_trials import (
     moved_camera,
     with_another_person,
@@ -107,6 +107,8 @@ def test_shape_errors_are_zero_for_the_true_shape_and_grow(data):
     found = shape_errors(np.stack([betas, 0.5 * betas, 0.0 * betas]), rest, data)
     assert found[0] == pytest.approx(0.0, abs=1e-9)
     assert found[2] == pytest.approx(2.0 * found[1]) and found[1] > 0
+    aligned = shape_errors(betas[None], 1.1 * rest, data, Alignment.SIMILARITY)
+    assert aligned == pytest.approx(0.0, abs=1e-9) and shape_errors(betas[None], 1.1 * rest, data) > 1.0
 
 
 def test_frames_beside_a_fault_are_told_apart():
