@@ -17,6 +17,7 @@ from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.sequence.collect import collect_track, single_result
 from smplifyx.sequence.evidence import Evidence, agreement, judged_weights, observed_with_cameras
+from smplifyx.sequence.known import Known
 from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.solve import Solution
 from smplifyx.sequence.start import fit_observations, interpolated, start_poses
@@ -54,7 +55,7 @@ class SequenceFitter:
         self.fitter = fitter if isinstance(fitter, Fitter) else Fitter(fitter, **arguments)
         if "body_pose" not in self.fitter.data.skeleton.pose_groups:
             raise UsageError(f"sequences need a model of the whole body, not {self.fitter.data.model_type}")
-        self.height, self.floor = height, floor
+        self._known = Known.of(self.fitter.data, height, floor)
 
     def fit(self, tracks: Sequence[Track], progress: Callable[[int, int], None] | None = None) -> list[TrackFit]:
         """Fit tracks, one after the other.
@@ -76,7 +77,7 @@ class SequenceFitter:
         observed, cameras = observed_with_cameras(track, self.fitter.config.camera)
         if len(track) == len(track.views) == 1:
             return single_result(track, self.fitter.fit([observed[0][2]])[0], time.perf_counter() - started)
-        run = _TrackRun(self.fitter, track, observed, cameras)
+        run = _TrackRun(self.fitter, track, observed, cameras, self._known)
         run.solve()
         return run.collect(started)
 
@@ -89,6 +90,7 @@ class _TrackRun:
         track: the track.
         observed: its observations by frame and view, with cameras.
         cameras: of the views.
+        known: stature and floor.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class _TrackRun:
         track: Track,
         observed: Sequence[tuple[int, int, Observation]],
         cameras: Sequence[Camera],
+        known: Known,
     ) -> None:
-        self._fitter, self._track, self._observed = fitter, track, observed
+        self._fitter, self._track, self._observed, self._known = fitter, track, observed, known
         solver = fitter.solver
         candidates, targets = fit_observations(fitter, observed, track.views)
         self._evidence = Evidence.of(track, observed, targets, cameras)
@@ -108,7 +111,7 @@ class _TrackRun:
         #: [F, V] what the views' agreement leaves of the weight of each observation.
         self._agreement = agreement(self._evidence, fitter.config.sequence)
         data = self._evidence.weighted(self._agreement)
-        self.poses, used = start_poses(fitter, data, candidates, track.fps, len(track))
+        self.poses, used = start_poses(fitter, data, candidates, track.fps, len(track), known.stature)
         self.weights = np.where(used[:, None], self._agreement, 0.0)
         self.solution: Solution | None = None
 
@@ -135,7 +138,8 @@ class _TrackRun:
         joints = self._joints(self.poses)
         data = self._evidence.weighted(self.weights, joints)
         used = np.asarray(self.weights.sum(1) > 0)
-        return solve_track(solver, data, self.poses, self._smoothness, used, self._fitter.config.sequence.window)
+        window = self._fitter.config.sequence.window
+        return solve_track(solver, data, self.poses, self._smoothness, used, window, self._known)
 
     def _bridged(self, poses: WorldPoses) -> WorldPoses:
         """The bodies, with frames that no observation counts in between their neighbours."""

@@ -27,6 +27,7 @@ from smplifyx.fitting.terms import (
 from smplifyx.optim.inverse_hessian import Operator
 from smplifyx.optim.lbfgs import Evaluation
 from smplifyx.sequence.band import BorderedBand
+from smplifyx.sequence.known import Known
 from smplifyx.sequence.smoothness import Motion, Smoothness
 from smplifyx.sequence.world import RestPelvis, ViewRows, WorldPoses
 from smplifyx.skeleton import BODY_JOINTS
@@ -74,6 +75,7 @@ class JointObjective:
         smoothness: the energy in time.
         fixed_shape: the shape stays as it is; S is 0.
         shape_count: times that the prior of the shape counts.
+        known: stature and floor.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class JointObjective:
         smoothness: Smoothness,
         fixed_shape: bool = False,
         shape_count: float = 1.0,
+        known: Known | None = None,
     ) -> None:
         layout, model = solver.parameters.layout, solver.full_view.model
         self._solver, self._smoothness, self._start = solver, smoothness, start
+        self._known = Known() if known is None else known
         self.n_views = data.n_views
         self._map = ViewRows(start, data.views, RestPelvis.of(model, layout), layout)
         n_rows = self._map.n_frames * self._map.n_views
@@ -158,7 +162,20 @@ class JointObjective:
         to_rows[:, self._objective.free] = gradient.to(z.dtype)
         to_frames = self._map.pull(to_rows) + self._to_x
         to_z = torch.cat([to_frames[:, self._shape_columns].sum(0), to_frames[:, self._frame_columns].flatten()])
-        return loss.to(z.dtype).sum() + self._energy, to_z
+        shape_loss, to_shape = self._shape_loss(z)
+        to_z[: len(to_shape)] += to_shape
+        return loss.to(z.dtype).sum() + self._energy + shape_loss, to_z
+
+    def _shape_loss(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of the shape by what is known of it, and its gradient [S]."""
+        n_shape = len(self._shape_columns)
+        if not n_shape or self._known.stature is None:
+            return z.new_zeros(()), z.new_zeros(0)
+        with torch.enable_grad():
+            betas = z[:n_shape].detach().requires_grad_()
+            loss = self._known.shape_loss(betas, self._map.n_frames)
+            (gradient,) = torch.autograd.grad(loss, betas)
+        return loss.detach(), gradient
 
     def smoothness_loss(self, z: Tensor) -> float:
         """The energy in time alone, after :meth:`evaluate` at the same place."""
@@ -175,6 +192,7 @@ class JointObjective:
             positions = bones.positions[first].to(x).requires_grad_()
             rotations = bones.rotations[first].to(x).requires_grad_()
             energy = self._smoothness.loss(self._motion(x, positions, rotations))
+            energy = energy + self._known.floor_loss(self._places(x, positions))
             if energy.requires_grad:
                 to_x, to_positions, to_rotations = torch.autograd.grad(energy, (x, positions, rotations))
                 gradient.positions[first] = to_positions.to(gradient.positions)
@@ -185,12 +203,15 @@ class JointObjective:
 
     def _motion(self, x: Tensor, positions: Tensor, rotations: Tensor) -> Motion:
         """The motion of bodies whose joints and rotations are in the axes of the first view."""
-        shift = self._solver.parameters.layout.slices["translation"]
-        pelvis = self._start.pelvis + x[:, shift]
+        joints = self._places(x, positions)
         turn = self._map.to_world(torch.eye(3, dtype=x.dtype, device=x.device)).T
-        joints = pelvis[:, None] + self._map.to_world(positions)
         # Otherwise a motion would be smoothest as that of a small person near the camera.
         return Motion(joints / self._size(x)[:, None, None], turn @ rotations, x)
+
+    def _places(self, x: Tensor, positions: Tensor) -> Tensor:
+        """[F, J, 3] joints in the world from those [F, J, 3] about the pelvis in the axes of the first view."""
+        shift = self._solver.parameters.layout.slices["translation"]
+        return (self._start.pelvis + x[:, shift])[:, None] + self._map.to_world(positions)
 
     def _size(self, x: Tensor) -> Tensor:
         """[F] size of the bodies, relative to the mean body."""
@@ -234,6 +255,8 @@ class JointObjective:
         for apart, factors in enumerate(_band_weights(curvature.face.numpy(), len(x))):
             blocks[apart][:, face, face] += factors
         blocks[0] += np.concatenate(own)
+        if len(shape):
+            shared += np.asarray(self._known.shape_curvature(self._map.n_frames))
         return BorderedBand(shared, np.concatenate(border), blocks)
 
     def _embedded(self, values: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from smplifyx.fitting.solver import Solver
 from smplifyx.keypoints import Observation
 from smplifyx.optim import padded_rows
 from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from smplifyx.sequence.known import Stature
 from smplifyx.sequence.problem import TrackData, row_terms
 from smplifyx.sequence.world import RestPelvis, ViewRows, WorldPoses, with_shape, world_poses
 from smplifyx.skeleton import BODY_JOINTS
@@ -301,11 +302,12 @@ def _slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
 
 
 def start_poses(
-    fitter: Fitter, data: TrackData, candidates: Candidates, fps: float, n_frames: int
+    fitter: Fitter, data: TrackData, candidates: Candidates, fps: float, n_frames: int, stature: Stature | None = None
 ) -> tuple[WorldPoses, NDArray[np.bool_]]:
     """The bodies that the fit starts from, and the frames [F] whose observations the path used."""
     layout = fitter.solver.parameters.layout
     betas = common_shape(candidates, layout.slices["betas"])
+    betas = betas if stature is None else stature.matched(betas)
     candidates = replace(candidates, poses=with_shape(candidates.poses, betas, layout))
     choice = Choice(fitter.solver, data, candidates, fps)
     path = choice.path()

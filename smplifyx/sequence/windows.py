@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smplifyx.fitting.solver import Solver
+from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import JointObjective, TrackData
 from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.solve import Solution, solve
@@ -38,6 +39,7 @@ def solve_track(
     smoothness: Smoothness,
     used: NDArray[np.bool_],
     size: int,
+    known: Known,
 ) -> Solution:
     """Solve a track of any length: a long one in windows, whose shape is that of frames from all of it.
 
@@ -48,17 +50,19 @@ def solve_track(
         smoothness: the energy in time.
         used: [F] frames with an observation that counts.
         size: longest sequence that is solved at once, frames.
+        known: stature and floor.
     """
     if len(start.x) <= size:
-        return solve(solver, JointObjective(solver, data, start, smoothness, shape_count=float(used.sum())))
-    start = _with_common_shape(solver, data, start, smoothness, used, size)
+        return solve(solver, JointObjective(solver, data, start, smoothness, False, float(used.sum()), known))
+    start = _with_common_shape(solver, data, start, smoothness, used, size, known)
     windows, solutions = window_frames(len(start.x), size), []
     for frames in windows:
         chosen = torch.arange(frames.start, frames.stop, device=start.x.device)
         some = data.of_frames(chosen)
-        solutions.append(solve(solver, JointObjective(solver, some, start.index(chosen), smoothness, True)))
+        objective = JointObjective(solver, some, start.index(chosen), smoothness, True, known=known)
+        solutions.append(solve(solver, objective))
     poses, disagreement = _joined(solver, windows, [one.poses for one in solutions])
-    whole = JointObjective(solver, data, poses, smoothness, True)
+    whole = JointObjective(solver, data, poses, smoothness, True, known=known)
     rows, status = whole.at(whole.start), max(one.status for one in solutions)
     return Solution(
         poses=poses,
@@ -78,13 +82,20 @@ def _with_common_shape(
     smoothness: Smoothness,
     used: NDArray[np.bool_],
     size: int,
+    known: Known,
 ) -> WorldPoses:
     """The bodies with the shape that fits frames from all of the track, without smoothness in time."""
     frames = np.flatnonzero(used) if used.any() else np.arange(len(used))
     chosen = frames[np.linspace(0, len(frames) - 1, min(size, len(frames))).round().astype(int)]
     some = torch.as_tensor(chosen, device=start.x.device)
     objective = JointObjective(
-        solver, data.of_frames(some), start.index(some), smoothness.without_weight(), shape_count=float(len(chosen))
+        solver,
+        data.of_frames(some),
+        start.index(some),
+        smoothness.without_weight(),
+        False,
+        float(len(chosen)),
+        known,
     )
     layout = solver.parameters.layout
     betas = solve(solver, objective).poses.x[0, layout.slices["betas"]]
