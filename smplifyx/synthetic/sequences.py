@@ -342,6 +342,6 @@ def _seen(
     keypoints[found.confidence == 0.0] = 0.0
     plan = plan_faults(len(points), rng) if options.faults else [""] * len(points)
     # The detector itself takes one side for the other in some stretches.
-    own = found.swapped_sides.any(axis=1)
+    own = np.asarray(found.swapped_sides.any(axis=1))
     faults = tuple(fault or ("swapped" if swapped else "") for fault, swapped in zip(plan, own, strict=True))
     return pixels, disturb(keypoints, plan, rng), faults
