@@ -15,9 +15,11 @@ from smplifyx.skeleton import BODY_KEYPOINTS
 
 #: Body points of less confidence say nothing about who it is.
 _SEEN = 0.1
-#: Largest mean distance of a person's body points between two frames, as a share of the stature; it grows with each
-#: frame of a gap, up to the second value.
-_GATE, _WIDEST_GATE, _GATE_GROWTH = 0.3, 0.6, 0.02
+#: Largest mean distance of a person's body points between two frames, in statures: errors of a detector, and what a
+#: fast person moves in a second; at most the third value. It grows with each frame of a gap.
+_ERROR, _SPEED, _WIDEST_GATE, _GATE_GROWTH = 0.2, 3.0, 1.5, 0.02
+#: Points that moved further count as if they had moved this far, statures.
+_FARTHEST = 2.0
 #: Common points that a comparison by points needs; with fewer the middles of the bodies are compared.
 _COMMON = 3
 #: Cost of a doubled size.
@@ -84,13 +86,16 @@ class ViewTrack:
         return float(np.median([size_of(one) for one in self.observations.values()]))
 
 
-def follow_people(frames: Sequence[Sequence[Observation]], options: TrackingOptions) -> list[ViewTrack]:
+def follow_people(
+    frames: Sequence[Sequence[Observation]], options: TrackingOptions, fps: float = 30.0
+) -> list[ViewTrack]:
     """Tracks of the people in the frames of one view, in the order in which they appear, larger people first.
 
     Args:
         frames: the people of each frame; entries with few points are pieces, which are added to the person that they
             belong to by the neighbouring frames.
         options: conditions of tracks; short tracks are not dropped here.
+        fps: frames per second; people move further in frames that are far apart in time.
     """
     open_tracks: list[_Walk] = []
     closed: list[_Walk] = []
@@ -100,7 +105,7 @@ def follow_people(frames: Sequence[Sequence[Observation]], options: TrackingOpti
         pieces[frame] = [one for one in everyone if not any(one is other for other in people)]
         closed += [one for one in open_tracks if frame - one.frame > options.max_gap]
         open_tracks = [one for one in open_tracks if frame - one.frame <= options.max_gap]
-        matched = _match(open_tracks, people, frame)
+        matched = _match(open_tracks, people, frame, _ERROR + _SPEED / fps)
         for number, person in enumerate(people):
             if number in matched:
                 open_tracks[matched[number]].add(frame, person)
@@ -152,7 +157,7 @@ class _Walk:
         weight = np.minimum(self._body[:, 2], body[:, 2])
         weight = np.where(weight >= _SEEN, weight, 0.0)
         if (weight > 0).sum() >= _COMMON:
-            distance = np.minimum(np.linalg.norm(body[:, :2] - expected, axis=1) / size, 1.0)
+            distance = np.minimum(np.linalg.norm(body[:, :2] - expected, axis=1) / size, _FARTHEST)
             apart = float((weight * distance).sum() / weight.sum())
         else:
             seen, was_seen = body[:, 2] >= _SEEN, self._body[:, 2] >= _SEEN
@@ -160,13 +165,13 @@ class _Walk:
         return apart + _SIZE_COST * abs(float(np.log2(size_of(person) / last)))
 
 
-def _match(tracks: Sequence[_Walk], people: Sequence[Observation], frame: int) -> dict[int, int]:
+def _match(tracks: Sequence[_Walk], people: Sequence[Observation], frame: int, gate: float) -> dict[int, int]:
     """The track of each person of a frame, by the smallest sum of distances; people who are nobody's are left out."""
     if not tracks or not people:
         return {}
     costs = np.array([[track.cost(frame, person) for person in people] for track in tracks])
     gaps = np.array([frame - track.frame - 1 for track in tracks])
-    gates = np.minimum(_GATE + _GATE_GROWTH * gaps, _WIDEST_GATE)[:, None]
+    gates = np.minimum(gate + _GATE_GROWTH * gaps, _WIDEST_GATE)[:, None]
     # Beyond the gate all are equally far, so that one stranger does not shift the others.
     rows, columns = linear_sum_assignment(np.where(costs <= gates, costs, 10.0))
     return {int(k): int(j) for j, k in zip(rows, columns, strict=True) if costs[j, k] <= gates[j, 0]}

@@ -59,7 +59,7 @@ def find_tracks(
         The tracks, and a line for each of them and for each that was dropped.
     """
     options = options or TrackingOptions()
-    followed = [follow_people([row[view] for row in frames], options) for view in range(len(views))]
+    followed = [follow_people([row[view] for row in frames], options, fps) for view in range(len(views))]
     alone = len(views) == 1
     people = [SeenPerson({0: [one]}) for one in followed[0]] if alone else match_views(views, followed)
     people.sort(key=lambda one: (min(one.frames()), -_size(one)))

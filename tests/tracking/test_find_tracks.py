@@ -56,6 +56,12 @@ def test_a_gap_is_bridged_and_a_longer_one_is_another_person() -> None:
     assert [(track.frames[0], len(track)) for track in tracks] == [(0, 10), (16, 14)]
 
 
+def test_people_move_further_between_frames_that_are_far_apart() -> None:
+    frames = [[[seen(at(1.5 * (k % 2)), VIEW)]] for k in range(6)]  # to and fro, a metre and a half
+    assert len(find_tracks(frames, fps=30.0, options=TrackingOptions(min_frames=1))[0]) == 2
+    assert len(find_tracks(frames, fps=1.0)[0]) == 1
+
+
 def test_short_ghosts_are_dropped_with_the_reason() -> None:
     frames = [[[seen(at(0.0), VIEW), *([seen(at(2.0), VIEW)] if 5 <= k < 8 else [])]] for k in range(20)]
     tracks, report = find_tracks(frames)
