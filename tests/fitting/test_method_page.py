@@ -34,6 +34,12 @@ def test_the_page_has_the_default_weights() -> None:
     assert page == {name: [weights[name] for weights in stages] for name in page}
 
 
+def test_the_page_has_the_settings_of_sequences() -> None:
+    section = _PAGE[_PAGE.index("## Sequences") : _PAGE.index("## Optimiser")]
+    named = dict(re.findall(r"`sequence\.(\w+)`(?: =)? ([\d.]+)", section))
+    assert {name: float(value) for name, value in named.items()} == vars(Config().sequence)
+
+
 def test_the_page_has_the_default_schedule() -> None:
     def name(step: Step) -> str:
         return f"Stage {step.number}" if isinstance(step, Stage) else type(step).__name__
