@@ -1,4 +1,4 @@
-"""Takes of people over time and from several cameras: their files, tracks, fits and outputs."""
+"""Clips of people over time and from several cameras: their files, tracks, fits and outputs."""
 
 from smplifyx.clips.listing import Clip, Shot, list_clips
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Clip:
-    """A take: F frames of V cameras.
+    """F frames of V cameras.
 
     Attributes:
         name: names its files; empty where a run has one clip only.
@@ -107,7 +108,7 @@ def _clip(name: str, images: Path, keypoints: Path | None, views: Sequence[View]
         shots = _shots(images, keypoints, detected)
         return Clip(name, tuple((replace(shot, stem=_unique(shot.stem, name)),) for shot in shots))
     of_views = _shots_of_views(images, keypoints, views, detected)
-    keys = [_frame_keys([shot.stem for shot in some], view) for some, view in zip(of_views, views, strict=True)]
+    keys = _frame_keys([[shot.stem for shot in some] for some in of_views], views)
     by_key = [dict(zip(numbers, some, strict=True)) for numbers, some in zip(keys, of_views, strict=True)]
     rows = []
     for key in sorted(set().union(*keys)):
@@ -208,8 +209,10 @@ def _without_view(stem: str, views: Sequence[View]) -> str:
 
 def _frame_name(stem: str, view: str) -> str:
     """The stem without the name of a camera at its beginning or end."""
-    start = next((k for k in range(len(stem)) if _plain(stem[k:]) == _plain(view)), len(stem))
-    return _rest(stem, view) or stem[:start] or stem
+    rest = _rest(stem, view)
+    if rest is not None:
+        return rest
+    return stem[: next((k for k in range(len(stem)) if _plain(stem[k:]) == _plain(view)), len(stem))]
 
 
 def _unique(stem: str, prefix: str) -> str:
@@ -217,8 +220,20 @@ def _unique(stem: str, prefix: str) -> str:
     return stem if not prefix or _rest(stem, prefix) is not None else f"{prefix}_{stem}"
 
 
-def _frame_keys(stems: Sequence[str], view: View) -> list[int]:
-    """Numbers by which the frames of several cameras belong together: those in the names, else the order."""
-    numbers = [_NUMBER.findall(_frame_name(stem, view.name)) for stem in stems]
-    keys = [int(one[-1]) if one else -1 for one in numbers]
-    return keys if len(set(keys)) == len(keys) and min(keys, default=0) >= 0 else list(range(len(keys)))
+def _frame_keys(stems: Sequence[Sequence[str]], views: Sequence[View]) -> list[list[int]]:
+    """Numbers by which the frames of several cameras belong together.
+
+    They are the last numbers in the names; the order where some names have none, or where cameras number their photos
+    each for itself, so that they share no number and have equally many photos.
+    """
+    keys = [[_frame_number(_frame_name(one, view.name)) for one in some]
+            for some, view in zip(stems, views, strict=True)]  # fmt: skip
+    counts = Counter(key for some in keys for key in set(some))
+    is_unique = all(len(set(some)) == len(some) and -1 not in some for some in keys)
+    is_shared = max(counts.values(), default=0) > 1 or len({len(some) for some in keys}) > 1
+    return keys if is_unique and is_shared else [list(range(len(some))) for some in stems]
+
+
+def _frame_number(name: str) -> int:
+    numbers = _NUMBER.findall(name)
+    return int(numbers[-1]) if numbers else -1

@@ -313,7 +313,7 @@ class RunOptions:
     )
     keypoint_scale: float = setting(1.0, "factor on all keypoint coordinates", above=0)
     sequence: bool = setting(
-        False, "the photos are the frames of a take, in natural order of their names; sub-folders are takes"
+        False, "the photos are the frames of a clip, in natural order of their names; sub-folders are clips"
     )
     video: Path | None = setting(None, "video instead of photos; its frames are written to OUTPUT/frames")
     fps: float | None = setting(None, "frames per second; null: those of the video, else 30", above=0)

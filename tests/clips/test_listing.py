@@ -88,6 +88,21 @@ def test_a_pattern_with_the_name_of_the_camera(tmp_path: Path) -> None:
     assert stems(clips[0]) == [["cam_1_1", "cam_2_1"], ["cam_1_2", "cam_2_2"]]
 
 
+@pytest.mark.parametrize("names", [("cam_1", "cam_2"), ("cam1_IMG12", "cam2_IMG45"), ("cam1_x", "cam2_y")])
+def test_one_photo_a_camera_is_one_instant(tmp_path: Path, names: tuple[str, str]) -> None:
+    images = touch(tmp_path / "i", *(f"{name}.jpg" for name in names))
+    (clip,) = list_clips(images, None, VIEWS, tmp_path, False)
+    assert clip.name == "" and stems(clip) == [list(names)]
+
+
+def test_cameras_that_number_their_photos_each_for_itself(tmp_path: Path) -> None:
+    images = touch(
+        tmp_path / "i", *(f"cam1/A_{k}.jpg" for k in (8, 9, 10)), *(f"cam2/B_{k}.jpg" for k in (97, 98, 99))
+    )
+    (clip,) = list_clips(images, None, VIEWS, tmp_path, True)
+    assert stems(clip) == [[f"cam_1_A_{k}", f"cam_2_B_{k + 89}"] for k in (8, 9, 10)]
+
+
 def test_views_of_several_instants_are_clips_of_one_frame(tmp_path: Path) -> None:
     images = touch(tmp_path / "i", *(f"cam{v}_{k:04d}.jpg" for v in (1, 2) for k in (0, 40)))
     clips = list_clips(images, None, VIEWS, tmp_path, False)
