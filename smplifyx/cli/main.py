@@ -27,6 +27,7 @@ from smplifyx.cli import (
     report,
     status,
     train,
+    view,
 )
 from smplifyx.cli.options import HelpFormatter, all_parsers, split_dotted
 from smplifyx.config import all_settings
@@ -40,6 +41,7 @@ _COMMANDS = (
     status,
     pack,
     report,
+    view,
     export,
     measure,
     detect,

@@ -96,6 +96,9 @@ def _figures(result: FitResult) -> list[tuple[str, str]]:
     focal_length = f"{fx:.0f} px" if abs(fx - fy) < 0.5 else f"{fx:.0f}, {fy:.0f} px"
     height, width = result.image_size[::-1]
     figures = [
+        ("Frame", str(result.frame) if result.frame >= 0 else ""),
+        ("Track", str(result.track) if result.track >= 0 else ""),
+        ("Camera", result.view),
         ("Expected error", _text(result.expected_error_mm, ".0f", " mm")),
         ("Reprojection error", _text(result.reprojection_error_px, ".1f", f" px{share}")),
         ("Keypoints used", str(result.n_keypoints)),

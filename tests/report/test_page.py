@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,25 +10,16 @@ from typing import Any
 import pytest
 
 from smplifyx.report import write_report
+from tests.browser import opened_browser
 from tests.report.folders import HOSTILE, add_person, person
 
 pytestmark = pytest.mark.slow
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-#: WebGL without a GPU.
-_ARGUMENTS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="drives the browser: pip install playwright")
-    path = os.environ.get("SMPLIFYX_BROWSER") or next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if path is None:
-        pytest.skip("no browser: apt-get install chromium, or name one by SMPLIFYX_BROWSER")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+    with opened_browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ const smplifyx = (() => {
   function addRows({ number, people }) {
     people.forEach((row, k) => {
       row.rank = number * 1000 + k;
-      row.everything = [row.photo, row.person, row.status, row.gender, row.reason, row.camera, ...(row.flags || []),
+      row.everything = [row.photo, row.person, row.status, row.gender, row.reason, row.camera, row.view, ...(row.flags || []),
         ...(row.flags || []).map((name) => (about.flags[name] || {}).title), ...Object.values(row.extra || {})].join(" ").toLowerCase();
     });
     rows.push(...people);
@@ -69,7 +69,7 @@ const smplifyx = (() => {
     const values = (get) => [...new Set(rows.map(get).filter((value) => value !== undefined && value !== ""))];
     const order = new Intl.Collator("en", { numeric: true }).compare;
     byId("gender").append(...values((row) => row.gender).sort().map((text) => el("option", { value: text, text })));
-    const tracks = values((row) => (row.extra || {}).track ?? row.track).sort(order);
+    const tracks = values((row) => row.track).sort(order);
     byId("track").append(...tracks.map((text) => el("option", { value: text, text })));
     byId("track-label").hidden = !tracks.length;
   }
@@ -97,7 +97,7 @@ const smplifyx = (() => {
     const [isNamed, words] = [nameTest(file), text.toLowerCase().split(/\s+/).filter(Boolean)];
     const hasFlag = flagTests[flag] || ((row) => (row.flags || []).includes(flag));
     shown = rows.filter((row) => isNamed(row.photo) && words.every((word) => row.everything.includes(word))
-      && (!gender || row.gender === gender) && hasFlag(row) && (!track || ((row.extra || {}).track ?? row.track) === track));
+      && (!gender || row.gender === gender) && hasFlag(row) && (!track || (row.track) === track));
     if (order === "name") {
       const compare = new Intl.Collator("en", { numeric: true }).compare;
       shown.sort((a, b) => compare(a.photo, b.photo) || compare(a.person, b.person));
@@ -121,7 +121,8 @@ const smplifyx = (() => {
     });
     if (flags.length > 2) chips.push(el("span", { class: "chip", text: `+${flags.length - 2}` }));
     if (row.status && !flags.length) chips.push(el("span", { class: "chip failed", text: row.status }));
-    const facts = [`person ${row.person.replace(/^0+(?=\d)/, "").replace("_", ", ")}`, row.gender, row.pixels !== undefined ? `${row.pixels} px` : null];
+    const facts = [`person ${row.person.replace(/^0+(?=\d)/, "").replace("_", ", ")}`, row.gender, row.pixels !== undefined ? `${row.pixels} px` : null,
+      row.track !== undefined ? `track ${row.track}` : null, row.view];
     const button = el("button", {
       type: "button", class: "tile", "data-id": row.id, tabindex: -1,
       "aria-label": [`${row.photo}, ${facts.filter(Boolean).join(", ")}`, row.error !== undefined ? `expected error ${row.error} mm` : row.status, ...flags.map((name) => (about.flags[name] || { title: name }).title)].filter(Boolean).join("; "),

@@ -1,0 +1,56 @@
+"""``smplifyx view``: results in a scene in the browser, with sliders."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from smplifyx.cli import messages
+from smplifyx.cli.options import positive
+
+_DESCRIPTION = """Show the results of a folder in the browser: the bodies of a photo in space, the photo on the
+frustum of its camera, sliders for shape, expression and the pose of each joint, and the photos in order as an
+animation. Needs pip install 'smplifyx[view]'. Ctrl-C ends it."""
+_EPILOG = """examples:
+  smplifyx view output
+  smplifyx view output --photo 'frame_*'"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "view", help="results in a scene in the browser, with sliders", description=_DESCRIPTION, epilog=_EPILOG,
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
+    parser.add_argument(
+        "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
+    )
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1",
+        help="address to listen at; 0.0.0.0: from other machines too (default: 127.0.0.1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", metavar="N", type=positive, default=8080, help="to listen at, or the next free one (default: 8080)"
+    )
+    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    messages.check_input(arguments.results, "OUTPUT")
+
+    from smplifyx.export.files import result_files
+    from smplifyx.viewer import Viewer, require_viser
+
+    require_viser()
+    photos = result_files(arguments.results, arguments.photo)
+    viewer = Viewer(photos, arguments.host, arguments.port, arguments.models)
+    try:
+        messages.say(f"{messages.count(len(photos), 'photo', 'photos')} at {viewer.address}; Ctrl-C ends")
+        viewer.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        viewer.stop()
+    return 0
