@@ -196,6 +196,8 @@ const smplifyx = (() => {
     if (current !== position || !dialog.open) return;
     await panel.show(row, details, key ? loadedFaces[key] : null);
     dialog.scrollTop = 0;
+    // what had the focus may be gone
+    if (!dialog.contains(document.activeElement)) byId("close").focus({ preventScroll: true });
   }
 
   function openFromAddress() {
@@ -213,8 +215,8 @@ const smplifyx = (() => {
     }
     focusTile(current - page * PER_PAGE);
   });
-  dialog.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  document.addEventListener("keydown", (event) => {
+    if (!dialog.open || event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "ArrowLeft") open(current - 1);
     else if (event.key === "ArrowRight") open(current + 1);
     else return;

@@ -100,6 +100,7 @@ class Panel {
     stage.style.cursor = "ew-resize";
     stage.append(edge, left, right);
     controls.append(el("label", { class: "slide" }, el("span", { text: "fit" }), input, el("span", { text: "photo" })));
+    this.slider = input;
     this.updateSlider = update;
     update();
   }
@@ -163,6 +164,12 @@ class Panel {
       toggle("enlarge", enlarge, scale > 2);
       enlarge(scale > 2);
     } else enlarge(false);
+    // the edge starts in the middle of the person
+    if (this.slider && stage.querySelector(".edge")) {
+      const share = this.zoom[1] + (this.zoom[0] * (low[0] + high[0])) / 2 / width;
+      this.slider.value = Math.round(100 * Math.min(0.95, Math.max(0.05, share)));
+      this.updateSlider();
+    }
   }
 
   // ---- mesh
@@ -189,8 +196,9 @@ class Panel {
       controls.append(el("button", { type: "button", text: from, onclick: () => viewer.look(from) }));
     }
     const [x, y, z] = ["x", "y", "z"].map((axis) => viewer.extent[axis].toFixed(2));
-    const hint = el("p", { class: "hint", text: `Drag or use the arrow keys to turn, scroll or + and - to zoom. ${x} m wide, ${y} m high, ${z} m deep; a square of the floor is 0.25 m.` });
-    return section([turn, controls, hint]);
+    const keys = el("p", { class: "hint keys", text: "Drag or use the arrow keys to turn, scroll or + and - to zoom." });
+    const hint = el("p", { class: "hint", text: `${x} m wide, ${y} m high, ${z} m deep; a square of the floor is 0.25 m.` });
+    return section([turn, controls, keys, hint]);
   }
 
   // ---- words and numbers
@@ -199,7 +207,7 @@ class Panel {
     const flags = (row.flags || []).map((name) => {
       const { title, meaning, problem } = this.about.flags[name] || { title: name, meaning: "", problem: true };
       const text = title.charAt(0).toUpperCase() + title.slice(1);
-      return el("li", { class: problem ? "problem" : undefined }, el("strong", { text }), el("p", { text: meaning }), el("code", { text: name }));
+      return el("li", { class: problem ? "problem" : undefined }, el("strong", { text }), el("p", {}, ...this.withOptions(meaning)), el("code", { text: name }));
     });
     const list = flags.length ? el("ul", { class: "flags" }, ...flags) : el("p", { class: "hint", text: "No flags: nothing about this fit was found to be doubtful." });
     const figures = details ? details.figures : this.figuresOfRow(row);
@@ -210,6 +218,11 @@ class Panel {
       el("h3", { text: "Figures", style: "margin-top:1rem" }), table);
     if (!details && !row.status) made.append(el("p", { class: "hint", text: "Keypoints, plots and mesh are in reports with more details: smplifyx report OUTPUT --details N" }));
     return made;
+  }
+
+  /** A text whose options of the command line do not break over lines. */
+  withOptions(text) {
+    return text.split(/(--[\w.-]*\w)/).map((part, k) => (k % 2 ? el("code", { text: part }) : part));
   }
 
   figuresOfRow(row) {
