@@ -242,8 +242,10 @@ def _check_files(config: Config) -> None:
         if path is not None and not path.is_file():
             problem = "is a folder" if path.is_dir() else "does not exist"
             raise UsageError(f"{option}: {path} {problem}; expected a file")
-    if config.body.models_dir is not None and not config.body.models_dir.is_dir():
-        raise UsageError(f"--models: {config.body.models_dir} does not exist; expected a folder of body models")
+    folder = config.body.models_dir
+    if folder is not None and not folder.is_dir():
+        found = f"is a file; its folder is {folder.parent}" if folder.is_file() else "does not exist"
+        raise UsageError(f"--models: {folder} {found}; expected a folder of body models")
 
 
 def _uses_labels(config: Config) -> bool:

@@ -139,6 +139,8 @@ def _check_command(argv: Sequence[str], parser: argparse.ArgumentParser) -> None
         return
     if argv[0].startswith("-"):
         raise UsageError(f"expected a command before {argv[0]}, as in smplifyx fit {argv[0]}")
+    if argv[0].endswith((".yaml", ".yml")):
+        raise UsageError(f"expected a command before {argv[0]}, as in smplifyx fit --config {argv[0]}")
     raise UsageError(f"no command {argv[0]}; {_nearest(argv[0], names)}")
 
 

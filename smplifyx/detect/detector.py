@@ -33,7 +33,7 @@ _MIN_FIRST, _MIN_BODY = 0.2, 0.5
 #: are small; smaller ones than this many pixels are left.
 _TILE, _MIN_SIZE, _MIN_TILE_POINTS, _MIN_TILE_SCORE = 0.6, 45.0, 8, 0.3
 #: Where all people reach over this share of the photo's longer side, there are hardly any small ones beside them.
-_CLOSE = 0.4
+_CLOSE = 0.2
 #: Two crops show one body if their centres are closer than this share of the smaller, and their sides alike.
 _SAME_CENTER, _SAME_SIDE = 0.25, 1.5
 

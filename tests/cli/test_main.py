@@ -104,6 +104,7 @@ def test_start_loads_no_heavy_library():
         (["keypoints", "chek"], "no command keypoints chek; did you mean check?"),
         (["fit", "--config", "papr"], "of that name; did you mean fit_smplx_paper?"),
         (["--config", "x.yaml", "--data_folder", "d"], "expected a command before --config, as in smplifyx fit"),
+        (["cfg_files/fit_smplx.yaml"], "as in smplifyx fit --config cfg_files/fit_smplx.yaml"),
         (["fit", "--data_folder", "d"], "--data_folder, an option of SMPLify-X; here: --images DIR/images"),
         (["fit", "--visualize=False"], f"an option of SMPLify-X; here: {ORIGINAL_NAMES['visualize']}"),
         (["models", "list", "--run.threads", "3"], "no option --run.threads"),
