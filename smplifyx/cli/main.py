@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import smplifyx
 from smplifyx.cli import (
     benchmark,
+    calibration,
     completion,
     convert_results,
     demo,
@@ -46,6 +47,7 @@ _COMMANDS = (
     measure,
     detect,
     keypoints,
+    calibration,
     demo,
     models,
     train,

@@ -14,6 +14,7 @@ from smplifyx.tracking import View
 
 #: Stands for the name of a camera in ``--images`` and ``--keypoints``.
 VIEW = "{view}"
+_EXPECTED = f"expected names that begin with the camera's, a sub-folder of its name, or {VIEW} in its place"
 _NUMBER = re.compile(r"\d+")
 
 
@@ -64,7 +65,7 @@ def list_clips(
         is_sequence: whether photos follow each other in time; otherwise each frame of the cameras is a clip.
 
     Raises:
-        UsageError: a folder is missing, or a camera has no photos.
+        UsageError: a folder is missing, or no photo belongs to a camera.
     """
     folders = _clip_folders(images, views)
     if folders is None:
@@ -108,6 +109,10 @@ def _clip(name: str, images: Path, keypoints: Path | None, views: Sequence[View]
         shots = _shots(images, keypoints, detected)
         return Clip(name, tuple((replace(shot, stem=_unique(shot.stem, name)),) for shot in shots))
     of_views = _shots_of_views(images, keypoints, views, detected)
+    views = [view for view, some in zip(views, of_views, strict=True) if some]
+    of_views = [some for some in of_views if some]
+    if not views:
+        raise UsageError(f"no photo in {images} belongs to a camera; {_EXPECTED}")
     keys = _frame_keys([[shot.stem for shot in some] for some in of_views], views)
     by_key = [dict(zip(numbers, some, strict=True)) for numbers, some in zip(keys, of_views, strict=True)]
     rows = []
@@ -122,7 +127,7 @@ def _clip(name: str, images: Path, keypoints: Path | None, views: Sequence[View]
 
 
 def _shots_of_views(images: Path, keypoints: Path | None, views: Sequence[View], detected: Path) -> list[list[Shot]]:
-    """The photos of each camera.
+    """The photos of each camera; none for a camera without photos.
 
     They are those of the path with its name in the place of ``{view}``, which may be a folder or a pattern with
     ``*``; without ``{view}`` those in a sub-folder of its name, or those whose names begin with its name.
@@ -140,30 +145,22 @@ def _shots_of_views(images: Path, keypoints: Path | None, views: Sequence[View],
     if any(one is not None for one in inner):
         found = []
         for view, folder in zip(views, inner, strict=True):
-            if folder is None:
-                raise UsageError(f"{images} has no folder for the camera {view.name}; expected one of that name")
             other = None if keypoints is None else (_folder_of(keypoints, view) or keypoints)
-            found.append(_shots(folder, other, detected / folder.name))
+            found.append([] if folder is None else _shots(folder, other, detected / folder.name))
         return found
     everything = _shots(images, keypoints, detected)
-    found = [[shot for shot in everything if _rest(shot.stem, view.name) is not None] for view in views]
-    for view, some in zip(views, found, strict=True):
-        if not some:
-            problem = f"no photo in {images} belongs to the camera {view.name}"
-            raise UsageError(f"{problem}; expected names such as {view.name}_0001.jpg, or a sub-folder {view.name}")
-    return found
+    return [[shot for shot in everything if _rest(shot.stem, view.name) is not None] for view in views]
 
 
 def _shots_of_pattern(images: Path, keypoints: Path | None, detected: Path) -> list[Shot]:
     """The photos of a path that may be a pattern."""
     if "*" not in images.name:
-        return _shots(images, keypoints, detected)
+        return _shots(images, keypoints, detected) if images.exists() else []
+    if not images.parent.is_dir():
+        return []
     wanted = {path.absolute() for path in images.parent.glob(images.name)}
     folder = None if keypoints is None else keypoints.parent if "*" in keypoints.name else keypoints
-    found = [shot for shot in _shots(images.parent, folder, detected) if shot.image in wanted]
-    if not found:
-        raise UsageError(f"{images}: no photo has such a name")
-    return found
+    return [shot for shot in _shots(images.parent, folder, detected) if shot.image in wanted]
 
 
 def _shots(images: Path, keypoints: Path | None, detected: Path) -> list[Shot]:

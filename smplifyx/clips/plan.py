@@ -45,7 +45,7 @@ def plan_clips(run: RunOptions) -> ClipPlan:
     """Read the file of cameras, write the frames of videos unless they are there, and list the clips.
 
     Raises:
-        UsageError: a folder or file is missing or unusable, or a camera has no photos.
+        UsageError: a folder or file is missing or unusable, or no photo belongs to a camera.
         OutputError: the disk is full.
     """
     if run.images is None and run.video is None:
@@ -58,6 +58,10 @@ def plan_clips(run: RunOptions) -> ClipPlan:
     detected = OutputLayout(run.output).keypoints_path
     is_sequence = run.sequence or run.video is not None
     clips = list_clips(images, run.keypoints, () if rig is None else rig.views, detected, is_sequence)
+    used = {view.name for clip in clips for view in clip.views}
+    unused = [] if rig is None else [view.name for view in rig.views if view.name not in used]
+    if unused:
+        notes = (*notes, f"{run.cameras}: no photos of the cameras {', '.join(unused)}")
     return ClipPlan(run, rig, clips, notes)
 
 

@@ -78,7 +78,8 @@ def _undistorted(
 ) -> list[Observation]:
     sizes = {one.image_size: one for one in people}
     if len(sizes) > 1:
-        found = " and ".join(f"{size[0]} x {size[1]} ({one.stem})" for size, one in sizes.items())
+        first_two = [*sizes.items()][:2]
+        found = " and ".join(f"{size[0]} x {size[1]} ({one.stem})" for size, one in first_two)
         raise InputError(None, f"expected photos of one size, found {found}", view.name or "frames")
     if view.camera is None:
         try:

@@ -153,10 +153,12 @@ class PhotoWriter:
         return row
 
     def _write_files(self, held: _OpenPhoto, person: Person, fit: FitResult) -> None:
-        vertices, faces = self._fits.vertices(fit)
         wanted = ["mesh"] * (self._layout.mesh_format != "none") + ["pickle"] * self._settings.save_pickle
         if self._settings.render:
             wanted += ["side_view"] * self._settings.side_view + ["close_up"] * (fit.model_type in PART_MODELS)
+        vertices, faces = np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+        if held.photo.draws_overlay or {*wanted} - {"pickle"}:
+            vertices, faces = self._fits.vertices(fit)
         person.result = fit
         try:
             files = self._made_files(held, person, wanted, vertices, faces)

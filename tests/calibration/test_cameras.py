@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.calibration import CameraRig, camera_for_size, read_cameras
 from smplifyx.camera import Camera
+from smplifyx.cli.main import main
 from smplifyx.errors import InputError
 
 NAMES = ("cam1", "cam2")
@@ -169,6 +170,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist") as error:
         read_cameras(tmp_path / "intri.yml")
     assert error.value.path == tmp_path / "extri.yml"
+
+
+def test_the_command_prints_places_in_metres(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = own_yaml(tmp_path, R=[0, 0, 0], T=[-1000, 2000, 0])
+    assert main(["calibration", "show", str(path), "--camera-unit", "0.001"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "up: z, floor at 5e-05 m" and len(lines) == 4
+    assert " ".join(lines[2].split()) == "cam1 1280 x 720 1100 yes 1.00 -2.00 0.00 0.00 0.00 1.00"
+    assert main(["calibration", "show", str(tmp_path / "none.yaml")]) == 2
 
 
 def test_a_fisheye_lens_is_refused(tmp_path: Path) -> None:

@@ -109,15 +109,20 @@ def test_views_of_several_instants_are_clips_of_one_frame(tmp_path: Path) -> Non
     assert [(clip.name, len(clip.shots)) for clip in clips] == [("0000", 1), ("0040", 1)]
 
 
-def test_cameras_without_photos_are_named(tmp_path: Path) -> None:
-    images = touch(tmp_path / "i", "cam1_1.jpg", "other.jpg")
-    with pytest.raises(UsageError, match="camera cam_2"):
-        list_clips(images, None, VIEWS, tmp_path, True)
-    folders = touch(tmp_path / "j", "cam1/1.jpg")
-    with pytest.raises(UsageError, match="camera cam_2"):
-        list_clips(folders, None, VIEWS, tmp_path, True)
-    with pytest.raises(UsageError, match="no photo has such a name"):
-        list_clips(images / "{view}_*.jpg", None, VIEWS, tmp_path, True)
+def test_cameras_without_photos_are_left_out(tmp_path: Path) -> None:
+    images, folders = touch(tmp_path / "i", "cam1_1.jpg", "other.jpg"), touch(tmp_path / "j", "cam1/1.jpg")
+    for call, stem in ((images, "cam1_1"), (folders, "cam_1_1"), (folders / "cam{view}", "1")):
+        views = [View("1"), View("2")] if "{view}" in str(call) else VIEWS
+        found = list_clips(call, None, views, tmp_path, True)
+        assert [view.name for view in found[0].views] == [views[0].name]
+        assert stems(found[0]) == [[stem]]
+
+
+@pytest.mark.parametrize("path", ["i", "i/{view}_*.jpg", "i/{view}", "none/{view}*.jpg"])
+def test_photos_of_no_camera_are_an_error_of_the_call(tmp_path: Path, path: str) -> None:
+    touch(tmp_path / "i", "other.jpg")
+    with pytest.raises(UsageError, match="belongs to a camera"):
+        list_clips(tmp_path / path, None, VIEWS, tmp_path, True)
 
 
 def test_photos_without_any_keypoints_are_an_error_of_the_call(tmp_path: Path) -> None:
