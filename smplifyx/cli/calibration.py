@@ -8,8 +8,8 @@ from pathlib import Path
 
 from smplifyx.cli import messages
 
-_SHOW = """Print the cameras of a file as `smplifyx fit --cameras` reads it: names, sizes, focal lengths, distortion, where
-they stand and look to. Heights and distances show whether the unit of length is right.
+_SHOW = """Print the cameras of a file as `smplifyx fit --cameras` reads it: names, sizes, focal lengths, distortion,
+where they stand and look to. Heights and distances show whether the unit of length is right.
 
 example:
   smplifyx calibration show cameras.yaml
