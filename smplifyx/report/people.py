@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, reason
 from smplifyx.files import write_bytes, write_text
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.images import read_image
@@ -23,8 +23,16 @@ from smplifyx.output.layout import person_name
 from smplifyx.packs import Packs, member_of
 from smplifyx.report.details import details
 from smplifyx.report.mesh import packed, packed_vertices
-from smplifyx.report.pictures import decoded, least_scale, person_box, save_photo, save_thumbnail
+from smplifyx.report.pictures import (
+    least_scale,
+    person_box,
+    save_photo,
+    save_thumbnail,
+    thumbnail,
+    thumbnail_of,
+)
 from smplifyx.result import FitResult, load_result
+from smplifyx.result_fields import read_entries
 
 if TYPE_CHECKING:
     from smplifyx.body.body import Body
@@ -147,38 +155,53 @@ class PeopleWriter:
         photo = _Photo(self.layout.photo(rows[0].stem))
         for row in rows:
             is_detailed = person_id(row) in detailed
-            thumbnail, script = self.layout.thumbnail(row), self.layout.person(row)
+            files = small, script = self.layout.thumbnail(row), self.layout.person(row)
             sources = [self.layout.result(row), self.layout.overlay(row)]
-            lacks = [
-                path for path in (thumbnail, script) if not (self.keep and self.layout.is_current(path, sources))
-            ]
-            if thumbnail not in lacks and (script not in lacks or not is_detailed):
-                continue
+            lacks = [path for path in files if not (self.keep and self.layout.is_current(path, sources))]
             try:
-                path = self.layout.result(row)
-                result = load_result(path, self.layout.read(path))
-            except (InputError, OSError):
-                self._count("results could not be read")
-                continue
-            if thumbnail in lacks:
-                self._write_thumbnail(row, result, photo)
-            if script in lacks and is_detailed:
-                self._write_details(row, result, photo)
+                if small in lacks:
+                    self._write_thumbnail(row, photo)
+                if script in lacks and is_detailed:
+                    self._write_details(row, photo)
+            except InputError:
+                self._count("Results that could not be read")
 
-    def _write_thumbnail(self, row: SummaryRow, result: FitResult, photo: _Photo) -> None:
+    def _load(self, row: SummaryRow) -> FitResult:
+        """The result of a person; raises InputError."""
+        path = self.layout.result(row)
+        return load_result(path, self._data(path))
+
+    def _data(self, path: Path) -> bytes:
+        """The bytes of a result; raises InputError."""
+        try:
+            return self.layout.read(path)
+        except OSError as error:
+            raise InputError(path, f"cannot be read: {reason(error)}") from error
+
+    def _write_thumbnail(self, row: SummaryRow, photo: _Photo) -> None:
         overlay = self.layout.overlay(row)
-        width, height = (int(side) for side in result.image_size)
-        box = person_box(result.keypoints_2d, (width, height))
-        if overlay is not None:
-            picture = decoded(self.layout.read(overlay), least_scale((width, height), box))
-        else:
+        if overlay is None:
+            result = self._load(row)
             pixels = photo.pixels(result)
             if pixels is None:
                 return
-            picture = draw_keypoints(pixels, _scaled(result.keypoints_2d, pixels.shape[1] / width))
-        save_thumbnail(picture, box * (picture.shape[1] / width), self.layout.thumbnail(row))
+            drawn = draw_keypoints(pixels, _scaled(result.keypoints_2d, pixels.shape[1] / int(result.image_size[0])))
+            width, height = (int(side) for side in result.image_size)
+            box = person_box(result.keypoints_2d, (width, height))
+            picture = thumbnail(drawn, box * (drawn.shape[1] / width))
+        else:
+            path = self.layout.result(row)
+            # all of a result takes ten times as long
+            entries = read_entries(path, self._data(path), ("keypoints_2d", "image_size"))
+            if len(entries) < 2:
+                raise InputError(path, "is incomplete")
+            width, height = (int(side) for side in entries["image_size"])
+            box = person_box(entries["keypoints_2d"], (width, height))
+            picture = thumbnail_of(self.layout.read(overlay), box, width)
+        save_thumbnail(picture, self.layout.thumbnail(row))
 
-    def _write_details(self, row: SummaryRow, result: FitResult, photo: _Photo) -> None:
+    def _write_details(self, row: SummaryRow, photo: _Photo) -> None:
+        result = self._load(row)
         values = details(result) | {"id": person_id(row), "photo": None, "mesh": self._mesh(result)}
         values["colour"] = person_color(row.person)
         if photo.is_written or (pixels := photo.pixels(result)) is not None:
@@ -187,7 +210,7 @@ class PeopleWriter:
                 photo.is_written = True
             values["photo"] = relative_url(photo.path, self.layout.folder)
         else:
-            self._count("photos are not there any more")
+            self._count("Photos that are not there any more")
         overlay = self.layout.overlay(row)
         if overlay is not None and not overlay.is_file():
             write_bytes(self.layout.unpacked_overlay(row), self.layout.read(overlay))
@@ -197,7 +220,7 @@ class PeopleWriter:
         """The mesh in the camera frame, metres; None where the body model is not there."""
         found = self._body(result)
         if found is None:
-            self._count("bodies have no mesh: their body model was not found (--models)")
+            self._count("Bodies without a mesh, since their body model was not found (--models)")
             return None
         import torch
 

@@ -63,27 +63,33 @@ def shrunk(picture: NDArray[np.uint8], longest_side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def decoded(data: bytes, least_scale: float) -> NDArray[np.uint8]:
-    """A picture of a run as BGR [H, W, 3], a JPEG perhaps reduced, down to a share of its size.
+def thumbnail_of(data: bytes, box: np.ndarray, photo_width: int) -> NDArray[np.uint8]:
+    """Thumbnail of an encoded picture of the photo; a JPEG is decoded no larger than need be.
+
+    Args:
+        data: the picture, of any size.
+        box: in pixels of the photo.
+        photo_width: pixels.
 
     Raises:
         OSError: it cannot be decoded.
     """
     with Image.open(io.BytesIO(data)) as image:
-        image.draft("RGB", (math.ceil(least_scale * image.width), math.ceil(least_scale * image.height)))
-        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        wanted = np.array(THUMBNAIL) / np.maximum(box[2:] - box[:2], 1.0)
+        width = min(image.width, math.ceil(float(wanted.max()) * photo_width))
+        image.draft("RGB", (width, math.ceil(image.height * width / image.width)))
+        picture = np.asarray(image.convert("RGB"))[:, :, ::-1]
+    return thumbnail(picture, box * (picture.shape[1] / photo_width))
 
 
-def least_scale(size: tuple[int, int], box: np.ndarray | None = None) -> float:
-    """Share of its size at which a photo may be decoded for a picture of it, or for a thumbnail of a box in it."""
-    if box is None:
-        return min(1.0, LONGEST_SIDE / max(*size, 1))
-    return min(1.0, float(max(np.array(THUMBNAIL) / np.maximum(box[2:] - box[:2], 1.0))))
+def least_scale(size: tuple[int, int]) -> float:
+    """Share of its size at which a photo may be decoded for a picture of :data:`LONGEST_SIDE`."""
+    return min(1.0, LONGEST_SIDE / max(*size, 1))
 
 
-def save_thumbnail(picture: NDArray[np.uint8], box: np.ndarray, path: Path) -> None:
-    """Write the thumbnail of a person as WebP, see :func:`thumbnail`."""
-    rgb = np.ascontiguousarray(thumbnail(picture, box)[:, :, ::-1])
+def save_thumbnail(picture: NDArray[np.uint8], path: Path) -> None:
+    """Write a thumbnail BGR [h, w, 3] as WebP."""
+    rgb = np.ascontiguousarray(picture[:, :, ::-1])
     stream = io.BytesIO()
     Image.fromarray(rgb).save(stream, "WEBP", quality=_THUMBNAIL_QUALITY, method=_EFFORT)
     write_bytes(path, stream.getvalue())

@@ -125,7 +125,7 @@ def _remarks(
             "itself. The same fit command without --no-render makes pictures, without fitting again."
         )
     for problem, count in writer.problems.items():
-        yield f"{count:,} {problem}."
+        yield f"{problem}: {count:,}."
 
 
 def _write_index(layout: ReportLayout, rows: Sequence[SummaryRow]) -> None:

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,7 +22,7 @@ from smplifyx.report import write_report
 from smplifyx.report.details import details, part_of, residuals
 from smplifyx.report.mesh import STEP, packed, packed_vertices
 from smplifyx.report.people import relative_url
-from smplifyx.report.pictures import person_box, thumbnail
+from smplifyx.report.pictures import person_box, thumbnail, thumbnail_of
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from tests.report.folders import HOSTILE, add_person, person, picture
 
@@ -129,8 +130,8 @@ def test_what_is_missing_is_said(run: Path) -> None:
         path.unlink()
     report = write_report(run, models=run)
     text = " ".join(report.remarks)
-    assert "1 of 3 people have no pictures" in text and "3 photos are not there any more" in text
-    assert "3 bodies have no mesh" in text
+    assert "1 of 3 people have no pictures" in text and "Photos that are not there any more: 3" in text
+    assert "Bodies without a mesh, since their body model was not found (--models): 3" in text
     values = script(run / "report" / people(run)[1]["details"], "person")
     assert values["photo"] is None and values["mesh"] is None and values["residuals"]
 
@@ -138,7 +139,7 @@ def test_what_is_missing_is_said(run: Path) -> None:
 def test_a_damaged_result_does_not_stop_the_others(run: Path) -> None:
     (run / "results" / "bad" / "000.npz").write_bytes(b"PK")
     report = write_report(run)
-    assert "1 results could not be read." in report.remarks
+    assert "Results that could not be read: 1." in report.remarks
     assert ["details" in one for one in people(run)] == [False, False, True, True]
 
 
@@ -218,9 +219,16 @@ def test_thumbnail_shows_the_person() -> None:
     assert thumbnail(photo, np.array([-50.0, -50, 2000, 2000])).shape == (180, 240, 3)
 
 
+def test_thumbnail_of_a_small_overlay_is_sharp() -> None:
+    # the photo has 4000 x 3000 pixels, its overlay 1000 x 750; the person is 300 pixels wide there
+    box = np.array([800.0, 400, 2000, 2000])
+    data = cv2.imencode(".jpg", np.zeros((750, 1000, 3), np.uint8))[1].tobytes()
+    assert thumbnail_of(data, box, 4000).shape == (320, 240, 3)
+
+
 def test_photo_of_another_shape_is_not_shown(run: Path) -> None:
     (run / "photos" / "bad.jpg").write_bytes(picture(9, (200, 640)))
-    assert "1 photos are not there any more." in write_report(run).remarks
+    assert "Photos that are not there any more: 1." in write_report(run).remarks
 
 
 def test_transparent_photos_lie_on_white(run: Path) -> None:

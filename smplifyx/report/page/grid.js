@@ -113,7 +113,7 @@ const smplifyx = (() => {
     const picture = el("span", { class: "picture" });
     if (row.thumbnail) picture.append(el("img", { src: row.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 240, height: 320 }));
     else picture.append(el("span", { class: "none", text: row.status ? "not fitted" : "no picture" }));
-    if (row.error !== undefined) picture.append(el("span", { class: "figure", text: `${row.error} mm`, title: "expected error" }));
+    if (row.error !== undefined) picture.append(el("span", { class: "figure", title: "expected error" }, el("span", { class: "spoken", text: "expected error " }), `${row.error} mm`));
     const flags = row.flags || [];
     const chips = flags.slice(0, 2).map((name) => {
       const { title, problem } = about.flags[name] || { title: name, problem: true };
@@ -125,7 +125,6 @@ const smplifyx = (() => {
       row.track !== undefined ? `track ${row.track}` : null, row.view];
     const button = el("button", {
       type: "button", class: "tile", "data-id": row.id, tabindex: -1,
-      "aria-label": [`${row.photo}, ${facts.filter(Boolean).join(", ")}`, row.error !== undefined ? `expected error ${row.error} mm` : row.status, ...flags.map((name) => (about.flags[name] || { title: name }).title)].filter(Boolean).join("; "),
     }, picture, el("span", { class: "text" }, el("span", { class: "photo", text: row.photo }), el("span", { class: "about", text: facts.filter(Boolean).join(" \u00b7 ") }), ...chips));
     button.addEventListener("click", () => open(shown.indexOf(row)));
     return el("li", {}, button);

@@ -185,7 +185,7 @@ class Panel {
     if (!viewer) {
       if (row.side) add(row.side, "The body from the side", "from the side; the camera is on the left");
       const why = details && details.mesh ? "This browser cannot draw meshes." : "This report holds no mesh of this person.";
-      return row.status ? null : section([el("div", { class: "turn" }, el("div", { class: "none", text: why }))]);
+      return row.status ? null : section([el("p", { class: "hint", text: why })]);
     }
     add(viewer.still("side"), "The body from the side", "from the side; the camera is on the left");
     add(viewer.still("above"), "The body from above", "from above; the camera is below the picture");
