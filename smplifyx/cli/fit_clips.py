@@ -99,9 +99,8 @@ class _ClipRun:
         opened = RendererProcess() if config.output.render and n_usable_cores() > 1 else None
         try:
             device = choose_device(job.run.device)
-            worker = ClipWorker(
-                job, self._rig, cameras, device, self._stopping.is_set, None if opened is None else opened.open
-            )
+            open_one = None if opened is None else opened.open
+            worker = ClipWorker(job, self._rig, cameras, device, self._stopping.is_set, open_one, messages.note)
             self._work(worker)
             if worker.remark:
                 messages.note(worker.remark)

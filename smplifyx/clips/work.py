@@ -32,6 +32,8 @@ from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.sequence import SequenceFitter, TrackFit
 from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks
 
+#: Frames of a clip whose fit takes so long that it is told of.
+_MANY_FRAMES = 30
 #: Frames for which a person may be missing at any frame rate.
 _LEAST_GAP = 3
 
@@ -65,6 +67,7 @@ class ClipWorker:
         device: where to compute.
         is_stopped: asked between tracks and photos.
         open_renderer: opens the renderer of the pictures; None for one in this process.
+        tell: called with a line about a clip before its fit, which may take long.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class ClipWorker:
         device: torch.device,
         is_stopped: Callable[[], bool] = lambda: False,
         open_renderer: OpenRenderer | None = None,
+        tell: Callable[[str], object] = lambda line: None,
     ) -> None:
+        self._tell = tell
         self._job, self._rig, self._calibration, self._is_stopped = job, rig, calibration, is_stopped
         self._layout = OutputLayout.of(job.run.output, job.config.output)
         self._fits = BatchFitter(job.config, job.run, device, is_stopped)
@@ -111,6 +116,10 @@ class ClipWorker:
         outcome.notes += people.loaded.notes
         tracks, outcome.summaries = find_tracks(people.frames, people.views, self._fps, self._tracking_options(clip))
         decisions = {track.number: self._gender(track, people.views) for track in tracks}
+        if len(clip.shots) >= _MANY_FRAMES:
+            lengths = ", ".join(str(len(track)) for track in tracks) or "no"
+            prefix = f"{clip.name}: " if clip.name else ""
+            self._tell(f"{prefix}{len(clip.shots)} frames; fitting tracks of {lengths} frames")
         outcome.fits = self._fitted(tracks, decisions, outcome)
         written: list[Path] = []
         has_failed = bool(outcome.failures)

@@ -29,6 +29,9 @@ from smplifyx.sequence import TrackFit
 from smplifyx.skeleton import N_KEYPOINTS
 from smplifyx.tracking import View
 
+#: Frames per second of a video at least: with frames far apart in time it would stand still.
+_LEAST_FPS = 2.0
+
 
 @dataclass(frozen=True)
 class FittedClip:
@@ -172,7 +175,7 @@ class ClipWriter:
             save_scene(fitted.fits, files.scene, fitted.clip.name or "animation", self._fps)
             written.append(files.scene)
         if fitted.fits and self._job.config.output.render and len(fitted.clip.shots) > 1:
-            if write_video(self._film(fitted), files.video, self._fps):
+            if write_video(self._film(fitted), files.video, max(self._fps, _LEAST_FPS)):
                 written.append(files.video)
             else:
                 files.video.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 from smplifyx.calibration.other_formats import read_camera_parameters as read_parameters_file
 from smplifyx.calibration.other_formats import read_qualisys
 from smplifyx.lens import intrinsic_matrix
+from smplifyx.tracking.triangulation import triangulated_slopes
 from smplifyx.tracking.view import View
 
 FloatArray = NDArray[np.float64]
@@ -138,23 +139,15 @@ class Triangulation:
 def triangulate_linear(
     cameras: Sequence[CalibratedCamera], slopes: FloatArray, used: NDArray[np.bool_]
 ) -> FloatArray:
-    """Direct linear transform (Hartley and Zisserman, section 12.2) in undistorted ray slopes.
+    """World points [K, 3] by the direct linear transform; NaN with fewer than two views.
 
     Args:
         cameras: V cameras.
         slopes: [V, K, 2] from :meth:`CalibratedCamera.normalise`.
         used: [V, K] which views see the point.
-
-    Returns:
-        [K, 3] world points; NaN with fewer than two views.
     """
-    matrices = np.stack([np.column_stack([c.rotation, c.translation]) for c in cameras])
-    equations = slopes[..., None] * matrices[:, None, 2:3] - matrices[:, None, :2]  # [V, K, 2, 4]
-    equations = np.where(used[..., None, None], equations, 0.0)
-    system = equations.transpose(1, 0, 2, 3).reshape(slopes.shape[1], -1, 4)
-    homogeneous = np.linalg.svd(system)[2][:, -1]
-    points = homogeneous[:, :3] / np.where(homogeneous[:, 3:] == 0.0, np.nan, homogeneous[:, 3:])
-    return np.where(used.sum(axis=0)[:, None] >= 2, points, np.nan)
+    placements = np.stack([np.column_stack([camera.rotation, camera.translation]) for camera in cameras])
+    return triangulated_slopes(placements, slopes, used)
 
 
 def triangulate(

@@ -175,7 +175,8 @@ def select_people(
 
 
 def _is_piece(person: PersonKeypoints, selection: PersonSelection) -> bool:
-    return int((person.keypoints[BODY_KEYPOINTS, 2] >= selection.min_confidence).sum()) >= _LEAST_PIECE
+    n_seen = int((person.keypoints[BODY_KEYPOINTS, 2] >= selection.min_confidence).sum())
+    return _LEAST_PIECE <= n_seen < selection.min_keypoints
 
 
 def _size(person: PersonKeypoints, selection: PersonSelection) -> float:

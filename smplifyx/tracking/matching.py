@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from smplifyx.keypoints.observation import Observation
 from smplifyx.skeleton import BODY_KEYPOINTS
 from smplifyx.tracking.people import ViewTrack
+from smplifyx.tracking.triangulation import triangulated_slopes
 from smplifyx.tracking.view import View
 
 #: Body points of less confidence are not compared.
@@ -143,7 +144,7 @@ def _error(views: Sequence[View], person: SeenPerson, view: int, track: ViewTrac
 
 
 def triangulated(views: Sequence[View], pixels: NDArray[np.floating], used: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """World points [N, 3] of undistorted pixels, by the direct linear transform; NaN with fewer than two views.
+    """World points [N, 3] of undistorted pixels; NaN with fewer than two views.
 
     Args:
         views: V cameras.
@@ -152,12 +153,7 @@ def triangulated(views: Sequence[View], pixels: NDArray[np.floating], used: NDAr
     """
     placements = np.stack([np.column_stack([one.rotation, one.translation]) for one in views])
     slopes = np.stack([_slopes(view, one) for view, one in zip(views, pixels, strict=True)])
-    equations = slopes[..., None] * placements[:, None, 2:3] - placements[:, None, :2]
-    equations = np.where(used[..., None, None], equations, 0.0).transpose(1, 0, 2, 3)
-    homogeneous = np.linalg.svd(equations.reshape(len(equations), -1, 4))[2][:, -1]
-    with np.errstate(all="ignore"):
-        points = homogeneous[:, :3] / homogeneous[:, 3:]
-    return np.where(used.sum(axis=0)[:, None] >= 2, points, np.nan)
+    return triangulated_slopes(placements, slopes, used)
 
 
 def reprojection_errors(
