@@ -34,6 +34,9 @@ from smplifyx.skeleton import SIDES
 #: Photos up to which meshes are written unless a format is given: an .obj has 1.8 MB, all other files 0.1 MB.
 _PHOTOS_WITH_MESHES = 100
 
+#: People of whom a report takes long enough to be announced.
+_MANY_PEOPLE = 500
+
 
 def run_fit(config: Config, run: RunOptions, renderer: RendererProcess | None = None) -> int:
     """Fit all people in a folder of photos.
@@ -206,6 +209,9 @@ def write_page(job: Job, report: FitReport, stop: StopRequest) -> Path | None:
         return None
     if page.is_file() and not report.has_changes:
         return page
+    n_people = report.counts["fitted"] + report.counts["kept"]
+    if n_people > _MANY_PEOPLE:
+        messages.note(f"writing the report of {n_people} people")
     from smplifyx.report import write_report  # late: a run starts without it
 
     def end_if_asked() -> None:

@@ -183,6 +183,7 @@ def _write_about(layout: ReportLayout, rows: Sequence[SummaryRow], remarks: Sequ
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "people": len(rows),
         "photos": len({row.stem for row in rows}),
+        "tracks": len({row.track for row in rows if row.track >= 0}),
         "failed": sum(row.status != "ok" for row in rows),
         "doubtful": sum(row.status == "ok" and any(map(is_problem, row.flags)) for row in rows),
         "median": _rounded(statistics.median(errors), 0) if errors else None,

@@ -38,7 +38,8 @@ const smplifyx = (() => {
     document.title = `Fits in ${about.folder}`;
     byId("title").textContent = document.title;
     const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
-    const parts = [`${count(about.people, "person", "people")} in ${count(about.photos, "photo", "photos")}`];
+    const people = about.tracks ? `${count(about.people, "fit", "fits")} of ${count(about.tracks, "track", "tracks")}` : count(about.people, "person", "people");
+    const parts = [`${people} in ${count(about.photos, "photo", "photos")}`];
     if (about.failed) parts.push(`${about.failed.toLocaleString("en")} failed`);
     parts.push(`${about.doubtful.toLocaleString("en")} with a flag that may mean a bad fit`);
     if (about.median !== null) parts.push(`median of the expected error ${about.median} mm`);
