@@ -27,11 +27,21 @@ from smplifyx.evaluation.sequence_cost import CostFigures, cost_rows, measure_co
 from smplifyx.evaluation.sequence_report import (
     ALONE,
     TOGETHER,
+    TRUTH,
     mean_rows,
+    plot_fast,
     write_multiview_report,
     write_sequences_report,
 )
-from smplifyx.evaluation.sequence_scores import FrameErrors, fast_motion_figures, frame_errors, motion_figures
+from smplifyx.evaluation.sequence_scores import (
+    FastCurves,
+    FrameErrors,
+    fast_curves,
+    fast_motion_figures,
+    fastest_joint,
+    frame_errors,
+    motion_figures,
+)
 from smplifyx.evaluation.sequence_trials import (
     N_RING,
     SequenceBenchmark,
@@ -58,6 +68,9 @@ def evaluate_sequences(arguments: argparse.Namespace) -> int:
         messages.note("no table of fast movements: it needs the CMU motion capture (--mocap)")
     rows: list[Row] = []
     fast_rows: list[Row] = []
+    curves: dict[str, dict[str, FastCurves]] = {}
+    for name, sequence in fast.items():
+        curves[name] = {TRUTH: fast_curves(sequence.joints, fastest_joint(sequence))}
     errors: dict[str, list[FrameErrors]] = {ALONE: [], TOGETHER: []}
     with progress_bar(2 * (len(sequences) + len(fast)), "fitting", "sequence") as bar:
         for name, sequence in (*((one.name, one) for one in sequences), *fast.items()):
@@ -70,10 +83,13 @@ def evaluate_sequences(arguments: argparse.Namespace) -> int:
                 line: Row = {"sequence": name, "motion": sequence.motion, "fit": way}
                 if name in fast:
                     fast_rows.append({**line, **fast_motion_figures(sequence, fit)})
+                    curves[name][way] = fast_curves(fit.joints, fastest_joint(sequence))
                 else:
                     errors[way].append(found)
                     rows.append({**line, **motion_figures(sequence, fit, found)})
                 bar.update()
+    if curves and plot_fast(curves, arguments.output / "fast.png"):
+        messages.note(f"{arguments.output / 'fast.png'} shows the fast movements")
     cost = _cost(arguments, config)
     report = write_sequences_report(
         arguments.output, benchmark.description(), rows, errors, fast_rows, cost_rows(cost), config

@@ -24,8 +24,9 @@ from smplifyx.tracking import Track, View
 
 FloatArray = NDArray[np.float64]
 
-#: The three instants of the balancing man are 40 frames of 60 a second apart; turning people are as slow.
-_INSTANTS_PER_SECOND = 1.5
+#: The three instants of the balancing man are 40 frames of 60 a second apart. Photos of a turning person are so far
+#: apart that nothing but the shape is shared.
+_INSTANTS_PER_SECOND, _PHOTOS_PER_SECOND = 1.5, 0.1
 #: The renders of a scan are nearly orthographic: a far camera stands for that. Its subject has this stature (metres).
 _FAR_FOCAL_LENGTH, _SCAN_STATURE = 5000.0, 1.8
 #: Share of the stature from the nose to the ankles.
@@ -99,7 +100,7 @@ def turning_track(folder: str | Path) -> Track:
         InputError: a file is missing or damaged.
     """
     observations = _observations(Path(folder))
-    return Track(0, range(len(observations)), [[one] for one in observations], fps=_INSTANTS_PER_SECOND)
+    return Track(0, range(len(observations)), [[one] for one in observations], fps=_PHOTOS_PER_SECOND)
 
 
 def scan_track(folder: str | Path) -> Track:
@@ -124,7 +125,7 @@ def scan_track(folder: str | Path) -> Track:
         camera = Camera(_FAR_FOCAL_LENGTH, source="calibration").for_image(one.image_size)
         views.append(View(one.stem, camera, np.diag([1.0, -1.0, -1.0]) @ turn, np.array([0.0, 0.0, distance])))
     seen = [replace(one, camera=view.camera) for one, view in zip(observations, views, strict=True)]
-    return Track(0, range(1), [seen], tuple(views), _INSTANTS_PER_SECOND)
+    return Track(0, range(1), [seen], tuple(views), _PHOTOS_PER_SECOND)
 
 
 def _observations(folder: Path) -> list[Observation]:

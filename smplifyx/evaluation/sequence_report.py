@@ -13,12 +13,14 @@ from smplifyx.config import Config, to_yaml
 from smplifyx.evaluation.report import finish_report
 from smplifyx.evaluation.report_tables import csv_text, markdown
 from smplifyx.evaluation.scores import Row
-from smplifyx.evaluation.sequence_scores import FRAME_KINDS, FrameErrors
+from smplifyx.evaluation.sequence_scores import FRAME_KINDS, FastCurves, FrameErrors
 from smplifyx.evaluation.statistics import mean_interval
-from smplifyx.files import write_text
+from smplifyx.files import atomic_path, write_text
+from smplifyx.synthetic.motion import FPS
 
 FloatArray = NDArray[np.float64]
 
+_DPI = 110
 #: The two ways to fit a sequence, in the order of the tables.
 ALONE, TOGETHER = "frame by frame", "as a whole"
 #: Headings of the figures of a sequence.
@@ -100,6 +102,43 @@ def write_sequences_report(
     tables |= {"fast": ("Fast movements", fast), "cost": ("Cost", cost)}
     n_sequences = len({str(row["sequence"]) for row in rows})
     return _write(folder, f"# {n_sequences} sequences from one view", tables, benchmark, config)
+
+
+#: Curves of one motion, by the truth and the ways to fit it.
+Curves = Mapping[str, FastCurves]
+TRUTH = "truth"
+
+
+def plot_fast(motions: Mapping[str, Curves], path: Path) -> bool:
+    """Draw height of the pelvis and speed of the fastest joint of each motion; False where matplotlib is missing.
+
+    Args:
+        motions: the curves by the name of the motion.
+        path: the picture (.png).
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    figure = Figure(figsize=(5.2 * len(motions), 5.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    styles = {TRUTH: ("black", 2.0), ALONE: ("tab:orange", 1.0), TOGETHER: ("tab:blue", 1.6)}
+    panels = figure.subplots(2, len(motions), squeeze=False)
+    for column, (name, curves) in zip(panels.T, motions.items(), strict=True):
+        for way, one in curves.items():
+            color, width = styles[way]
+            times = np.arange(len(one.rise)) / FPS
+            column[0].plot(times, 1000.0 * one.rise, color=color, linewidth=width, label=way)
+            column[1].plot(times, one.speed, color=color, linewidth=width, label=way)
+        column[0].set(title=f"{name}: height of the pelvis, mm")
+        column[1].set(title=f"{name}: speed of the fastest joint, m/s", xlabel="seconds", ylim=(0.0, None))
+        for panel in column:
+            panel.grid(alpha=0.3)
+    panels[0][0].legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI)
+    return True
 
 
 def write_multiview_report(

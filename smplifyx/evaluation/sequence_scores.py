@@ -153,19 +153,37 @@ def motion_figures(sequence: SyntheticSequence, fit: FittedMotion, errors: Frame
     }
 
 
+@dataclass(frozen=True)
+class FastCurves:
+    """Height of the pelvis above its first frames, metres, and speed of a wrist or ankle, metres a second; [F] both."""
+
+    rise: FloatArray
+    speed: FloatArray
+
+
+def fast_curves(joints: FloatArray, joint: int) -> FastCurves:
+    """Curves of joints [F, J, 3] in the world; the speed of a joint is that about the pelvis."""
+    speed = speeds(joints[:, [joint]] - joints[:, :1], FPS)[:, 0]
+    return FastCurves(joints[:, 0, 1] - joints[:4, 0, 1].mean(), np.pad(speed, 1, mode="edge"))
+
+
+def fastest_joint(sequence: SyntheticSequence) -> int:
+    """The wrist or ankle of highest speed about the pelvis."""
+    about_pelvis = sequence.joints[:, _FAST_JOINTS] - sequence.joints[:, :1]
+    return _FAST_JOINTS[int(np.argmax(speeds(about_pelvis, FPS).max(axis=0)))]
+
+
 def fast_motion_figures(sequence: SyntheticSequence, fit: FittedMotion) -> Row:
     """Delay and size of the fastest movement: the wrist or ankle of highest speed, and the highest pelvis."""
-    joints, true = (points - points[:, :1] for points in (fit.joints, sequence.joints))
-    true_speeds, fitted_speeds = (speeds(points[:, _FAST_JOINTS], FPS) for points in (true, joints))
-    fastest = int(np.argmax(true_speeds.max(axis=0)))
-    paths = [_curves(points[:, [_FAST_JOINTS[fastest]]]) for points in (joints, true)]
-    rise, true_rise = (points[:, 0, 1] - points[:4, 0, 1].mean() for points in (fit.joints, sequence.joints))
+    joint = fastest_joint(sequence)
+    paths = [_curves(points[:, [joint]] - points[:, :1]) for points in (fit.joints, sequence.joints)]
+    found, true = fast_curves(fit.joints, joint), fast_curves(sequence.joints, joint)
     return {
-        "delay_frames": delay_frames(*paths),
-        "true_speed_m_s": float(true_speeds.max()),
-        "speed_percent": 100.0 * peak_share(fitted_speeds[:, fastest], true_speeds[:, fastest]),
-        "true_rise_mm": 1000.0 * float(true_rise.max()),
-        "rise_percent": 100.0 * peak_share(rise, true_rise),
+        "delay_frames": f"{delay_frames(*paths):.2f}",
+        "true_speed_m_s": float(true.speed.max()),
+        "speed_percent": 100.0 * peak_share(found.speed, true.speed),
+        "true_rise_mm": 1000.0 * float(true.rise.max()),
+        "rise_percent": 100.0 * peak_share(found.rise, true.rise),
     }
 
 

@@ -18,9 +18,19 @@ from smplifyx.evaluation.multiview_trials import (
     with_wrong_sides,
 )
 from smplifyx.evaluation.sequence_cost import cost_rows, measure_cost
-from smplifyx.evaluation.sequence_report import ALONE, FIGURES, TOGETHER, figures_table, kinds_table, mean_rows
+from smplifyx.evaluation.sequence_report import (
+    ALONE,
+    FIGURES,
+    TOGETHER,
+    TRUTH,
+    figures_table,
+    kinds_table,
+    mean_rows,
+    plot_fast,
+)
 from smplifyx.evaluation.sequence_scores import (
     FittedMotion,
+    fast_curves,
     fast_motion_figures,
     frame_errors,
     frame_kinds,
@@ -74,6 +84,18 @@ def test_the_truth_has_no_error(data, sequence):
     for name in ("pa_v2v_mm", "v2v_pelvis_mm", "world_mm", "acceleration_mm", "acceleration_world_mm"):
         assert figures[name] == pytest.approx(0.0, abs=1e-2)
     assert fast_motion_figures(sequence, truth(sequence))["speed_percent"] == pytest.approx(100.0)
+
+
+def test_curves_of_a_jump(tmp_path):
+    joints = np.zeros((20, 22, 3))
+    joints[:, :, 1] = np.where(np.arange(20) == 10, 0.3, 0.0)[:, None]
+    joints[:, 20, 0] = 0.1 * np.arange(20)
+    curves = fast_curves(joints, 20)
+    assert curves.rise.max() == pytest.approx(0.3) and len(curves.speed) == 20
+    np.testing.assert_allclose(curves.speed, 3.0)
+    pytest.importorskip("matplotlib", reason="draws the picture")
+    assert plot_fast({"jump": {TRUTH: curves, ALONE: curves, TOGETHER: curves}}, tmp_path / "fast.png")
+    assert (tmp_path / "fast.png").stat().st_size > 1000
 
 
 def test_a_shifted_person_is_wrong_in_the_world_only(data, sequence):
