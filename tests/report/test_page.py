@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from smplifyx.output import BodyMesh, SoftwareRenderer
 from smplifyx.report import write_report
+from smplifyx.result import load_result
 from tests.browser import opened_browser
 from tests.report.folders import HOSTILE, add_person, person
 
@@ -31,7 +37,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_person(root, "woman", 0, person(1, expected_error_mm=20.0, gender="female"))
     flags = {"flags": ("few_keypoints", "not_converged")}
     add_person(root, HOSTILE, 0, person(2, expected_error_mm=99.0, gender_reason=HOSTILE, **flags))
-    add_person(root, "plain", 0, person(3, expected_error_mm=98.0), with_pictures=False)
+    off_centre = np.array([300, 260], np.float32)
+    plain = person(3, expected_error_mm=98.0, principal_point=off_centre)
+    add_person(root, "plain", 0, plain, with_pictures=False)
     return write_report(root, n_detailed=10).page
 
 
@@ -168,9 +176,16 @@ def test_keyboard(page: Any) -> None:
     assert page.evaluate("document.activeElement.id") == "text"
 
 
-def test_people_without_pictures_mesh_or_details(page: Any) -> None:
+def test_people_without_pictures_mesh_or_details(page: Any, report: Path) -> None:
     assert opened(page, 1) == "plain, person 000"
-    page.wait_for_selector(".stage img[src^='data:']")  # the body is drawn by the page
+    drawn = page.locator(".stage img[src^='data:']")  # the body is drawn by the page
+    drawn.wait_for()
+    encoded = base64.b64decode(drawn.get_attribute("src").partition(",")[2])
+    alpha = np.asarray(Image.open(io.BytesIO(encoded)))[..., 3] > 127
+    result = load_result(report.parents[1] / "results" / "plain" / "000.npz")
+    mesh = BodyMesh(result.vertices, result.faces)
+    expected = SoftwareRenderer().render([mesh], result.camera)[..., 3] > 127
+    assert (alpha & expected).sum() > 0.98 * (alpha | expected).sum() > 1000
     page.keyboard.press("Escape")
     page.fill("#file", "woman")
     opened(page)
