@@ -155,7 +155,7 @@ def motion_figures(sequence: SyntheticSequence, fit: FittedMotion, errors: Frame
 
 @dataclass(frozen=True)
 class FastCurves:
-    """Height of the pelvis above its first frames, metres, and speed of a wrist or ankle, metres a second; [F] both."""
+    """Height [F] of the pelvis above its first frames, metres, and speed [F] of a wrist or ankle, m/s."""
 
     rise: FloatArray
     speed: FloatArray
