@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -162,10 +162,10 @@ class Objective:
             state = self._state(x, data)
             bones = state.bones.index(torch.arange(n_rows, device=x.device))
             more, gradient = bone_energy(bones.detach())
-            along = sum(
-                ((part - part.detach()) * weight).flatten(1).sum(1)
-                for part, weight in ((bones.positions, gradient.positions), (bones.rotations, gradient.rotations))
-            )
+            along = x.new_zeros(n_rows)
+            for part in fields(BoneStates):
+                value, slope = getattr(bones, part.name), getattr(gradient, part.name)
+                along = along + ((value - value.detach()) * slope).flatten(1).sum(1)
             return self._sum(state, data)[:n_rows] + more + along
 
         return self._torch_evaluation(rows, function)

@@ -18,6 +18,8 @@ from smplifyx.keypoints import Observation
 from smplifyx.sequence.collect import collect_track, single_result
 from smplifyx.sequence.evidence import Evidence, agreement, judged_weights, observed_with_cameras
 from smplifyx.sequence.known import Known
+from smplifyx.sequence.problem import TrackData
+from smplifyx.sequence.separation import Separation
 from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.solve import Solution
 from smplifyx.sequence.start import fit_observations, interpolated, start_poses
@@ -117,16 +119,16 @@ class _TrackRun:
 
     def solve(self) -> None:
         """Solve, judge the observations, and solve again while the judgement changes."""
-        for _ in range(_MOST_ROUNDS):
-            self.solution = self._solve_once()
-            self.poses = self.solution.poses
-            weights = judged_weights(
-                self._residuals(self.solution), self._evidence.observed, self._fitter.config.sequence
-            )
+        config = self._fitter.config.sequence
+        for number in range(1, _MOST_ROUNDS + 1):
+            solution = self._solve_once()
+            self.poses = solution.poses
+            weights = judged_weights(self._residuals(solution), self._evidence.observed, config)
             weights = np.minimum(weights, self._agreement)
-            if np.allclose(weights, self.weights, atol=0.05):
+            if number == _MOST_ROUNDS or np.allclose(weights, self.weights, atol=0.05):
                 break
             self.weights = weights
+        self.solution = Separation(self._fitter.solver, self._data(), self._smoothness, self._known)(solution)
 
     def _solve_once(self) -> Solution:
         solver = self._fitter.solver
@@ -135,11 +137,14 @@ class _TrackRun:
             [torch.as_tensor(view.to_camera(self.poses.pelvis.cpu().numpy()))[:, 2] for view in self._track.views], 1
         )
         self._evidence = self._evidence.scaled(depth.flatten())
-        joints = self._joints(self.poses)
-        data = self._evidence.weighted(self.weights, joints)
+        data = self._data()
         used = np.asarray(self.weights.sum(1) > 0)
         window = self._fitter.config.sequence.window
         return solve_track(solver, data, self.poses, self._smoothness, used, window, self._known)
+
+    def _data(self) -> TrackData:
+        """The observations with their weights."""
+        return self._evidence.weighted(self.weights, self._joints(self.poses))
 
     def _bridged(self, poses: WorldPoses) -> WorldPoses:
         """The bodies, with frames that no observation counts in between their neighbours."""

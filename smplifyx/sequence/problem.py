@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from smplifyx.collision.skinning import BoneStates
 from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.objective import StageTerms
 from smplifyx.fitting.solver import Solver
+from smplifyx.fitting.state import CollisionEnergy
 from smplifyx.fitting.terms import (
     KeypointEnergy,
     Squares,
@@ -65,6 +66,21 @@ class TrackData:
         return replace(self, targets=self.targets.index(rows.flatten()))
 
 
+@dataclass(frozen=True)
+class FrameCollisions:
+    """Self-collisions of some frames.
+
+    Attributes:
+        frames: [N] the frames, ascending.
+        energy: of their bodies, numbered from 0.
+        weight: its squared weight.
+    """
+
+    frames: Tensor
+    energy: CollisionEnergy
+    weight: float
+
+
 class JointObjective:
     """The loss of a track as a function of z [S + F d]: its shape, then the parameters of its frames.
 
@@ -76,6 +92,8 @@ class JointObjective:
         fixed_shape: the shape stays as it is; S is 0.
         shape_count: times that the prior of the shape counts.
         known: stature and floor.
+        collisions: self-collisions that count; None leaves them out.
+        frozen: [F] frames that stay as they are; None: none.
     """
 
     def __init__(
@@ -87,6 +105,8 @@ class JointObjective:
         fixed_shape: bool = False,
         shape_count: float = 1.0,
         known: Known | None = None,
+        collisions: FrameCollisions | None = None,
+        frozen: Tensor | None = None,
     ) -> None:
         layout, model = solver.parameters.layout, solver.full_view.model
         self._solver, self._smoothness, self._start = solver, smoothness, start
@@ -110,6 +130,15 @@ class JointObjective:
         if fixed_shape:
             self._shape_columns = self._shape_columns[:0]
         self._size_directions = size_directions(model, shape.stop - shape.start).to(start.x)
+        self._collisions = collisions
+        self._evaluate_collisions = None
+        if collisions is not None:
+            numbers = torch.arange(len(collisions.frames), device=start.x.device)
+            self._evaluate_collisions = collisions.energy.evaluation(numbers)
+        moves = torch.ones(self._map.n_frames, dtype=torch.bool, device=start.x.device) if frozen is None else ~frozen
+        shared = torch.ones(len(self._shape_columns), dtype=torch.bool, device=start.x.device)
+        #: [S + F d] numbers that move.
+        self._moves = torch.cat([shared, moves.repeat_interleave(len(self._frame_columns))])
         self._x: Tensor | None = None
         self._energy, self._to_x = start.x.new_zeros(()), torch.zeros_like(start.x)
 
@@ -164,7 +193,7 @@ class JointObjective:
         to_z = torch.cat([to_frames[:, self._shape_columns].sum(0), to_frames[:, self._frame_columns].flatten()])
         shape_loss, to_shape = self._shape_loss(z)
         to_z[: len(to_shape)] += to_shape
-        return loss.to(z.dtype).sum() + self._energy + shape_loss, to_z
+        return loss.to(z.dtype).sum() + self._energy + shape_loss, to_z * self._moves
 
     def _shape_loss(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of the shape by what is known of it, and its gradient [S]."""
@@ -198,8 +227,18 @@ class JointObjective:
                 gradient.positions[first] = to_positions.to(gradient.positions)
                 gradient.rotations[first] = to_rotations.to(gradient.rotations)
                 self._to_x = to_x
-        self._energy = energy.detach()
+        self._energy = energy.detach() + self._collide(bones, gradient)
         return bones.positions.new_zeros(len(bones.positions)), gradient
+
+    def _collide(self, bones: BoneStates, gradient: BoneStates) -> float:
+        """Loss of the self-collisions; its gradient is added."""
+        if self._collisions is None or self._evaluate_collisions is None:
+            return 0.0
+        rows = self._map.first_rows[self._collisions.frames]
+        energy, found = self._evaluate_collisions(bones.index(rows))
+        for part in fields(BoneStates):
+            getattr(gradient, part.name)[rows] += self._collisions.weight * getattr(found, part.name)
+        return self._collisions.weight * float(energy.double().sum())
 
     def _motion(self, x: Tensor, positions: Tensor, rotations: Tensor) -> Motion:
         """The motion of bodies whose joints and rotations are in the axes of the first view."""
@@ -220,7 +259,8 @@ class JointObjective:
 
     def preconditioner(self, z: Tensor, rows: Tensor) -> list[Operator]:
         """Gauss-Newton inverses of the rows of z: there is one."""
-        return [self._inverse(z[0])]
+        inverse = self._inverse(z[0])
+        return [lambda vector: inverse(vector * self._moves) * self._moves]
 
     @property
     def has_gauss_newton(self) -> bool:

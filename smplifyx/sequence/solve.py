@@ -41,9 +41,13 @@ class Solution:
     disagreement_mm: float = math.nan
 
 
-def solve(solver: Solver, objective: JointObjective, tolerance: float = _TOLERANCE) -> Solution:
-    """Minimise from the objective's start."""
+def solve(
+    solver: Solver, objective: JointObjective, tolerance: float = _TOLERANCE, max_iterations: int | None = None
+) -> Solution:
+    """Minimise from the objective's start; ``max_iterations`` is that of the settings at most."""
     options = solver.optimizer_options(None)
+    if max_iterations is not None:
+        options = replace(options, max_iterations=min(max_iterations, options.max_iterations))
     preconditioner = None
     if solver.config.optimizer.gauss_newton and objective.has_gauss_newton:
         preconditioner = objective.preconditioner
