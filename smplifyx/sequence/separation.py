@@ -22,7 +22,9 @@ from smplifyx.sequence.world import WorldPoses
 #: Frames on both sides that move along, and those at the ends of a stretch that are held.
 _MARGIN, _HELD = 8, 2
 #: Iterations and tolerance of a minimisation with fixed contacts.
-_ITERATIONS, _TOLERANCE = 40, 1e-5
+_ITERATIONS, _TOLERANCE = 25, 1e-5
+#: Minimisations with fixed contacts: fewer than of a single observation, as the neighbours pull along.
+_ROUNDS = 3
 
 
 def stretches(frames: NDArray[np.int64], n_frames: int, size: int) -> list[range]:
@@ -59,7 +61,7 @@ class Separation:
         if solver.self_collision is None or no_weight(solver.weights[-1], "collision"):
             return solution
         start, n_views = solution, self._data.n_views
-        for height in solver.self_collision.round_heights:
+        for height in solver.self_collision.round_heights[:_ROUNDS]:
             contacts = solver.contacts(solution.rows.index(self._first(solution)))
             colliding = torch.bincount(contacts.rows, minlength=len(solution.poses.x)) > 0
             if not colliding.any():

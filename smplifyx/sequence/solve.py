@@ -14,7 +14,7 @@ from smplifyx.sequence.problem import JointObjective
 from smplifyx.sequence.world import WorldPoses
 
 #: A track has converged when its loss would fall by less than this share.
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-5
 #: Steps after which the Gauss-Newton matrix is made anew; relative error of the loss.
 _RENEW_EVERY, _LOSS_NOISE = 10, 1e-6
 
