@@ -7,18 +7,21 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from smplifyx.calibration import CameraRig
 from smplifyx.camera import TURN_ABOUT_X
 from smplifyx.export.amass import AMASS_MODELS, Z_UP, Placement, amass_arrays
-from smplifyx.export.glb import rigged_scene
+from smplifyx.export.glb import PlacedCamera, rigged_scene
 from smplifyx.export.motion import Motion, PersonKey
 from smplifyx.export.rig import Rig
 from smplifyx.files import write_bytes, write_text
+from smplifyx.result import FitResult
 from smplifyx.sequence import TrackFit
 from smplifyx.tracking import TrackSummary, View
 
@@ -85,6 +88,52 @@ def motion_of(fit: TrackFit) -> Motion:
     return Motion(PersonKey(fit.track.number), tuple(fit.results), tuple(fit.track.frames))
 
 
+#: From worlds with these axes up to scenes, whose y axis points up.
+_TO_SCENE = {
+    "y": np.eye(3),
+    "z": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+    "-y": np.diag([1.0, -1.0, -1.0]),
+}
+
+
+def scene_of_world(
+    fits: Sequence[TrackFit], rig: CameraRig, views: Sequence[View]
+) -> tuple[list[Motion], list[PlacedCamera]]:
+    """Motions and cameras in the world, with y up; in the scene of the first view where the axis up is unknown."""
+    first = views[0]
+    turn, shift = np.diag(TURN_ABOUT_X) @ np.asarray(first.rotation), np.asarray(first.translation) * TURN_ABOUT_X
+    if rig.up is not None:
+        turn, shift = _TO_SCENE[rig.up], np.zeros(3)
+    cameras = []
+    for view in views:
+        if view.camera is not None and view.camera.image_size is not None:
+            back = turn @ np.asarray(view.rotation).T
+            place = shift - back @ np.asarray(view.translation)
+            cameras.append(PlacedCamera(f"camera_{view.name}", view.camera, back * TURN_ABOUT_X, place))
+    back = turn @ np.asarray(first.rotation).T
+    rotation = TURN_ABOUT_X[:, None] * back
+    offset = TURN_ABOUT_X * (shift - back @ np.asarray(first.translation))
+    motions = [
+        Motion(PersonKey(fit.track.number), tuple(_moved(one, rotation, offset) for one in fit.results),
+               tuple(fit.track.frames))
+        for fit in fits
+    ]  # fmt: skip
+    return motions, cameras
+
+
+def _moved(result: FitResult, rotation: NDArray[np.float64], offset: NDArray[np.float64]) -> FitResult:
+    """A result in another frame, where its points are at ``rotation @ x + offset``."""
+    rest = result.joints[0] - result.camera_translation
+    joints = result.joints @ rotation.T + offset
+    turned = Rotation.from_matrix(rotation) * Rotation.from_rotvec(result.global_orient)
+    return replace(
+        result,
+        global_orient=turned.as_rotvec().astype(np.float32),
+        camera_translation=(joints[0] - rest).astype(np.float32),
+        joints=joints.astype(np.float32),
+    )
+
+
 def placement_in_world(view: View) -> Placement:
     """From the scene of a view to the world."""
     rotation = np.asarray(view.rotation).T
@@ -121,9 +170,16 @@ def save_track(fit: TrackFit, path: Path, rig: CameraRig | None) -> bool:
     return True
 
 
-def save_scene(fits: Sequence[TrackFit], path: Path, name: str, fps: float) -> None:
-    """Write the animated scene of all tracks."""
-    write_bytes(path, rigged_scene([Rig(motion_of(fit)) for fit in fits], name, fps))
+def save_scene(
+    fits: Sequence[TrackFit], path: Path, name: str, fps: float, rig: CameraRig | None, views: Sequence[View]
+) -> None:
+    """Write the animated scene of all tracks: y up, in the world with its cameras where these are calibrated."""
+    cameras: list[PlacedCamera] = []
+    if rig is None:
+        motions = [motion_of(fit) for fit in fits]
+    else:
+        motions, cameras = scene_of_world(fits, rig, views)
+    write_bytes(path, rigged_scene([Rig(motion) for motion in motions], name, fps, cameras))
 
 
 def save_report(summaries: Sequence[TrackSummary], fits: Sequence[TrackFit], path: Path) -> None:

@@ -172,7 +172,8 @@ class ClipWriter:
             if save_track(fit, path, self._rig):
                 written.append(path)
         if fitted.fits:
-            save_scene(fitted.fits, files.scene, fitted.clip.name or "animation", self._fps)
+            name = fitted.clip.name or "animation"
+            save_scene(fitted.fits, files.scene, name, self._fps, self._rig, fitted.views)
             written.append(files.scene)
         if fitted.fits and self._job.config.output.render and len(fitted.clip.shots) > 1:
             if write_video(self._film(fitted), files.video, max(self._fps, _LEAST_FPS)):

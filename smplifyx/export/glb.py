@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from smplifyx.camera import Camera
@@ -17,7 +18,26 @@ from smplifyx.output.meshes import CAMERA_NAME, add_surface, gltf_camera
 from smplifyx.output.render import ROUGHNESS, person_color
 
 
-def rigged_scene(rigs: Sequence[Rig], name: str, fps: float | None = None) -> bytes:
+@dataclass(frozen=True)
+class PlacedCamera:
+    """A camera of a scene.
+
+    Attributes:
+        name: of the node.
+        camera: intrinsics, with the image size.
+        rotation: [3, 3] from its glTF frame (x right, y up, looks along -z) to the scene.
+        position: [3] in the scene, metres.
+    """
+
+    name: str
+    camera: Camera
+    rotation: NDArray[np.float64]
+    position: NDArray[np.float64]
+
+
+def rigged_scene(
+    rigs: Sequence[Rig], name: str, fps: float | None = None, cameras: Sequence[PlacedCamera] = ()
+) -> bytes:
     """A scene of skinned bodies; joints, skins, morph targets and, with ``fps``, one animation of all of them.
 
     Each body has the joints of its model under a node ``person_N``, and the morph targets ``shape_1`` to
@@ -28,9 +48,10 @@ def rigged_scene(rigs: Sequence[Rig], name: str, fps: float | None = None) -> by
         rigs: the people.
         name: of the scene.
         fps: frames per second of an animation; None for a still, the first frame.
+        cameras: where they stand in the scene; none for the photo's camera in the origin.
     """
     file = GltfFile()
-    roots = [_add_camera(file, rigs[0].motion.first.camera)]
+    roots = [_add_placed(file, one) for one in cameras] or [_add_camera(file, rigs[0].motion.first.camera)]
     channels: list[dict[str, Any]] = []
     samplers: list[dict[str, Any]] = []
     for rig in rigs:
@@ -58,6 +79,12 @@ def posed_scene(motions: Sequence[Motion], name: str) -> bytes:
 
 def _add_camera(file: GltfFile, camera: Camera) -> int:
     return file.add("nodes", name=CAMERA_NAME, camera=file.add("cameras", **gltf_camera(camera)))
+
+
+def _add_placed(file: GltfFile, placed: PlacedCamera) -> int:
+    number = file.add("cameras", **{**gltf_camera(placed.camera), "name": placed.name})
+    turn, place = Rotation.from_matrix(placed.rotation).as_quat().tolist(), placed.position.tolist()
+    return file.add("nodes", name=placed.name, camera=number, rotation=turn, translation=place)
 
 
 def _add_character(file: GltfFile, rig: Rig) -> tuple[int, list[int], int]:
