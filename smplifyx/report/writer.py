@@ -27,6 +27,9 @@ from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 #: People who get details, keypoints and a mesh unless another number is asked for: the worst ones.
 DETAILED = 1000
+#: People in the grid, and those of them with a thumbnail, the worst ones: a page can hold no million people, and a
+#: folder that is packed should not get as many files.
+_LISTED, _THUMBNAILS = 50_000, 10_000
 #: The parts of the page that are the same for every report.
 _PAGE = Path(__file__).parent / "page"
 #: Rows of people in a file.
@@ -74,13 +77,15 @@ def write_report(
         UsageError: the folder holds no people.
     """
     layout = ReportLayout(Path(root))
-    rows = sorted(complete_summary(layout.output)[0], key=badness, reverse=True)
-    if not rows:
+    everybody = sorted(complete_summary(layout.output)[0], key=badness, reverse=True)
+    if not everybody:
         raise UsageError(f"{root} holds no people; expected an output folder of `smplifyx fit`")
+    rows = everybody[: max(_LISTED, n_detailed)]
     fitted = [row for row in rows if row.status == "ok"]
     detailed = {person_id(row) for row in fitted[:n_detailed]}
+    small = fitted[: max(_THUMBNAILS, n_detailed)]
     writer = PeopleWriter(layout, models, keep=not anew and _is_of_this_version(layout))
-    by_photo = [list(people) for _, people in groupby(sorted(fitted, key=lambda row: row.key), lambda row: row.stem)]
+    by_photo = [list(people) for _, people in groupby(sorted(small, key=lambda row: row.key), lambda row: row.stem)]
     with ThreadPoolExecutor(n_usable_cores()) as pool:
         try:
             for _ in pool.map(lambda people: writer.write_photo(people, detailed), by_photo):
@@ -90,13 +95,15 @@ def write_report(
             pool.shutdown(cancel_futures=True)
             raise
     remarks = list(_remarks(layout, fitted, detailed, writer))
+    if len(rows) < len(everybody):
+        remarks.insert(0, f"The page lists the {len(rows):,} worst of {len(everybody):,} people.")
     _write_index(layout, rows)
     _write_about(layout, rows, remarks)
     for source in sorted(_PAGE.iterdir()):
         if source.suffix in (".html", ".css", ".js"):
             write_bytes(layout.folder / source.name, source.read_bytes())
     _remove_others(layout, rows, detailed)
-    return WrittenReport(layout.page, len(rows), len(detailed), _size(layout.folder), tuple(remarks))
+    return WrittenReport(layout.page, len(everybody), len(detailed), _size(layout.folder), tuple(remarks))
 
 
 def _is_of_this_version(layout: ReportLayout) -> bool:

@@ -18,7 +18,7 @@ from PIL import Image
 from smplifyx.cli.main import SUCCESS, WRONG_CALL, main
 from smplifyx.output import OutputLayout, SummaryRow, append_summary
 from smplifyx.output.flags import FLAGS, badness
-from smplifyx.report import write_report
+from smplifyx.report import write_report, writer
 from smplifyx.report.details import details, part_of, residuals
 from smplifyx.report.mesh import STEP, packed, packed_vertices
 from smplifyx.report.people import relative_url
@@ -123,6 +123,15 @@ def test_only_the_worst_people_get_details(run: Path) -> None:
     assert ["details" in one for one in people(run)] == [False, True, False, False]
     assert all("thumbnail" in one for one in people(run)[1:])
     assert any("of the 1 worst of 3 people" in remark for remark in report.remarks)
+
+
+def test_of_very_many_people_the_worst_are_listed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LISTED", 3)
+    monkeypatch.setattr(writer, "_THUMBNAILS", 1)
+    report = write_report(run, n_detailed=1)
+    assert [one["photo"] for one in people(run)] == ["lost", "bad", HOSTILE] and report.n_people == 4
+    assert ["thumbnail" in one for one in people(run)] == [False, True, False]
+    assert report.remarks[0] == "The page lists the 3 worst of 4 people."
 
 
 def test_what_is_missing_is_said(run: Path) -> None:

@@ -112,7 +112,8 @@ const smplifyx = (() => {
 
   function tile(row) {
     const picture = el("span", { class: "picture" });
-    if (row.thumbnail) picture.append(el("img", { src: row.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 240, height: 320 }));
+    const source = row.thumbnail || row.overlay; // of very many people, the worst ones alone have a thumbnail
+    if (source) picture.append(el("img", { src: source, alt: "", loading: "lazy", decoding: "async", width: 240, height: 320 }));
     else picture.append(el("span", { class: "none", text: row.status ? "not fitted" : "no picture" }));
     if (row.error !== undefined) picture.append(el("span", { class: "figure", title: "expected error" }, el("span", { class: "spoken", text: "expected error " }), `${row.error} mm`));
     const flags = row.flags || [];
