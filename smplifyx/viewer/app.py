@@ -96,7 +96,8 @@ class Viewer:
                 return
             self._shown, self._is_showing = number, True
             problems = self.scene.show(self._photos[self._names[number]], self._models)
-            self._problems.content = "\n\n".join(f"not shown: {problem}" for problem in problems)
+            self._problems.value = "\n".join(map(str, problems))
+            self._problems.visible = bool(problems)
             self._slider.value, self._name.value = number, self._names[number]
             names = tuple(one.key.node_name for one in self.scene.people) or (_NOBODY,)
             chosen = self._person.value if self._person.value in names else names[0]
@@ -108,7 +109,8 @@ class Viewer:
         gui: Any = self.server.gui
         many = len(self._names) > 1
         gui.configure_theme(show_logo=False, show_share_button=False)
-        self._problems = gui.add_markdown("")
+        # plain text: Markdown would run what a file name may hold
+        self._problems = gui.add_text("not shown", "", multiline=True, disabled=True, visible=False)
         self._name = gui.add_dropdown("photo", self._names, initial_value=self._names[0])
         self._slider = gui.add_slider("number", 0, max(len(self._names) - 1, 1), 1, 0, disabled=not many)
         self._playing = gui.add_checkbox(

@@ -114,12 +114,15 @@ def test_the_server_shows_photos_and_changes(served) -> None:  # type: ignore[no
         assert answer.status == 200 and b"<html" in answer.read().lower()
     scene = served.scene
     assert len(scene.people) == 1
+    assert not served._problems.visible
+    served._photos["frame_2"][PersonKey(0, "")].write_bytes(b"PK")
     served.show(2)
-    assert [one.key.number for one in scene.people] == [0, 1]
-    body = scene._bodies[1]
+    assert served._problems.visible and "damaged" in served._problems.value
+    assert [one.key.number for one in scene.people] == [1]
+    body = scene._bodies[0]
     before = np.array(body.vertices)
-    changed = with_coefficient(scene.results[1], "betas", 0, 3.0)
-    scene.pose(1, changed)
+    changed = with_coefficient(scene.results[0], "betas", 0, 3.0)
+    scene.pose(0, changed)
     assert np.abs(np.array(body.vertices) - before).max() > 0.01
     served._person.value = "person_1"
     served._reset()
