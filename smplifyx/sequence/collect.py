@@ -60,7 +60,7 @@ def collect_track(
     by_frame = {(frame, view): one for frame, view, one in observed}
     camera, size = view_camera(track, 0)
     nobody = Observation(np.zeros((N_KEYPOINTS, 3), np.float32), size, camera, stem=f"track_{track.number:03d}")
-    observations = [by_frame.get((frame, 0), nobody) for frame in range(n_frames)]
+    observations = [by_frame.get((frame, 0), track.observations[frame][0] or nobody) for frame in range(n_frames)]
     seconds = time.perf_counter() - started
     results = collect_results(fitter.solver, rows, observations, seconds / n_frames)
     poses = solution.poses

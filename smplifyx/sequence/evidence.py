@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smplifyx.camera import Camera, resolve_cameras
-from smplifyx.config import CameraConfig, SequenceConfig
+from smplifyx.config import CameraConfig, PeopleConfig, SequenceConfig
+from smplifyx.errors import InputError
 from smplifyx.fitting.batch import FitTargets
 from smplifyx.keypoints import Observation
 from smplifyx.sequence.consensus import consensus_residuals
@@ -31,6 +32,10 @@ _DISAGREEMENT = 2.0
 #: A view whose weight would be less is left out.
 _LEAST_WEIGHT = 0.7
 
+#: Body keypoints of an observation, at least.
+_FEWEST_KEYPOINTS = 3
+#: Residual up to which an observation that did not take part is tried: its body is a guess from its neighbours.
+_TRIED_RESIDUAL = 60.0
 #: Fewer views are not left out one by one.
 _FEWEST_VIEWS = 3
 
@@ -38,18 +43,25 @@ FloatArray = NDArray[np.float64]
 
 
 def observed_with_cameras(
-    track: Track, settings: CameraConfig
+    track: Track, settings: CameraConfig, people: PeopleConfig
 ) -> tuple[list[tuple[int, int, Observation]], list[Camera]]:
     """Frame, view and observation of all that is observed, with cameras; and the camera of each view.
 
-    A view has one camera: its own, or that of its first observation.
+    A view has one camera: its own, or that of its first observation. Observations of too few body keypoints count as
+    none.
+
+    Raises:
+        InputError: there is none.
     """
     observed = [
         (frame, view, one)
         for frame, row in enumerate(track.observations)
         for view, one in enumerate(row)
-        if one is not None
+        if one is not None and _n_seen(one, people) >= _FEWEST_KEYPOINTS
     ]
+    if not observed:
+        problem = f"expected an observation with {_FEWEST_KEYPOINTS} body keypoints or more, found none"
+        raise InputError(None, problem, f"track {track.number}")
     with_views = [replace(one, camera=track.views[view].camera or one.camera) for _, view, one in observed]
     resolved = resolve_cameras(with_views, settings)
     cameras = []
@@ -61,6 +73,10 @@ def observed_with_cameras(
         for (_, view, _), one in zip(observed, resolved, strict=True)
     ]
     return [(frame, view, one) for (frame, view, _), one in zip(observed, resolved, strict=True)], cameras
+
+
+def _n_seen(observation: Observation, people: PeopleConfig) -> int:
+    return int((observation.keypoints[BODY_KEYPOINTS, 2] >= people.min_confidence).sum())
 
 
 @dataclass(frozen=True)
@@ -179,11 +195,16 @@ def agreement(evidence: Evidence, config: SequenceConfig) -> FloatArray:
         kept &= ~left_out
 
 
-def judged_weights(residuals: FloatArray, observed: NDArray[np.bool_], config: SequenceConfig) -> FloatArray:
+def judged_weights(
+    residuals: FloatArray,
+    observed: NDArray[np.bool_],
+    config: SequenceConfig,
+    untried: NDArray[np.bool_] | None = None,
+) -> FloatArray:
     """Weights [F, V] of observations by their residuals [F, V].
 
     An observation counts nothing when its residual is ``outlier_limit`` times the typical one, and a view counts less
-    when all of its residuals are large.
+    when all of its residuals are large. ``untried`` [F, V] marks those that took no part in the fit.
     """
     if not np.isfinite(residuals).any():
         return observed.astype(np.float64)
@@ -193,6 +214,8 @@ def judged_weights(residuals: FloatArray, observed: NDArray[np.bool_], config: S
     of_view = np.where(np.isfinite(typical), np.minimum(ratio, 1.0), 1.0) if len(typical) > 1 else np.ones(1)
     of_view = np.where(of_view < _LEAST_WEIGHT, 0.0, of_view)
     limit = np.maximum(config.outlier_limit * common, _GOOD_RESIDUAL)
+    if untried is not None:
+        limit = np.where(untried, np.maximum(limit, _TRIED_RESIDUAL), limit)
     with np.errstate(invalid="ignore"):
         fine = observed & ~(residuals * of_view > limit)
     return np.where(fine, of_view, 0.0)

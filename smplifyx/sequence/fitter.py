@@ -74,9 +74,13 @@ class SequenceFitter:
         return fits
 
     def fit_track(self, track: Track) -> TrackFit:
-        """Fit one track."""
-        started = time.perf_counter()
-        observed, cameras = observed_with_cameras(track, self.fitter.config.camera)
+        """Fit one track.
+
+        Raises:
+            InputError: no observation shows three keypoints of the body.
+        """
+        started, config = time.perf_counter(), self.fitter.config
+        observed, cameras = observed_with_cameras(track, config.camera, config.people)
         if len(track) == len(track.views) == 1:
             return single_result(track, self.fitter.fit([observed[0][2]])[0], time.perf_counter() - started)
         run = _TrackRun(self.fitter, track, observed, cameras, self._known)
@@ -123,7 +127,8 @@ class _TrackRun:
         for number in range(1, _MOST_ROUNDS + 1):
             solution = self._solve_once()
             self.poses = solution.poses
-            weights = judged_weights(self._residuals(solution), self._evidence.observed, config)
+            untried = (self.weights == 0) & (number == 1)
+            weights = judged_weights(self._residuals(solution), self._evidence.observed, config, untried)
             weights = np.minimum(weights, self._agreement)
             if number == _MOST_ROUNDS or np.allclose(weights, self.weights, atol=0.05):
                 break

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import smplifyx
-from smplifyx.errors import UsageError
+from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.sequence import SequenceFitter, TrackFit
 from smplifyx.sequence.windows import window_frames
@@ -161,3 +161,17 @@ def test_single_camera_without_calibration(plain_fitter: Fitter) -> None:
     assert len(fit) == 3 and fit.results[0].camera_source == "fallback"
     np.testing.assert_allclose(fit.joints_world, [one.joints for one in fit.results], atol=1e-5)
     assert isinstance(fit, smplifyx.TrackFit)
+
+
+def test_a_frame_with_hardly_a_keypoint_is_bridged_and_a_track_without_is_refused(plain_fitter: Fitter) -> None:
+    person = moving_person(8, 1)
+    observed = person.track.observations[4][0]
+    assert observed is not None
+    one = observed.keypoints.copy()
+    one[1:] = 0.0
+    fit = SequenceFitter(plain_fitter).fit_track(with_keypoints(person, 4, one).track)
+    assert fit.bridged.nonzero()[0].tolist() == [4] and not fit.outlier_frames.any()
+    for frame in range(8):
+        person = with_keypoints(person, frame, one)
+    with pytest.raises(InputError, match=r"track 0.*3 body keypoints"):
+        SequenceFitter(plain_fitter).fit_track(person.track)

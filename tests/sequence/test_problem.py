@@ -18,7 +18,7 @@ from tests.sequence.test_world import random_poses
 
 def joint_objective(fitter: Fitter, n_frames: int, n_views: int) -> JointObjective:
     solver, track = fitter.solver, moving_person(n_frames, n_views).track
-    observed, cameras = observed_with_cameras(track, fitter.config.camera)
+    observed, cameras = observed_with_cameras(track, fitter.config.camera, fitter.config.people)
     targets = fitter.initial_hypotheses([one for _, _, one in observed]).targets
     evidence = Evidence.of(track, observed, targets, cameras)
     poses = random_poses(fitter, n_frames)

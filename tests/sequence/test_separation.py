@@ -30,7 +30,7 @@ def colliding() -> tuple[Fitter, Evidence, WorldPoses, Smoothness]:
     fitter = Fitter("smplx", overrides=off)
     solver, track = fitter.solver, moving_person(_FRAMES, 1).track
     layout = solver.parameters.layout
-    observed, cameras = observed_with_cameras(track, fitter.config.camera)
+    observed, cameras = observed_with_cameras(track, fitter.config.camera, fitter.config.people)
     targets = fitter.initial_hypotheses([one for _, _, one in observed]).targets
     pose = torch.zeros(1, 21, 3)
     pose[:, joint_index("left_shoulder") - 1] = torch.tensor([0.0, 0.0, -1.5])

@@ -20,7 +20,7 @@ from tests.sequence.test_world import random_poses
 
 
 def evidence_of(fitter: Fitter, person: MovingPerson) -> Evidence:
-    observed, cameras = observed_with_cameras(person.track, fitter.config.camera)
+    observed, cameras = observed_with_cameras(person.track, fitter.config.camera, fitter.config.people)
     targets = fitter.initial_hypotheses([one for _, _, one in observed]).targets
     return Evidence.of(person.track, observed, targets, cameras)
 
