@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,43 +89,41 @@ class ClipWriter:
         A photo has the people whom its camera observed in this frame. People whom no camera observed are in the photo
         of the camera that sees them most.
         """
-        fits, views = fitted.fits, fitted.views
-        references = {fit.track.number: _view_of_most([fit]) for fit in fits}
-        by_view = {
-            (fit.track.number, view): fit.results_in_view(view)
-            for fit in fits
-            for view in range(len(views))
-            if view == references[fit.track.number] or any(row[view] is not None for row in fit.track.observations)
-        }
+        appearances = [_Appearance(fit, fitted.decisions[fit.track.number], len(fitted.views)) for fit in fitted.fits]
         for frame, row in enumerate(fitted.clip.shots):
             for view, shot in enumerate(row):
                 if shot is None:
                     continue
                 if self._is_stopped():
                     raise StopRequested
-                shown: list[tuple[Person, FitResult]] = []
-                for fit in fits:
-                    number, position = fit.track.number, frame - fit.track.frames[0]
-                    if not 0 <= position < len(fit) or (number, view) not in by_view:
-                        continue
-                    seen = fit.track.observations[position][view]
-                    unseen = all(one is None for one in fit.track.observations[position])
-                    if seen is None and not (unseen and view == references[number]):
-                        continue
-                    result = self._labelled(by_view[number, view][position], frame, number, views[view])
-                    result = replace(result, image_path=str(shot.image), keypoint_path=str(shot.keypoints))
-                    person = Person(_observation(seen, result, shot, number), digest, fitted.decisions[number])
-                    person.is_new = True
-                    shown.append((person, with_decision(result, fitted.decisions[number])))
-                yield self._write_photo(shot, views[view], shown)
+                people = [self._person(one, frame, view, shot, digest) for one in appearances]
+                yield self._write_photo(shot, fitted.views[view], [one for one in people if one is not None])
 
-    def _labelled(self, result: FitResult, frame: int, number: int, view: View) -> FitResult:
-        """A result with its frame, track, and place in the world."""
-        result = replace(result, frame=frame, track=number, view=view.name)
-        if self._rig is None:
-            return result
-        place = np.asarray(view.rotation, np.float32), np.asarray(view.translation, np.float32)
-        return replace(result, world_rotation=place[0], world_translation=place[1])
+    def _person(
+        self, shown: _Appearance, frame: int, view: int, shot: Shot, digest: str
+    ) -> tuple[Person, FitResult] | None:
+        """A track in a photo, with frame, number and place in the world; None where it does not appear."""
+        result = shown.result(frame, view)
+        if result is None:
+            return None
+        track = shown.fit.track
+        seen = track.observations[frame - track.frames[0]]
+        place = track.views[view]
+        result = replace(
+            result,
+            frame=frame,
+            track=track.number,
+            view=place.name,
+            image_path=str(shot.image),
+            keypoint_path=str(shot.keypoints or ""),
+        )
+        if self._rig is not None:
+            rotation, translation = np.asarray(place.rotation, np.float32), np.asarray(place.translation, np.float32)
+            result = replace(result, world_rotation=rotation, world_translation=translation)
+        if sum(one is not None for one in seen) > 1:  # the predictor knows fits of one view
+            result = replace(result, expected_error_mm=math.nan)
+        person = Person(_observation(seen[view], result, shot, track.number), digest, shown.decision, is_new=True)
+        return person, with_decision(result, shown.decision)
 
     def _write_photo(self, shot: Shot, view: View, shown: list[tuple[Person, FitResult]]) -> Outcome:
         """Write the results and pictures of one photo; what is wrong with it is in its record."""
@@ -224,6 +223,29 @@ class ClipWriter:
     def _mesh(self, result: FitResult, number: int) -> BodyMesh:
         vertices, faces = self._fits.vertices(result)
         return BodyMesh(vertices + result.camera_translation, faces, person_color(number))
+
+
+class _Appearance:
+    """A fitted track in the photos of a clip: those of the views that observed it.
+
+    A frame that no view observed is shown in the view that observes the track most.
+    """
+
+    def __init__(self, fit: TrackFit, decision: GenderDecision, n_views: int) -> None:
+        self.fit, self.decision = fit, decision
+        self._reference = _view_of_most([fit])
+        rows = fit.track.observations
+        views = [view for view in range(n_views) if any(row[view] is not None for row in rows)]
+        self._results = {view: fit.results_in_view(view) for view in views}
+
+    def result(self, frame: int, view: int) -> FitResult | None:
+        """The result of a frame of the clip in a view; None where the track does not appear."""
+        position = frame - self.fit.track.frames[0]
+        if not 0 <= position < len(self.fit):
+            return None
+        row = self.fit.track.observations[position]
+        shows = row[view] is not None or (view == self._reference and all(one is None for one in row))
+        return self._results[view][position] if shows else None
 
 
 def _view_of_most(fits: Sequence[TrackFit]) -> int:
