@@ -1,4 +1,4 @@
-"""Pairs of triangles whose energy counts: fixed ones, or candidates of a cached search."""
+"""Pairs of triangles whose energy counts: candidates of a cached search."""
 
 from __future__ import annotations
 
@@ -29,26 +29,6 @@ def store_pairs(lists: PairLists, slots: Tensor, found: TrianglePairs, faces: Te
     used = torch.zeros(len(slots), lists.lists.posed.shape[1], dtype=torch.bool, device=slots.device)
     used[found.rows[:, None, None], faces[found.triangles]] = True
     lists.lists.set(slots, used)
-
-
-class FixedContactSet:
-    """Pairs that are given once and all count, intersecting or not; R rows.
-
-    The energy of a minimisation then has no steps, see :mod:`~smplifyx.collision.penalty`.
-
-    Args:
-        skinning: of the full body.
-        pairs: of R bodies.
-    """
-
-    def __init__(self, skinning: SparseSkinning, pairs: TrianglePairs) -> None:
-        n_rows, device = len(pairs.truncated), pairs.rows.device
-        most = int(torch.bincount(pairs.rows, minlength=n_rows).max()) if n_rows else 0
-        #: The pairs.
-        self.lists = empty_pair_lists(n_rows, most, skinning.n_vertices, device)
-        #: [R] rows with more pairs than the search returns, so that some are missing.
-        self.truncated = pairs.truncated.clone()
-        store_pairs(self.lists, torch.arange(n_rows, device=device), pairs, skinning.faces)
 
 
 @dataclass

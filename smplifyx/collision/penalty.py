@@ -3,18 +3,11 @@
 Each triangle of a pair carries a cone-shaped distance field along its normal; each vertex of the other triangle adds
 the field's value at its position, to the power of ``exponent``.
 
-Which pairs count. The cone widens without end behind its triangle, so a vertex on the far side of a thin part (a
-finger) is inside the field without touching anything: the field alone cannot tell a colliding pair from a near one.
-There are two ways.
-
-- A :class:`~smplifyx.collision.candidates.CandidateCache` tests each pair at each evaluation, as in the paper; a pair
-  that does not intersect adds exactly zero. The energy then has steps: a vertex on its way in adds 0.3 to 1 at once,
-  and a moving arm gains and loses pairs all the time. Its slope says little about where the energy falls: over a hand
-  that sinks into a belly it stays level while the gradient points out. Line searches end early on it.
-- A :class:`~smplifyx.collision.candidates.FixedContactSet` keeps its pairs. Those that collide at the start of a
-  minimisation have a continuous energy with a true gradient, which falls to exactly zero as they come apart. Some
-  such minimisations, each with the pairs that collide by then, clear bodies at less cost in keypoints and surface
-  than any weight of the first way.
+The cone widens without end behind its triangle, so a vertex on the far side of a thin part (a finger) is inside the
+field without touching anything: the field alone cannot tell a colliding pair from a near one. So each pair is tested
+at each evaluation, as in the paper; a pair that does not intersect adds exactly zero. The energy then has steps: a
+vertex on its way in adds 0.3 to 1 at once, and a moving arm gains and loses pairs all the time. Line searches end
+early on it. :mod:`~smplifyx.collision.contact_term` has an energy without steps.
 
 One Warp source tests, evaluates and differentiates the pairs on the CPU and on CUDA; touching counts as intersecting,
 in the energy as in the reported number of pairs.
@@ -23,15 +16,15 @@ in the energy as in the reported number of pairs.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from smplifyx.collision.candidates import CandidateCache, FixedContactSet
-from smplifyx.collision.pair_evaluation import PairEvaluation
+from smplifyx.collision.body_evaluation import BodyEvaluation, Evaluation, body_energy
+from smplifyx.collision.candidates import CandidateCache
 from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, cone_struct
 from smplifyx.collision.warp_runtime import load_warp, torch_stream
 
@@ -41,63 +34,44 @@ class CollisionTerm:
 
     Args:
         skinning: of the full body.
-        pairs: those that count, of R rows.
+        pairs: candidates, of R rows.
         cones: shape of the distance field.
     """
 
-    def __init__(self, skinning: SparseSkinning, pairs: CandidateCache | FixedContactSet, cones: ConeOptions) -> None:
+    def __init__(self, skinning: SparseSkinning, pairs: CandidateCache, cones: ConeOptions) -> None:
         self.skinning, self.pairs, self.cones = skinning, pairs, cones
+        self._latest: tuple[Tensor, Evaluation] | None = None
+
+    @property
+    def truncated(self) -> Tensor:
+        """[R] rows that once had more candidates than the search returns, so that some were left out."""
+        return self.pairs.truncated
 
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
         """Energies [B] of bodies that own the rows [B] of the pairs; no row twice."""
-        energy: Tensor = _BodyEnergy.apply(
-            state.coefficients, state.rotations, state.positions, state.rest_joints, self.evaluation(rows)
-        )
-        return energy
+        if self._latest is None or self._latest[0] is not rows:
+            self._latest = rows, self.evaluation(rows)
+        return body_energy(self._latest[1], state)
 
-    def evaluation(self, rows: Tensor) -> Callable[[BoneStates], tuple[Tensor, BoneStates]]:
+    def evaluation(self, rows: Tensor) -> Evaluation:
         """Energies [B] of bodies that own the rows [B], and their gradients, which the next call may overwrite."""
-        evaluate_pairs: PairEvaluation | None = None
+        skinning, body = self.skinning, None
 
         def evaluate(state: BoneStates) -> tuple[Tensor, BoneStates]:
-            nonlocal evaluate_pairs
-            if evaluate_pairs is None:
-                evaluate_pairs = PairEvaluation(self.skinning, self.pairs.lists, rows, self.cones, state)
-            if isinstance(self.pairs, FixedContactSet):
-                return evaluate_pairs(state)
-            return evaluate_pairs(state, self.pairs.pose(state, rows))
+            nonlocal body
+            if body is None:
+                body = BodyEvaluation(skinning, self.pairs.lists, rows, state)
+            meets = skinning.wrap(self.pairs.pose(state, rows))
+            surface = meets, skinning.triangles, body.posed, cone_struct(skinning.kernels, self.cones)
+            inputs = *body.pairs, *surface, *body.gradients
+            return body.evaluated(
+                state, partial(skinning.launch, skinning.kernels.add_pairs, (len(rows),), *inputs), pose=False
+            )
 
         return evaluate
 
-
-class _BodyEnergy(torch.autograd.Function):
-    """The gradient is computed along with the energy: few triangles have any, and they are at hand then."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        coefficients: Tensor,
-        rotations: Tensor,
-        positions: Tensor,
-        rest_joints: Tensor,
-        evaluate: Callable[[BoneStates], tuple[Tensor, BoneStates]],
-    ) -> Tensor:
-        energies, gradient = evaluate(BoneStates(coefficients, rotations, positions, rest_joints))
-        ctx.save_for_backward(gradient.coefficients, gradient.rotations, gradient.positions, gradient.rest_joints)
-        return energies
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, to_energy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        """The gradients, times those for the energies."""
-        to_coefficients, to_rotations, to_positions, to_rest = ctx.saved_tensors
-        return (
-            to_coefficients * to_energy[:, None],
-            to_rotations * to_energy[:, None, None, None],
-            to_positions * to_energy[:, None, None],
-            to_rest * to_energy[:, None, None],
-            None,
-        )
+    def directions(self, state: BoneStates, rows: Tensor) -> None:
+        """None: the curvature of an energy with steps says little."""
 
 
 def penalty(triangles_a: Tensor, triangles_b: Tensor, options: ConeOptions) -> Tensor:

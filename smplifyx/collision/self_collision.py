@@ -12,7 +12,9 @@ from torch import Tensor
 
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.collision.candidates import CandidateCache, FixedContactSet
+from smplifyx.collision.candidates import CandidateCache
+from smplifyx.collision.contact_term import ContactTerm
+from smplifyx.collision.contacts import Contacts, ContactSearch, ContactShape
 from smplifyx.collision.parts import (
     PairFilter,
     body_parts,
@@ -34,10 +36,8 @@ _ROWS_AT_ONCE, _GPU_ROWS_AT_ONCE = 16, 256
 _MARGIN = 0.002
 #: Largest number of candidate pairs per row; bounds the memory.
 _MAX_PAIRS = 32768
-#: Rounds with steep cones after those with wide ones; the wide cones' field is too weak to part touching triangles.
-_STEEP_ROUNDS = 3
-#: Cone height of the minimisations before them, metres.
-_WIDE_CONE = 0.003
+#: Stiffness of contacts in the first round, as a share of that in the last.
+_SOFTEST = 0.1
 #: Joints at both ends of the upper arms.
 _UPPER_ARMS = (("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"))
 
@@ -63,7 +63,8 @@ class SelfCollision:
         known = np.zeros((0, 2), np.int64) if data.rest_contact_pairs is None else data.rest_contact_pairs
         ignored = ignored_parts(self._config.ignored_parts, data.skeleton.joint_names)
         chosen = self._with_free_arms(pair_filter(parts, data.faces, ignored, known), ignored)
-        at_rest = rest_pairs(self._make_search(chosen), data.v_template)
+        search = TriangleSearch(data.v_template, data.faces, chosen, _MAX_PAIRS, self._device)
+        at_rest = rest_pairs(search, data.v_template)
         return PairFilter(chosen.labels, chosen.colliding_parts, np.concatenate([known, at_rest]))
 
     def _with_free_arms(self, chosen: PairFilter, ignored: Sequence[tuple[int, int]]) -> PairFilter:
@@ -83,9 +84,10 @@ class SelfCollision:
         return chosen
 
     @cached_property
-    def search(self) -> TriangleSearch:
+    def search(self) -> ContactSearch:
         """Search of the body's triangles."""
-        return self._make_search(self.pair_filter)
+        data = self._data
+        return ContactSearch(data.v_template, data.faces, self.pair_filter, _MAX_PAIRS, self._device)
 
     @cached_property
     def _skinning(self) -> SparseSkinning:
@@ -96,31 +98,31 @@ class SelfCollision:
         return DisplacementBound(self._model)
 
     @property
-    def round_heights(self) -> list[float | None]:
-        """Cone height of each minimisation with fixed contacts; one None for a single one with exact contacts."""
-        config = self._config
-        if not config.rounds:
-            return [None]
-        return [*[_WIDE_CONE] * config.rounds, *[config.cone_height] * _STEEP_ROUNDS]
+    def stiffnesses(self) -> list[float]:
+        """Stiffness of the contacts in each round, as a share of that in the last; empty for the paper's penalty."""
+        rounds = self._config.rounds
+        return [_SOFTEST ** (1 - k / max(rounds - 1, 1)) for k in range(rounds - 1)] + [1.0] * (rounds > 0)
 
-    def term(self, contacts: TrianglePairs, cone_height: float | None) -> CollisionTerm:
-        """The collision term of as many rows as the bodies that the contacts were found in.
+    def contact_term(self, contacts: Contacts, stiffness: float) -> ContactTerm:
+        """The energy of contacts, with a share of its stiffness."""
+        shape = ContactShape()
+        return ContactTerm(self._skinning, contacts, replace(shape, stiffness=stiffness * shape.stiffness))
 
-        Args:
-            contacts: the pairs that count, see :meth:`find`.
-            cone_height: metres; None for the pairs that intersect at each evaluation and the height of the settings.
-        """
-        if cone_height is not None:
-            return CollisionTerm(self._skinning, FixedContactSet(self._skinning, contacts), ConeOptions(cone_height))
-        n_rows = len(contacts.truncated)
+    def pair_term(self, n_rows: int) -> CollisionTerm:
+        """The paper's penalty of the pairs that intersect at each evaluation."""
         candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, _MARGIN)
         return CollisionTerm(self._skinning, candidates, ConeOptions(self._config.cone_height))
 
+    def contacts(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> tuple[Contacts, Tensor]:
+        """Contacts of those bodies that touch themselves, and which [B] they are; given by the model's inputs."""
+        return self.search.contacts(vertices for _, vertices in self._posed(betas, expression, rotations))
+
     def find(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> TrianglePairs:
         """Pairs of triangles that intersect, of bodies [B] given by the model's inputs."""
-        found = [
-            replace(pairs, rows=pairs.rows + start) for start, _, pairs in self._posed(betas, expression, rotations)
-        ]
+        found = []
+        for start, vertices in self._posed(betas, expression, rotations):
+            pairs = self.search(vertices)
+            found.append(replace(pairs, rows=pairs.rows + start))
         if not found:
             none = torch.zeros(0, dtype=torch.int64, device=self._device)
             return TrianglePairs(none, none.reshape(0, 2), none.bool())
@@ -131,7 +133,8 @@ class SelfCollision:
     def measure(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> list[Penetration]:
         """Self-penetration of each of the bodies [B], given by the model's inputs."""
         measured = []
-        for _, vertices, pairs in self._posed(betas, expression, rotations):
+        for _, vertices in self._posed(betas, expression, rotations):
+            pairs = self.search(vertices)
             rows, triangles = pairs.rows.cpu().numpy(), pairs.triangles.cpu().numpy()
             measured += [self._measure(vertices[row], triangles[rows == row]) for row in range(len(vertices))]
         return measured
@@ -142,10 +145,8 @@ class SelfCollision:
         return self._meter.measure(vertices.double().cpu().numpy(), pairs)
 
     @torch.no_grad()
-    def _posed(
-        self, betas: Tensor, expression: Tensor, rotations: Tensor
-    ) -> Iterator[tuple[int, Tensor, TrianglePairs]]:
-        """Chunks of the bodies: number of the first, vertices [C, V, 3] about the first joint, intersecting pairs."""
+    def _posed(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Chunks of the bodies: number of the first, vertices [C, V, 3] about the first joint."""
         at_once = _ROWS_AT_ONCE if self._device.type == "cpu" else _GPU_ROWS_AT_ONCE
         for start in range(0, len(betas), at_once):
             n_rows = min(at_once, len(betas) - start)
@@ -156,7 +157,7 @@ class SelfCollision:
             lists = VertexLists(len(slots), self._data.n_vertices, self._device)
             lists.list_all(slots)
             self._skinning.skin(state.index(slots), lists, slots)
-            yield start, lists.posed, self.search(lists.posed)
+            yield start, lists.posed
 
     @cached_property
     def _joints(self) -> BodyModel:
@@ -167,6 +168,3 @@ class SelfCollision:
     def _meter(self) -> PenetrationMeter:
         chosen, faces = self.pair_filter, self._data.faces
         return PenetrationMeter(faces, chosen.labels, chosen.related_parts, FastWinding(faces))
-
-    def _make_search(self, chosen: PairFilter) -> TriangleSearch:
-        return TriangleSearch(self._data.v_template, self._data.faces, chosen, _MAX_PAIRS, self._device)

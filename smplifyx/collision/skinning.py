@@ -57,8 +57,8 @@ class VertexLists:
         self.n_vertices = torch.zeros(n_rows, dtype=torch.int32, device=device)
         #: No row lists more vertices; a number of the processor, so that a GPU need not be waited for.
         self.most = 0
-        self.shaped = torch.zeros(n_rows, n_vertices, 3, device=device)
-        self.posed = torch.zeros_like(self.shaped)
+        self.shaped = torch.empty(n_rows, n_vertices, 3, device=device)
+        self.posed = torch.empty_like(self.shaped)
         self.to_posed = torch.zeros_like(self.shaped)
 
     def list_all(self, rows: Tensor) -> None:
@@ -131,7 +131,7 @@ class SparseSkinning:
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
         """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
-        self._launch(
+        self.launch(
             self.kernels.skin,
             (len(slots), lists.most_of(slots)),
             self.wrap(slots.int()),
@@ -158,7 +158,7 @@ class SparseSkinning:
         """
         n_most = int(found.n_pairs[slots].max()) if len(slots) else 0
         meets = torch.zeros(len(slots), n_most, dtype=torch.uint8, device=slots.device)
-        self._launch(
+        self.launch(
             self.kernels.test_pairs,
             (len(slots), n_most),
             self.wrap(slots.int()),
@@ -187,7 +187,8 @@ class SparseSkinning:
         """A contiguous tensor as Warp's array, sharing memory."""
         return self._warp.from_torch(tensor.detach().contiguous(), dtype=dtype)
 
-    def _launch(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> None:
+    def launch(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> None:
+        """Launch a kernel."""
         if 0 not in threads:
             with torch_stream(self._warp, self.device):
                 self._warp.launch(kernel, threads, list(inputs), device=str(self.device))

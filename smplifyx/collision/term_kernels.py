@@ -224,22 +224,18 @@ def add_pairs(
     pairs: wp.array2d[wp.vec2i],
     n_pairs: wp.array[int],
     meets: wp.array2d[wp.uint8],
-    all_count: int,
     faces: wp.array[wp.vec3i],
     posed: wp.array2d[wp.vec3],
     cones: Cones,
     to_posed: wp.array2d[wp.vec3],
     energies: wp.array[wp.float64],
 ) -> None:
-    """Energy of each row's pairs (``all_count``: intersecting or not), and its gradient by vertex; thread (row)."""
+    """Energy of each row's pairs that intersect, and its gradient by vertex; thread (row)."""
     row = wp.tid()
     slot = slots[row]
     total = wp.float64(0.0)
     for place in range(n_pairs[slot]):
-        counts = all_count != 0
-        if not counts:
-            counts = meets[row, place] != wp.uint8(0)
-        if counts:
+        if meets[row, place] != wp.uint8(0):
             first = faces[pairs[slot, place][0]]
             second = faces[pairs[slot, place][1]]
             value = pair_energy(_posed_triangle(posed, slot, first), _posed_triangle(posed, slot, second), cones)

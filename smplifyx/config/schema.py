@@ -216,12 +216,14 @@ class CollisionConfig:
     """Self-collision."""
 
     enabled: bool = setting(True, "false: no self-collision term in any stage")
-    cone_height: float = setting(0.001, "sigma of the conic distance field, metres; (paper) 0.0001", above=0)
     rounds: int = setting(
-        2,
-        "number of minimisations with wide cones (3 mm) and a fixed set of colliding pairs, before three with "
-        "cone_height; (paper) 0: one with the pairs of each step",
+        3,
+        "number of minimisations with contacts, which are found before each one and become stiffer; (paper) 0: one "
+        "with the conic distance field of the pairs that intersect at each step",
         minimum=0,
+    )
+    cone_height: float = setting(
+        0.0001, "with 0 rounds: sigma of the conic distance field, metres; (paper) 0.0001", above=0
     )
     max_loss_increase: float | None = setting(
         0.5,

@@ -126,7 +126,6 @@ class Hypotheses(Rows):
         loss: [R] value of the last objective.
         contour_rows: [R] rows of the face contour's table that this objective took.
         colliding: [R] whether this objective has the collision term.
-        apart: [R] whether the body is known to have no colliding triangles.
         stage_losses: [R, S] the loss at the end of each stage so far.
         status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.lbfgs.Status`.
         n_evaluations: [R] evaluations of all objectives together.
@@ -142,7 +141,6 @@ class Hypotheses(Rows):
     loss: Tensor
     contour_rows: Tensor
     colliding: Tensor
-    apart: Tensor
     stage_losses: Tensor
     status: Tensor
     n_evaluations: Tensor
@@ -170,7 +168,6 @@ class Hypotheses(Rows):
             loss=zeros.clone(),
             contour_rows=torch.zeros_like(person),
             colliding=no,
-            apart=no.clone(),
             stage_losses=x.new_zeros(len(x), 0),
             status=torch.zeros_like(person),
             n_evaluations=torch.zeros_like(person),

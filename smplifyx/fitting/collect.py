@@ -117,7 +117,7 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         failed=failed,
         size=size,
         codes=codes,
-        collisions=_collisions(solver, state.inputs, failed[:n_rows], hypotheses.apart[:n_rows]),
+        collisions=_collisions(solver, state.inputs, failed[:n_rows]),
         quality=quality,
     )
 
@@ -187,17 +187,12 @@ def _lifting_agreement(targets: FitTargets, joints: Tensor) -> tuple[Tensor, Ten
     return sd.mean((1, 2)), lifting_energy(joints, targets.lifted, targets.sqrt_precision)
 
 
-def _collisions(
-    solver: Solver, posed: PosedParameters, failed: np.ndarray, apart: Tensor
-) -> list[Penetration] | None:
-    """Penetration of each body; None where the term is off. Bodies that are known to be apart are not searched."""
+def _collisions(solver: Solver, posed: PosedParameters, failed: np.ndarray) -> list[Penetration] | None:
+    """Penetration of each body that the mask [B] covers; None where the term is off."""
     if solver.self_collision is None:
         return None
-    unknown = torch.nonzero(~apart)[:, 0]
-    found = solver.self_collision.measure(posed.betas[unknown], posed.expression[unknown], posed.rotations[unknown])
-    measured = [Penetration(0, 0.0, np.zeros(solver.data.n_vertices), [])] * len(apart)
-    for row, one in zip(unknown.cpu().tolist(), found, strict=True):
-        measured[row] = one
+    rows = slice(len(failed))
+    measured = solver.self_collision.measure(posed.betas[rows], posed.expression[rows], posed.rotations[rows])
     return [replace(one, depth=np.nan, n_pairs=-1) if failed[row] else one for row, one in enumerate(measured)]
 
 

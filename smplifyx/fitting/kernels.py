@@ -9,7 +9,7 @@ import torch
 from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.fitting.native_source import objective_kernel
 
-_MODULES = ("smplifyx.collision.kernels", "smplifyx.collision.term_kernels")
+_MODULES = tuple(f"smplifyx.collision.{name}" for name in ("kernels", "term_kernels", "contact_kernels"))
 
 
 def compile_kernels() -> str:

@@ -282,12 +282,7 @@ class NativeObjective:
             if bone_energy is None:
                 self._call(_BOTH, rows, x, loss, workspace, gradient_out=gradient)
                 return loss, gradient
-            bones = self._empty_bones(len(x))
-            self._call(
-                _FORWARD, rows, x, loss, workspace, world_out=bones.rotations, positions_out=bones.positions,
-                rest_out=bones.rest_joints, coefficients_out=bones.coefficients,
-            )  # fmt: skip
-            more, to_bones = bone_energy(bones)
+            more, to_bones = bone_energy(self._bones(x, rows, loss, workspace))
             self._call(
                 _BACKWARD, rows, x, loss, workspace, gradient_out=gradient, to_world_in=to_bones.rotations,
                 to_positions_in=to_bones.positions, to_rest_in=to_bones.rest_joints,
@@ -297,14 +292,37 @@ class NativeObjective:
 
         return evaluate
 
-    def _empty_bones(self, n_rows: int) -> BoneStates:
-        body = self._body
-        return BoneStates(
+    def bones(self, x: Tensor, rows: Tensor) -> BoneStates:
+        """The posed bones of some rows [A] at free parameters [A, F]."""
+        return self._bones(x.contiguous(), rows.contiguous(), x.new_empty(len(x)), self._body.workspace(len(rows)))
+
+    def pulled_back(self, x: Tensor, rows: Tensor, body: Tensor, to_bones: BoneStates) -> Tensor:
+        """Gradients [N, F] for the free parameters of some bodies, from those for their bones.
+
+        Args:
+            x: [A, F] free parameters.
+            rows: [A] their rows.
+            body: [N] the place of each gradient's body among these.
+            to_bones: N gradients.
+        """
+        _, own = self.evaluation(rows)(x)
+        _, both = self.evaluation(rows[body], lambda bones: (torch.zeros(len(body)), to_bones))(x[body])
+        return both - own[body]
+
+    def _bones(self, x: Tensor, rows: Tensor, loss: Tensor, workspace: Tensor) -> BoneStates:
+        """Set the losses of the terms, and pose the bones."""
+        body, n_rows = self._body, len(x)
+        bones = BoneStates(
             coefficients=torch.empty(n_rows, body.n_shape + body.n_pose),
             rotations=torch.empty(n_rows, body.n_joints, 3, 3),
             positions=torch.empty(n_rows, body.n_joints, 3),
             rest_joints=torch.empty(n_rows, body.n_joints, 3),
         )
+        self._call(
+            _FORWARD, rows, x, loss, workspace, world_out=bones.rotations, positions_out=bones.positions,
+            rest_out=bones.rest_joints, coefficients_out=bones.coefficients,
+        )  # fmt: skip
+        return bones
 
     def values(self, x: Tensor, rows: Tensor) -> Tensor:
         """Losses [A] of some rows [A] at free parameters [A, F]."""

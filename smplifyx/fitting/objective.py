@@ -29,7 +29,7 @@ from smplifyx.fitting.terms import (
     upright_stance,
 )
 from smplifyx.optim import padded_rows
-from smplifyx.optim.inverse_hessian import row_products
+from smplifyx.optim.inverse_hessian import row_products, weighted_sums
 from smplifyx.optim.lbfgs import Evaluation
 
 #: Terms that the native objective has, by their names there.
@@ -40,10 +40,6 @@ _NATIVE = {
     lifting: "lifting",
     depth_change: "depth",
 }
-
-
-#: (p - 1) / p for the fourth power of the collision term; share of the loss below which its curvature is left out.
-_COLLISION_DEGREE, _LEAST_COLLISION = 0.75, 1e-5
 
 
 @dataclass(frozen=True)
@@ -240,19 +236,21 @@ class Objective:
         return inverse if self._collision is None else self._with_collisions(inverse, x, rows)
 
     def _with_collisions(self, inverse: Tensor, x: Tensor, rows: Tensor) -> Tensor:
-        """Inverses [A, F, F] with the curvature of the collision term along its gradient.
-
-        An energy E of degree p in one depth has the Hessian (p - 1) / p g g' / E, with its gradient g.
-        """
-        assert self._native is not None
-        # Terms that torch computes are in neither of the two.
-        loss, gradient = self._native.evaluation(rows, self._collision_losses(rows))(x)
-        rest, rest_gradient = self._native.evaluation(rows)(x)
-        energy, gradient = loss - rest, gradient - rest_gradient
-        curvature = torch.where(energy > _LEAST_COLLISION * loss, _COLLISION_DEGREE / energy, 0.0)
-        along = row_products(inverse, gradient)
-        share = curvature / (1.0 + curvature * row_products(along, gradient))
-        return inverse - share[:, None, None] * along[:, :, None] * along[:, None, :]
+        """Inverses [A, F, F] with the curvature of the collision term, one direction after the other."""
+        assert self._native is not None and self._collision is not None
+        found = self._collision.directions(self._native.bones(x, rows), rows)
+        if found is None or not len(found[0]):
+            return inverse
+        body, number, to_bones = found
+        columns = x.new_zeros(int(number.max()) + 1, *x.shape)
+        to_bones = to_bones.times(self._collision_weight**0.5)
+        columns[number, body] = self._native.pulled_back(x, rows, body, to_bones)
+        alongs = x.new_zeros(len(x), len(columns), x.shape[1])
+        for k, column in enumerate(columns):
+            along = row_products(inverse, column)
+            along = along - weighted_sums(row_products(alongs, column), alongs)
+            alongs[:, k] = along / (1.0 + row_products(along, column)).sqrt()[:, None]
+        return inverse - alongs.mT @ alongs
 
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import torch
 
+from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips
@@ -23,9 +24,9 @@ from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
 _MIN_TRUNK_KEYPOINTS = 3
-#: Iterations and tolerance of a minimisation with fixed contacts. Where it does not arrive, chance decides about the
-#: contacts of the next one.
-_ROUND_ITERATIONS, _ROUND_TOLERANCE = 40, 1e-5
+#: Iterations of all minimisations with contacts but the last, and tolerance. Where one does not arrive, the contacts
+#: of the next one are due to chance.
+_ROUND_ITERATIONS, _ROUND_TOLERANCE = 40, 1e-7
 
 
 class Step(Protocol):
@@ -80,14 +81,14 @@ class Stage:
         return not no_weight(solver.weights[self.number - 1], "collision")
 
     def _resolve(self, solver: Solver, before: Hypotheses) -> Hypotheses:
-        """Minimise with the collision term in those hypotheses that collide, until none does.
+        """Minimise with the collision term in those hypotheses that collide.
 
-        Each round has a fixed contact set: first with wide cones, which separate bodies gently, then with steep ones,
-        which resolve the remaining touches. Without rounds there is one minimisation with the contacts of each step,
-        as in the paper. Bodies that separate only by leaving their keypoints or priors keep their previous
-        parameters.
+        Bodies that separate only by leaving their keypoints or priors keep their previous parameters.
         """
-        after = self._separate(solver, before)
+        collision = solver.self_collision
+        assert collision is not None
+        separate = self._separate if collision.stiffnesses else self._separate_pairs
+        after = separate(solver, collision, before)
         limit = solver.config.collision.max_loss_increase
         if limit is None:
             return after
@@ -98,33 +99,38 @@ class Stage:
         kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
         return after.overwrite(rejected, kept)
 
-    def _separate(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
-        """The minimisations of :meth:`_resolve`."""
-        assert solver.self_collision is not None
-        stage, colliding = solver.stage_terms(self.number), hypotheses.rows
-        # Contacts that come and go leave nothing to be gained from a tight tolerance.
-        options = solver.optimizer_options(None)
-        brief = replace(
-            options,
-            max_iterations=min(options.max_iterations, _ROUND_ITERATIONS),
-            relative_loss_tolerance=min(options.relative_loss_tolerance, _ROUND_TOLERANCE),
-        )
-        collision = solver.self_collision
-        for height in collision.round_heights:
-            contacts = solver.contacts(hypotheses.index(colliding))
-            has_contact = torch.bincount(contacts.rows, minlength=len(colliding)) > 0
-            apart = hypotheses.apart.index_fill(0, colliding[~has_contact], True)
-            hypotheses = replace(hypotheses, apart=apart)
-            colliding, contacts = colliding[has_contact], contacts.of(has_contact)
-            if not len(colliding):
+    def _separate(self, solver: Solver, collision: SelfCollision, hypotheses: Hypotheses) -> Hypotheses:
+        """Rounds of minimisations, each with the contacts from its start, which become stiffer.
+
+        The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As all
+        energies begin and end without a step, a small change of the start changes the end little.
+        """
+        stage, touching, options = solver.stage_terms(self.number), hypotheses.rows, solver.optimizer_options(None)
+        options = replace(options, relative_loss_tolerance=min(options.relative_loss_tolerance, _ROUND_TOLERANCE))
+        brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
+        last = collision.stiffnesses[-1]
+        for stiffness in collision.stiffnesses:
+            contacts, still = solver.contacts(hypotheses.index(touching))
+            touching = touching[still]
+            if not len(touching):
                 break
-            term = collision.term(contacts, height)
-            rows = hypotheses.index(colliding)
-            objective = solver.objective(stage, rows, term)
-            rows = solver.minimize(objective, rows, options if height is None else brief)
-            rows = replace(rows, truncated=rows.truncated | term.pairs.truncated)
-            hypotheses = hypotheses.overwrite(colliding, rows)
+            rows = hypotheses.index(touching)
+            objective = solver.objective(stage, rows, collision.contact_term(contacts, stiffness))
+            rows = solver.minimize(objective, rows, options if stiffness == last else brief)
+            hypotheses = hypotheses.overwrite(touching, rows)
         return hypotheses
+
+    def _separate_pairs(self, solver: Solver, collision: SelfCollision, hypotheses: Hypotheses) -> Hypotheses:
+        """One minimisation with the pairs that intersect at each step, as in the paper."""
+        found = solver.intersecting(hypotheses)
+        colliding = torch.bincount(found.rows, minlength=len(hypotheses.x)).nonzero()[:, 0]
+        if not len(colliding):
+            return hypotheses
+        rows, term = hypotheses.index(colliding), collision.pair_term(len(colliding))
+        objective = solver.objective(solver.stage_terms(self.number), rows, term)
+        # Contacts that come and go leave nothing to be gained from a tight tolerance.
+        rows = solver.minimize(objective, rows, solver.optimizer_options(None))
+        return hypotheses.overwrite(colliding, replace(rows, truncated=rows.truncated | term.truncated))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import OPENPOSE_DEFINITIONS, SMPLX_DEFINITIONS, PointCombination, available_keypoints
+from smplifyx.collision.contacts import Contacts
 from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
@@ -165,7 +166,6 @@ class Solver:
             loss=result.loss,
             contour_rows=objective.contour_rows,
             colliding=torch.full_like(hypotheses.colliding, objective.has_collision),
-            apart=torch.zeros_like(hypotheses.apart),
             status=result.status,
             n_evaluations=hypotheses.n_evaluations + result.n_evaluations,
         )
@@ -182,11 +182,20 @@ class Solver:
         return {term.name: losses.get(term.name, collision) for term, _ in stage.terms}
 
     @torch.no_grad()
-    def contacts(self, hypotheses: Hypotheses) -> TrianglePairs:
+    def contacts(self, hypotheses: Hypotheses) -> tuple[Contacts, Tensor]:
+        """The contacts of the rows that touch themselves, and whether [R] a row does."""
+        assert self.self_collision is not None
+        return self.self_collision.contacts(*self._shape_and_pose(hypotheses))
+
+    @torch.no_grad()
+    def intersecting(self, hypotheses: Hypotheses) -> TrianglePairs:
         """The triangles of each row that intersect."""
         assert self.self_collision is not None
+        return self.self_collision.find(*self._shape_and_pose(hypotheses))
+
+    def _shape_and_pose(self, hypotheses: Hypotheses) -> tuple[Tensor, Tensor, Tensor]:
         posed, n_rows = self.padded_pose(hypotheses).inputs, len(hypotheses.x)
-        return self.self_collision.find(posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows])
+        return posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows]
 
 
 def keypoint_definitions(config: Config) -> Mapping[str, PointCombination]:

@@ -35,6 +35,13 @@ class CollisionEnergy(Protocol):
         """Energies [A] and their gradients as a function of posed bodies that belong to the rows [A]."""
         ...
 
+    def directions(self, state: BoneStates, rows: Tensor) -> tuple[Tensor, Tensor, BoneStates] | None:
+        """Gradients whose products with themselves add up to about the Hessian: body [N], number [N], gradients [N].
+
+        None where the energy has no useful curvature.
+        """
+        ...
+
 
 class BodyView:
     """A body restricted to some keypoints: turns parameters into posed joints and these keypoints.

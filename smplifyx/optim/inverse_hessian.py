@@ -198,10 +198,10 @@ class InverseHessian:
             xp.tensor(values).to(self._pairs.dtype) for values in (-v, gamma * u, gamma)
         )
         weights = torch.cat((step_weights, change_weights), 1)
-        return _weighted_sums(weights, self._pairs) - scale * product
+        return weighted_sums(weights, self._pairs) - scale * product
 
 
-def _weighted_sums(weights: Tensor, matrix: Tensor) -> Tensor:
+def weighted_sums(weights: Tensor, matrix: Tensor) -> Tensor:
     """Sum over K within each row: `[A, K]` and `[A, K, D]` -> `[A, D]`; bits independent of other rows on the CPU."""
     if matrix.device.type == "cpu":
         return torch.from_numpy(np.einsum("ak,akd->ad", weights.numpy(), matrix.numpy()))

@@ -11,12 +11,14 @@ from smplifyx.collision.warp_runtime import load_warp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["smplifyx.collision.kernels", "smplifyx.collision.term_kernels"])
-def test_kernels_compile_to_ptx(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["kernels", "term_kernels", "contact_kernels"])
+def test_kernels_compile_to_ptx(name: str, tmp_path: Path) -> None:
     warp = load_warp()
     if not hasattr(warp, "compile_aot_module"):
         pytest.skip(f"Warp {warp.config.version} cannot compile ahead of time")
-    warp.compile_aot_module(importlib.import_module(module), arch=[80, 90], module_dir=tmp_path, use_ptx=True)
+    warp.compile_aot_module(
+        importlib.import_module(f"smplifyx.collision.{name}"), arch=[80, 90], module_dir=tmp_path, use_ptx=True
+    )
     for arch in (80, 90):
         (path,) = tmp_path.glob(f"*.sm{arch}.ptx")
         text = path.read_text()

@@ -9,7 +9,6 @@ import torch
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.candidates import CandidateCache, FixedContactSet
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import CollisionConfig
 from smplifyx.rotations import axis_angle_to_matrix
@@ -64,11 +63,18 @@ def test_no_bodies(model: BodyModel, inputs: Inputs) -> None:
     assert collision_of(model).measure(*nobody) == []
 
 
-def test_rounds_have_fixed_contacts_and_the_paper_has_exact_ones(model: BodyModel, inputs: Inputs) -> None:
-    ours = collision_of(model, rounds=2, cone_height=0.002)
-    assert ours.round_heights[:2] == [0.003, 0.003] and set(ours.round_heights[2:]) == {0.002}
-    assert collision_of(model, rounds=0).round_heights == [None]
-    contacts = ours.find(*inputs)
-    fixed, exact = ours.term(contacts, 0.02), ours.term(contacts, None)
-    assert isinstance(fixed.pairs, FixedContactSet) and fixed.cones.height == 0.02
-    assert isinstance(exact.pairs, CandidateCache) and exact.cones.height == 0.002
+def test_rounds_become_stiffer_and_the_paper_has_none(model: BodyModel) -> None:
+    assert collision_of(model, rounds=3).stiffnesses == pytest.approx([0.1, 0.1**0.5, 1.0])
+    assert collision_of(model, rounds=1).stiffnesses == [1.0]
+    paper = collision_of(model, rounds=0, cone_height=0.002)
+    assert paper.stiffnesses == [] and paper.pair_term(2).cones.height == 0.002
+
+
+def test_bodies_at_rest_have_no_contacts_and_crossing_ones_have(model: BodyModel, inputs: Inputs) -> None:
+    collision = collision_of(model)
+    contacts, touching = collision.contacts(*inputs)
+    crossing = np.unique(collision.find(*inputs).rows.numpy())
+    assert not touching[2] and touching[crossing].all() and len(contacts.weights) == int(touching.sum())
+    nobody: Inputs = (inputs[0][:0], inputs[1][:0], inputs[2][:0])
+    none, nowhere = collision.contacts(*nobody)
+    assert not len(none.weights) and not len(nowhere)

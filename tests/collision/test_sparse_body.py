@@ -9,19 +9,14 @@ import torch
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
-from smplifyx.collision.candidates import FixedContactSet
-from smplifyx.collision.penalty import CollisionTerm
-from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.skinning import (
     BoneStates,
-    ConeOptions,
     DisplacementBound,
     SparseSkinning,
     VertexLists,
     bone_states,
 )
 from smplifyx.rotations import axis_angle_to_matrix
-from tests.collision import plain_penalty
 from tests.random_body import random_body_model
 
 _BODIES = ("open", "dense", "low rank")
@@ -60,40 +55,12 @@ def test_listed_vertices_are_those_of_the_full_body(body):
     slots = torch.tensor([4, 0, 2])
     used = torch.rand(3, data.n_vertices, generator=torch.manual_seed(1)) < 0.1
     lists.set(slots, used)
+    lists.posed.zero_()
     SparseSkinning(model, data.faces, torch.device("cpu")).skin(state, lists, slots)
     for row, slot in enumerate(slots):
         np.testing.assert_allclose(lists.posed[slot][used[row]], vertices[row][used[row]], atol=3e-6)
         assert not lists.posed[slot][~used[row]].any()
     assert not lists.posed[1].any() and not lists.posed[3].any()
-
-
-def test_energies_and_gradients_against_torch(body):
-    """Triangles close to each other are taken to collide; the plain penalty of the full body is the witness."""
-    data, model = body
-    inputs = [tensor.requires_grad_() for tensor in _inputs(2, 3)]
-    faces = torch.as_tensor(data.faces).long()
-    state, posed = _posed(model, inputs)
-    centres = posed.detach()[0, faces].mean(1)
-    first = torch.randint(len(faces), (300,), generator=torch.Generator().manual_seed(5))
-    near = torch.cdist(centres[first], centres).topk(10, largest=False).indices[:, 9]
-    triangles = torch.stack([first, near], 1)
-    pairs = TrianglePairs(torch.arange(300) // 150, triangles, torch.zeros(2, dtype=torch.bool))
-    size = float((posed[0, faces[:, 0]] - posed[0, faces[:, 1]]).detach().norm(dim=1).median())
-    cones = ConeOptions(height=size, exponent=2)  # as wide as a triangle, so that many pairs have an energy
-
-    corners = posed[pairs.rows[:, None, None], faces[triangles]]
-    energies = plain_penalty.cone_energy(corners[:, 0], corners[:, 1], cones)
-    expected_energy = torch.zeros(2, dtype=torch.float64).index_add(0, pairs.rows, energies)
-    expected = torch.autograd.grad(expected_energy.sum(), inputs[:3])
-
-    skinning = SparseSkinning(model, data.faces, torch.device("cpu"))
-    term = CollisionTerm(skinning, FixedContactSet(skinning, pairs), cones)
-    state, _ = _posed(model, inputs)
-    energy = term(state, torch.arange(2))
-    assert (energies > 0).sum() > 20
-    torch.testing.assert_close(energy, expected_energy, rtol=1e-3, atol=1e-3)
-    for one, other in zip(torch.autograd.grad(energy.sum(), inputs[:3]), expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
 
 
 @pytest.mark.parametrize("step", [1e-3, 0.03, 1.0])

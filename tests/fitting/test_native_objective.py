@@ -11,6 +11,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
+from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config, Stage, load_config
 from smplifyx.errors import UsageError
 from smplifyx.fitting import native_objective
@@ -191,45 +192,49 @@ def test_without_warp_torch_computes_the_objective(monkeypatch):
     assert _solver(data, **options).first_view.native is None
 
 
-def test_matrices_have_the_curvature_of_collisions_along_their_gradient():
+class Heights:
+    """Heights of some joints in the place of collisions, and their gradients as the directions of curvature."""
+
+    def __init__(self, *joints: int) -> None:
+        self._joints = joints
+
+    def evaluation(self, rows):
+        return lambda state: (state.positions[:, self._joints, 1].sum(1), self._gradient(state, self._joints))
+
+    def directions(self, state, rows):
+        body = torch.arange(len(rows)).repeat(len(self._joints))
+        number = torch.arange(len(self._joints)).repeat_interleave(len(rows))
+        parts = [self._gradient(state, [joint]) for joint in self._joints]
+        names = ("coefficients", "rotations", "positions", "rest_joints")
+        return body, number, BoneStates(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    def _gradient(self, state, joints):
+        gradient = state.zeros(len(state.positions))
+        gradient.positions[:, joints, 1] = 1.0
+        return gradient
+
+
+def test_matrices_have_the_curvature_of_collisions_along_their_directions():
     config = replace(Config(), stages=(replace(_ALL, collision=10.0),))
     solver = _solver(random_body_model(), config=config)
     plain, x = _objective(solver)
-    hypotheses, rows = _hypotheses(solver), torch.arange(_N)
-
-    class Depth:
-        """The fourth power of the height of a joint, in the place of collisions."""
-
-        def __call__(self, state, rows):
-            return 1e6 * state.positions[:, 15, 1] ** 4
-
-        def evaluation(self, rows):
-            def evaluate(state):
-                positions = state.positions.detach().requires_grad_()
-                with torch.enable_grad():
-                    energy = self(replace(state, positions=positions), rows)
-                    (to_positions,) = torch.autograd.grad(energy.sum(), positions)
-                zeros = state.zeros(len(rows))
-                return energy.detach(), replace(zeros, positions=to_positions)
-
-            return evaluate
-
-    objective = solver.objective(solver.stage_terms(1), hypotheses, Depth())
-    energy = objective(rows)(x)[0] - plain(rows)(x)[0]
-    gradient = (objective(rows)(x)[1] - plain(rows)(x)[1]).double()
+    hypotheses, rows, stage = _hypotheses(solver), torch.arange(_N), solver.stage_terms(1)
     hessian = torch.linalg.inv(plain.inverse_hessians(x, rows, 0.1).double())
-    expected = hessian + 0.75 * gradient[:, :, None] * gradient[:, None, :] / energy[:, None, None]
-    found = objective.inverse_hessians(x, rows, 0.1).double()
-    clear = energy > 1e3
-    product = (found @ expected @ gradient[..., None])[clear, :, 0]
-    assert clear.sum() > 5
-    scale = gradient[clear].abs().amax(1, keepdim=True)
-    torch.testing.assert_close(product / scale, gradient[clear] / scale, rtol=0, atol=0.02)
+    own, columns = plain(rows)(x)[1], []
+    for joint in (15, 20):
+        gradient = solver.objective(stage, hypotheses, Heights(joint))(rows)(x)[1] - own
+        columns.append(gradient.double() / 10.0)  # the gradient has the squared weight, the direction the weight
+    found = solver.objective(stage, hypotheses, Heights(15, 20)).inverse_hessians(x, rows, 0.1).double()
+    expected = hessian + sum(column[:, :, None] * column[:, None, :] for column in columns)
+    for column in columns:
+        product = (found @ expected @ column[..., None])[..., 0]
+        scale = column.abs().amax(1, keepdim=True)
+        torch.testing.assert_close(product / scale, column / scale, rtol=0, atol=0.02)
 
     # A term that torch computes is no collision.
     own = Term("own", 5.0, lambda state: state.joint("head")[:, 1].square())
     solver = Solver(solver.data, solver.model, solver.parameters, solver.config, [*default_terms(), own])
-    with_own = solver.objective(solver.stage_terms(1), hypotheses, Depth())
+    with_own = solver.objective(solver.stage_terms(1), hypotheses, Heights(15))
     solver = Solver(solver.data, solver.model, solver.parameters, solver.config, default_terms())
-    alone = solver.objective(solver.stage_terms(1), hypotheses, Depth())
+    alone = solver.objective(solver.stage_terms(1), hypotheses, Heights(15))
     assert torch.equal(with_own.inverse_hessians(x, rows, 0.1), alone.inverse_hessians(x, rows, 0.1))

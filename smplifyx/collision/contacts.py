@@ -1,0 +1,193 @@
+"""Contacts: vertices inside or close to another part of the body, each with the triangle it has to get out of."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplifyx.body.data import FloatArray, IntArray
+from smplifyx.collision.parts import PairFilter
+from smplifyx.collision.search import TriangleSearch
+from smplifyx.collision.skinning import PairLists, VertexLists
+from smplifyx.collision.warp_runtime import torch_stream
+
+#: Groups of contacts whose curvature is told apart, see :attr:`Contacts.groups`.
+N_GROUPS = 8
+
+
+@dataclass(frozen=True)
+class ContactShape:
+    """Energy of a contact as a function of the depth: how far a vertex is below ``clearance`` over the triangle.
+
+    Its slope rises from 0 to 1 within ``soft``, and falls back to 0 at the depth ``clearance + reach``: so contacts
+    begin and end without a step. Times the vertex' area this is about the volume that two parts share.
+
+    Attributes:
+        clearance: distance at which a contact begins, metres; with it coarse triangles do not cross.
+        soft: metres.
+        reach: greatest depth below the surface that is found, metres.
+        slack: contacts are kept up to this distance beyond the clearance, as vertices may come closer, metres.
+        stiffness: energy of a cubic metre.
+    """
+
+    clearance: float = 0.002
+    soft: float = 0.004
+    reach: float = 0.015
+    slack: float = 0.005
+    stiffness: float = 3e6
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Contacts of R bodies.
+
+    Attributes:
+        found: their pairs are (vertex, triangle).
+        weights: [R, P] area of the vertex, square metres, times a factor that is 0 where surfaces do not face.
+        parts: [R, P] a number for each pair of parts.
+    """
+
+    found: PairLists
+    weights: Tensor
+    parts: Tensor
+
+    @cached_property
+    def groups(self) -> Tensor:
+        """[R, P] int32 group of each contact: those between the same two parts; the smallest groups are joined."""
+        n_pairs = self.found.n_pairs.long()
+        row, place = (torch.arange(self.parts.shape[1], device=n_pairs.device) < n_pairs[:, None]).nonzero(
+            as_tuple=True
+        )
+        n_keys = int(self.parts.max()) + 1 if len(row) else 1
+        keys, number, counts = (row * n_keys + self.parts[row, place]).unique(return_inverse=True, return_counts=True)
+        body = keys // n_keys
+        largest_first = (body * (self.parts.shape[1] + 1) - counts).argsort(stable=True)
+        n_groups = torch.bincount(body, minlength=len(n_pairs))
+        rank = torch.empty_like(keys)
+        rank[largest_first] = torch.arange(len(keys), device=keys.device)
+        rank -= (n_groups.cumsum(0) - n_groups)[body]
+        groups = torch.zeros_like(self.parts, dtype=torch.int32)
+        groups[row, place] = rank[number].clamp(max=N_GROUPS - 1).int()
+        return groups
+
+
+class ContactSearch(TriangleSearch):
+    """Search meshes that share their triangles for contacts, too.
+
+    A vertex has a contact with the closest triangle of the parts that it may collide with, among those that face it:
+    so the far side of a thin part does not pull it through. Parts that it is close to in the rest pose are left out.
+
+    Args:
+        rest_vertices, faces, pairs, max_pairs, device: see :class:`~smplifyx.collision.search.TriangleSearch`.
+        shape: how far contacts are looked for.
+    """
+
+    def __init__(
+        self,
+        rest_vertices: FloatArray,
+        faces: IntArray,
+        pairs: PairFilter,
+        max_pairs: int = 65536,
+        device: torch.device | str = "cpu",
+        shape: ContactShape | None = None,
+    ) -> None:
+        super().__init__(rest_vertices, faces, pairs, max_pairs, device)
+        self._contact_kernels = importlib.import_module("smplifyx.collision.contact_kernels")
+        self._shape = shape or ContactShape()
+        faces, n_vertices = np.asarray(faces, np.int64), len(rest_vertices)
+        by_vertex = faces.ravel().argsort(kind="stable")
+        starts = np.searchsorted(faces.ravel()[by_vertex], np.arange(n_vertices + 1))
+        self._around = self._array(starts.astype(np.int32), int), self._array((by_vertex // 3).astype(np.int32), int)
+        parts = np.zeros(n_vertices, np.int64)
+        parts[faces] = pairs.labels[:, None]
+        self._vertex_parts = self._array(parts.astype(np.int32), int)
+        self._parts, self._labels_of = (
+            torch.as_tensor(some, dtype=torch.int64, device=self.device) for some in (parts, pairs.labels)
+        )
+        corners = np.asarray(rest_vertices, np.float64)[faces]
+        areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+        third = np.bincount(faces.ravel(), np.repeat(areas / 3, 3), n_vertices)
+        self._areas = torch.as_tensor(third, dtype=torch.float32, device=self.device)
+        self._reaches = self._array(self._part_reaches(corners, pairs.labels), float)
+        may_touch = np.ones((n_vertices, self._n_parts), bool)
+        for corner in faces.T:
+            np.logical_and.at(may_touch, corner, pairs.colliding_parts[pairs.labels])
+        for triangles, others in (pairs.ignored_pairs.T, pairs.ignored_pairs.T[::-1]):
+            may_touch[faces[triangles], pairs.labels[others][:, None]] = False
+        self._may_touch = self._array(may_touch.astype(np.uint8), self._warp.uint8)
+        at_rest = self._closest(self._rest[None])[0][0].cpu().numpy()
+        close = np.flatnonzero(at_rest >= 0)
+        may_touch[close, pairs.labels[at_rest[close]]] = False
+        self._may_touch = self._array(may_touch.astype(np.uint8), self._warp.uint8)
+
+    def _part_reaches(self, corners: FloatArray, labels: IntArray) -> FloatArray:
+        """[P] reach into each part: no point within it is deeper than half of its thickness."""
+        thickness = np.zeros(self._n_parts)
+        for part in np.unique(labels):
+            thickness[part] = np.ptp(corners[labels == part].reshape(-1, 3), axis=0).min()
+        return np.clip(thickness / 2, self._shape.clearance + self._shape.slack, self._shape.reach).astype(np.float32)
+
+    def contacts(self, chunks: Iterable[Tensor]) -> tuple[Contacts, Tensor]:
+        """Contacts of those meshes that have a vertex closer than the clearance, and whether [B] a mesh has.
+
+        Args:
+            chunks: some at a time of the meshes [B, V, 3], metres.
+        """
+        none = torch.zeros(0, len(self._rest), device=self.device)
+        found = [(none.int(), none, none)]
+        for chunk in chunks:
+            found += [self._closest(part) for part in chunk.detach().to(torch.float32).split(self._n_rows)]
+        triangles, distances, facing = (torch.cat(parts) for parts in zip(*found, strict=True))
+        touching = ((triangles >= 0) & (distances < self._shape.clearance)).any(1)
+        triangles, facing, n_rows = triangles[touching], facing[touching], int(touching.sum())
+        row, vertex = (triangles >= 0).nonzero(as_tuple=True)
+        triangle = triangles[row, vertex].long()
+        counts = torch.bincount(row, minlength=n_rows)
+        place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+        most = int(counts.max()) if n_rows else 0
+        pairs = torch.zeros(n_rows, most, 2, dtype=torch.int32, device=row.device)
+        pairs[row, place] = torch.stack([vertex, triangle], 1).int()
+        weights = torch.zeros(n_rows, most, device=row.device)
+        weights[row, place] = self._areas[vertex] * facing[row, vertex]
+        parts = torch.zeros(n_rows, most, dtype=torch.int64, device=row.device)
+        ends = torch.stack([self._parts[vertex], self._labels_of[triangle]])
+        parts[row, place] = ends.amin(0) * self._n_parts + ends.amax(0)
+        used = torch.zeros(triangles.shape, dtype=torch.bool, device=row.device)
+        used[row, vertex] = True
+        used[row[:, None], self.faces[triangle]] = True
+        lists = VertexLists(n_rows, len(self._rest), self.device)
+        lists.set(torch.arange(n_rows, device=row.device), used)
+        return Contacts(PairLists(pairs, counts.int(), lists), weights, parts), touching
+
+    def _closest(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Triangle (-1: none), distance and facing factor [B, V] of each vertex of as many meshes as a tree holds."""
+        shape, size, wrap = self._shape, vertices.shape[:2], self._warp.from_torch
+        triangles = torch.full(size, -1, dtype=torch.int32, device=self.device)
+        distances, facing = (torch.zeros(size, device=self.device) for _ in range(2))
+        near: tuple[Any, Any] = self._near, self._n_near
+        with torch_stream(self._warp, self.device):
+            points = self._points(vertices)
+            self._bound(points, 0.0)
+            self._tree.refit()
+            outside = shape.clearance + shape.slack
+            self._launch(
+                self._contact_kernels.list_neighbours,
+                (len(vertices), self._n_parts),
+                [*self._part_boxes, self._colliding, self._n_parts, outside, *near],
+            )
+            self._launch(
+                self._contact_kernels.find_contacts,
+                (len(vertices), len(self._rest)),
+                [
+                    self._tree.id, points, self._faces, *self._around, self._vertex_parts, self._may_touch,
+                    self._reaches, outside, *self._part_boxes, *near, wrap(triangles), wrap(distances), wrap(facing),
+                ],
+            )  # fmt: skip
+        return triangles, distances, facing
