@@ -121,14 +121,17 @@ def test_collision_energies_are_those_of_the_cpu() -> None:
         collision = SelfCollision(data, model, Config().collision)
         rotations = axis_angle_to_matrix(angles.to(device))
         betas, expression = (torch.zeros(2, 10, device=device) for _ in range(2))
-        contacts = collision.find(betas, expression, rotations)
+        pairs = collision.find(betas, expression, rotations)
+        contacts, touching = collision.contacts(betas, expression, rotations)
+        assert touching.all()
         rotations = rotations.detach().requires_grad_()
         joints = model.restrict(torch.zeros(1, dtype=torch.int64, device=device))
         with torch.enable_grad():
             bones = bone_states(joints, betas, expression, rotations, joints(betas, expression, rotations))
-            energies = collision.term(contacts, 0.01)(bones, torch.arange(2, device=device))
+            energies = collision.contact_term(contacts, 1.0)(bones, torch.arange(2, device=device))
             (gradient,) = torch.autograd.grad(energies.sum(), rotations)
-        return [part.detach().cpu().numpy() for part in (contacts.rows, contacts.triangles, energies, gradient)]
+        parts = pairs.rows, pairs.triangles, contacts.found.pairs, contacts.groups, energies, gradient
+        return [part.detach().cpu().numpy() for part in parts]
 
     expected = evaluate("cpu")
     with simulated_gpu(), mock.patch.object(search, "_CUDA_ROWS", 2):
@@ -137,8 +140,10 @@ def test_collision_energies_are_those_of_the_cpu() -> None:
     assert len(expected[0]) > 100
     for place in (0, 1):
         np.testing.assert_array_equal(found[place][other], expected[place][order])
-    np.testing.assert_allclose(found[2], expected[2], rtol=1e-4)
-    np.testing.assert_allclose(found[3], expected[3], atol=1e-4 * np.abs(expected[3]).max())
+    for place in (2, 3):
+        np.testing.assert_array_equal(found[place], expected[place])
+    np.testing.assert_allclose(found[4], expected[4], rtol=1e-4)
+    np.testing.assert_allclose(found[5], expected[5], atol=1e-4 * np.abs(expected[5]).max())
 
 
 @pytest.mark.slow
