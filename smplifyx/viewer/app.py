@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,8 @@ class Viewer:
         self._controls: PersonControls | None = None
         self._ending = threading.Event()
         _check_host(host)
-        self.server = viser.ViserServer(host=host, port=port, label="smplifyx", verbose=False)
+        with redirect_stdout(io.StringIO()):  # it prints a banner
+            self.server = viser.ViserServer(host=host, port=port, label="smplifyx", verbose=False)
         self.scene = PhotoScene(self.server)
         self._add_controls()
         self.show(0)
@@ -87,7 +90,8 @@ class Viewer:
     def stop(self) -> None:
         """End the server."""
         self._ending.set()
-        self.server.stop()
+        with redirect_stdout(io.StringIO()):
+            self.server.stop()
 
     def show(self, number: int) -> None:
         """Show a photo, its people as they were fitted."""

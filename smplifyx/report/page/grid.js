@@ -123,8 +123,8 @@ const smplifyx = (() => {
     });
     if (flags.length > 2) chips.push(el("span", { class: "chip", text: `+${flags.length - 2}` }));
     if (row.status && !flags.length) chips.push(el("span", { class: "chip failed", text: row.status }));
-    const facts = [`person ${row.person.replace(/^0+(?=\d)/, "").replace("_", ", ")}`, row.gender, row.pixels !== undefined ? `${row.pixels} px` : null,
-      row.track !== undefined ? `track ${row.track}` : null, row.view];
+    const facts = [`person\u00a0${row.person.replace(/^0+(?=\d)/, "").replace("_", ", ")}`, row.gender, row.pixels !== undefined ? `${row.pixels}\u00a0px` : null,
+      row.track !== undefined ? `track\u00a0${row.track}` : null, row.view];
     const button = el("button", {
       type: "button", class: "tile", "data-id": row.id, tabindex: -1,
     }, picture, el("span", { class: "text" }, el("span", { class: "photo", text: row.photo }), el("span", { class: "about", text: facts.filter(Boolean).join(" \u00b7 ") }), ...chips));
