@@ -50,6 +50,7 @@ def test_a_sequence_is_one_person_with_one_shape(tmp_path: Path, capsys: pytest.
     assert (folders.output / "tracks" / "animation.glb").stat().st_size > 10000
 
 
+@pytest.mark.slow
 def test_a_finished_clip_is_skipped_and_a_changed_one_fitted_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +135,7 @@ def test_several_cameras_share_one_world(tmp_path: Path, is_sequence: bool) -> N
             )
 
 
+@pytest.mark.slow
 def test_a_video_with_keypoints_and_its_overlay(tmp_path: Path) -> None:
     video, keypoints, output = tmp_path / "walk.mp4", tmp_path / "k", tmp_path / "o"
     keypoints.mkdir()
@@ -203,3 +205,34 @@ def test_what_is_written_stays_after_an_interrupt(
     monkeypatch.undo()
     assert folders.fit("--sequence", "--gender", "neutral") == 0
     assert len(folders.results()) == 3 and (folders.output / "tracks" / "000.npz").is_file()
+
+
+@pytest.mark.slow
+def test_a_broken_photo_is_a_gap_and_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = Folders(tmp_path)
+    for k in range(3):
+        folders.add(f"f_{k}", [person()])
+    (folders.images / "f_1.png").write_bytes(b"no photo")
+    options = [one for one in QUICK if one != "--no-render"]
+    assert main(folders.argv(*options, "--sequence", "--gender", "neutral", "--output.side_view", "false")) == 1
+    assert "f_1.png" in capsys.readouterr().err
+    assert folders.results() == [f"f_{k}/000.npz" for k in range(3)]
+    assert "bridged" in load_result(folders.output / "results" / "f_1" / "000.npz").flags
+    assert [path.parent.parent.name for path in sorted(folders.output.glob("images/*/000/overlay.jpg"))] == [
+        "f_0",
+        "f_2",
+    ]
+    assert n_frames_of(folders.output / "tracks" / "overlay.mp4") in (0, 3)
+
+
+def test_clips_in_subfolders_have_folders_of_their_own(tmp_path: Path) -> None:
+    folders = Folders(tmp_path)
+    for clip in ("run", "walk"):
+        for k in range(2):
+            folders.add(f"{k}", [person(float(k))])
+            for folder, name in ((folders.images, f"{k}.png"), (folders.keypoints, f"{k}_keypoints.json")):
+                (folder / clip).mkdir(exist_ok=True)
+                (folder / name).rename(folder / clip / name)
+    assert folders.fit("--sequence", "--gender", "neutral") == 0
+    assert folders.results() == [f"{clip}_{k}/000.npz" for clip in ("run", "walk") for k in range(2)]
+    assert sorted(path.parent.name for path in folders.output.glob("tracks/*/000.npz")) == ["run", "walk"]
