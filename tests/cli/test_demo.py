@@ -42,6 +42,8 @@ def test_demo_fits_all_people_and_prints_where_pictures_are(tmp_path):
     assert layout.group_overlay_path("talking").is_file()
     assert not layout.group_overlay_path("walking").exists()
     shown = [tmp_path / line.strip() for line in done.stdout.splitlines() if line.endswith("overlay.jpg")]
+    assert f"open {Path('out', 'report', 'index.html')} in a browser" in done.stdout
+    assert len(list((tmp_path / "out" / "report" / "people").glob("*/*.js"))) == len(rows)
     assert len(shown) == 8 and all(path.is_file() for path in shown)
     from_photos = read_summary(OutputLayout(tmp_path / "out" / "from_photos").summary_path)
     assert sorted((row.stem, row.status) for row in from_photos) == [(row.stem, row.status) for row in rows]
