@@ -200,16 +200,19 @@ def _rest(stem: str, view: str) -> str | None:
 
 
 def _without_view(stem: str, views: Sequence[View]) -> str:
-    names = [_frame_name(stem, view.name).strip("_-. ") for view in views if view.name]
-    return next((name for name in names if name and name != stem), stem)
+    names = [_frame_name(stem, view.name) for view in views if view.name]
+    return next((name.strip("_-. ") for name in names if name), stem)
 
 
-def _frame_name(stem: str, view: str) -> str:
-    """The stem without the name of a camera at its beginning or end."""
+def _frame_name(stem: str, view: str) -> str | None:
+    """The stem without the name of a camera at its beginning or end; None where it has none."""
     rest = _rest(stem, view)
     if rest is not None:
         return rest
-    return stem[: next((k for k in range(len(stem)) if _plain(stem[k:]) == _plain(view)), len(stem))]
+    for start in range(1, len(stem)):
+        if _plain(stem[start:]) == _plain(view) and not (stem[start].isdigit() and stem[start - 1].isdigit()):
+            return stem[:start]
+    return None
 
 
 def _unique(stem: str, prefix: str) -> str:
@@ -223,14 +226,18 @@ def _frame_keys(stems: Sequence[Sequence[str]], views: Sequence[View]) -> list[l
     They are the last numbers in the names; the order where some names have none, or where cameras number their photos
     each for itself, so that they share no number and have equally many photos.
     """
-    keys = [[_frame_number(_frame_name(one, view.name)) for one in some]
-            for some, view in zip(stems, views, strict=True)]  # fmt: skip
+    keys = [_frame_numbers(some, view.name) for some, view in zip(stems, views, strict=True)]
     counts = Counter(key for some in keys for key in set(some))
     is_unique = all(len(set(some)) == len(some) and -1 not in some for some in keys)
     is_shared = max(counts.values(), default=0) > 1 or len({len(some) for some in keys}) > 1
     return keys if is_unique and is_shared else [list(range(len(some))) for some in stems]
 
 
-def _frame_number(name: str) -> int:
-    numbers = _NUMBER.findall(name)
-    return int(numbers[-1]) if numbers else -1
+def _frame_numbers(stems: Sequence[str], view: str) -> list[int]:
+    """The last numbers in the names, without that of the camera if all have it; -1 for a name without."""
+    names = [_frame_name(stem, view) for stem in stems]
+    numbers = [
+        _NUMBER.findall(stem if None in names or name is None else name)
+        for stem, name in zip(stems, names, strict=True)
+    ]
+    return [int(one[-1]) if one else -1 for one in numbers]

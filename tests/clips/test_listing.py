@@ -95,6 +95,17 @@ def test_one_photo_a_camera_is_one_instant(tmp_path: Path, names: tuple[str, str
     assert clip.name == "" and stems(clip) == [list(names)]
 
 
+def test_frames_that_look_like_names_of_cameras(tmp_path: Path) -> None:
+    views = [View("00"), View("01")]
+    names = [f"0{v}/{k:06d}.jpg" for v in (0, 1) for k in (0, 1, 100, 101) if (v, k) != (1, 0)]
+    (clip,) = list_clips(touch(tmp_path / "i", *names), None, views, tmp_path, True)
+    assert stems(clip) == [["00_000000", ""], *([f"00_{k:06d}", f"01_{k:06d}"] for k in (1, 100, 101))]
+    names = [f"0{v}/0{k}.jpg" for v in (0, 1) for k in (0, 1, 2) if (v, k) != (0, 1)]
+    (clip,) = list_clips(touch(tmp_path / "j", *names), None, views, tmp_path, True)
+    assert [[bool(stem) for stem in row] for row in stems(clip)] == [[True, True], [False, True], [True, True]]
+    assert len({stem for row in stems(clip) for stem in row if stem}) == 5
+
+
 def test_cameras_that_number_their_photos_each_for_itself(tmp_path: Path) -> None:
     images = touch(
         tmp_path / "i", *(f"cam1/A_{k}.jpg" for k in (8, 9, 10)), *(f"cam2/B_{k}.jpg" for k in (97, 98, 99))
