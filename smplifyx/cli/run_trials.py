@@ -17,6 +17,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
 from smplifyx.config import Config, Override, load_config
 from smplifyx.errors import InputError
+from smplifyx.evaluation import restarts
 from smplifyx.evaluation.detections import compare_detections, detection_rows, distance_rows, missed_rows
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
 from smplifyx.evaluation.photos import judge_folder, keypoint_rows, summary_rows, worst_rows
@@ -51,6 +52,7 @@ from smplifyx.evaluation.trials import (
 from smplifyx.evaluation.views import balancing_scenes, seated_scene
 from smplifyx.files import write_text
 from smplifyx.output import SheetOptions, open_renderer, save_picture, write_contact_sheets
+from smplifyx.result import FitResult
 from smplifyx.synthetic.self_contact import POSES
 
 
@@ -65,6 +67,32 @@ def evaluate_synthetic(arguments: argparse.Namespace) -> int:
         f"{title} ({len(group)})\n{format_table(summarise(group))}"
         for title, group in truncation_groups(rows).items()
     ]
+    return _finish(arguments.output, parts, rows)
+
+
+def evaluate_restarts(arguments: argparse.Namespace) -> int:
+    """``evaluate restarts``."""
+    config = _config(arguments)
+    data = _body(config)
+    people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
+    rows: list[dict[str, Cell]] = [{"person": one.name} for one in people]
+    movements: list[dict[str, Cell]] = []
+    usual: list[FitResult] = []
+    for title, settings in (("without collisions", restarts.without_collisions(config)), ("as configured", config)):
+        moved, usual = restarts.movements_mm(data, settings, people, arguments.seed)
+        movements.append(restarts.movement_row(title, moved))
+        for row, distance in zip(rows, moved, strict=True):
+            row[f"moved {title}, mm"] = float(distance)
+    same = restarts.same_in_other_batches(data, config, people, usual)
+    parts = [
+        format_table(movements),
+        f"{same.mean():.0%} of the people are the same to the bit alone, in batches of seven, and as copies.",
+    ]
+    if arguments.restarts:
+        figures = restarts.restart(data, config, people, arguments.restarts, arguments.size, arguments.seed)
+        parts.insert(0, format_table([restarts.restart_row(figures)]))
+        for row, excess, loss in zip(rows, figures.excess, figures.loss, strict=True):
+            row.update({"loss": float(loss), "above the lowest, %": 100 * float(excess)})
     return _finish(arguments.output, parts, rows)
 
 

@@ -58,6 +58,14 @@ class Contacts:
     weights: Tensor
     parts: Tensor
 
+    def of(self, bodies: Tensor) -> Contacts:
+        """Only the bodies that are marked [R]."""
+        lists, n_bodies = self.found.lists, int(bodies.sum())
+        kept = VertexLists(n_bodies, lists.posed.shape[1], bodies.device)
+        kept.vertices, kept.n_vertices, kept.most = lists.vertices[bodies], lists.n_vertices[bodies], lists.most
+        found = PairLists(self.found.pairs[bodies], self.found.n_pairs[bodies], kept)
+        return Contacts(found, self.weights[bodies], self.parts[bodies])
+
     @cached_property
     def groups(self) -> Tensor:
         """[R, P] int32 group of each contact: those between the same two parts; the smallest groups are joined."""

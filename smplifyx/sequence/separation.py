@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smplifyx.collision.search import TrianglePairs
+from smplifyx.collision.contacts import Contacts
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.solver import Solver, no_weight
 from smplifyx.fitting.terms import squared_weight
@@ -23,8 +23,6 @@ from smplifyx.sequence.world import WorldPoses
 _MARGIN, _HELD = 8, 2
 #: Iterations and tolerance of a minimisation with fixed contacts.
 _ITERATIONS, _TOLERANCE = 25, 1e-5
-#: Minimisations with fixed contacts: fewer than of a single observation, as the neighbours pull along.
-_ROUNDS = 3
 
 
 def stretches(frames: NDArray[np.int64], n_frames: int, size: int) -> list[range]:
@@ -55,18 +53,18 @@ class Separation:
     def __call__(self, solution: Solution) -> Solution:
         """The solution without self-collisions, as far as frames do not lose much by it.
 
-        Each round has a fixed contact set, as in the fit of single observations.
+        Each round has the contacts from its start, as in the fit of single observations. A track has them in any
+        case, as the paper's penalty has steps.
         """
         solver = self._solver
         if solver.self_collision is None or no_weight(solver.weights[-1], "collision"):
             return solution
         start, n_views = solution, self._data.n_views
-        for height in solver.self_collision.round_heights[:_ROUNDS]:
-            contacts = solver.contacts(solution.rows.index(self._first(solution)))
-            colliding = torch.bincount(contacts.rows, minlength=len(solution.poses.x)) > 0
-            if not colliding.any():
+        for stiffness in solver.self_collision.stiffnesses or [1.0]:
+            contacts, touching = solver.contacts(solution.rows.index(self._first(solution)))
+            if not touching.any():
                 break
-            solution = self._round(solution, contacts, colliding, height)
+            solution = self._round(solution, contacts, touching, stiffness)
         rejected = self._rejected(start.rows, solution.rows, n_views)
         if len(rejected):
             kept = solution.poses.overwrite(rejected, start.poses.index(rejected))
@@ -76,25 +74,23 @@ class Separation:
     def _first(self, solution: Solution) -> Tensor:
         return torch.arange(len(solution.poses.x), device=solution.poses.x.device) * self._data.n_views
 
-    def _round(
-        self, solution: Solution, contacts: TrianglePairs, colliding: Tensor, height: float | None
-    ) -> Solution:
-        frames = colliding.nonzero()[:, 0].cpu().numpy()
+    def _round(self, solution: Solution, contacts: Contacts, touching: Tensor, stiffness: float) -> Solution:
+        frames = touching.nonzero()[:, 0].cpu().numpy()
         poses, n_frames = solution.poses, len(solution.poses.x)
         size = self._solver.config.sequence.window
         for stretch in stretches(frames, n_frames, size):
-            poses = self._stretch(poses, stretch, contacts, colliding, height)
+            poses = self._stretch(poses, stretch, contacts, touching, stiffness)
         return self._at(solution, poses)
 
     def _stretch(
-        self, poses: WorldPoses, stretch: range, contacts: TrianglePairs, colliding: Tensor, height: float | None
+        self, poses: WorldPoses, stretch: range, contacts: Contacts, touching: Tensor, stiffness: float
     ) -> WorldPoses:
         solver, n_frames = self._solver, len(poses.x)
         assert solver.self_collision is not None
-        inside = torch.zeros_like(colliding)
+        inside = torch.zeros_like(touching)
         inside[stretch.start : stretch.stop] = True
-        chosen, marked = inside.nonzero()[:, 0], inside & colliding
-        term = solver.self_collision.term(contacts.of(marked), height)
+        chosen, marked = inside.nonzero()[:, 0], inside & touching
+        term = solver.self_collision.contact_term(contacts.of(inside[touching]), stiffness)
         weight = float(torch.as_tensor(squared_weight(solver.weights[-1]["collision"], poses.x)).sum())
         frozen = torch.zeros(len(stretch), dtype=torch.bool, device=poses.x.device)
         if stretch.start > 0:
