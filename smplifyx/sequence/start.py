@@ -126,9 +126,10 @@ class Choice:
         order = torch.argsort(candidates.frame, stable=True)
         self.frame = candidates.frame[order]
         every = candidates.poses.index(order)
-        bounds = torch.searchsorted(self.frame, torch.arange(0, int(self.frame.max()) + 1, _FRAMES_AT_ONCE))
+        numbers = self.frame.cpu().numpy()
+        bounds = np.searchsorted(numbers, np.arange(0, numbers[-1] + 1, _FRAMES_AT_ONCE))
         for first, last in zip(bounds, [*bounds[1:], len(order)], strict=True):
-            rows = torch.arange(int(first), int(last))
+            rows = torch.arange(int(first), int(last), device=self.frame.device)
             if not len(rows):
                 continue
             placed, relative = self._placed(every.index(rows), self.frame[rows])
