@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -191,6 +192,16 @@ def test_people_without_pictures_mesh_or_details(page: Any, report: Path) -> Non
     opened(page)
     assert "reports with more details" in page.inner_text("#panel")
     assert page.locator(".stage img").count() == 1
+
+
+def test_a_report_that_was_copied_alone(browser: Any, report: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(report.parent, tmp_path / "copy")
+    page = browser.new_page()
+    page.goto((folder / "index.html").as_uri())
+    page.locator(".tile").nth(2).click()
+    page.wait_for_selector(".stage img[src^='data:']")
+    assert page.inner_text(".label.right") == "fit (drawn here)"
+    page.close()
 
 
 def test_a_person_has_an_address(page: Any, report: Path) -> None:

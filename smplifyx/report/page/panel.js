@@ -50,6 +50,13 @@ class Panel {
     if (photo) layers.append(image(photo, `The photo of ${name}`));
     const after = overlay ? image(overlay, `The fitted body of ${name} over the photo`) : null;
     if (after) layers.append(after);
+    if (after && viewer && details && !drawn) {
+      // a report that was copied without the pictures of its run
+      after.addEventListener("error", () => {
+        after.src = viewer.overlay(details);
+        stage.querySelectorAll(".label.right").forEach((label) => (label.textContent = "fit (drawn here)"));
+      }, { once: true });
+    }
     const controls = el("div", { class: "controls" });
     const size = details ? details.size : null;
     if (size) this.frame(stage, layers, size);
