@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smplifyx.calibration import read_cameras
     from smplifyx.camera import Camera
     from smplifyx.config import Config, load_config
     from smplifyx.errors import InputError, SmplifyxError, UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from smplifyx.keypoints import Observation, read_keypoints
     from smplifyx.result import FitResult, load_result
     from smplifyx.sequence import SequenceFitter, TrackFit
-    from smplifyx.tracking import Track, View
+    from smplifyx.tracking import Track, View, find_tracks
 
 __version__ = "0.1.0"
 
@@ -38,9 +39,11 @@ __all__ = [
     "UsageError",
     "View",
     "default_terms",
+    "find_tracks",
     "fit_people",
     "load_config",
     "load_result",
+    "read_cameras",
     "read_keypoints",
 ]
 
@@ -60,9 +63,11 @@ _HOMES = {
     "UsageError": "errors",
     "View": "tracking",
     "default_terms": "fitting.terms",
+    "find_tracks": "tracking",
     "fit_people": "fitting.people",
     "load_config": "config",
     "load_result": "result",
+    "read_cameras": "calibration",
     "read_keypoints": "keypoints",
 }
 
