@@ -19,16 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.report_tables import markdown
-from smplifyx.synthetic.documents import write_openpose_json
+from smplifyx.evaluation.worker_speed import write_photos
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
-#: A photo of this folder is given to each person, so that pictures have the size of real ones.
-_PHOTOS = Path(__file__).parents[1] / "smplifyx" / "data" / "demo" / "images"
 _SEED = 12
 
 
@@ -71,7 +67,7 @@ def measure(n_people: int, options: Sequence[str]) -> Costs:
 
 def _run(people: Sequence[SyntheticPerson], folder: Path, options: Sequence[str]) -> tuple[float, float]:
     """Processor seconds and bytes on the disk of a run."""
-    _write_inputs(people, folder)
+    write_photos(people, folder)
     command = [sys.executable, "-m", "smplifyx", "fit", "--images", str(folder / "images")]
     command += [
         "--keypoints",
@@ -87,15 +83,6 @@ def _run(people: Sequence[SyntheticPerson], folder: Path, options: Sequence[str]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     size = sum(path.stat().st_size for path in (folder / "output").rglob("*") if path.is_file())
     return _children_seconds() - before, float(size)
-
-
-def _write_inputs(people: Sequence[SyntheticPerson], folder: Path) -> None:
-    (folder / "images").mkdir(parents=True)
-    photos = sorted(_PHOTOS.glob("*.jpg"))
-    for number, person in enumerate(people):
-        with Image.open(photos[number % len(photos)]) as photo:
-            photo.resize(person.image_size).save(folder / "images" / f"photo_{number}.jpg")
-        write_openpose_json([person], folder / "keypoints" / f"photo_{number}_keypoints.json")
 
 
 def _children_seconds() -> float:

@@ -15,18 +15,20 @@ from smplifyx.errors import UsageError
 _DESCRIPTION = """Fit synthetic people (body, hands and face, true camera) in
 batches of several sizes, each in a process of its own. Measures seconds,
 evaluations and peak memory; the full mesh of the smplx package in the same
-run, where that is installed; the self-collision term's cost; and a whole
-`smplifyx fit` for one photo, start-up included, phase by phase.
+run, where that is installed; the self-collision term's cost; a whole
+`smplifyx fit` for one photo, start-up included, phase by phase; and whole
+runs over many photos, pictures included, by the number of workers.
 
 examples:
   smplifyx benchmark
   smplifyx benchmark --batch-sizes 1 8 32 64 128 --threads 1
   smplifyx benchmark --only startup --repeats 5
+  smplifyx benchmark --only workers --workers 1 2
   smplifyx benchmark --only collisions --mocap cmu_body_pose.npz"""
 
-_PARTS = ("batches", "mesh", "collisions", "startup", "compile")
-#: Compilation takes minutes and is no part of a fit.
-_DEFAULT_PARTS = _PARTS[:-1]
+_PARTS = ("batches", "mesh", "collisions", "startup", "workers", "compile")
+#: Workers and compilation take minutes.
+_DEFAULT_PARTS = _PARTS[:-2]
 _BATCH_SIZES = (1, 8, 32, 64, 128)
 #: Evaluations of a person in all stages.
 _EVALUATIONS = 280.0
@@ -48,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         choices=_PARTS,
         default=_DEFAULT_PARTS,
-        help="parts to measure: batches, mesh, collisions, startup (default: these), compile",
+        help="parts to measure: batches, mesh, collisions, startup (default: these), workers, compile",
     )
     parser.add_argument(
         "--batch-sizes", metavar="N", type=positive, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
@@ -69,6 +71,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=positive,
         default=2,
         help="repeated fits of that part and of startup (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, nargs="+", default=(1, 2), help="of that part (default: 1 2)"
+    )
+    parser.add_argument(
+        "--worker-people",
+        metavar="N",
+        type=positive,
+        default=160,
+        help="people of that part, one a photo (default: %(default)s)",
     )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz) of that part")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
@@ -93,6 +105,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "--batch-sizes, --min-people, --repeats: expected at least 1; --collision-people: at least 2"
         )
+    if "workers" in arguments.only and arguments.worker_people < 2:
+        raise UsageError("--worker-people: expected at least 2")
     config = load_config(arguments.config, arguments.overrides)
     torch.set_num_threads(arguments.threads)
     path = messages.required_file(find_body_model, "smplx", "neutral", config.body.models_dir)
@@ -120,6 +134,8 @@ def _run(arguments: argparse.Namespace) -> int:
         timelines = speed.measure_command(person, arguments.repeats)
         figures["startup"] = {title: [asdict(one) for one in runs] for title, runs in timelines.items()}
         messages.say(f"\n`smplifyx fit`, one person, seconds\n\n{markdown(speed.command_table(timelines))}")
+    if "workers" in arguments.only:
+        figures["workers"] = _workers(arguments, data)
     if "compile" in arguments.only:
         figures["compile"] = _compilation(arguments, config, data)
     if arguments.json:
@@ -142,6 +158,18 @@ def _compilation(arguments: argparse.Namespace, config: Any, data: Any) -> list[
         )
         measured.append(asdict(one))
     return measured
+
+
+def _workers(arguments: argparse.Namespace, data: Any) -> list[dict[str, Any]]:
+    from smplifyx.evaluation.report_tables import markdown
+    from smplifyx.evaluation.trials import make_people
+    from smplifyx.evaluation.worker_speed import measure_workers, worker_table
+
+    people = make_people(data, arguments.worker_people, arguments.seed, None)
+    n_few = max(1, len(people) // 4)
+    measured = [measure_workers(people, number, n_few) for number in arguments.workers]
+    messages.say(f"\n`smplifyx fit` with pictures, by workers\n\n{markdown(worker_table(measured))}")
+    return [asdict(one) for one in measured]
 
 
 def _collisions(arguments: argparse.Namespace, config: Any, data: Any) -> dict[str, Any]:
