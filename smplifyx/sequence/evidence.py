@@ -37,7 +37,7 @@ _FEWEST_KEYPOINTS = 3
 #: Residual up to which an observation that did not take part is tried: its body is a guess from its neighbours.
 _TRIED_RESIDUAL = 60.0
 #: Fewer views are not left out one by one.
-_FEWEST_VIEWS = 3
+FEWEST_VIEWS = 3
 
 FloatArray = NDArray[np.float64]
 
@@ -190,7 +190,7 @@ def agreement(evidence: Evidence, config: SequenceConfig) -> FloatArray:
         data = evidence.weighted(observed.astype(np.float64))
         weights = judged_weights(consensus_residuals(data.targets, data.views), observed, config)
         left_out = kept & (weights.sum(0) == 0) & (observed.sum(0) > 0)
-        if not left_out.any() or kept.sum() <= _FEWEST_VIEWS:
+        if not left_out.any() or kept.sum() <= FEWEST_VIEWS:
             return weights
         kept &= ~left_out
 

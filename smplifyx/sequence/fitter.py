@@ -16,7 +16,7 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.sequence.collect import collect_track, single_result
-from smplifyx.sequence.evidence import Evidence, agreement, judged_weights, observed_with_cameras
+from smplifyx.sequence.evidence import FEWEST_VIEWS, Evidence, agreement, judged_weights, observed_with_cameras
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import TrackData
 from smplifyx.sequence.separation import Separation
@@ -30,7 +30,7 @@ from smplifyx.skeleton import BODY_JOINTS
 from smplifyx.tracking import Track
 
 #: Most solutions of a track: after each, observations are judged anew.
-_MOST_ROUNDS = 3
+_MOST_ROUNDS = 4
 
 
 class SequenceFitter:
@@ -118,7 +118,9 @@ class _TrackRun:
         self._agreement = agreement(self._evidence, fitter.config.sequence)
         data = self._evidence.weighted(self._agreement)
         self.poses, used = start_poses(fitter, data, candidates, track.fps, len(track), known.stature)
-        self.weights = np.where(used[:, None], self._agreement, 0.0)
+        #: [F] frames in which several views agree with each other, whatever their neighbours say.
+        self._certain = (self._agreement * self._evidence.observed > 0).sum(1) >= FEWEST_VIEWS
+        self.weights = np.where((used | self._certain)[:, None], self._agreement, 0.0)
         self.solution: Solution | None = None
 
     def solve(self) -> None:
@@ -129,7 +131,9 @@ class _TrackRun:
             self.poses = solution.poses
             untried = (self.weights == 0) & (number == 1)
             weights = judged_weights(self._residuals(solution), self._evidence.observed, config, untried)
-            weights = np.minimum(weights, self._agreement)
+            weights = np.where(self._certain[:, None], self._agreement, np.minimum(weights, self._agreement))
+            if number > 1:  # what comes and goes would be judged for ever
+                weights = np.minimum(weights, self.weights)
             if number == _MOST_ROUNDS or np.allclose(weights, self.weights, atol=0.05):
                 break
             self.weights = weights
