@@ -81,13 +81,21 @@ class _ClipRun:
         self._rig, self._clips, self._output = plan.rig, plan.own_clips, output
         self._layout = OutputLayout.of(run.output, config.output)
         self._stopping = threading.Event()
+        self._worker: ClipWorker | None = None
         self._n_tracks = self._n_frames = self._n_kept = 0
         self._report = FitReport(config, replace(run, output=output), Finished())
         self._dropped: Counter[str] = Counter()
 
     def stop(self) -> None:
-        """End soon; called from a signal handler."""
+        """End soon; called from a signal handler, which gives up a fit at once.
+
+        Raises:
+            StopRequested: a fit was under way.
+        """
         self._stopping.set()
+        if self._worker is not None and self._worker.is_fitting:
+            self._worker.is_fitting = False
+            raise StopRequested
 
     def fit(self, stop: StopRequest) -> int:
         """Fit what is not finished; returns the exit status."""
@@ -100,7 +108,9 @@ class _ClipRun:
         try:
             device = choose_device(job.run.device)
             open_one = None if opened is None else opened.open
-            worker = ClipWorker(job, self._rig, cameras, device, self._stopping.is_set, open_one, messages.note)
+            self._worker = worker = ClipWorker(
+                job, self._rig, cameras, device, self._stopping.is_set, open_one, messages.note
+            )
             self._work(worker)
             if worker.remark:
                 messages.note(worker.remark)

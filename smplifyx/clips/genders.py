@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smplifyx.errors import InputError
 from smplifyx.gender import GenderDecision
 from smplifyx.gender.chooser import GenderChooser
 from smplifyx.gender.decision import fallback
@@ -34,8 +37,11 @@ def gender_of_track(
     observed = [one for row in track.observations for one in row if one is not None]
     labelled = [one for one in observed if chooser.label_of(one) is not None]
     chosen = labelled[:1] or _best(observed)
-    decisions = [chooser.choose([one], lambda one=one: read(one))[0] for one in chosen]  # type: ignore[misc]
-    return joint_vote(decisions)
+    decisions: list[GenderDecision] = []
+    for one in chosen:
+        with suppress(InputError):  # a photo that cannot be decoded has no vote
+            decisions += chooser.choose([one], partial(read, one))
+    return joint_vote(decisions) if decisions else fallback("no photo can be read")
 
 
 def _best(observed: Sequence[Observation]) -> list[Observation]:

@@ -88,6 +88,8 @@ class ClipWorker:
         self._given = given_gender(job.config)
         self._chooser = gender_chooser(job.config, device) if self._given is None else None
         self._fitters: dict[str, SequenceFitter] = {}
+        #: Nothing but a fit is under way, which a signal may give up at any point.
+        self.is_fitting = False
 
     @property
     def _fps(self) -> float:
@@ -150,11 +152,11 @@ class ClipWorker:
         if self._chooser is None:
             return given(self._given or "neutral")
 
+        lens = {id(one): view for row in track.observations for one, view in zip(row, views, strict=True)}
+
         def read(one: Observation) -> NDArray[np.uint8]:
-            picture = read_image(one.image_file)
-            view = next((view for row in track.observations for other, view in zip(row, views, strict=True)
-                         if other is one), views[0])  # fmt: skip
-            return picture if one.camera is None else undistorted_picture(picture, one.camera, view.distortion)
+            picture, distortion = read_image(one.image_file), lens[id(one)].distortion
+            return picture if one.camera is None else undistorted_picture(picture, one.camera, distortion)
 
         return gender_of_track(track, self._chooser, read)
 
@@ -183,12 +185,15 @@ class ClipWorker:
                 raise StopRequested
 
         check(0, len(tracks))
+        self.is_fitting = True
         try:
             return [one for one in fitter.fit(tracks, check) if not self._has_failed(one, outcome)]
         except InputError as error:
             problem = str(error)
         except (ValueError, ArithmeticError, RuntimeError) as error:
             problem = f"{type(error).__name__}: {reason(error)}"
+        finally:
+            self.is_fitting = False
         if len(tracks) > 1:
             return [fit for track in tracks for fit in self._fit_group(fitter, [track], outcome)]
         outcome.failures.append(Failure(_track_name(outcome.clip, tracks[0].number), f"fit failed: {problem}"))

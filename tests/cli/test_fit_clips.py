@@ -20,6 +20,7 @@ from smplifyx.clips.writing import ClipWriter
 from smplifyx.output import read_summary
 from smplifyx.output.film import n_frames_of, write_video
 from smplifyx.pipeline import Outcome
+from smplifyx.sequence import SequenceFitter
 from tests.photo_folders import QUICK, Folders, person
 from tests.tracking.walkers import FIGURE, SIZE, cameras, seen
 
@@ -205,6 +206,20 @@ def test_what_is_written_stays_after_an_interrupt(
     monkeypatch.undo()
     assert folders.fit("--sequence", "--gender", "neutral") == 0
     assert len(folders.results()) == 3 and (folders.output / "tracks" / "000.npz").is_file()
+
+
+def test_a_signal_gives_up_a_fit_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = Folders(tmp_path)
+    folders.add("f_0", [person()])
+    reached = []
+
+    def endless(fitter: SequenceFitter, *arguments: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        reached.append("after the signal")
+
+    monkeypatch.setattr(SequenceFitter, "fit", endless)
+    assert folders.fit("--sequence", "--gender", "neutral") == 143
+    assert not reached and not folders.results()
 
 
 @pytest.mark.slow
