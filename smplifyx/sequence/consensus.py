@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from smplifyx.tracking import View
 _LEAST_VIEWS = 3
 #: Distance (metres) from which a view counts as not agreeing with a point at all.
 _FAR = 0.15
+#: Distance (metres) at which half of a keypoint's confidence is left.
+_DOUBTFUL = 0.08
 #: The objective's unit of length for a person of 1.7 m (metres).
 _UNIT = 1.7e-3
 
@@ -32,12 +35,36 @@ def consensus_residuals(targets: FitTargets, views: Sequence[View]) -> NDArray[n
     Returns:
         In 1/1000 of a person's size; NaN where fewer than three views see the keypoints.
     """
+    distance = _consensus_distances(targets, views)[..., BODY_KEYPOINTS]
+    confidence = _by_view(targets.confidence, len(views))[..., BODY_KEYPOINTS]
+    counts = (confidence > 0) & torch.isfinite(distance)
+    weight = torch.where(counts, confidence, 0.0)
+    mean = (weight * torch.where(counts, distance, 0.0).clamp_max(2.0 * _FAR)).sum(2) / weight.sum(2)
+    return np.asarray((mean / _UNIT).cpu().numpy())
+
+
+def with_consensus(targets: FitTargets, views: Sequence[View]) -> FitTargets:
+    """The targets, with less confidence in single keypoints that the other views contradict.
+
+    A detector guesses what it does not see: an arm behind the body, and the whole hand with it.
+    """
+    distance = _consensus_distances(targets, views).flatten(0, 1)
+    factor = 1.0 / (1.0 + (distance / _DOUBTFUL) ** 4)
+    factor = torch.where(torch.isnan(distance), 1.0, factor).to(targets.confidence)
+    return replace(targets, confidence=targets.confidence * factor)
+
+
+def _consensus_distances(targets: FitTargets, views: Sequence[View]) -> Tensor:
+    """Distances [F, V, K] of keypoints from the points on which the views agree best, metres.
+
+    NaN where fewer than three views see a keypoint, and for those that do not.
+    """
     n_views = len(views)
-    confidence = _by_view(targets.confidence, n_views)[..., BODY_KEYPOINTS]
+    confidence = _by_view(targets.confidence, n_views)
     if n_views < _LEAST_VIEWS:
-        return np.full(confidence.shape[:2], np.nan)
+        return torch.full_like(confidence, torch.nan)
     focal, centre = _by_view(targets.focal_length, n_views), _by_view(targets.principal_point, n_views)
-    pixels = _by_view(targets.keypoints, n_views)[..., BODY_KEYPOINTS, :]
+    pixels = _by_view(targets.keypoints, n_views)
     rays = (pixels - centre[:, :, None]) / focal[:, :, None]
     rotation = torch.as_tensor(np.stack([np.asarray(view.rotation) for view in views])).to(rays)
     shift = torch.as_tensor(np.stack([np.asarray(view.translation) for view in views])).to(rays)
@@ -55,10 +82,7 @@ def consensus_residuals(targets: FitTargets, views: Sequence[View]) -> NDArray[n
         better = both & (cost < least)
         least = torch.where(better, cost, least)
         distance = torch.where(better[:, None], found, distance)
-    counts = seen & torch.isfinite(distance)
-    weight = torch.where(counts, confidence, 0.0)
-    mean = (weight * torch.where(counts, distance, 0.0).clamp_max(2.0 * _FAR)).sum(2) / weight.sum(2)
-    return np.asarray((mean / _UNIT).cpu().numpy())
+    return torch.where(seen, distance, torch.nan)
 
 
 def _by_view(values: Tensor, n_views: int) -> Tensor:

@@ -15,7 +15,7 @@ from smplifyx.config import CameraConfig, PeopleConfig, SequenceConfig
 from smplifyx.errors import InputError
 from smplifyx.fitting.batch import FitTargets
 from smplifyx.keypoints import Observation
-from smplifyx.sequence.consensus import consensus_residuals
+from smplifyx.sequence.consensus import consensus_residuals, with_consensus
 from smplifyx.sequence.problem import TrackData
 from smplifyx.sequence.track_fit import view_camera
 from smplifyx.skeleton import BODY_KEYPOINTS
@@ -161,6 +161,11 @@ class Evidence:
             lifted[bridged], precision[bridged] = joints[none].to(lifted), identity
             used = replace(used, lifted=lifted, sqrt_precision=precision)
         return replace(self.data, targets=used)
+
+    def with_consensus(self, weights: FloatArray) -> Evidence:
+        """The same with less confidence in keypoints that other views with a weight [F, V] contradict."""
+        data = self.weighted(np.float64(weights > 0))
+        return replace(self, data=replace(self.data, targets=with_consensus(data.targets, data.views)))
 
     def residuals(self, projected: Tensor, keypoints: list[int]) -> FloatArray:
         """Confidence-weighted mean distance [F, V] of the body's keypoints, in 1/1000 of the person's size.

@@ -116,6 +116,7 @@ class _TrackRun:
         )
         #: [F, V] what the views' agreement leaves of the weight of each observation.
         self._agreement = agreement(self._evidence, fitter.config.sequence)
+        self._evidence = self._evidence.with_consensus(self._agreement)
         data = self._evidence.weighted(self._agreement)
         self.poses, used = start_poses(fitter, data, candidates, track.fps, len(track), known.stature)
         #: [F] frames in which several views agree with each other, whatever their neighbours say.

@@ -98,6 +98,19 @@ def test_views_that_agree_keep_their_weight(plain_fitter: Fitter) -> None:
     assert agreement(evidence, plain_fitter.config.sequence).min() == 1.0
 
 
+def test_a_keypoint_that_the_other_views_contradict_loses_its_confidence(plain_fitter: Fitter) -> None:
+    person = moving_person(2, 4)
+    observed = person.track.observations[1][2]
+    assert observed is not None
+    wrist = observed.keypoints.copy()
+    wrist[4, 0] += 100.0  # 25 cm
+    evidence = evidence_of(plain_fitter, with_keypoints(person, 1, wrist, 2))
+    confidence = evidence.with_consensus(np.ones((2, 4))).data.targets.confidence.unflatten(0, (2, 4))[..., :25]
+    assert float(confidence[1, 2, 4]) < 0.1
+    confidence[1, 2, 4] = 1.0
+    assert float(confidence.min()) > 0.95
+
+
 def test_a_view_that_disagrees_in_one_frame_or_in_all_counts_nothing(plain_fitter: Fitter) -> None:
     person = moving_person(4, 5)
     for frame, view in [(2, 1), *((frame, 3) for frame in range(4))]:
