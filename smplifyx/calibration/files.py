@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from smplifyx.tracking.view import View
 Up = Literal["y", "z", "-y"]
 #: First line of the YAML of OpenCV.
 _OPENCV_YAML = b"%YAML:1.0"
+#: Names of cameras become names of folders.
+_FILE_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
 _EASYMOCAP = ("intri.yml", "extri.yml")
 
 
@@ -59,6 +62,12 @@ def read_cameras(path: str | Path, unit: float = 1.0) -> CameraRig:
     path = Path(path)
     rig, has_unit = _read(path)
     names = [view.name for view in rig.views]
+    for name in names:
+        if not _FILE_NAME.fullmatch(name):
+            problem = (
+                f"expected a name of letters, digits and signs other than / and \\, no dot first; found {name!r}"
+            )
+            raise InputError(path, problem, "cameras")
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise InputError(path, f"expected each name once, found {double!r} twice", "cameras")

@@ -79,16 +79,21 @@ def _say_clips(settings: Path, config: Config, run: RunOptions, arguments: argpa
     """Print the state of sequences; returns the exit status."""
     from smplifyx.clips.plan import plan_clips
     from smplifyx.clips.state import is_finished
+    from smplifyx.clips.video import FramesMissingError
     from smplifyx.pipeline.digests import settings_digest
     from smplifyx.pipeline.units import Job
 
-    plan = plan_clips(run)
-    job = Job(config, plan.run, settings_digest=settings_digest(config, plan.run))
-    missing = [clip.name or "the clip" for clip in plan.clips if not is_finished(clip, job, plan.rig)]
-    messages.say(f"clips:   {len(plan.clips) - len(missing)} of {len(plan.clips)} are done")
-    _say_names("missing, failed or changed", missing, arguments.verbose)
-    if not missing:
-        return 0
+    try:
+        plan = plan_clips(run, writes_frames=False)
+    except FramesMissingError as error:
+        messages.say(f"clips:   none is done: {error}")
+    else:
+        job = Job(config, plan.run, settings_digest=settings_digest(config, plan.run))
+        missing = [clip.name or "the clip" for clip in plan.clips if not is_finished(clip, job, plan.rig)]
+        messages.say(f"clips:   {len(plan.clips) - len(missing)} of {len(plan.clips)} are done")
+        _say_names("missing, failed or changed", missing, arguments.verbose)
+        if not missing:
+            return 0
     command = shlex.join(["smplifyx", "fit", "--config", str(settings), "--output", str(arguments.output)])
     messages.say(f"to finish the rest:\n  {command}")
     return 1

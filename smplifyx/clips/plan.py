@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smplifyx.calibration import CameraRig, read_cameras
 from smplifyx.clips.listing import VIEW, Clip, list_clips
-from smplifyx.clips.video import write_frames
+from smplifyx.clips.video import FramesMissingError, find_frames, write_frames
 from smplifyx.config import RunOptions
 from smplifyx.errors import InputError, UsageError
 from smplifyx.files import output_to
@@ -41,10 +41,15 @@ class ClipPlan:
         return sum(len(clip.all_shots()) for clip in self.clips)
 
 
-def plan_clips(run: RunOptions) -> ClipPlan:
+def plan_clips(run: RunOptions, writes_frames: bool = True) -> ClipPlan:
     """Read the file of cameras, write the frames of videos unless they are there, and list the clips.
 
+    Args:
+        run: the arguments.
+        writes_frames: False only reads.
+
     Raises:
+        FramesMissingError: frames have to be written first, and ``writes_frames`` is False.
         UsageError: a folder or file is missing or unusable, or no photo belongs to a camera.
         OutputError: the disk is full.
     """
@@ -52,7 +57,7 @@ def plan_clips(run: RunOptions) -> ClipPlan:
         raise UsageError("expected --images with a folder of photos, or --video")
     try:
         rig = None if run.cameras is None else read_cameras(run.cameras, run.camera_unit)
-        run, images, notes = _with_frames(run, rig)
+        run, images, notes = _with_frames(run, rig, writes_frames)
     except InputError as error:
         raise UsageError(str(error)) from error
     detected = OutputLayout(run.output).keypoints_path
@@ -65,7 +70,9 @@ def plan_clips(run: RunOptions) -> ClipPlan:
     return ClipPlan(run, rig, clips, notes)
 
 
-def _with_frames(run: RunOptions, rig: CameraRig | None) -> tuple[RunOptions, Path, tuple[str, ...]]:
+def _with_frames(
+    run: RunOptions, rig: CameraRig | None, writes_frames: bool
+) -> tuple[RunOptions, Path, tuple[str, ...]]:
     """The arguments with the frame rate of the video, the folder of photos, and remarks."""
     if run.video is None:
         assert run.images is not None
@@ -81,8 +88,12 @@ def _with_frames(run: RunOptions, rig: CameraRig | None) -> tuple[RunOptions, Pa
     rates: list[float] = []
     notes: list[str] = []
     for target, video in targets.items():
-        with output_to(target):
-            found = write_frames(video, target)
+        found = find_frames(video, target)
+        if found is None and not writes_frames:
+            raise FramesMissingError(f"the frames of {video} are not decoded yet")
+        if found is None:
+            with output_to(target):
+                found = write_frames(video, target, run.output)
         rates.append(found.fps)
         notes.append(f"{video}: {found.n_frames} frames at {found.fps:g} per second in {target}")
     if run.fps is None and max(rates) - min(rates) > 0.01:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +20,9 @@ from smplifyx.pipeline.digests import file_stamp
 
 #: JPEG quality of the frames: detectors see no blocks.
 _QUALITY = 95
-#: What a folder of frames was made from; written last.
+#: Names the video of a folder of frames; written last.
 _ORIGIN = "frames.json"
+_TEMPORARY, _ABANDONED_SECONDS = ".frames-", 3600.0
 
 
 @dataclass(frozen=True)
@@ -35,27 +40,68 @@ class VideoFrames:
     fps: float
 
 
-def write_frames(video: Path, folder: Path) -> VideoFrames:
+class FramesMissingError(UsageError):
+    """The frames of a video are not there yet, and must not be written."""
+
+
+def find_frames(video: Path, folder: Path) -> VideoFrames | None:
+    """Return the frames of a video that an earlier run wrote; None where they are incomplete or of another video."""
+    known = _origin_of(folder)
+    if known is None or {key: known.get(key) for key in ("video", "stamp")} != _identity(video):
+        return None
+    return VideoFrames(folder, int(known["frames"]), float(known["fps"]))
+
+
+def write_frames(video: Path, folder: Path, scratch: Path) -> VideoFrames:
     """Write the frames of a video as ``NAME_000000000000.jpg``; those of an earlier run are kept.
 
+    They are written to a temporary folder, which is renamed when it is complete: several runs may do so together.
+
+    Args:
+        video: the file.
+        folder: of the frames.
+        scratch: where the temporary folder is made; on the same file system as ``folder``.
+
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or the folder holds files that are not frames of ours.
         InputError: OpenCV cannot read it, or it has no frame.
     """
     if not video.is_file():
         raise UsageError(f"--video: {video} does not exist; expected a file")
-    origin = {"video": str(video.absolute()), "stamp": list(file_stamp(video) or ())}
-    known = _origin_of(folder)
-    if known is not None and {key: known.get(key) for key in origin} == origin:
-        return VideoFrames(folder, int(known["frames"]), float(known["fps"]))
+    known = find_frames(video, folder)
+    if known is not None:
+        return known
+    if folder.is_dir() and any(folder.glob("*.*")) and not (folder / _ORIGIN).is_file():
+        raise UsageError(f"--video: {folder} holds files of others; expected another --output")
+    scratch.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(scratch)
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=scratch))
+    try:
+        _decode(video, temporary)
+        known = find_frames(video, folder)  # another run may have been quicker
+        if known is None:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.is_dir():
+                folder.rename(temporary / "before")
+            temporary.chmod(0o777 & ~_umask())
+            old = temporary / "before"
+            temporary.rename(folder)
+            shutil.rmtree(folder / old.name, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    found = known or find_frames(video, folder)
+    if found is None:
+        raise InputError(video, f"was changed while its frames were written to {folder}")
+    return found
+
+
+def _decode(video: Path, folder: Path) -> None:
     with silent_stderr():
         capture = cv2.VideoCapture(str(video))
     try:
         if not capture.isOpened():
             raise InputError(video, "cannot be read as a video by OpenCV; expected for example MP4")
         fps = float(capture.get(cv2.CAP_PROP_FPS))
-        for old in folder.glob("*.jpg"):
-            old.unlink()
         number = 0
         while True:
             read, picture = capture.read()
@@ -69,8 +115,25 @@ def write_frames(video: Path, folder: Path) -> VideoFrames:
     if number == 0:
         raise InputError(video, "has no frame that OpenCV can decode")
     fps = fps if np.isfinite(fps) and fps > 0 else 30.0
-    write_text(folder / _ORIGIN, json.dumps(origin | {"frames": number, "fps": fps}))
-    return VideoFrames(folder, number, fps)
+    write_text(folder / _ORIGIN, json.dumps(_identity(video) | {"frames": number, "fps": fps}))
+
+
+def _identity(video: Path) -> dict[str, Any]:
+    return {"video": str(video.absolute()), "stamp": list(file_stamp(video) or ())}
+
+
+def _remove_abandoned(scratch: Path) -> None:
+    """Remove temporary folders of killed runs: running ones write a frame at least every hour."""
+    for folder in scratch.glob(f"{_TEMPORARY}*"):
+        if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The permissions that new files lack; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _origin_of(folder: Path) -> dict[str, Any] | None:

@@ -205,3 +205,9 @@ def test_a_matrix_of_opencv_with_too_few_numbers_is_an_input_error(tmp_path: Pat
     path.write_text(content.replace("rows: 3", "rows: 30"))
     with pytest.raises(InputError, match=r"intri\.yml: or extri\.yml is no calibration of EasyMocap"):
         read_cameras(path)
+
+
+@pytest.mark.parametrize("name", ["../other", "/tmp/other", "a/b", "a\\b", "", ".", "..", ".hidden", "a\nb", "a\0"])
+def test_names_that_are_no_names_of_folders_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"cameras\.yaml: cameras.*: expected"):
+        read_cameras(own_yaml(tmp_path, name=name))
