@@ -31,10 +31,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="address to listen at; 0.0.0.0: from other machines too (default: 127.0.0.1)",
     )  # fmt: skip
     parser.add_argument(
-        "--port", metavar="N", type=positive, default=8080, help="to listen at, or the next free one (default: 8080)"
+        "--port", metavar="N", type=_port, default=8080, help="to listen at, or the next free one (default: 8080)"
     )
     parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
+
+
+def _port(text: str) -> int:
+    number = positive(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, found {text}")
+    return number
 
 
 def _run(arguments: argparse.Namespace) -> int:

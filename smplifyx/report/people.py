@@ -33,6 +33,7 @@ from smplifyx.report.pictures import (
 )
 from smplifyx.result import FitResult, load_result
 from smplifyx.result_fields import read_entries
+from smplifyx.skeleton import N_KEYPOINTS
 
 if TYPE_CHECKING:
     from smplifyx.body.body import Body
@@ -169,7 +170,11 @@ class PeopleWriter:
     def _load(self, row: SummaryRow) -> FitResult:
         """The result of a person; raises InputError."""
         path = self.layout.result(row)
-        return load_result(path, self._data(path))
+        result = load_result(path, self._data(path))
+        for name in ("keypoints_2d", "focal_length", "principal_point", "image_size"):
+            if not np.isfinite(getattr(result, name)).all():
+                raise InputError(path, "expected finite numbers", name)
+        return result
 
     def _data(self, path: Path) -> bytes:
         """The bytes of a result; raises InputError."""
@@ -193,11 +198,16 @@ class PeopleWriter:
             path = self.layout.result(row)
             # all of a result takes ten times as long
             entries = read_entries(path, self._data(path), ("keypoints_2d", "image_size"))
-            if len(entries) < 2:
+            shapes = {name: values.shape for name, values in entries.items()}
+            if shapes != {"keypoints_2d": (N_KEYPOINTS, 3), "image_size": (2,)}:
                 raise InputError(path, "is incomplete")
             width, height = (int(side) for side in entries["image_size"])
             box = person_box(entries["keypoints_2d"], (width, height))
-            picture = thumbnail_of(self.layout.read(overlay), box, width)
+            try:
+                picture = thumbnail_of(self.layout.read(overlay), box, width)
+            except (OSError, ValueError, SyntaxError):  # the errors of Pillow
+                self._count("Pictures that could not be read")
+                return
         save_thumbnail(picture, self.layout.thumbnail(row))
 
     def _write_details(self, row: SummaryRow, photo: _Photo) -> None:

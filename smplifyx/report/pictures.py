@@ -15,7 +15,7 @@ from smplifyx.files import write_bytes
 
 #: Size of a thumbnail, and longer side of a photo, pixels.
 THUMBNAIL, LONGEST_SIDE = (240, 320), 1024
-#: What of the picture is shown about the person, as a share of the longer side of the keypoints' box.
+#: Margin about the person in a thumbnail, as a share of the longer side of the keypoints' box.
 _MARGIN = 0.18
 _THUMBNAIL_QUALITY, _PHOTO_QUALITY = 72, 80
 #: WebP's effort, 0 to 6: more takes longer than it saves.

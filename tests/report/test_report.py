@@ -23,6 +23,7 @@ from smplifyx.report.details import details, part_of, residuals
 from smplifyx.report.mesh import STEP, packed, packed_vertices
 from smplifyx.report.people import relative_url
 from smplifyx.report.pictures import person_box, thumbnail, thumbnail_of
+from smplifyx.result import load_result
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from tests.report.folders import HOSTILE, add_person, person, picture
 
@@ -147,6 +148,25 @@ def test_what_is_missing_is_said(run: Path) -> None:
 
 def test_a_damaged_result_does_not_stop_the_others(run: Path) -> None:
     (run / "results" / "bad" / "000.npz").write_bytes(b"PK")
+    report = write_report(run)
+    assert "Results that could not be read: 1." in report.remarks
+    assert ["details" in one for one in people(run)] == [False, False, True, True]
+
+
+def test_a_damaged_picture_does_not_stop_the_others(run: Path) -> None:
+    overlay = OutputLayout(run).overlay_path("bad", 0)
+    overlay.write_bytes(overlay.read_bytes()[:200])
+    report = write_report(run)
+    assert "Pictures that could not be read: 1." in report.remarks
+    assert ["thumbnail" in one for one in people(run)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["keypoints_2d", "focal_length"])
+def test_a_result_with_nan_does_not_stop_the_others(run: Path, name: str) -> None:
+    path = OutputLayout(run).result_path("bad", 0)
+    result = load_result(path)
+    getattr(result, name).flat[0] = np.nan
+    result.save(path)
     report = write_report(run)
     assert "Results that could not be read: 1." in report.remarks
     assert ["details" in one for one in people(run)] == [False, False, True, True]
