@@ -1,5 +1,6 @@
 """Typed configuration: dataclasses <- YAML <- command line."""
 
+from smplifyx.config.arguments import RunOptions
 from smplifyx.config.fields import ConfigError, Leaf, setting
 from smplifyx.config.loading import (
     SHIPPED_CONFIGS,
@@ -24,7 +25,6 @@ from smplifyx.config.schema import (
     OutputConfig,
     PeopleConfig,
     PriorsConfig,
-    RunOptions,
     SequenceConfig,
     Stage,
     StartsConfig,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from smplifyx.config.arguments import RunOptions, check_run
 from smplifyx.config.fields import (
     ConfigError,
     Leaf,
@@ -25,7 +26,7 @@ from smplifyx.config.fields import (
     suggestion,
 )
 from smplifyx.config.original_names import original_keys
-from smplifyx.config.schema import Config, RunOptions, check, check_run
+from smplifyx.config.schema import Config, check
 from smplifyx.errors import reason
 
 #: Folder of the configuration files that ship with the package.

@@ -19,8 +19,9 @@ from typing import Any, TextIO
 from smplifyx.errors import InputError, reason
 from smplifyx.files import write_text
 from smplifyx.output.layout import OutputLayout
-from smplifyx.result import RESULT_FIELDS, FitFigures, FitResult, load_result
+from smplifyx.result import RESULT_FIELDS, FitResult, load_result
 from smplifyx.result_fields import format_figure, parse_figure
+from smplifyx.result_figures import FitFigures
 
 try:
     import fcntl
