@@ -65,7 +65,7 @@ class ClipFiles:
 
     @property
     def record(self) -> Path:
-        """What the files were made from; written last."""
+        """Hash of the inputs of the files, and their names; written last."""
         return self.folder / "clip.json"
 
     def is_finished(self, digest: str) -> bool:

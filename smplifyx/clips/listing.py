@@ -65,18 +65,40 @@ def list_clips(
         is_sequence: whether photos follow each other in time; otherwise each frame of the cameras is a clip.
 
     Raises:
-        UsageError: a folder is missing, or no photo belongs to a camera.
+        UsageError: a folder is missing, no photo belongs to a camera, frames of cameras cannot be matched, or two
+            photos share a name.
     """
     folders = _clip_folders(images, views)
     if folders is None:
-        return _split([_clip("", images, keypoints, views, detected)], is_sequence)
+        return _checked(_split([_clip("", images, keypoints, views, detected)], is_sequence))
     clips = []
     for folder in folders:
         inner = None if keypoints is None else keypoints / folder.name
         if inner is not None and not inner.exists():
             inner = keypoints
         clips.append(_clip(folder.name, folder, inner, views, detected / folder.name))
-    return _split(clips, is_sequence)
+    return _checked(_split(clips, is_sequence))
+
+
+def _checked(clips: list[Clip]) -> list[Clip]:
+    """The clips, if no two photos and no two clips share a name, which would name the same files of the output."""
+    stems: dict[str, Path] = {}
+    names: dict[str, Path] = {}
+    for clip in clips:
+        shots = clip.all_shots()
+        for shot in shots:
+            _check_unused(stems, shot.stem, shot.image)
+        _check_unused(names, clip.name, shots[0].image)
+    return clips
+
+
+def _check_unused(used: dict[str, Path], name: str, image: Path) -> None:
+    key = name.casefold()  # some file systems do not tell small letters from capitals
+    if used.get(key) == image:
+        raise UsageError(f"{image} belongs to two cameras; {_EXPECTED}")
+    if key in used:
+        raise UsageError(f"{used[key]} and {image} are both {name!r} in the output; expected names that differ")
+    used[key] = image
 
 
 def _clip_folders(images: Path, views: Sequence[View]) -> list[Path] | None:
@@ -229,8 +251,16 @@ def _frame_keys(stems: Sequence[Sequence[str]], views: Sequence[View]) -> list[l
     keys = [_frame_numbers(some, view.name) for some, view in zip(stems, views, strict=True)]
     counts = Counter(key for some in keys for key in set(some))
     is_unique = all(len(set(some)) == len(some) and -1 not in some for some in keys)
-    is_shared = max(counts.values(), default=0) > 1 or len({len(some) for some in keys}) > 1
-    return keys if is_unique and is_shared else [list(range(len(some))) for some in stems]
+    lengths = {len(some) for some in keys}
+    if is_unique and (max(counts.values(), default=0) > 1 or len(lengths) > 1):
+        return keys
+    if len(lengths) > 1:
+        found = ", ".join(f"{view.name} {len(some)}" for view, some in zip(views, stems, strict=True))
+        raise UsageError(
+            f"frames of cameras cannot be matched: numbers in the names of photos, such as {stems[0][0]!r}, lack or "
+            f"repeat; expected a number for each frame, or as many photos of each camera, found {found}"
+        )
+    return [list(range(len(some))) for some in stems]
 
 
 def _frame_numbers(stems: Sequence[str], view: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Which clips are finished."""
+"""Clips that earlier runs have finished."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _LEAST_GAP = 3
 
 @dataclass
 class ClipOutcome:
-    """What became of a clip.
+    """The result of work on a clip.
 
     Attributes:
         clip: the clip.

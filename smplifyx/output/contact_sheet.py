@@ -21,7 +21,7 @@ from smplifyx.result import load_result
 
 _GAP, _CAPTION_HEIGHT = 8, 24
 _PAPER, _CELL, _INK = (255, 255, 255), (238, 240, 241), (50, 50, 50)
-#: What of the photo is shown about the person, as a share of the keypoints' box.
+#: Margin about the keypoints in a cell, as a share of the longer side of their box.
 _CROP_MARGIN = 0.35
 #: The drawing leaves out the same keypoints.
 _MIN_CONFIDENCE = 0.1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smplifyx.body.data import BodyModelData
     from smplifyx.fitting.conversion import Conversion, ModelParameters
 
-#: What a SMPLify-X pickle holds under its own names, besides the hands.
+#: Entries of a SMPLify-X pickle under its own names, besides the hands.
 _PICKLE_KEYS = (
     "camera_rotation", "camera_translation", "betas", "global_orient", "jaw_pose", "leye_pose", "reye_pose",
     "expression", "body_pose", "hand_pca", "neck_pose",

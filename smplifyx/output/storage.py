@@ -1,4 +1,4 @@
-"""Where files of people go: by themselves into folders, or into archives (:mod:`smplifyx.packs`)."""
+"""Storage of the files of people: by themselves in folders, or in archives (:mod:`smplifyx.packs`)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +81,9 @@ class ViewTrack:
         """Sum of the confidences of all body points."""
         return float(sum(one.keypoints[BODY_KEYPOINTS, 2].sum() for one in self.observations.values()))
 
-    @property
+    @cached_property
     def size(self) -> float:
-        """Median stature, pixels."""
+        """Median stature, pixels, of the frames at the first call: pieces that are added later do not change it."""
         return float(np.median([size_of(one) for one in self.observations.values()]))
 
 

@@ -1,4 +1,4 @@
-"""Which photo is which frame of which camera, by the names of files."""
+"""Frames and cameras of photos, by the names of files."""
 
 from __future__ import annotations
 
@@ -140,3 +140,24 @@ def test_photos_without_any_keypoints_are_an_error_of_the_call(tmp_path: Path) -
     images, keypoints = touch(tmp_path / "i", "a.jpg"), touch(tmp_path / "k", "b_keypoints.json")
     with pytest.raises(UsageError, match="has a keypoint file in"):
         list_clips(images, keypoints, (), tmp_path, True)
+
+
+@pytest.mark.parametrize("names", [("take/1_0001.jpg", "take_1/0001.jpg"), ("walk/walk_1.jpg", "walk/1.jpg")])
+def test_photos_of_one_name_in_the_output_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    with pytest.raises(UsageError) as error:
+        list_clips(touch(tmp_path / "i", *names), None, (), tmp_path, True)
+    assert all(str(tmp_path / "i" / name) in str(error.value) for name in names)
+
+
+def test_a_photo_of_two_cameras_is_refused(tmp_path: Path) -> None:
+    images = touch(tmp_path / "i", "cam_1_1.jpg")
+    with pytest.raises(UsageError, match=r"cam_1_1\.jpg belongs to two cameras"):
+        list_clips(images, None, [View("cam"), View("cam_1")], tmp_path, True)
+
+
+def test_cameras_whose_frames_cannot_be_matched_are_refused(tmp_path: Path) -> None:
+    repeated = touch(tmp_path / "i", "cam1_a_1.jpg", "cam1_b_1.jpg", "cam2_1.jpg")
+    lacking = touch(tmp_path / "j", "cam1_left.jpg", "cam1_right.jpg", "cam2_left.jpg")
+    for images in (repeated, lacking):
+        with pytest.raises(UsageError, match="found cam_1 2, cam_2 1"):
+            list_clips(images, None, VIEWS, tmp_path, True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from smplifyx.keypoints import Observation
 from smplifyx.tracking import Track, TrackingOptions, find_tracks
 from smplifyx.tracking.matching import triangulated
+from smplifyx.tracking.people import size_of
 from tests.tracking.walkers import FIGURE, cameras, part, seen
 
 VIEW = cameras(1)[0]
@@ -142,3 +143,24 @@ def test_points_are_triangulated_where_two_views_see_them() -> None:
     assert np.isnan(found[4]).all()
     rest = np.arange(25) != 4
     np.testing.assert_allclose(found[rest], FIGURE[rest], atol=1e-8)
+
+
+def test_work_grows_with_the_frames_not_with_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a piece of a person in every other frame."""
+    calls = []
+
+    def counted(one: Observation) -> float:
+        calls.append(one)
+        return size_of(one)
+
+    monkeypatch.setattr("smplifyx.tracking.people.size_of", counted)
+    arm, rest = [2, 3, 4], [k for k in range(25) if k not in (2, 3, 4)]
+    whole = seen(at(0.0), VIEW)
+    n_calls = []
+    for n_frames in (20, 40):
+        calls.clear()
+        frames = [[[part(whole, rest), part(whole, arm)] if k % 2 else [whole]] for k in range(n_frames)]
+        (track,), _ = find_tracks(frames)
+        assert all(row[0] is not None and (row[0].keypoints[:25, 2] > 0).all() for row in track.observations)
+        n_calls.append(len(calls))
+    assert n_calls[1] <= 2.1 * n_calls[0]
