@@ -41,9 +41,6 @@ _FACTORS = (1.0, -2.0, 1.0)
 #: Size of a body below which it does not count as smaller.
 _LEAST_SIZE = 0.3
 _SHAPE = Squares(("betas",))
-#: Frames up to which the prior of the shape counts fully, and its least share: many frames need less of it, as the
-#: errors of single ones average out.
-_FULL_PRIOR_FRAMES, _LEAST_SHAPE_COUNT = 5, 0.1
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class JointObjective:
         start: the bodies that z starts from, all of one shape.
         smoothness: the energy in time.
         fixed_shape: the shape stays as it is; S is 0.
-        shape_count: times that the prior of the shape counts; by default less than once for many frames.
+        shape_count: times that the prior of the shape counts; None: once for each frame.
         known: stature and floor.
         collisions: self-collisions that count; None leaves them out.
         frozen: [F] frames that stay as they are; None: none.
@@ -118,9 +115,8 @@ class JointObjective:
         self._map = ViewRows(start, data.views, RestPelvis.of(model, layout), layout)
         n_rows = self._map.n_frames * self._map.n_views
         n_stages = len(solver.weights)
-        if shape_count is None:
-            shape_count = min(1.0, max(_LEAST_SHAPE_COUNT, _FULL_PRIOR_FRAMES / self._map.n_frames))
-        stage = row_terms(solver, n_stages, self._map.n_views, shape_count / self._map.n_frames)
+        shape_share = 1.0 if shape_count is None else shape_count / self._map.n_frames
+        stage = row_terms(solver, n_stages, self._map.n_views, shape_share)
         frame = torch.arange(n_rows, device=start.x.device) // self._map.n_views
         rows = Hypotheses.start(
             frame, data.targets, self._map.initial.to(solver.dtype), self._cast(self._map.rows(start.x))
