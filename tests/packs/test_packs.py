@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_the_archive_as_it_was(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("smplifyx.packs._line", full)
+        patch.setattr("smplifyx.packs.writing.line_of", full)
         with pytest.raises(OSError, match=path.name):
             writer.write("b/000", files_of("b"))
     assert path.read_bytes() == before

@@ -1,0 +1,166 @@
+"""Archives of one process, and the mending of those that killed processes left."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tarfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from smplifyx.files import write_text
+from smplifyx.packs.contents import END, INDEX, PACKS, TAR, Contents, Sample, line_of, pack_files, padded
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+#: Bytes after which a new archive is begun, as large as WebDataset recommends.
+_LARGEST = 1 << 30
+#: Seconds after which a process that left an archive incomplete has surely ended.
+_OLD = 600.0
+
+
+def mend_packs(root: Path) -> list[Path]:
+    """Cut archives that killed processes left incomplete after the last complete sample, and complete their indexes.
+
+    Those that other processes write are left alone.
+
+    Returns:
+        The archives that were changed.
+    """
+    mended = []
+    for path in pack_files(root):
+        contents = Contents.of(path)
+        if contents.is_clean and contents.n_indexed == len(contents.samples):
+            continue
+        with path.open("r+b") as stream:
+            if not _is_abandoned(stream, path):
+                continue
+            contents = Contents.of(path)
+            if contents.samples:
+                write_text(path.with_suffix(INDEX), "".join(map(line_of, contents.samples)))
+                stream.truncate(contents.end)
+                stream.truncate(contents.end + END)
+            else:
+                remove_pack(path)
+        mended.append(path)
+    return mended
+
+
+def _is_abandoned(stream: BinaryIO, path: Path) -> bool:
+    """Whether no process writes an archive; locks may not reach other machines, so their files have to be old."""
+    is_ours = f"-{socket.gethostname()}-" in path.name
+    return _lock(stream) and (is_ours or time.time() - os.fstat(stream.fileno()).st_mtime > _OLD)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a process of this machine writes an archive."""
+    with path.open("r+b") as stream:
+        return not _lock(stream)
+
+
+def _lock(stream: BinaryIO) -> bool:
+    """Lock a file until it is closed; False if another process has it. Without locks, nobody has."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def remove_pack(path: Path) -> None:
+    """Remove an archive and its index."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(INDEX).unlink(missing_ok=True)
+
+
+class PackWriter:
+    """Archives of one process; the first is made with the first sample.
+
+    An archive is readable after each sample: the sample and the end of the archive are written at once.
+
+    Args:
+        root: the output folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = Path(root) / PACKS
+        self._stream: BinaryIO | None = None
+        self._path = self._folder
+        self._end, self._last_key = 0, ""
+
+    def write(self, key: str, members: Mapping[str, bytes]) -> Sample:
+        """Write a sample, all or nothing; its result goes last.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if key == self._last_key:
+            self.close()  # members of two samples of one key would be taken for one sample
+        stream = self._opened()
+        now = int(time.time())
+        parts: list[bytes] = []
+        places = []
+        end = self._end
+        for ending in sorted(members, key=lambda name: (name == "npz", name)):
+            header = tarfile.TarInfo(f"{key}.{ending}")
+            header.size, header.mtime = len(members[ending]), now
+            start = header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+            places.append((ending, end + len(start), header.size))
+            parts += [start, members[ending], bytes(padded(header.size) - header.size)]
+            end = padded(end + len(start) + header.size)
+        sample = Sample(self._path.name, key, tuple(places), now, end)
+        self._append(stream, b"".join([*parts, bytes(END)]), sample)
+        self._last_key = key
+        return sample
+
+    def remove(self, key: str) -> Sample:
+        """Note that a sample does not count any more; returns the note."""
+        stream = self._opened()
+        sample = Sample(self._path.name, key, (), int(time.time()), self._end)
+        self._append(stream, bytes(END), sample)
+        return sample
+
+    def close(self) -> None:
+        """Close the archive; the next sample begins another one."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream, self._last_key = None, ""
+
+    def _opened(self) -> BinaryIO:
+        if self._stream is not None and self._end > _LARGEST:
+            self.close()
+        if self._stream is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            moment = time.time()
+            begun = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
+            name = f"{begun}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+            self._path, self._end = self._folder / f"{name}{TAR}", 0
+            self._stream = self._path.open("xb", buffering=0)
+            _lock(self._stream)
+        return self._stream
+
+    def _append(self, stream: BinaryIO, data: bytes, sample: Sample) -> None:
+        try:
+            stream.seek(self._end)
+            view = memoryview(data)
+            while view:
+                view = view[stream.write(view) :]
+            with self._path.with_suffix(INDEX).open("ab", buffering=0) as index:
+                index.write(line_of(sample).encode())
+        except OSError as error:
+            with suppress(OSError):
+                stream.truncate(self._end)
+                stream.truncate(self._end + END)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._end = sample.end
