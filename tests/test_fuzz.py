@@ -29,6 +29,7 @@ from smplifyx.gender import read_labels
 from smplifyx.keypoints import read_image, read_keypoints
 from smplifyx.keypoints.images import read_header
 from smplifyx.output import OutputLayout, SummaryRow, append_summary, complete_summary, read_summary
+from smplifyx.packs import Packs, PackWriter, mend_packs, pack_files
 from smplifyx.pipeline import Outcome, Unit
 from smplifyx.pipeline.journal import LOG, Journal, read_logs, read_manifests
 from smplifyx.result import load_result
@@ -147,6 +148,33 @@ def test_logs_of_runs(tmp_path: Path, damage: Any, line: Any) -> None:
     assert all(isinstance(stem, str) for found in read_logs(layout) for stem in found)
     list(read_manifests(layout))
     shutil.rmtree(layout.runs_path)
+
+
+@_fuzzed
+@given(damage=_damage, index_damage=_damage, line=_json, key=st.text(max_size=8))
+def test_archives_of_results(tmp_path: Path, damage: Any, index_damage: Any, line: Any, key: str) -> None:
+    layout, writer = OutputLayout(tmp_path), PackWriter(tmp_path)
+    for stem in ("one", "two"):
+        writer.write(f"{stem}/000", {"npz": b"result", "overlay.jpg": b"picture"})
+    writer.close()
+    (path,) = pack_files(tmp_path)
+    index = path.with_suffix(".jsonl")
+    made_up = [
+        line,
+        {"key": key, "members": line},
+        {"key": f"{key}/000", "time": 0, "end": 1024, "members": {key: [0, 9]}},
+    ]
+    lines = b"".join(json.dumps(one).encode() + b"\n" for one in made_up)
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    index.write_bytes(damaged(lines + index.read_bytes(), index_damage))
+    for _ in range(2):  # the second time as mended
+        found = Packs.of_folder(tmp_path)
+        for sample in found.samples():
+            assert all(found.read(tmp_path / one) is not None for one in sample.paths())
+            layout.sample_files(sample.key)
+        list(layout.results())
+        mend_packs(tmp_path)
+    shutil.rmtree(path.parent)
 
 
 _YAML = b"objective: {rho: 50}\nstages: {4: {collision: 20}}\nrun:\n  threads: 2\n  images: photos\n"

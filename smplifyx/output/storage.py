@@ -123,7 +123,8 @@ class PackStorage:
     def _put_sample_aside(self, key: str, packs: Packs) -> None:
         members = packs.members(key)
         for ending, data in members.items():
-            self._write_aside(self._path(key, ending), data)
+            if (path := path_of(key, ending)) is not None:  # others are not ours
+                self._write_aside(self._layout.root / path, data)
         if members:
             packs.add(self._writer.remove(key))
 
@@ -134,8 +135,3 @@ class PackStorage:
         member = member_of(path.relative_to(self._layout.root))
         assert member is not None, path
         return member
-
-    def _path(self, key: str, ending: str) -> Path:
-        path = path_of(key, ending)
-        assert path is not None, (key, ending)
-        return self._layout.root / path

@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from smplifyx.packs.names import PHOTO, path_of, stem_of
+from smplifyx.packs.names import PHOTO, can_be_files, path_of, stem_of
 
 #: The folder of the archives, and the endings of archive and index.
 PACKS, TAR, INDEX = "packs", ".tar", ".jsonl"
@@ -100,13 +100,21 @@ def _indexed(path: Path, size: int) -> Iterator[Sample]:
     """The samples that the index of an archive names and that lie within the archive."""
     with suppress(FileNotFoundError), path.with_suffix(INDEX).open("rb") as stream:
         for line in stream:
-            with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                values = json.loads(line)
-                places = values["members"].items()
-                members = tuple((str(ending), int(at), int(length)) for ending, (at, length) in places)
-                one = Sample(path.name, str(values["key"]), members, int(values["time"]), int(values["end"]))
-                if one.end <= size and all(0 <= at <= at + length <= one.end for _, at, length in members):
+            with suppress(ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
+                one = _sample_of(json.loads(line), path.name)
+                if one.end <= size:
                     yield one
+
+
+def _sample_of(values: dict[str, Any], pack: str) -> Sample:
+    """The sample of a line of an index; raises KeyError and others where it is damaged."""
+    members = tuple((str(ending), int(at), int(size)) for ending, (at, size) in values["members"].items())
+    one = Sample(pack, str(values["key"]), members, int(values["time"]), int(values["end"]))
+    if one.end < 0 or one.end % BLOCK or not all(0 <= at <= at + size <= one.end for _, at, size in members):
+        raise ValueError(f"members of {one.key} are not in the archive")
+    if not can_be_files(one.key, (ending for ending, *_ in members)):
+        raise ValueError(f"{one.key} is not a name")
+    return one
 
 
 def _scanned(stream: BinaryIO, pack: str, start: int) -> Iterator[Sample]:
@@ -114,7 +122,9 @@ def _scanned(stream: BinaryIO, pack: str, start: int) -> Iterator[Sample]:
     for key, group in groupby(_entries(stream, start), lambda entry: entry[0]):
         entries = list(group)
         members = tuple((ending, at, size) for _, ending, at, size, _ in entries)
-        if key and (key.endswith(f"/{PHOTO}") or members[-1][0] == "npz"):
+        if not key or not can_be_files(key, (ending for ending, *_ in members)):
+            continue
+        if key.endswith(f"/{PHOTO}") or members[-1][0] == "npz":
             end = padded(members[-1][1] + members[-1][2])
             yield Sample(pack, key, members, entries[-1][4], end)
 
@@ -126,12 +136,12 @@ def _entries(stream: BinaryIO, start: int) -> Iterator[tuple[str, str, int, int,
     try:
         with tarfile.TarFile(fileobj=stream, errors="surrogateescape") as archive:
             for one in archive:
-                if padded(one.offset_data + one.size) > size:
+                if one.size < 0 or padded(one.offset_data + one.size) > size:
                     return
                 folder, _, name = one.name.rpartition("/")
                 name, _, ending = name.partition(".")
                 yield f"{folder}/{name}" if folder else "", ending, one.offset_data, one.size, int(one.mtime)
-    except (tarfile.TarError, OSError):  # the end is cut off
+    except Exception:  # the end is cut off, or damaged; tarfile has no common class of errors for that
         return
 
 

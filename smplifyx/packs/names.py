@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import unquote
 
@@ -15,6 +16,8 @@ _PERSON = re.compile(r"\d+(_(left|right))?")
 _PICTURE = re.compile(r"(overlay|side_view|close_up)\.(jpg|png)")
 #: A key has no dot, since WebDataset takes what follows for the ending, and no name that it skips.
 _UNSAFE = re.compile("[%./\\\\\x00-\x1f\x7f\ud800-\udfff]|^_(?=_)")
+#: The longest name of a file, bytes.
+_LONGEST = 255
 
 
 def key_of(stem: str, name: str) -> str:
@@ -22,9 +25,20 @@ def key_of(stem: str, name: str) -> str:
     return f"{_encoded(stem)}/{name}"
 
 
+def can_be_files(key: str, endings: Iterable[str]) -> bool:
+    """Whether the names in a sample can be names of files; others come of damage."""
+    try:
+        names = [os.fsencode(part) for part in (stem_of(key), key.rpartition("/")[2], *endings)]
+    except UnicodeEncodeError:
+        return False
+    return all(b"\0" not in name and len(name) <= _LONGEST for name in names)
+
+
 def member_of(path: PurePath) -> tuple[str, str] | None:
     """Key and ending of a file, given by its path below the output folder; None for a file that is not packed."""
     parts = path.parts
+    if ".." in parts:
+        return None
     if len(parts) == 3 and parts[0] in _FOLDERS.values():
         name, _, ending = parts[2].partition(".")
         is_packed = _PERSON.fullmatch(name) and _FOLDERS.get(ending) == parts[0]

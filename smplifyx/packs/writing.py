@@ -97,7 +97,7 @@ class PackWriter:
         self._folder = Path(root) / PACKS
         self._stream: BinaryIO | None = None
         self._path = self._folder
-        self._end, self._last_key = 0, ""
+        self._end, self._index_end, self._last_key = 0, 0, ""
 
     def write(self, key: str, members: Mapping[str, bytes]) -> Sample:
         """Write a sample, all or nothing; its result goes last.
@@ -145,7 +145,7 @@ class PackWriter:
             moment = time.time()
             begun = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
             name = f"{begun}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-            self._path, self._end = self._folder / f"{name}{TAR}", 0
+            self._path, self._end, self._index_end = self._folder / f"{name}{TAR}", 0, 0
             self._stream = self._path.open("xb", buffering=0)
             _lock(self._stream)
         return self._stream
@@ -153,14 +153,21 @@ class PackWriter:
     def _append(self, stream: BinaryIO, data: bytes, sample: Sample) -> None:
         try:
             stream.seek(self._end)
-            view = memoryview(data)
-            while view:
-                view = view[stream.write(view) :]
+            _write(stream, data)
             with self._path.with_suffix(INDEX).open("ab", buffering=0) as index:
-                index.write(line_of(sample).encode())
+                index.truncate(self._index_end)  # a line that was written in part would spoil the next
+                line = line_of(sample).encode()
+                _write(index, line)
         except OSError as error:
             with suppress(OSError):
                 stream.truncate(self._end)
                 stream.truncate(self._end + END)
             raise OSError(error.errno, error.strerror, str(self._path)) from error
-        self._end = sample.end
+        self._end, self._index_end = sample.end, self._index_end + len(line)
+
+
+def _write(stream: BinaryIO, data: bytes) -> None:
+    """Write all bytes to a stream without a buffer."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) :]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
 from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
 import smplifyx
 from smplifyx.errors import InputError
+from smplifyx.output import OutputLayout
 from smplifyx.packs import (
     PACKS,
     Packs,
@@ -190,6 +193,61 @@ def test_a_full_disk_leaves_the_archive_as_it_was(tmp_path: Path, monkeypatch: p
     assert path.read_bytes() == before
     writer.write("c/000", files_of("c"))
     assert {sample.key for sample in Packs.of_folder(tmp_path).samples()} == {"a/000", "c/000"}
+
+
+def test_a_line_of_the_index_written_in_part_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = PackWriter(tmp_path)
+    writer.write("a/000", files_of("a"))
+    (path,) = pack_files(tmp_path)
+
+    def in_part(stream: BinaryIO, data: bytes) -> None:
+        is_line = data.startswith(b"{")
+        stream.write(data[:20] if is_line else data)
+        if is_line:
+            raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("smplifyx.packs.writing._write", in_part)
+        with pytest.raises(OSError, match=path.name):
+            writer.write("b/000", files_of("b"))
+    writer.write("c/000", files_of("c"))
+    lines = path.with_suffix(".jsonl").read_text().splitlines()
+    assert [json.loads(line)["key"] for line in lines] == ["a/000", "c/000"]
+    assert {sample.key for sample in Packs.of_folder(tmp_path).samples()} == {"a/000", "c/000"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time": 1e400}, {"end": -512}, {"end": 700}, {"members": {"npz": [512, 1 << 60]}},
+        {"members": {"npz": [-9, 3]}}, {"key": "%00/000"}, {"key": "\ud800/000"}, {"key": "x" * 300 + "/000"}, {"members": {"npz\0": [512, 1]}},
+    ],
+)  # fmt: skip
+def test_damaged_lines_of_an_index_are_read_from_the_archive(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = written(tmp_path, ["a", "b"])
+    index = path.with_suffix(".jsonl")
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    index.write_text("".join(json.dumps(line | change) + "\n" for line in lines))
+    assert Packs.of_folder(tmp_path).names("b") == ["000"]
+    assert [stem for stem, *_ in OutputLayout(tmp_path).results()] == ["a", "b"]
+    assert mend_packs(tmp_path) == [path]
+    assert [json.loads(line) for line in index.read_text().splitlines()] == lines
+
+
+@pytest.mark.parametrize("headers", [{"mtime": "inf"}, {"GNU.sparse.major": "1"}, {"size": "-7"}])
+def test_an_archive_with_damaged_headers_is_read_up_to_them(tmp_path: Path, headers: dict[str, str]) -> None:
+    path = written(tmp_path, ["a"])
+    path.with_suffix(".jsonl").unlink()
+    member = tarfile.TarInfo("b/000.npz")
+    member.pax_headers = headers
+    end = max(sample.end for sample in Packs.of_folder(tmp_path).samples())
+    with path.open("r+b") as stream:
+        stream.seek(end)
+        stream.write(member.tobuf(tarfile.PAX_FORMAT) + bytes(2048))
+    assert {sample.stem for sample in Packs.of_folder(tmp_path).samples()} >= {"a"}
+    mend_packs(tmp_path)
 
 
 def test_a_result_is_loaded_from_an_archive(tmp_path: Path) -> None:
