@@ -237,7 +237,7 @@ class Fitter:
 
     @property
     def solver(self) -> Solver:
-        """The body model with its objective, for steps of one's own."""
+        """The body model with its objective, for other parts of the package; it may change without notice."""
         return self._solver
 
     def competing_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:

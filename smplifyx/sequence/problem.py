@@ -207,11 +207,6 @@ class JointObjective:
             (gradient,) = torch.autograd.grad(loss, betas)
         return loss.detach(), gradient
 
-    def smoothness_loss(self, z: Tensor) -> float:
-        """The energy in time alone, after :meth:`evaluate` at the same place."""
-        self.evaluate(z)
-        return float(self._energy)
-
     def _bone_energy(self, bones: BoneStates) -> tuple[Tensor, BoneStates]:
         """Keep the energy in time and its gradient for x; give back its gradient for the bones."""
         assert self._x is not None

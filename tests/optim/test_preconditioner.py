@@ -95,3 +95,17 @@ def test_a_noisy_loss_does_not_end_a_minimisation_early():
     errors = [(result.x - goal).abs().max() for result in results]
     assert results[0].status.item() == Status.CONVERGED
     assert errors[0] < 1e-3 and errors[1] > 10 * errors[0]
+
+
+def test_operators_precondition_as_their_matrices_do():
+    """Rows end at different times, so that operators are kept and renewed row by row."""
+    problem, preconditioner, _ = _preconditioned()
+
+    def operators(x, rows):
+        return [lambda vector, one=one: one @ vector for one in preconditioner(x, rows)]
+
+    options = replace(OPTIONS, renew_every=2)
+    dense = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=preconditioner)
+    products = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=operators)
+    torch.testing.assert_close(products.x, dense.x, rtol=1e-5, atol=1e-5)
+    assert (products.n_iterations - dense.n_iterations).abs().max() <= 1
