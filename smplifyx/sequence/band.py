@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, cho_solve_banded, cholesky_banded
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, cho_solve_banded, cholesky_banded
 from torch import Tensor
 
 FloatArray = NDArray[np.float64]
 
-#: Share by which the diagonal is raised, and the least amount.
-_DAMPING, _LEAST = 1e-3, 1e-6
+#: Shares by which the diagonal is raised, the first that suffices, and the least amount. Rounding of single precision
+#: can make a matrix slightly indefinite.
+_DAMPINGS, _LEAST = (1e-3, 1e-1, 10.0), 1e-6
 
 
 class BorderedBand:
@@ -38,12 +39,11 @@ class BorderedBand:
             kept = below >= 0
             for frame, block in enumerate(blocks):
                 band[below[kept], frame * size + column[kept]] = block[kept]
-        band[0] = band[0] * (1.0 + _DAMPING) + _LEAST
-        self._band = cholesky_banded(band, lower=True, overwrite_ab=True, check_finite=False)
+        self._band, damping = _factor(band)
         self._border = border.reshape(n_frames * size, -1)
         self._spread = self._solve(self._border)  # [F d, S]
         matrix = shared - self._border.T @ self._spread
-        matrix[np.diag_indices(len(matrix))] += _DAMPING * np.diag(shared) + _LEAST
+        matrix[np.diag_indices(len(matrix))] += damping * np.diag(shared) + _LEAST
         self._shared = cho_factor(matrix, lower=True) if len(matrix) else None
 
     def _solve(self, right: FloatArray) -> FloatArray:
@@ -60,3 +60,16 @@ class BorderedBand:
             shared = cho_solve(self._shared, shared - self._border.T @ frames)
             frames = frames - self._spread @ shared
         return torch.from_numpy(np.concatenate([shared, frames])).to(vector)
+
+
+def _factor(band: FloatArray) -> tuple[FloatArray, float]:
+    """The banded Cholesky factor of a damped matrix, and the damping."""
+    diagonal = band[0].copy()
+    for damping in _DAMPINGS:
+        band[0] = diagonal * (1.0 + damping) + _LEAST
+        try:
+            return cholesky_banded(band, lower=True, check_finite=False), damping
+        except LinAlgError:
+            if damping == _DAMPINGS[-1]:
+                raise
+    raise AssertionError("no damping")

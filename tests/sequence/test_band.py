@@ -12,7 +12,7 @@ from smplifyx.sequence.band import BorderedBand
 
 @pytest.mark.parametrize(("n_frames", "n_shared"), [(6, 2), (2, 3), (1, 2), (5, 0)])
 def test_product_with_the_inverse(n_frames: int, n_shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(band, "_DAMPING", 0.0)
+    monkeypatch.setattr(band, "_DAMPINGS", (0.0,))
     monkeypatch.setattr(band, "_LEAST", 0.0)
     size, rng = 3, np.random.default_rng(0)
     total = n_shared + n_frames * size
@@ -32,3 +32,11 @@ def test_product_with_the_inverse(n_frames: int, n_shared: int, monkeypatch: pyt
     vector = rng.normal(size=total)
     product = inverse(torch.from_numpy(vector)).numpy()
     np.testing.assert_allclose(product, np.linalg.solve(matrix, vector), rtol=1e-9, atol=1e-12)
+
+
+def test_a_slightly_indefinite_matrix_is_damped_more() -> None:
+    diagonal = np.array([[[1.0, 1.001], [1.001, 1.0]]] * 3)
+    blocks = [diagonal, np.zeros((2, 2, 2)), np.zeros((1, 2, 2))]
+    inverse = BorderedBand(np.zeros((0, 0)), np.zeros((3, 2, 0)), blocks)
+    vector = torch.ones(6, dtype=torch.float64)
+    assert float(inverse(vector) @ vector) > 0.0 and torch.isfinite(inverse(vector)).all()
