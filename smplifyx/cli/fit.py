@@ -30,6 +30,9 @@ examples:
   smplifyx fit --video walk.mp4 --output output
   smplifyx fit --images photos --cameras cameras.yaml --sequence"""
 
+#: Arguments about several cameras alone.
+_OF_CAMERAS = ("camera_unit", "min_views")
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
@@ -50,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         text = to_yaml(with_absolute_paths(config, folder), with_absolute_paths(options, folder))
         messages.say(text.rstrip("\n"))
         return 0
+    _check_effects(options)
     if options.fits_clips:
         from smplifyx.cli.fit_clips import fit_clips
 
@@ -60,6 +64,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     with messages.quiet(options.quiet):
         return fit_folder(config, options)
+
+
+def _check_effects(options: RunOptions) -> None:
+    """Refuse options that only have an effect on sequences and views, without these; raises UsageError."""
+    plain = RunOptions()
+    for option in SEQUENCE_OPTIONS:
+        name = option.key.removeprefix("run.")
+        needs_cameras = name in _OF_CAMERAS
+        has_effect = options.cameras is not None if needs_cameras else options.fits_clips
+        if getattr(options, name) != getattr(plain, name) and not has_effect:
+            needed = "--cameras" if needs_cameras else "--sequence, --video or --cameras"
+            raise UsageError(f"{option.flag}: expected with {needed}")
 
 
 def fit_folder(config: Config, options: RunOptions) -> int:

@@ -27,7 +27,8 @@ from smplifyx.detect.folder import detect_folder
 from smplifyx.errors import UsageError
 from smplifyx.files import output_to, write_text
 from smplifyx.output import OutputLayout, RendererProcess, n_usable_cores
-from smplifyx.output.layout import PART_MODELS
+from smplifyx.output.layout import PART_MODELS, TRACKS
+from smplifyx.packs import has_packs
 from smplifyx.pipeline.digests import settings_digest
 from smplifyx.pipeline.fits import StopRequested
 from smplifyx.pipeline.journal import Journal
@@ -53,7 +54,8 @@ def fit_clips(config: Config, run: RunOptions) -> int:
     if config.body.model in PART_MODELS:
         raise UsageError(f"--model {config.body.model}: sequences need a model of the whole body, such as smplx")
     if config.output.pack:
-        raise UsageError("--pack: expected photos; sequences and views are written as files")
+        raise UsageError("--pack: expected photos; results of sequences and views are files (smplifyx pack)")
+    _note_workers(run)
     check_output(run.output)
     run = with_own_shard(run, os.environ)
     check_run_inputs(config)
@@ -64,6 +66,14 @@ def fit_clips(config: Config, run: RunOptions) -> int:
         for note in plan.notes:
             messages.note(note)
         return _ClipRun(with_mesh_format(config, plan.n_photos), plan, output).fit(stop)
+
+
+def _note_workers(run: RunOptions) -> None:
+    """Refuse or note arguments that only matter where photos are fitted one by one."""
+    if run.executor != "local":
+        raise UsageError(f"--executor {run.executor}: expected photos; tracks are fitted in one process")
+    if run.workers not in (1, "auto"):
+        messages.note(f"--workers {run.workers}: tracks are fitted in one process; --num-shards shares the clips")
 
 
 class _ClipRun:
@@ -85,6 +95,7 @@ class _ClipRun:
         self._n_tracks = self._n_frames = self._n_kept = 0
         self._report = FitReport(config, replace(run, output=output), Finished())
         self._dropped: Counter[str] = Counter()
+        self._has_packs = has_packs(run.output)
 
     def stop(self) -> None:
         """End soon; called from a signal handler, which gives up a fit at once.
@@ -139,7 +150,7 @@ class _ClipRun:
             try:
                 table.close()
             finally:
-                journal.close(status, self._report.counts | {"kept": self._n_kept})
+                journal.close(status, self._report.counts | {"clips": len(self._clips), "kept_clips": self._n_kept})
         for problem in table.problems:
             self._report.add_failure(problem)
         with output_to(self._layout.config_path):
@@ -157,6 +168,10 @@ class _ClipRun:
             for _ in clip.all_shots():
                 progress.add(0, 0)
             return
+        if self._has_packs:
+            raise UsageError(
+                f"{self._output} holds packed results; expected files: smplifyx unpack {self._output}, then fit again"
+            )
         try:
             for record in worker.run(clip, outcome):
                 table.add(record.rows)
@@ -207,9 +222,25 @@ class _ClipRun:
         if self._n_kept:
             clips = messages.count(self._n_kept, "finished clip is", "finished clips are")
             messages.note(f"{clips} skipped (--overwrite fits again)")
-        tracks = messages.count(self._n_tracks, "track", "tracks")
-        results = messages.count(self._n_frames, "result", "results")
-        return self._report.print_end(write_page(self._job, self._report, stop), f"{tracks} with {results}")
+        if self._n_tracks:
+            messages.note(f"motions, animated scenes and the tables of tracks are in {self._output / TRACKS}")
+        return self._report.print_end(write_page(self._job, self._report, stop), self._fitted_in_words())
+
+    def _fitted_in_words(self) -> str:
+        text = messages.count(self._n_tracks, "track", "tracks")
+        if self._rig is not None:
+            text += f" of {messages.count(max(len(clip.views) for clip in self._clips), 'camera', 'cameras')}"
+        return f"{text} with {messages.count(self._n_frames, 'result', 'results')}"
+
+
+def _worst_view(fit: TrackFit) -> str:
+    """The camera with the largest error: one that is badly calibrated stands out."""
+    columns = zip(fit.track.views, fit.reprojection_px.T, strict=True)
+    means = {view.name: float(np.nanmean(one)) for view, one in columns if np.isfinite(one).any()}
+    if len(means) < 2:
+        return ""
+    worst = max(means, key=lambda name: means[name])
+    return f" (most in {worst}: {means[worst]:.1f} px)"
 
 
 def _line_about(fit: TrackFit) -> str:
@@ -217,7 +248,7 @@ def _line_about(fit: TrackFit) -> str:
     errors = fit.reprojection_px[np.isfinite(fit.reprojection_px)]
     parts = [f"track {fit.track.number}: frames {fit.track.frames[0]} to {fit.track.frames[-1]}"]
     if len(errors):
-        parts.append(f"reprojection {errors.mean():.1f} px")
+        parts.append(f"reprojection {errors.mean():.1f} px{_worst_view(fit)}")
     for count, text in ((fit.bridged.sum(), "bridged"), (fit.outlier_frames.sum(), "outliers")):
         if count:
             parts.append(f"{count} {text}")

@@ -170,18 +170,14 @@ class FitReport:
         inputs = messages.count(self._n_failures, "input", "inputs")
         seconds = messages.duration(time.monotonic() - self._started)
         messages.say(f"{people} fitted, {inputs} failed; {seconds}; results in {self._run.output}")
-        self._print_worst()
+        self._print_worst(names_good=fitted is None and self._n_fitted > _N_WORST)
         if page is not None:
             messages.say(f"to judge the fits, open {page} in a browser")
         return 1 if self._n_failures else 0
 
-    def _print_worst(self) -> None:
-        """Name the worst of many people; of few, those who have a problem."""
-        worst = [
-            row
-            for row in self._worst
-            if self._n_fitted > _N_WORST or row.status != "ok" or any(map(is_problem, row.flags))
-        ]
+    def _print_worst(self, names_good: bool) -> None:
+        """Name the worst people; unless good ones too are asked for, those who have a problem."""
+        worst = [row for row in self._worst if names_good or row.status != "ok" or any(map(is_problem, row.flags))]
         if worst:
             messages.say("worst:")
         for row in worst:

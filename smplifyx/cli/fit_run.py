@@ -20,6 +20,7 @@ from smplifyx.files import output_to, write_text
 from smplifyx.gender import read_labels
 from smplifyx.keypoints.layouts import AUTO, layout_named
 from smplifyx.output import OutputLayout, RendererProcess
+from smplifyx.output.layout import TRACKS
 from smplifyx.packs import PACKS, has_packs, mend_packs
 from smplifyx.pipeline import Executor, Failure, Job, Outcome, SerialExecutor
 from smplifyx.pipeline.digests import context_digest, settings_digest
@@ -71,6 +72,11 @@ def _prepared(config: Config, run: RunOptions) -> _Run:
     if layout.config_path.is_dir():
         raise UsageError(f"{layout.config_path} is a folder; expected a file")
     config = _with_packs(config, run)
+    if (run.output / TRACKS).is_dir():
+        messages.note(
+            f"{run.output / TRACKS} is of an earlier fit of a sequence and stays as it is; now each photo is fitted "
+            "alone (another --output keeps both)"
+        )
 
     calibration = _calibration(config)
     work, pairs = list_work(run, calibration)

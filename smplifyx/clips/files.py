@@ -21,6 +21,8 @@ from smplifyx.export.glb import PlacedCamera, rigged_scene
 from smplifyx.export.motion import Motion, PersonKey
 from smplifyx.export.rig import Rig
 from smplifyx.files import write_bytes, write_text
+from smplifyx.output.layout import TRACKS
+from smplifyx.packs import exists
 from smplifyx.result import FitResult
 from smplifyx.sequence import TrackFit
 from smplifyx.tracking import TrackSummary, View
@@ -42,7 +44,7 @@ class ClipFiles:
     @classmethod
     def of(cls, output: Path, clip: str) -> ClipFiles:
         """The files of a clip of this name in an output folder."""
-        return cls(output / "tracks" / clip if clip else output / "tracks")
+        return cls(output / TRACKS / clip if clip else output / TRACKS)
 
     def track(self, number: int) -> Path:
         """The motion of a track."""
@@ -69,11 +71,11 @@ class ClipFiles:
         return self.folder / "clip.json"
 
     def is_finished(self, digest: str) -> bool:
-        """Whether all files of the clip, made from the same inputs, are there."""
+        """Whether all files of the clip, made from the same inputs, are there, also if results are packed."""
         try:
             content = json.loads(self.record.read_text(encoding="utf-8"))
             files = [Path(self.folder, name) for name in content["files"]]
-            return bool(content["digest"] == digest and all(one.stat().st_size > 0 for one in files))
+            return bool(content["digest"] == digest and all(map(_is_written, files)))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -81,6 +83,10 @@ class ClipFiles:
         """Record that the clip is finished."""
         names = [os.path.relpath(one, self.folder) for one in files]
         write_text(self.record, json.dumps({"digest": digest, "files": names}, indent=1))
+
+
+def _is_written(path: Path) -> bool:
+    return path.stat().st_size > 0 if path.is_file() else exists(Path(os.path.normpath(path)))
 
 
 def motion_of(fit: TrackFit) -> Motion:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
 from smplifyx.calibration import CameraRig
 from smplifyx.clips.files import DEFAULT_FPS, ClipFiles
 from smplifyx.clips.listing import Clip
+from smplifyx.errors import InputError
 from smplifyx.files import file_digest
+from smplifyx.output import OutputLayout
 from smplifyx.pipeline.digests import digest_of, file_stamp
+from smplifyx.pipeline.reading import check_same_photo
 from smplifyx.pipeline.units import Job
+from smplifyx.result_fields import read_entries
 from smplifyx.tracking import View
 
 
@@ -42,6 +47,25 @@ def clip_digest(clip: Clip, job: Job, rig: CameraRig | None) -> str:
 def is_finished(clip: Clip, job: Job, rig: CameraRig | None) -> bool:
     """Whether an earlier run has finished the clip, and nothing has changed since."""
     return ClipFiles.of(job.run.output, clip.name).is_finished(clip_digest(clip, job, rig))
+
+
+def check_results(clip: Clip, layout: OutputLayout) -> None:
+    """Refuse to replace results that are not of the clip: of single photos, or of other photos of the same names.
+
+    Raises:
+        InputError: the first such result.
+    """
+    for shot in clip.all_shots():
+        for key in layout.people_of(shot.stem)[:1]:
+            path = layout.result_path(*key)
+            try:
+                stored = read_entries(path, path.read_bytes(), ("track", "image_path"))
+            except (InputError, OSError):
+                continue  # a damaged result is no loss
+            check_same_photo(Path(str(stored.get("image_path", ""))), shot.image, layout.root)
+            if "track" not in stored or int(stored["track"]) < 0:
+                problem = "is a fit of a single photo, not of this clip; expected another --output"
+                raise InputError(path, f"{problem} (--overwrite replaces the results)")
 
 
 def _figures(view: View) -> list[object]:

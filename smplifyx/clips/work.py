@@ -16,7 +16,7 @@ from smplifyx.clips.files import DEFAULT_FPS, ClipFiles, save_report
 from smplifyx.clips.genders import gender_of_track
 from smplifyx.clips.listing import Clip
 from smplifyx.clips.reading import read_clip
-from smplifyx.clips.state import clip_digest
+from smplifyx.clips.state import check_results, clip_digest
 from smplifyx.clips.writing import ClipWriter, FittedClip
 from smplifyx.errors import InputError, reason
 from smplifyx.files import output_to
@@ -110,6 +110,8 @@ class ClipWorker:
                 f"{without} of {len(clip.all_shots())} photos have no keypoint file: nobody is there"
             )
         try:
+            if not self._job.run.overwrite:
+                check_results(clip, self._layout)
             people = read_clip(clip, self._job.config, self._job.run, self._calibration)
         except InputError as error:
             outcome.failures.append(Failure(clip.name or str(error.path or "photos"), str(error)))

@@ -20,6 +20,8 @@ PersonKey = tuple[str, int, str | None]
 _RESULT_NAME = re.compile(r"(\d+)(?:_(left|right))?")
 #: Models of a hand and of a head; their pictures include a close-up.
 PART_MODELS = ("mano", "flame")
+#: Folder of the files about tracks of sequences.
+TRACKS = "tracks"
 
 
 def person_name(person: int, side: str | None = None) -> str:

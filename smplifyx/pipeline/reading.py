@@ -239,7 +239,7 @@ class PhotoReader:
                 continue
             photo.digest = photo.digest or (file_digest(photo.outcome.unit.image) if stored.photo_digest else "")
             if _differs(stored.photo_digest, photo.digest):
-                _check_same_photo(Path(stored.image_path), photo.outcome.unit.image, layout.root)
+                check_same_photo(Path(stored.image_path), photo.outcome.unit.image, layout.root)
             if _differs(stored.input_digest, one.digest) or _differs(stored.photo_digest, photo.digest):
                 changed.append(one.name)
                 one.is_new = True
@@ -334,7 +334,7 @@ def _differs(stored: str, current: str) -> bool:
     return stored not in ("", current)
 
 
-def _check_same_photo(earlier: Path, image: Path, output: Path) -> None:
+def check_same_photo(earlier: Path, image: Path, output: Path) -> None:
     """Raise InputError if a result belongs to another photo of the same name, as of another folder."""
     if earlier != image and earlier.is_file() and not earlier.samefile(image):
         problem = f"{output} has results of another photo of this name, {earlier}; expected another --output"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from smplifyx.output.film import n_frames_of, write_video
 from smplifyx.pipeline import Outcome
 from smplifyx.sequence import SequenceFitter
 from tests.photo_folders import QUICK, Folders, person
+from tests.random_result import random_result
 from tests.tracking.walkers import FIGURE, SIZE, cameras, seen
 
 
@@ -159,6 +161,8 @@ def test_a_video_with_keypoints_and_its_overlay(tmp_path: Path) -> None:
     [
         (("--sequence", "--model", "mano"), "whole body"),
         (("--sequence", "--output.pack", "true"), "--pack"),
+        (("--sequence", "--executor", "ray"), "--executor ray: expected photos"),
+        (("--sequence", "--min-views", "3"), "--min-views: expected with --cameras"),
         (("--cameras", "none.toml"), "does not exist"),
         (("--sequence", "--height", "20"), "height"),
         (("--video", "walk.mp4"), "photos or a video"),
@@ -251,3 +255,65 @@ def test_clips_in_subfolders_have_folders_of_their_own(tmp_path: Path) -> None:
     assert folders.fit("--sequence", "--gender", "neutral") == 0
     assert folders.results() == [f"{clip}_{k}/000.npz" for clip in ("run", "walk") for k in range(2)]
     assert sorted(path.parent.name for path in folders.output.glob("tracks/*/000.npz")) == ["run", "walk"]
+
+
+@pytest.mark.parametrize("is_of_a_clip", [False, True])
+def test_a_clip_does_not_replace_results_of_other_fits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], is_of_a_clip: bool
+) -> None:
+    folders = Folders(tmp_path)
+    folders.add("f_0", [person()])
+    other = tmp_path / "f_0.png"
+    other.write_bytes(b"")
+    stored = random_result()
+    stored = replace(stored, track=0, image_path=str(other)) if is_of_a_clip else replace(stored, image_path="")
+    path = folders.output / "results" / "f_0" / "000.npz"
+    path.parent.mkdir(parents=True)
+    stored.save(path)
+    written = path.read_bytes()
+    assert folders.fit("--sequence", "--gender", "neutral") == 1
+    problem = f"another photo of this name, {other}" if is_of_a_clip else f"{path}: is a fit of a single photo"
+    assert problem in capsys.readouterr().err and path.read_bytes() == written
+    if is_of_a_clip:
+        assert folders.fit("--sequence", "--gender", "neutral", "--overwrite") == 0
+        assert load_result(path).image_path == str(folders.images / "f_0.png")
+
+
+def test_photos_over_a_sequence_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = Folders(tmp_path)
+    (folders.output / "tracks").mkdir(parents=True)
+    assert folders.fit() == 2  # no photo
+    assert f"{folders.output / 'tracks'} is of an earlier fit of a sequence" in capsys.readouterr().err
+
+
+def test_a_packed_clip_is_finished_and_is_not_fitted_beside_its_archives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = Folders(tmp_path)
+    folders.add("f_0", [person()])
+    options = ("--sequence", "--gender", "neutral")
+    assert folders.fit(*options) == 0 and main(["pack", str(folders.output)]) == 0
+    assert not folders.results() and main(["status", str(folders.output)]) == 0
+    assert folders.fit(*options) == 0
+    assert "1 finished clip is skipped" in capsys.readouterr().err
+    assert folders.fit(*options, "--overwrite") == 2
+    assert f"smplifyx unpack {folders.output}" in capsys.readouterr().err and not folders.results()
+
+
+@pytest.mark.parametrize(
+    "option", [("--fps", "25"), ("--height", "1.8"), ("--min-views", "3"), ("--min-frames", "2"), ("--max-gap", "2"),
+               ("--camera-unit", "0.001")]
+)  # fmt: skip
+def test_options_of_sequences_need_a_sequence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    folders = Folders(tmp_path)
+    folders.add("a", [person()])
+    assert folders.fit(*option) == 2
+    assert f"{option[0]}: expected with --" in capsys.readouterr().err
+
+
+def test_workers_of_a_sequence_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = Folders(tmp_path)
+    assert folders.fit("--sequence", "--workers", "2") == 2
+    assert "--workers 2: tracks are fitted in one process" in capsys.readouterr().err
