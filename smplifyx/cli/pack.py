@@ -34,11 +34,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _run(name: str, arguments: argparse.Namespace) -> int:
     """Pack or unpack; returns the exit status."""
     from smplifyx.files import output_to
+    from smplifyx.output import OutputLayout
     from smplifyx.output.repacking import pack, unpack
     from smplifyx.packs import PACKS, mend_packs
+    from smplifyx.pipeline.journal import check_no_run
 
     root = arguments.output
     messages.check_input(root, "OUTPUT")
+    check_no_run(OutputLayout(root))
     with output_to(root):
         mend_packs(root)
         count = sum(1 for _ in (pack if name == "pack" else unpack)(root))

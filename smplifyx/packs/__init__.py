@@ -13,9 +13,10 @@ from __future__ import annotations
 from smplifyx.packs.contents import PACKS, Sample, has_packs, pack_files
 from smplifyx.packs.names import PHOTO, key_of, member_of, path_of, stem_of
 from smplifyx.packs.reading import Packs, exists, read_bytes
-from smplifyx.packs.writing import PackWriter, is_in_use, mend_packs, remove_pack
+from smplifyx.packs.writing import OLD, PackWriter, is_in_use, mend_packs, remove_pack
 
 __all__ = [
+    "OLD",
     "PACKS",
     "PHOTO",
     "PackWriter",

@@ -23,7 +23,7 @@ except ImportError:  # Windows
 #: Bytes after which a new archive is begun, as large as WebDataset recommends.
 _LARGEST = 1 << 30
 #: Seconds after which a process that left an archive incomplete has surely ended.
-_OLD = 600.0
+OLD = 600.0
 
 
 def mend_packs(root: Path) -> list[Path]:
@@ -54,27 +54,29 @@ def mend_packs(root: Path) -> list[Path]:
 
 
 def _is_abandoned(stream: BinaryIO, path: Path) -> bool:
-    """Whether no process writes an archive; locks may not reach other machines, so their files have to be old."""
-    is_ours = f"-{socket.gethostname()}-" in path.name
-    return _lock(stream) and (is_ours or time.time() - os.fstat(stream.fileno()).st_mtime > _OLD)
+    """Whether no process writes an archive; where locks do not tell, as of other machines, it has to be old."""
+    is_free = _lock(stream)
+    if is_free and f"-{socket.gethostname()}-" in path.name:
+        return True
+    return is_free is not False and time.time() - os.fstat(stream.fileno()).st_mtime > OLD
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a process of this machine writes an archive."""
+    """Whether a process may be writing an archive; those of other machines are free when they are old."""
     with path.open("r+b") as stream:
-        return not _lock(stream)
+        return not _is_abandoned(stream, path)
 
 
-def _lock(stream: BinaryIO) -> bool:
-    """Lock a file until it is closed; False if another process has it. Without locks, nobody has."""
+def _lock(stream: BinaryIO) -> bool | None:
+    """Lock a file until it is closed; False if another process has it, None if the file system has no locks."""
     if fcntl is None:
-        return True
+        return None
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True
 
 
@@ -98,6 +100,7 @@ class PackWriter:
         self._stream: BinaryIO | None = None
         self._path = self._folder
         self._end, self._index_end, self._last_key = 0, 0, ""
+        self._made: list[Path] = []
 
     def write(self, key: str, members: Mapping[str, bytes]) -> Sample:
         """Write a sample, all or nothing; its result goes last.
@@ -137,6 +140,13 @@ class PackWriter:
             self._stream.close()
         self._stream, self._last_key = None, ""
 
+    def discard(self) -> None:
+        """Remove all archives that were written."""
+        self.close()
+        for path in self._made:
+            remove_pack(path)
+        self._made = []
+
     def _opened(self) -> BinaryIO:
         if self._stream is not None and self._end > _LARGEST:
             self.close()
@@ -147,6 +157,7 @@ class PackWriter:
             name = f"{begun}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
             self._path, self._end, self._index_end = self._folder / f"{name}{TAR}", 0, 0
             self._stream = self._path.open("xb", buffering=0)
+            self._made.append(self._path)
             _lock(self._stream)
         return self._stream
 

@@ -21,6 +21,7 @@ from typing import Any
 import smplifyx
 from smplifyx.camera import Camera
 from smplifyx.config import Config, RunOptions, to_yaml
+from smplifyx.errors import UsageError
 from smplifyx.files import output_to, write_text
 from smplifyx.output.layout import OutputLayout, person_name
 from smplifyx.output.summary import SummaryRow
@@ -32,6 +33,9 @@ MANIFEST, LOG, SETTINGS = "manifest.json", "log.jsonl", "config.yaml"
 _FIGURES = ("status", "gender", "loss", "reprojection_error_px", "seconds", "flags")
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+#: Seconds without a line after which a run of another machine that has no end was surely killed.
+_SILENT = 3600.0
 
 Stamp = tuple[int, int]
 
@@ -169,6 +173,43 @@ def read_manifests(layout: OutputLayout) -> Iterator[tuple[str, dict[str, Any]]]
             continue
         if isinstance(manifest, dict) and isinstance(manifest.get("started"), str):
             yield path.parent.name, manifest
+
+
+def check_no_run(layout: OutputLayout) -> None:
+    """Refuse to change an output folder into which a run may be writing.
+
+    Raises:
+        UsageError: a run has no end, and its process is there or, of another machine, has written in the last hour.
+    """
+    for name, manifest in read_manifests(layout):
+        if manifest.get("ended") is None and _may_be_running(layout.runs_path / name, manifest):
+            raise UsageError(
+                f"{layout.runs_path / name} is a run on {manifest.get('host')} without an end: expected that nothing "
+                f"writes into the folder; try again when it has ended, or {_SILENT / 60:.0f} minutes after its last "
+                "line if it was killed"
+            )
+
+
+def _may_be_running(folder: Path, manifest: dict[str, Any]) -> bool:
+    process = manifest.get("process")
+    if manifest.get("host") == socket.gethostname() and isinstance(process, int) and os.name == "posix":
+        return process != os.getpid() and _exists(process)
+    try:
+        return time.time() - max(path.stat().st_mtime for path in folder.iterdir()) < _SILENT
+    except OSError:
+        return False
+
+
+def _exists(process: int) -> bool:
+    if process <= 0:
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
 
 
 def finished_photos(layout: OutputLayout, stems: Collection[str] | None = None) -> dict[str, PhotoRecord]:
