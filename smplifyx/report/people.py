@@ -83,8 +83,10 @@ class ReportLayout:
         return self._file("photos", photo_id(stem), "jpg")
 
     def unpacked_overlay(self, row: SummaryRow) -> Path:
-        """The copy of an overlay that is packed, since a page cannot show those."""
-        return self._file("overlays", person_id(row), self.output.picture_format)
+        """The copy of an overlay that is packed, since a page cannot show those; one for all people that it shows."""
+        is_of_all = self.overlay(row) == self.output.group_overlay_path(row.stem)
+        name = photo_id(row.stem) if is_of_all else person_id(row)
+        return self._file("overlays", name, self.output.picture_format)
 
     def overlay(self, row: SummaryRow) -> Path | None:
         """The photo with the body of a person or of all people of the photo, by itself or packed, if it was drawn."""
@@ -222,8 +224,9 @@ class PeopleWriter:
         else:
             self._count("Photos that are not there any more")
         overlay = self.layout.overlay(row)
-        if overlay is not None and not overlay.is_file():
+        if overlay is not None and not overlay.is_file() and overlay not in photo.copied:
             write_bytes(self.layout.unpacked_overlay(row), self.layout.read(overlay))
+            photo.copied.add(overlay)
         write_script(self.layout.person(row), "person", values)
 
     def _mesh(self, result: FitResult) -> dict[str, Any] | None:
@@ -272,6 +275,7 @@ class _Photo:
 
     path: Path
     is_written: bool = False
+    copied: set[Path] = field(default_factory=set)
     _pixels: NDArray[np.uint8] | None = None
     _is_lost: bool = False
 

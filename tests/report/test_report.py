@@ -304,3 +304,16 @@ def test_packed_results_and_pictures(run: Path) -> None:
     overlay = run / "report" / people(run)[1]["overlay"]
     assert overlay.read_bytes() == picture(60)
     assert "overlay" not in people(run)[2]
+
+
+def test_a_packed_picture_of_several_people_is_copied_once(tmp_path: Path) -> None:
+    for number in range(3):
+        add_person(tmp_path, "group", number, person(number), with_pictures=False)
+    path = OutputLayout(tmp_path).group_overlay_path("group")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(picture(60))
+    assert main(["pack", str(tmp_path)]) == SUCCESS
+    write_report(tmp_path)
+    (overlay,) = (path for path in (tmp_path / "report" / "overlays").rglob("*") if path.is_file())
+    assert overlay.read_bytes() == picture(60)
+    assert {tmp_path / "report" / one["overlay"] for one in people(tmp_path)} == {overlay}
