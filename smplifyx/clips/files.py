@@ -90,8 +90,9 @@ def _is_written(path: Path) -> bool:
 
 
 def motion_of(fit: TrackFit) -> Motion:
-    """The motion of a track, in the scene of the first view."""
-    return Motion(PersonKey(fit.track.number), tuple(fit.results), tuple(fit.track.frames))
+    """The motion of a track, in the scene of the first view; frames that failed are left out."""
+    kept = [(one, frame) for one, frame in zip(fit.results, fit.track.frames, strict=True) if one.status != "failed"]
+    return Motion(PersonKey(fit.track.number), tuple(one for one, _ in kept), tuple(frame for _, frame in kept))
 
 
 #: From worlds with these axes up to scenes, whose y axis points up.
@@ -119,12 +120,9 @@ def scene_of_world(
     back = turn @ np.asarray(first.rotation).T
     rotation = TURN_ABOUT_X[:, None] * back
     offset = TURN_ABOUT_X * (shift - back @ np.asarray(first.translation))
-    motions = [
-        Motion(PersonKey(fit.track.number), tuple(_moved(one, rotation, offset) for one in fit.results),
-               tuple(fit.track.frames))
-        for fit in fits
-    ]  # fmt: skip
-    return motions, cameras
+    motions = [motion_of(fit) for fit in fits]
+    moved = [replace(one, results=tuple(_moved(each, rotation, offset) for each in one.results)) for one in motions]
+    return moved, cameras
 
 
 def _moved(result: FitResult, rotation: NDArray[np.float64], offset: NDArray[np.float64]) -> FitResult:
@@ -159,16 +157,17 @@ def save_track(fit: TrackFit, path: Path, rig: CameraRig | None) -> bool:
     placement = Z_UP if rig is None else placement_in_world(view)
     arrays = amass_arrays(motion, fit.track.fps, placement)
     joints = motion.joints @ placement.rotation.T + placement.origin
+    kept = fit.has_result
     observed = [[one is not None for one in row] for row in fit.track.observations]
     arrays |= {
         "joints": joints.astype(np.float32),
         "coordinates": np.array("camera" if rig is None else "world"),
         "up_axis": np.array("z" if rig is None else rig.up or "unknown"),
         "views": np.array([one.name for one in fit.track.views]),
-        "observed": np.array(observed),
-        "bridged": fit.bridged,
-        "view_weights": fit.view_weights,
-        "reprojection_px": fit.reprojection_px,
+        "observed": np.array(observed)[kept],
+        "bridged": fit.bridged[kept],
+        "view_weights": fit.view_weights[kept],
+        "reprojection_px": fit.reprojection_px[kept],
     }
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)

@@ -202,9 +202,15 @@ class ClipWorker:
         return []
 
     def _has_failed(self, fit: TrackFit, outcome: ClipOutcome) -> bool:
-        if fit.failed:
-            flags = ", ".join(sorted({flag for one in fit.results for flag in one.flags}))
-            outcome.failures.append(Failure(_track_name(outcome.clip, fit.track.number), f"fit failed ({flags})"))
+        """Whether no frame of a track is fitted; frames that are not are failures."""
+        lost = np.flatnonzero(~fit.has_result)
+        if len(lost):
+            flags = ", ".join(sorted({flag for one in lost for flag in fit.results[one].flags}))
+            frames = (
+                "" if fit.failed else f" in {len(lost)} of {len(fit)} frames, such as {fit.track.frames[lost[0]]}"
+            )
+            name = _track_name(outcome.clip, fit.track.number)
+            outcome.failures.append(Failure(name, f"fit failed{frames} ({flags})"))
         return fit.failed
 
     @property

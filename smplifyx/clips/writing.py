@@ -190,7 +190,7 @@ class ClipWriter:
         up = np.array([0.0, -1.0, 0.0])
         if self._rig is not None and self._rig.up is not None:
             up = np.asarray(place.rotation) @ self._rig.up_vector
-        joints = [one.joints for some in results.values() for one in some]
+        joints = [one.joints for some in results.values() for one in some if one.status != "failed"]
         stage: SideStage | None = None
         size: tuple[int, ...] | None = None
         for frame, row in enumerate(fitted.clip.shots):
@@ -207,7 +207,7 @@ class ClipWriter:
             meshes = [
                 self._mesh(results[fit.track.number][frame - fit.track.frames[0]], fit.track.number)
                 for fit in fitted.fits
-                if 0 <= frame - fit.track.frames[0] < len(fit)
+                if 0 <= frame - fit.track.frames[0] < len(fit) and fit.has_result[frame - fit.track.frames[0]]
             ]
             yield side_by_side(left, stage.picture(meshes, self._writer.renderer))
 
@@ -245,7 +245,7 @@ class _Appearance:
             return None
         row = self.fit.track.observations[position]
         shows = row[view] is not None or (view == self._reference and all(one is None for one in row))
-        return self._results[view][position] if shows else None
+        return self._results[view][position] if shows and self.fit.has_result[position] else None
 
 
 def _view_of_most(fits: Sequence[TrackFit]) -> int:

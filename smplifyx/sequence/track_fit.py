@@ -65,9 +65,14 @@ class TrackFit:
         return np.asarray(self.results[0].betas)
 
     @property
+    def has_result(self) -> NDArray[np.bool_]:
+        """[F] whether the fit of a frame is finite."""
+        return np.array([one.status != "failed" for one in self.results])
+
+    @property
     def failed(self) -> bool:
-        """Whether the fit has no finite result."""
-        return any(one.status == "failed" for one in self.results)
+        """Whether no frame has a finite result."""
+        return not self.has_result.any()
 
     def observation(self, frame: int, view: int) -> Observation | None:
         """The observation of a view in a frame, counted from 0."""

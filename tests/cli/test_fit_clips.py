@@ -21,7 +21,7 @@ from smplifyx.clips.writing import ClipWriter
 from smplifyx.output import read_summary
 from smplifyx.output.film import n_frames_of, write_video
 from smplifyx.pipeline import Outcome
-from smplifyx.sequence import SequenceFitter
+from smplifyx.sequence import SequenceFitter, TrackFit
 from tests.photo_folders import QUICK, Folders, person
 from tests.random_result import random_result
 from tests.tracking.walkers import FIGURE, SIZE, cameras, seen
@@ -317,3 +317,26 @@ def test_workers_of_a_sequence_are_noted(tmp_path: Path, capsys: pytest.CaptureF
     folders = Folders(tmp_path)
     assert folders.fit("--sequence", "--workers", "2") == 2
     assert "--workers 2: tracks are fitted in one process" in capsys.readouterr().err
+
+
+def test_a_frame_that_fails_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = Folders(tmp_path)
+    for k in range(3):
+        folders.add(f"f_{k}", [person()])
+    fit = SequenceFitter.fit
+
+    def failing(fitter: SequenceFitter, *arguments: Any) -> list[TrackFit]:
+        (found,) = fit(fitter, *arguments)
+        lost = found.results[1]
+        found.results[1] = replace(lost, status="failed", flags=("not_finite",), joints=lost.joints * np.nan)
+        return [found]
+
+    monkeypatch.setattr(SequenceFitter, "fit", failing)
+    assert folders.fit("--sequence", "--gender", "neutral") == 1
+    assert "track 000: fit failed in 1 of 3 frames, such as 1 (not_finite)" in capsys.readouterr().err
+    assert folders.results() == ["f_0/000.npz", "f_2/000.npz"]
+    with np.load(folders.output / "tracks" / "000.npz", allow_pickle=False) as track:
+        assert track["frames"].tolist() == [0, 2] and len(track["bridged"]) == len(track["observed"]) == 2
+        assert all(np.isfinite(track[name]).all() for name in ("poses", "trans", "joints"))
