@@ -34,7 +34,7 @@ _FIGURES = ("status", "gender", "loss", "reprojection_error_px", "seconds", "fla
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
-#: Seconds without a line after which a run of another machine that has no end was surely killed.
+#: Seconds without a change after which a run of another machine that has no end was surely killed.
 _SILENT = 3600.0
 
 Stamp = tuple[int, int]
@@ -185,8 +185,8 @@ def check_no_run(layout: OutputLayout) -> None:
         if manifest.get("ended") is None and _may_be_running(layout.runs_path / name, manifest):
             raise UsageError(
                 f"{layout.runs_path / name} is a run on {manifest.get('host')} without an end: expected that nothing "
-                f"writes into the folder; try again when it has ended, or {_SILENT / 60:.0f} minutes after its last "
-                "line if it was killed"
+                f"writes into the folder; try again when it has ended, or, if it was killed, {_SILENT / 60:.0f} "
+                "minutes after it last wrote"
             )
 
 
