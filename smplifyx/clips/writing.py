@@ -32,6 +32,8 @@ from smplifyx.tracking import View
 
 #: Frames per second of a video at least: with frames far apart in time it would stand still.
 _LEAST_FPS = 2.0
+#: Frames whose results in all views are held together.
+_FRAMES_HELD = 64
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class ClipWriter:
         A photo has the people whom its camera observed in this frame. People whom no camera observed are in the photo
         of the camera that sees them most.
         """
-        appearances = [_Appearance(fit, fitted.decisions[fit.track.number], len(fitted.views)) for fit in fitted.fits]
+        appearances = [_Appearance(fit, fitted.decisions[fit.track.number]) for fit in fitted.fits]
         for frame, row in enumerate(fitted.clip.shots):
             for view, shot in enumerate(row):
                 if shot is None:
@@ -204,11 +206,12 @@ class ClipWriter:
                 left = np.full(size, 128, np.uint8)
             size = left.shape
             stage = stage or SideStage.around(joints, left.shape[0], up)
-            meshes = [
-                self._mesh(results[fit.track.number][frame - fit.track.frames[0]], fit.track.number)
+            shown = [
+                (fit.track.number, results[fit.track.number][frame - fit.track.frames[0]])
                 for fit in fitted.fits
-                if 0 <= frame - fit.track.frames[0] < len(fit) and fit.has_result[frame - fit.track.frames[0]]
+                if 0 <= frame - fit.track.frames[0] < len(fit)
             ]
+            meshes = [self._mesh(one, number) for number, one in shown if one.status != "failed"]
             yield side_by_side(left, stage.picture(meshes, self._writer.renderer))
 
     def _shown(self, shot: Shot, view: View) -> NDArray[np.uint8] | None:
@@ -231,12 +234,11 @@ class _Appearance:
     A frame that no view observed is shown in the view that observes the track most.
     """
 
-    def __init__(self, fit: TrackFit, decision: GenderDecision, n_views: int) -> None:
+    def __init__(self, fit: TrackFit, decision: GenderDecision) -> None:
         self.fit, self.decision = fit, decision
         self._reference = _view_of_most([fit])
-        rows = fit.track.observations
-        views = [view for view in range(n_views) if any(row[view] is not None for row in rows)]
-        self._results = {view: fit.results_in_view(view) for view in views}
+        self._placed: dict[int, list[FitResult]] = {}
+        self._frames = range(0)
 
     def result(self, frame: int, view: int) -> FitResult | None:
         """The result of a frame of the clip in a view; None where the track does not appear."""
@@ -245,7 +247,17 @@ class _Appearance:
             return None
         row = self.fit.track.observations[position]
         shows = row[view] is not None or (view == self._reference and all(one is None for one in row))
-        return self._results[view][position] if shows and self.fit.has_result[position] else None
+        return self._result(position, view) if shows and self.fit.results[position].status != "failed" else None
+
+    def _result(self, position: int, view: int) -> FitResult:
+        """The result of a frame of the track; views of a long track are not all held together."""
+        if position not in self._frames:
+            start = position // _FRAMES_HELD * _FRAMES_HELD
+            self._frames = range(start, min(start + _FRAMES_HELD, len(self.fit)))
+            self._placed = {}
+        if view not in self._placed:
+            self._placed[view] = self.fit.results_in_view(view, self._frames)
+        return self._placed[view][position - self._frames.start]
 
 
 def _view_of_most(fits: Sequence[TrackFit]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,18 +79,23 @@ class TrackFit:
         """The observation of a view in a frame, counted from 0."""
         return self.track.observations[frame][view]
 
-    def results_in_view(self, view: int) -> list[FitResult]:
-        """F results in the camera frame of a view, with its keypoints where it observed the person.
+    def results_in_view(self, view: int, frames: Sequence[int] | None = None) -> list[FitResult]:
+        """Results in the camera frame of a view, with its keypoints where it observed the person.
 
         Losses, expected error and collisions are those of the frame, whatever the view.
+
+        Args:
+            view: the view.
+            frames: frames, counted from 0; None for all.
         """
+        frames = range(len(self)) if frames is None else frames
         if view == 0:
-            return self.results
+            return [self.results[frame] for frame in frames]
         camera, size = view_camera(self.track, view)
-        placed = [self._placed(frame, view, camera, size) for frame in range(len(self))]
+        placed = [self._placed(frame, view, camera, size) for frame in frames]
         for one, points in zip(placed, posed_keypoints(placed), strict=True):
             one.projected_keypoints_2d = project_keypoints(points, camera)
-        for frame, one in enumerate(placed):
+        for frame, one in zip(frames, placed, strict=True):
             one.reprojection_error_px = float(self.reprojection_px[frame, view])
             if one.n_keypoints and not self.view_weights[frame, view]:
                 one.flags = (*one.flags, VIEW_DISAGREES)

@@ -102,7 +102,10 @@ def write_cameras(folder: Path, up: str = "z") -> Path:
 
 
 @pytest.mark.parametrize("is_sequence", [True, False])
-def test_several_cameras_share_one_world(tmp_path: Path, is_sequence: bool) -> None:
+def test_several_cameras_share_one_world(
+    tmp_path: Path, is_sequence: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("smplifyx.clips.writing._FRAMES_HELD", 1)
     images, keypoints, output = tmp_path / "i", tmp_path / "k", tmp_path / "o"
     images.mkdir()
     keypoints.mkdir()
@@ -119,6 +122,9 @@ def test_several_cameras_share_one_world(tmp_path: Path, is_sequence: bool) -> N
     if not is_sequence:
         assert sorted(path.parent.name for path in output.glob("tracks/*/000.npz")) == ["0000", "0001"]
         return
+    printed = capsys.readouterr()
+    assert "1 track of 2 cameras with 4 results fitted" in printed.out
+    assert "px (most in cam" in printed.err and f"tables of tracks are in {output / 'tracks'}" in printed.err
     assert rows_of(output) == [(f"cam{v}_{k:04d}", 0, k, 0, f"cam{v}") for v in (1, 2) for k in (0, 1)]
     with np.load(output / "tracks" / "000.npz", allow_pickle=False) as track:
         joints, trans, orient = track["joints"], track["trans"], track["root_orient"]
