@@ -288,11 +288,18 @@ class _Run:
         self._end(moved & converged, Status.CONVERGED)
 
     def _handle_stuck(self, stuck: Mask, unresolved: Mask) -> None:
-        """Handle rows whose line search found no lower loss: converged, failed, or restart with steepest descent."""
+        """Handle rows whose line search found no lower loss.
+
+        They begin anew once, without a history and with a new preconditioner. If that does not help, they have
+        converged where the loss cannot show what is left, else failed.
+        """
         if not self._xp.any(stuck):
             return
-        self._end(stuck & unresolved, Status.CONVERGED)
-        self._end(stuck & ~unresolved & self._memory.is_empty, Status.LINE_SEARCH_FAILED)
+        last_try = self._memory.is_empty
+        if self._preconditioner is None:
+            last_try = last_try | unresolved
+        self._end(stuck & last_try & unresolved, Status.CONVERGED)
+        self._end(stuck & last_try & ~unresolved, Status.LINE_SEARCH_FAILED)
         again = stuck & self._is_running
         if self._xp.any(again):
             self._memory.reset(again)

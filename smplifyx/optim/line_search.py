@@ -24,11 +24,11 @@ _EXPAND_MIN, _EXPAND_DEFAULT, _EXPAND_MAX = 1.1, 4.0, 9.0
 _MARGIN, _RETREAT = 0.1, 0.25
 # An interval that keeps more than this share of its width over two trials is halved.
 _ENOUGH_SHRINKAGE = 0.66
-# In units in the last place of the loss: differences too small to search for, and the expected decrease below which
-# a search without success means that rounding is all that is left.
-_RESOLUTION, _ROUNDING = 8.0, 1000.0
-# Promised decrease that shows in the loss, in errors of the loss; trials of a search that promises less.
-_CLEAR, _UNCLEAR_TRIALS = 4.0, 4
+# Differences of the loss too small to search for, in units in the last place.
+_RESOLUTION = 8.0
+# Promised decrease that shows in the loss, in errors of the loss; trials of a search that promises less; and promise
+# below which a search without success means that rounding is all that is left.
+_CLEAR, _UNCLEAR_TRIALS, _LEFT = 4.0, 4, 10.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class StrongWolfeSearch:
         exhausted = xp.abs(self._low_slope) * width <= _RESOLUTION * resolution
         exhausted = xp.where(unclear, self._trials >= _UNCLEAR_TRIALS, exhausted)
         stopped = ~accepted & ((self._trials >= self._max_trials) | exhausted)
-        unresolved = stopped & (self._promise <= _ROUNDING * resolution)
+        unresolved = stopped & (self._promise <= _LEFT * xp.maximum(noise, _RESOLUTION * resolution))
         self.step = xp.where(xp.isinf(width), self._expanded(previous), self._zoomed(width))
         self._older_width, self._width = self._width, width
         return SearchOutcome(accepted, stopped, unresolved, improved)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from smplifyx.optim import lbfgs
@@ -109,3 +110,23 @@ def test_operators_precondition_as_their_matrices_do():
     products = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=operators)
     torch.testing.assert_close(products.x, dense.x, rtol=1e-5, atol=1e-5)
     assert (products.n_iterations - dense.n_iterations).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("scale", "status"), [(1.0, Status.CONVERGED), (12.5, Status.LINE_SEARCH_FAILED)])
+def test_a_row_without_a_lower_loss_gets_a_new_matrix_before_it_ends(scale, status):
+    """After one step the loss is higher wherever the search looks, by which the step promised 4 or 50 millionths."""
+    made, asked = [], []
+
+    def function(x, rows):
+        asked.append(len(x))
+        loss = 1e6 + (scale * x.square().sum(1) if len(asked) <= 2 else 1e3 * x.abs().sum(1) + 1e4)
+        return loss, 2.0 * scale * x
+
+    def preconditioner(x, rows):
+        made.append(len(x))
+        return torch.full((len(x), 1, 1), 0.25 / scale, dtype=x.dtype)
+
+    options = LBFGSOptions(predicted_tolerance=1e-9, relative_loss_tolerance=-1.0, loss_noise=3e-6)
+    result = lbfgs.minimize(rowwise(function), torch.full((1, 1), 4.0).double(), options, None, preconditioner)
+    assert result.status.item() == status and result.x.item() == 2.0
+    assert made == [1, 1]
