@@ -228,6 +228,8 @@ class _ClipRun:
 
     def _fitted_in_words(self) -> str:
         text = messages.count(self._n_tracks, "track", "tracks")
+        if not self._n_tracks:
+            return text
         if self._rig is not None:
             text += f" of {messages.count(max(len(clip.views) for clip in self._clips), 'camera', 'cameras')}"
         return f"{text} with {messages.count(self._n_frames, 'result', 'results')}"
@@ -246,7 +248,8 @@ def _worst_view(fit: TrackFit) -> str:
 def _line_about(fit: TrackFit) -> str:
     """A line about a fitted track."""
     errors = fit.reprojection_px[np.isfinite(fit.reprojection_px)]
-    parts = [f"track {fit.track.number}: frames {fit.track.frames[0]} to {fit.track.frames[-1]}"]
+    first, last = fit.track.frames[0], fit.track.frames[-1]
+    parts = [f"track {fit.track.number}" + (f": frames {first} to {last}" if last > first else "")]
     if len(errors):
         parts.append(f"reprojection {errors.mean():.1f} px{_worst_view(fit)}")
     for count, text in ((fit.bridged.sum(), "bridged"), (fit.outlier_frames.sum(), "outliers")):

@@ -257,10 +257,20 @@ def _frame_keys(stems: Sequence[Sequence[str]], views: Sequence[View]) -> list[l
     if len(lengths) > 1:
         found = ", ".join(f"{view.name} {len(some)}" for view, some in zip(views, stems, strict=True))
         raise UsageError(
-            f"frames of cameras cannot be matched: numbers in the names of photos, such as {stems[0][0]!r}, lack or "
-            f"repeat; expected a number for each frame, or as many photos of each camera, found {found}"
+            f"frames of cameras cannot be matched: {_without_number_of_its_own(stems, keys)!r} has no number of its "
+            f"own; expected a number for each frame, or as many photos of each camera, found {found}"
         )
     return [list(range(len(some))) for some in stems]
+
+
+def _without_number_of_its_own(stems: Sequence[Sequence[str]], keys: Sequence[Sequence[int]]) -> str:
+    """The first photo whose number lacks, or is that of another photo of its camera."""
+    return next(
+        stem
+        for some, numbers in zip(stems, keys, strict=True)
+        for stem, number in zip(some, numbers, strict=True)
+        if number == -1 or numbers.count(number) > 1
+    )
 
 
 def _frame_numbers(stems: Sequence[str], view: str) -> list[int]:
