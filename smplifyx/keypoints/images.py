@@ -28,6 +28,8 @@ LARGEST_IMAGE = 400_000_000
 QUARTER_TURNS = (5, 6, 7, 8)
 #: Focal lengths outside this range, in units of the longer image side, are mistakes (9 to 1000 mm on film).
 PLAUSIBLE_FOCAL_LENGTH = (SHORTEST_FOCAL_LENGTH, 28.0)
+#: Brands of HEIC files, as telephones write them.
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 #: EXIF FocalPlaneResolutionUnit in millimetres.
 RESOLUTION_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
@@ -213,9 +215,22 @@ def _read_with_opencv(path: str | Path) -> NDArray[np.uint8]:
     if data[: len(LFS_POINTER)].tobytes() == LFS_POINTER:
         raise InputError(path, "is a pointer of Git LFS; expected the image itself: run git lfs pull")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        with _silent_opencv():
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(path, "is no image that can be decoded; expected for example JPEG, PNG or TIFF")
+        is_heic = data[4:8].tobytes() == b"ftyp" and data[8:12].tobytes() in _HEIC
+        found = "is a HEIC image, which cannot be decoded here" if is_heic else "is no image that can be decoded"
+        raise InputError(path, f"{found}; expected for example JPEG, PNG or TIFF")
     return np.asarray(image, np.uint8)
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Keep OpenCV's own lines about damaged files off the standard error stream."""
+    earlier = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(earlier)

@@ -84,6 +84,7 @@ def test_a_further_run_fits_what_lacks_or_has_changed(folders: Folders, capsys: 
     assert main(["status", str(folders.output)]) == 0
 
 
+@pytest.mark.slow
 def test_the_summary_is_made_from_packed_results(folders: Folders) -> None:
     before = read_summary(folders.output / "summary.csv")
     (folders.output / "summary.csv").unlink()
@@ -91,6 +92,7 @@ def test_the_summary_is_made_from_packed_results(folders: Folders) -> None:
     assert [row.key for row in read_summary(folders.output / "summary.csv")] == [row.key for row in before]
 
 
+@pytest.mark.slow
 def test_missing_files_are_made_without_a_fit(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     options = [one if one != "glb" else "ply" for one in _OPTIONS]
     assert main(folders.argv(*options, "--save-pkl")) == 0
@@ -100,6 +102,7 @@ def test_missing_files_are_made_without_a_fit(folders: Folders, capsys: pytest.C
     assert endings == {"glb", "overlay.jpg", "pkl", "ply", "side_view.jpg", "npz"}
 
 
+@pytest.mark.slow
 def test_a_torn_archive_is_mended_and_completed(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     (path,) = pack_files(folders.output)
     last = max(sample.end for sample in Packs.of_folder(folders.output).samples())
@@ -128,6 +131,7 @@ def test_unpacked_and_packed_again_nothing_is_lost(folders: Folders) -> None:
     assert main(["status", str(output)]) == 0
 
 
+@pytest.mark.slow
 def test_packing_again_leaves_out_what_was_replaced(folders: Folders) -> None:
     assert main(folders.argv(*_OPTIONS, "--overwrite")) == 0
     assert len(pack_files(folders.output)) == 2 and n_samples(folders) == 8

@@ -243,3 +243,21 @@ def test_pointers_of_lfs_are_named(tmp_path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
     with pytest.raises(InputError, match="pointer of Git LFS"):
         image_size(path)
+
+
+def test_heic_images_are_named(tmp_path):
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(InputError, match="is a HEIC image"):
+        read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_opencv_does_not_write_about_damaged_files_itself(tmp_path, capfd):
+    path = tmp_path / "damaged.tif"
+    data = bytearray(cv2.imencode(".tif", np.zeros((40, 50, 3), np.uint8))[1].tobytes())
+    data[-200:] = b"\x07" * 200
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")
