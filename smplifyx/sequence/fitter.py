@@ -81,7 +81,7 @@ class SequenceFitter:
         """
         started, config = time.perf_counter(), self.fitter.config
         observed, cameras = observed_with_cameras(track, config.camera, config.people)
-        if len(track) == len(track.views) == 1:
+        if len(track) == len(track.views) == 1 and self._known == Known():
             return single_result(track, self.fitter.fit([observed[0][2]])[0], time.perf_counter() - started)
         run = _TrackRun(self.fitter, track, observed, cameras, self._known)
         run.solve()

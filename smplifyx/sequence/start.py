@@ -32,7 +32,7 @@ from smplifyx.tracking import View
 _PER_VIEW = 2
 #: Energy of motion: squared weight of speeds (m/s), and the speed from which it grows linearly.
 _MOTION_WEIGHT, _SPEED = 45.0, 1.5
-#: Price of passing over a frame, and the most frames that a path passes over at once.
+#: Price of passing over a frame at 30 frames per second or more, and the most frames that a path passes over at once.
 _PASSING, _MOST_PASSED = 8000.0, 12
 #: Depth (metres) that a candidate has at least where places are compared.
 _LEAST_DEPTH = 0.1
@@ -202,19 +202,20 @@ def lowest_path(
     # The pose of least loss is free, so that hard and easy frames count alike.
     own = np.concatenate([loss[group] - loss[group].min() for group in groups])
     own = np.where(np.isfinite(own), own, 1e12)
+    passing = _PASSING * max(1.0, 30.0 / fps)  # as the energy of a motion at the same speed
     total, before = own.copy(), np.full(len(frame), -1)
     for place, group in enumerate(groups):
-        total[group] += _PASSING * place
+        total[group] += passing * place
         for earlier in range(max(0, place - 1 - _MOST_PASSED), place):
             others = groups[earlier]
-            price = _PASSING * (place - earlier - 1)
+            price = passing * (place - earlier - 1)
             motion = _motion(joints[group][:, None] - joints[others], numbers[place] - numbers[earlier], fps)
             costs = total[others] + motion + price + own[group][:, None]
             best = costs.argmin(1)
             lower = costs[np.arange(len(group)), best] < total[group]
             total[group] = np.where(lower, costs[np.arange(len(group)), best], total[group])
             before[group] = np.where(lower, others[best], before[group])
-    left = _PASSING * np.concatenate([np.full(len(group), len(groups) - 1 - k) for k, group in enumerate(groups)])
+    left = passing * np.concatenate([np.full(len(group), len(groups) - 1 - k) for k, group in enumerate(groups)])
     chosen = int(np.argmin(total + left))
     path = [chosen]
     while before[path[-1]] >= 0:

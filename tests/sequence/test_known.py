@@ -35,6 +35,13 @@ def test_fit_has_the_known_stature(plain_fitter: Fitter) -> None:
     assert places[1] / places[0] == pytest.approx(1.9 / 1.5, rel=0.05)  # who is taller stands further away
 
 
+def test_a_single_photo_has_the_known_stature(plain_fitter: Fitter) -> None:
+    fit = SequenceFitter(plain_fitter, height=1.55).fit_track(moving_person(1, 1).track)
+    with torch.no_grad():
+        at_rest = plain_fitter.body(betas=torch.tensor(fit.betas[None])).vertices[0, :, 1].numpy()
+    assert float(np.ptp(at_rest)) == pytest.approx(1.55, abs=0.02)
+
+
 def test_feet_stay_above_the_floor(plain_fitter: Fitter) -> None:
     person = moving_person(4, 2)
     feet = [joint_index("left_foot"), joint_index("right_foot")]

@@ -60,6 +60,12 @@ def test_fast_motion_is_not_passed_over() -> None:
     assert len(lowest_path(np.arange(12), np.full(12, 1e4), joints, 30.0)) == 12
 
 
+def test_no_frame_is_passed_over_where_frames_are_far_apart_in_time() -> None:
+    rng = np.random.default_rng(2)
+    joints = 0.3 * rng.normal(size=(10, 21, 3)) + 0.5 * rng.normal(size=(10, 1, 3))
+    assert len(lowest_path(np.arange(10), np.full(10, 1e4), joints, 1.5)) == 10
+
+
 def test_place_is_found_from_one_view_and_from_several(plain_fitter: Fitter) -> None:
     for n_views in (1, 3):
         person = moving_person(2, n_views, noise_px=0.0)
