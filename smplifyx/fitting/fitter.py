@@ -47,7 +47,7 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _MESHES_AT_ONCE = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitProgress:
     """The state of a batch after a stage.
 

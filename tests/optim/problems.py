@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import LBFGSOptions, LBFGSResult, rowwise
+from smplifyx.optim.lbfgs import LBFGSResult, rowwise
+from smplifyx.optim.options import LBFGSOptions
 
 OPTIONS = LBFGSOptions(
     max_iterations=4000, max_evaluations=4000, relative_loss_tolerance=1e-12, gradient_tolerance=1e-8

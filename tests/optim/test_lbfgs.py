@@ -6,7 +6,8 @@ import scipy.optimize
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import LBFGSOptions, Status
+from smplifyx.optim.lbfgs import Status
+from smplifyx.optim.options import LBFGSOptions
 from tests.optim.problems import OPTIONS, Problem, geman_mcclure, generator, minimize, quadratic, rosenbrock
 
 

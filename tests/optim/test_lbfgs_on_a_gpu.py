@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smplifyx.optim.lbfgs import Evaluation, LBFGSOptions, Status, minimize
+from smplifyx.optim.lbfgs import Evaluation, Status, minimize
+from smplifyx.optim.options import LBFGSOptions
 from tests.simulated_gpu import simulated_device, simulated_gpu
 
 _N, _D = 10, 4

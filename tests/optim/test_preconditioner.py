@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import LBFGSOptions, Status, rowwise
+from smplifyx.optim.lbfgs import Status, rowwise
+from smplifyx.optim.options import LBFGSOptions
 from tests.optim.problems import OPTIONS, Problem, generator, minimize
 
 

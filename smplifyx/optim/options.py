@@ -1,0 +1,44 @@
+"""Limits and tolerances of a minimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LBFGSOptions:
+    """Limits and tolerances, each applied to every row on its own.
+
+    max_iterations: accepted steps.
+    max_evaluations: evaluations of the objective, the first included.
+    history_size: pairs kept for the inverse Hessian.
+    relative_loss_tolerance: a step is idle if it lowers the loss by no more than this share of its size.
+    patience: consecutive idle steps after which a row has converged.
+    gradient_tolerance: a row has converged when no component of its gradient is larger.
+    armijo: sufficient-decrease constant c1 of the Wolfe conditions.
+    curvature: curvature constant c2.
+    max_line_search: evaluations per line search.
+    predicted_tolerance: a row has converged when its quadratic model predicts no larger decrease than this share of
+        the loss. Unless the row's preconditioner is only a few steps old, it is asked once more with a new one.
+    renew_every: steps after which a row's preconditioner is made anew, from where it is then; 0 for never.
+    loss_noise: relative error of the loss, see :class:`~smplifyx.optim.line_search.StrongWolfeSearch`.
+    """
+
+    max_iterations: int = 100
+    max_evaluations: int = 1000
+    history_size: int = 20
+    relative_loss_tolerance: float = 1e-9
+    patience: int = 1
+    gradient_tolerance: float = 1e-9
+    armijo: float = 1e-4
+    curvature: float = 0.9
+    max_line_search: int = 20
+    predicted_tolerance: float = 0.0
+    renew_every: int = 0
+    loss_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.armijo < self.curvature < 1.0:
+            raise ValueError(f"expected 0 < armijo < curvature < 1, found {self.armijo} and {self.curvature}")
+        if min(self.history_size, self.patience, self.max_line_search) < 1:
+            raise ValueError(f"history_size, patience and max_line_search must be at least 1, found {self}")
