@@ -26,12 +26,10 @@ examples:
   smplifyx benchmark --only workers --workers 1 2
   smplifyx benchmark --only collisions --mocap cmu_body_pose.npz"""
 
-_PARTS = ("batches", "mesh", "collisions", "startup", "workers", "compile")
-#: Workers and compilation take minutes.
-_DEFAULT_PARTS = _PARTS[:-2]
+_PARTS = ("batches", "mesh", "collisions", "startup", "workers")
+#: Workers take minutes.
+_DEFAULT_PARTS = _PARTS[:-1]
 _BATCH_SIZES = (1, 8, 32, 64, 128)
-#: Evaluations of a person in all stages.
-_EVALUATIONS = 280.0
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         choices=_PARTS,
         default=_DEFAULT_PARTS,
-        help="parts to measure: batches, mesh, collisions, startup (default: these), workers, compile",
+        help="parts to measure: batches, mesh, collisions, startup (default: these), workers",
     )
     parser.add_argument(
         "--batch-sizes", metavar="N", type=positive, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
@@ -136,28 +134,9 @@ def _run(arguments: argparse.Namespace) -> int:
         messages.say(f"\n`smplifyx fit`, one person, seconds\n\n{markdown(speed.command_table(timelines))}")
     if "workers" in arguments.only:
         figures["workers"] = _workers(arguments, data)
-    if "compile" in arguments.only:
-        figures["compile"] = _compilation(arguments, config, data)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-def _compilation(arguments: argparse.Namespace, config: Any, data: Any) -> list[dict[str, Any]]:
-    from smplifyx.evaluation.compilation import measure_compilation
-    from smplifyx.evaluation.trials import make_people
-
-    measured = []
-    for size in arguments.batch_sizes:
-        one = measure_compilation(data, config, make_people(data, size, arguments.seed, None))
-        pays = one.people_to_pay(len(config.stages), _EVALUATIONS)
-        messages.say(
-            f"\ntorch.compile, double precision, {size} people at once: {one.compile_seconds:.0f} s for a stage; an "
-            f"evaluation takes {one.compiled_ms:.1f} instead of {one.plain_ms:.1f} ms; it pays from {pays:.0f} "
-            "people on."
-        )
-        measured.append(asdict(one))
-    return measured
 
 
 def _workers(arguments: argparse.Namespace, data: Any) -> list[dict[str, Any]]:
