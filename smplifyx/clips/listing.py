@@ -212,7 +212,7 @@ def _plain(name: str) -> str:
 
 
 def _rest(stem: str, view: str) -> str | None:
-    """What follows the name of a camera at the beginning of a stem; None for another name."""
+    """The rest of a stem after the name of its camera; None for another name."""
     wanted = _plain(view)
     for end in range(1, len(stem) + 1):
         if _plain(stem[:end]) == wanted:

@@ -50,7 +50,7 @@ class BodyEvaluation:
             *(rows, *listed, n_lanes, *body, transforms, shaped, to_posed),
             *(wrap(self._to_coefficients), wrap(self._to_transforms.flatten(3))),
         )
-        #: What a launch that adds energies reads: the rows' pairs and numbers of pairs, posed vertices; and writes:
+        #: Arrays that a launch reads, the rows' pairs, their numbers and posed vertices, and that it writes:
         #: gradients for posed vertices, energies.
         self.pairs = rows, wrap(found.pairs, skinning.vec2i), wrap(found.n_pairs)
         self.posed, self.gradients = posed, (to_posed, wrap(self._energies))

@@ -30,7 +30,7 @@ FloatArray = NDArray[np.float64]
 
 MESH_ENDINGS, PARAMETER_ENDINGS = (".obj", ".ply"), (".npz", ".pkl")
 _VPOSER_NUMBERS, _BODY_NUMBERS, _HAND_NUMBERS = 32, 63, 45
-#: What a name may hold after the frame's own.
+#: Parts of a name that may follow the frame's own.
 _NAME_TAIL = re.compile(r"(_img|_align|_mesh|_smplx|_person)?(_0+)?")
 #: Files in a frame's folder that are not its first person.
 _OTHER_PERSON = re.compile(r"0*[1-9]\d*")

@@ -19,7 +19,7 @@ from smplifyx.skeleton import MIRRORED_KEYPOINTS
 from smplifyx.synthetic.sequences import SyntheticSequence
 from smplifyx.tracking import View
 
-#: How much the faulty camera's calibration is off.
+#: Error of the faulty camera's calibration.
 _TURN_DEG, _SHIFT = 1.0, 0.03
 #: Figures of the tables.
 _FIGURES = ("pa_v2v_mm", "v2v_pelvis_mm", "world_mm", "shape_mm", "acceleration_mm")

@@ -105,7 +105,7 @@ def restart(
 def movements_mm(
     data: BodyModelData, config: Config, people: Sequence[SyntheticPerson], seed: int = 0
 ) -> tuple[FloatArray, list[FitResult]]:
-    """How far [P] the worst joint moves when keypoints do by up to a ten-thousandth of a pixel; the usual fits."""
+    """Move keypoints by up to a ten-thousandth of a pixel: moves [P] of the worst joint, and the usual fits."""
     random = np.random.default_rng(seed)
     observations = [observation_of(one, with_camera=True) for one in people]
     moved = []

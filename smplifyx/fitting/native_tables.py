@@ -74,7 +74,7 @@ SIZES = (
 )  # fmt: skip
 #: Squared weights and shapes of the terms.
 WEIGHTS = ("rho", "w_limits", "w_tilt", "w_stance", "w_lifting", "w_depth", "w_frames", "frame_limit", "damping")
-#: What one call computes.
+#: Kinds of calls.
 RUNS = ("FORWARD", "BACKWARD", "BOTH", "GAUSS_NEWTON")
 
 ADDRESS_OF = {name: place for place, (_, name) in enumerate(ADDRESSES)}

@@ -23,7 +23,7 @@ IMAGE_ENDINGS = frozenset(
 #: Endings of the files that count as keypoint files.
 KEYPOINT_ENDINGS = frozenset((".json", ".txt"))
 VIDEO_ENDINGS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"))
-#: What detectors put before and after the name of the photo.
+#: Texts that detectors put before and after the name of the photo.
 _PREFIXES, _SUFFIXES = ("results_",), (KEYPOINT_SUFFIX, ".predictions", "_predictions")
 #: Name of a picture with a drawing that OpenPose writes beside the photo.
 _DRAWING = "_rendered"

@@ -29,7 +29,7 @@ from smplifyx.pipeline.shards import for_all_shards
 from smplifyx.pipeline.units import Failure, Outcome
 
 MANIFEST, LOG, SETTINGS = "manifest.json", "log.jsonl", "config.yaml"
-#: What a row of the summary adds to a line about a person.
+#: Columns of the summary in a line about a person.
 _FIGURES = ("status", "gender", "loss", "reprojection_error_px", "seconds", "flags")
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"

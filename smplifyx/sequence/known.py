@@ -1,4 +1,4 @@
-"""What is known of a person and a scene besides keypoints: the stature, and the floor."""
+"""Knowledge of a person and a scene besides keypoints: the stature, and the floor."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Stature:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known.
+    """Knowledge besides keypoints.
 
     Attributes:
         stature: of the person; None where it is unknown.

@@ -45,7 +45,7 @@ _SHAPE = Squares(("betas",))
 
 @dataclass(frozen=True)
 class TrackData:
-    """What a fit of a track compares with.
+    """Targets of the fit of a track.
 
     Attributes:
         targets: of the rows [F V], frame by frame; views that do not observe a frame have no confidence there.

@@ -94,7 +94,7 @@ class Smoothness:
         return Curvature(*factors)
 
     def _features(self, motion: Motion) -> list[tuple[Tensor, float, float]]:
-        """What is smooth [F, N, C], its weight, and the scale of its accelerations."""
+        """Smooth values [F, N, C], their weight, and the scale of their accelerations."""
         config = self._config
         turns = motion.rotations[:, self.body].flatten(2) / 2.0**0.5
         face = motion.x[:, self.face.to(motion.x.device)][:, None]

@@ -1,4 +1,4 @@
-"""Where the fit of a track starts: fits of single observations, and a consistent choice among them.
+"""Start of the fit of a track: fits of single observations, and a consistent choice among them.
 
 Each observation is fitted by itself, up to the stage where poses with limbs flipped in depth compete. These poses of
 all views are the candidates of a frame. They get one shape, and the place that suits all views best. The path through

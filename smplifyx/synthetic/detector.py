@@ -78,7 +78,7 @@ _BONES = {
 _HIDDEN_FACE, _HIDDEN_HAND = 0.6, 0.7
 #: Confidence of guessed and of hand keypoints, as shares of a visible body keypoint's.
 _GUESSED, _HAND = 0.45 / 0.82, 0.65 / 0.82
-#: What is left of the confidence of a good keypoint that the detector is unsure about.
+#: Factor of the confidence of a good keypoint that the detector is unsure about.
 _UNSURE = (0.15, 0.5)
 
 

@@ -59,5 +59,5 @@ class CorrelatedRandom:
         return np.minimum((low * self.random(size)).astype(np.int64), low - 1)
 
 
-#: What a simulated detector draws from.
+#: Random numbers of a simulated detector.
 RandomSource = np.random.Generator | CorrelatedRandom
