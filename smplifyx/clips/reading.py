@@ -14,7 +14,7 @@ from smplifyx.errors import InputError, UsageError
 from smplifyx.keypoints import Loaded, Observation, Pair, load_pairs, merge_loaded
 from smplifyx.keypoints.images import read_header
 from smplifyx.lens import undistorted_keypoints
-from smplifyx.pipeline.reading import keypoint_options, selection_of
+from smplifyx.pipeline.choices import keypoint_options, selection_of
 from smplifyx.tracking import View
 
 

@@ -25,8 +25,8 @@ from smplifyx.keypoints import Observation, read_image
 from smplifyx.lens import undistorted_picture
 from smplifyx.output import OutputLayout
 from smplifyx.output.layout import person_name
+from smplifyx.pipeline.choices import gender_chooser, given_gender
 from smplifyx.pipeline.fits import BatchFitter, StopRequested
-from smplifyx.pipeline.reading import gender_chooser, given_gender
 from smplifyx.pipeline.units import Failure, Job, Outcome
 from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.sequence import SequenceFitter, TrackFit

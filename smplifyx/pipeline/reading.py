@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,20 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smplifyx.body.search import find_body_model
 from smplifyx.camera import resolve_cameras
-from smplifyx.config import Config, RunOptions
 from smplifyx.detect.folder import is_complete
 from smplifyx.errors import InputError, OutputError, UsageError, reason
 from smplifyx.files import file_digest, output_to
-from smplifyx.gender import CLASSES, GenderChooser, GenderDecision, given, read_labels
+from smplifyx.gender import GenderChooser, GenderDecision, given
 from smplifyx.keypoints import (
-    KeypointOptions,
     Loaded,
     Observation,
     Pair,
-    Part,
-    PersonSelection,
     read_image,
     split_hands,
 )
@@ -39,13 +34,12 @@ from smplifyx.keypoints.images import PhotoHeader, read_header
 from smplifyx.keypoints.loading import judged, load_pair
 from smplifyx.output.layout import PART_MODELS, OutputLayout, PersonKey, person_name
 from smplifyx.packs import Packs
+from smplifyx.pipeline.choices import gender_chooser, given_gender, keypoint_options, selection_of
 from smplifyx.pipeline.digests import file_stamp, input_digest
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
 
-#: The part of a person that a hand or head model fits.
-_PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 _HANDS = [*range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop)]
 _FACE = [*range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
 #: The keypoints that a body without hands or face lacks.
@@ -304,31 +298,6 @@ class PhotoReader:
         return gender_chooser(self._job.config, self._device)
 
 
-def gender_chooser(config: Config, device: torch.device) -> GenderChooser:
-    """The chooser of the settings; raises UsageError for an unusable table of labels."""
-    try:
-        labels = None if config.gender.labels is None else read_labels(config.gender.labels)
-        available = [name for name in CLASSES if _has_body(name, config)]
-        return GenderChooser(config.gender, labels, available, device)
-    except InputError as error:
-        raise UsageError(str(error)) from error
-
-
-def given_gender(config: Config) -> str | None:
-    """The gender of everybody, or None if it is decided for each person; MANO has one gender only."""
-    if config.body.model == "mano":
-        return "neutral"
-    return None if config.body.gender == "auto" else config.body.gender
-
-
-def _has_body(gender: str, config: Config) -> bool:
-    try:
-        find_body_model(config.body.model, gender, config.body.models_dir)
-    except InputError:
-        return False
-    return True
-
-
 def _differs(stored: str, current: str) -> bool:
     """Whether a stored hash tells of another input; an empty one, of an earlier version, tells nothing."""
     return stored not in ("", current)
@@ -339,18 +308,6 @@ def check_same_photo(earlier: Path, image: Path, output: Path) -> None:
     if earlier != image and earlier.is_file() and not earlier.samefile(image):
         problem = f"{output} has results of another photo of this name, {earlier}; expected another --output"
         raise InputError(image, f"{problem} or name (--overwrite replaces the results)")
-
-
-def selection_of(config: Config) -> PersonSelection:
-    """Choice of the people of a photo who are fitted."""
-    people, part = config.people, _PARTS.get(config.body.model, "body")
-    return PersonSelection(max_persons=people.max_persons, min_keypoints=people.min_keypoints, part=part)
-
-
-def keypoint_options(run: RunOptions) -> KeypointOptions:
-    """Options for reading keypoint files; our own detector reads photos upright."""
-    frame = run.keypoint_frame if run.keypoints is not None else "upright"
-    return KeypointOptions(run.layout, frame, run.keypoint_scale)
 
 
 def document_of(path: Path) -> Document | InputError:
