@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -102,9 +103,6 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         "projected_keypoints_2d": projected,
         "stage_losses": hypotheses.stage_losses,
     }
-    # Keypoints that the model does not have did not enter the fit.
-    confidence = np.zeros(targets.confidence.shape, np.float32)
-    confidence[:, view.keypoints] = targets.confidence[:, view.keypoints].float().cpu().numpy()
     size, failed = (1000.0 / targets.pixel_scale).cpu().numpy(), hypotheses.failed()
     codes, quality = None, None
     if solver.parameters.has_body:
@@ -113,13 +111,21 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         quality = _quality_inputs(size, prior.energy(pose), hypotheses, state.joints)
     return _Measurements(
         arrays={name: tensor.float().cpu().numpy() for name, tensor in arrays.items()},
-        confidence=confidence,
+        confidence=fitted_confidence(solver, targets),
         failed=failed,
         size=size,
         codes=codes,
         collisions=_collisions(solver, state.inputs, failed[:n_rows]),
         quality=quality,
     )
+
+
+def fitted_confidence(solver: Solver, targets: FitTargets) -> np.ndarray:
+    """Confidence [B, 135] of the keypoints that entered the fit: 0 for those that the model does not have."""
+    keypoints = solver.full_view.keypoints
+    confidence = np.zeros(targets.confidence.shape, np.float32)
+    confidence[:, keypoints] = targets.confidence[:, keypoints].float().cpu().numpy()
+    return confidence
 
 
 def _result(
@@ -155,14 +161,10 @@ def _result(
     if measured.collisions is not None:
         collisions = measured.collisions[row]
         result.penetration_mm, result.colliding_pairs = 1e3 * collisions.depth, collisions.n_pairs
-    limit = _HIGH_PART_ERRORS.get(solver.data.model_type, _HIGH_ERROR) * float(measured.size[row])
     result.flags = (
         *observation.flags,
-        *_flags(result, confidence[keypoints], limit),
-        *(["outlying_keypoint"] if _worst_error(result, confidence) > _OUTLYING * measured.size[row] else []),
-        *(f"swapped_{limbs}" for limbs, yes in zip(SWAPPABLE_LIMBS, swapped, strict=True) if yes),
-        *(["self_penetration"] if result.penetration_mm > _DEEP_MM else []),
-        *(["collision_limit"] if hypotheses.truncated[row] else []),
+        *flags_of_fit(result, bool(hypotheses.truncated[row])),
+        *flags_of_view(result, confidence, swapped, float(measured.size[row]), keypoints),
     )
     if measured.quality is not None and result.n_keypoints:
         result.quality_features = quality_features(result, measured.quality[row])
@@ -233,13 +235,12 @@ def _worst_error(result: FitResult, confidence: np.ndarray) -> float:
     return float(distance[sure].max(initial=0.0))
 
 
-def _flags(result: FitResult, confidence: np.ndarray, limit: float) -> list[str]:
-    """Warnings about the quality of a fit.
+def flags_of_fit(result: FitResult, truncated: bool) -> list[str]:
+    """Warnings about a body, the same in each view.
 
     Args:
         result: the fit.
-        confidence: of the body's keypoints, the hand's or the head's.
-        limit: a mean keypoint error above it is high, pixels.
+        truncated: whether it had more collision candidates than are kept.
     """
     flags = []
     if not result.n_keypoints:
@@ -248,10 +249,37 @@ def _flags(result: FitResult, confidence: np.ndarray, limit: float) -> list[str]
         flags.append("not_finite")
     if not result.converged:
         flags.append("not_converged")
-    if result.reprojection_error_px > limit:
+    if result.penetration_mm > _DEEP_MM:
+        flags.append("self_penetration")
+    if truncated:
+        flags.append("collision_limit")
+    return flags
+
+
+def flags_of_view(
+    result: FitResult,
+    confidence: np.ndarray,
+    swapped_sides: Tensor | NDArray[np.bool_],
+    size: float,
+    keypoints: list[int],
+) -> list[str]:
+    """Warnings about a body and its keypoints in one view.
+
+    Args:
+        result: the fit in this view.
+        confidence: [135] of the keypoints that entered the fit.
+        swapped_sides: [2] whether each of :data:`SWAPPABLE_LIMBS` was swapped back.
+        size: of the person, pixels.
+        keypoints: of the body, the hand or the head.
+    """
+    flags = []
+    error = _error(result.keypoints_2d, confidence, result.projected_keypoints_2d, keypoints)
+    if error > _HIGH_PART_ERRORS.get(result.model_type, _HIGH_ERROR) * size:
         flags.append("high_reprojection_error")
-    if (confidence > 0).sum() < _FEW_KEYPOINTS:
+    if (confidence[keypoints] > 0).sum() < _FEW_KEYPOINTS:
         flags.append("few_keypoints")
     if result.joints[0, 2] <= 0:
         flags.append("behind_camera")
-    return flags
+    if _worst_error(result, confidence) > _OUTLYING * size:
+        flags.append("outlying_keypoint")
+    return [*flags, *(f"swapped_{limbs}" for limbs, yes in zip(SWAPPABLE_LIMBS, swapped_sides, strict=True) if yes)]

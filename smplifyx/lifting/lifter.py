@@ -103,7 +103,7 @@ def _swapped_order(limbs: str) -> list[int]:
 _SWAPPED_ORDERS = tuple(_swapped_order(limbs) for limbs in SWAPPABLE_LIMBS)
 
 
-def undo_swap(keypoints: NDArray[np.float32], swapped_sides: Tensor) -> NDArray[np.float32]:
+def undo_swap(keypoints: NDArray[np.float32], swapped_sides: Tensor | NDArray[np.bool_]) -> NDArray[np.float32]:
     """Swap left and right of one person's limbs.
 
     Args:

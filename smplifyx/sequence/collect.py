@@ -12,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from smplifyx.fitting.collect import collect_results
+from smplifyx.fitting.batch import FitTargets, Hypotheses
+from smplifyx.fitting.collect import collect_results, fitted_confidence, flags_of_fit, flags_of_view
 from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.solver import Solver
 from smplifyx.keypoints import Observation
+from smplifyx.lifting.network import SWAPPABLE_LIMBS
 from smplifyx.result import FitResult
 from smplifyx.sequence.solve import Solution
 from smplifyx.sequence.track_fit import (
@@ -78,10 +81,12 @@ def collect_track(
         outlier_frames=np.logical_and(bridged, seen.sum(1) > 0),
         view_weights=weights.astype(np.float32),
         reprojection_px=np.full((n_frames, n_views), np.nan, np.float32),
+        swapped_sides=solution.rows.targets.swapped_sides.cpu().numpy().reshape(n_frames, n_views, 2),
+        view_flags=[[()] * n_views for _ in range(n_frames)],
         seconds=seconds,
         window_disagreement_mm=solution.disagreement_mm,
     )
-    _mark(fit, by_frame)
+    _mark(fit, _frame_flags(fit, rows), solution.rows.targets, fitter.solver, seen)
     return fit
 
 
@@ -94,24 +99,58 @@ def _rest_pelvis(results: Sequence[FitResult]) -> NDArray[np.float64]:
     return np.stack([one.joints[0].astype(np.float64) - one.camera_translation for one in results])
 
 
-def _mark(fit: TrackFit, observed: dict[tuple[int, int], Observation]) -> None:
-    """Measure the reprojection in all views, and flag frames."""
-    for view in range(len(fit.track.views)):
-        for frame, one in enumerate(fit.results if view == 0 else fit.results_in_view(view)):
-            if (frame, view) in observed:
-                fit.reprojection_px[frame, view] = body_reprojection(one.keypoints_2d, one.projected_keypoints_2d)
-    for frame, one in enumerate(fit.results):
-        flags = [flag for flag in one.flags if flag not in _OF_ONE_VIEW]
+def _frame_flags(fit: TrackFit, rows: Hypotheses) -> list[list[str]]:
+    """Flags of frames, the same in all views; a frame that the first view did not see has not failed for that.
+
+    Args:
+        fit: the track.
+        rows: of the first view.
+    """
+    frames = []
+    for frame, (one, truncated) in enumerate(zip(fit.results, rows.truncated.tolist(), strict=True)):
+        flags = [flag for flag in flags_of_fit(one, truncated) if flag not in _OF_ONE_VIEW]
         if one.status == "failed" and "not_finite" not in flags and np.isfinite(one.joints).all():
             one.status = "ok"
         if fit.bridged[frame]:
             flags.append(BRIDGED)
         if fit.outlier_frames[frame]:
             flags.append(OUTLIER_FRAME)
-        one.flags = tuple(flags)
+        frames.append(flags)
+    return frames
+
+
+def _mark(
+    fit: TrackFit, frame_flags: list[list[str]], targets: FitTargets, solver: Solver, seen: NDArray[np.bool_]
+) -> None:
+    """Measure the reprojection in all views, and flag the results of each view.
+
+    Args:
+        fit: the track.
+        frame_flags: flags of F frames, the same in all views.
+        targets: of the rows [F V], with the weights of the observations.
+        solver: of the body model.
+        seen: [F, V] whether there is an observation.
+    """
+    confidence = fitted_confidence(solver, targets).reshape(*seen.shape, -1)
+    size = (1000.0 / targets.pixel_scale).cpu().numpy().reshape(seen.shape)
+    left_out = seen & (fit.view_weights == 0) & ~fit.bridged[:, None]
+    for view in range(len(fit.track.views)):
+        for frame, one in enumerate(fit.results_in_view(view)):
+            place, observation = (frame, view), fit.observation(frame, view)
+            if seen[place]:
+                fit.reprojection_px[place] = body_reprojection(one.keypoints_2d, one.projected_keypoints_2d)
+            of_view = flags_of_view(
+                one, confidence[place], fit.swapped_sides[place], float(size[place]), solver.first_view.keypoints
+            )
+            fit.view_flags[frame][view] = (
+                *(() if observation is None else observation.flags),
+                *frame_flags[frame],
+                *(flag for flag in of_view if flag not in _OF_ONE_VIEW),
+                *([VIEW_DISAGREES] if left_out[place] else []),
+            )
+    for frame, one in enumerate(fit.results):
+        one.flags = fit.view_flags[frame][0]
         one.reprojection_error_px = float(fit.reprojection_px[frame, 0])
-        if (frame, 0) in observed and fit.view_weights[frame, 0] < 1 and not fit.bridged[frame]:
-            one.flags = (*one.flags, VIEW_DISAGREES)
 
 
 def single_result(track: Track, result: FitResult, seconds: float) -> TrackFit:
@@ -130,6 +169,8 @@ def single_result(track: Track, result: FitResult, seconds: float) -> TrackFit:
         outlier_frames=np.zeros(1, bool),
         view_weights=np.ones((1, 1), np.float32),
         reprojection_px=np.array([[result.reprojection_error_px]], np.float32),
+        swapped_sides=np.array([[[f"swapped_{limbs}" in result.flags for limbs in SWAPPABLE_LIMBS]]]),
+        view_flags=[[result.flags]],
         seconds=seconds,
         window_disagreement_mm=math.nan,
     )

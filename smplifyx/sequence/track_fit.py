@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.camera import Camera
 from smplifyx.keypoints import Observation
+from smplifyx.lifting.lifter import undo_swap
 from smplifyx.result import FitResult
 from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS
 from smplifyx.tracking import Track
@@ -39,6 +40,8 @@ class TrackFit:
         view_weights: [F, V] weight of each view's observation: 1 used, 0 absent or rejected, between: in doubt.
         reprojection_px: [F, V] confidence-weighted mean distance between observed and projected body keypoints,
             pixels; NaN where a view has no observation.
+        swapped_sides: [F, V, 2] whether left and right of arms and of legs were swapped back in a view's keypoints.
+        view_flags: F lists of the flags of V views.
         seconds: time of the fit.
         window_disagreement_mm: mean distance of the joints of two overlapping windows of a long track, millimetres;
             NaN where the track is one window.
@@ -53,6 +56,8 @@ class TrackFit:
     outlier_frames: NDArray[np.bool_]
     view_weights: NDArray[np.float32]
     reprojection_px: NDArray[np.float32]
+    swapped_sides: NDArray[np.bool_]
+    view_flags: list[list[tuple[str, ...]]]
     seconds: float = math.nan
     window_disagreement_mm: float = math.nan
 
@@ -97,8 +102,6 @@ class TrackFit:
             one.projected_keypoints_2d = project_keypoints(points, camera)
         for frame, one in zip(frames, placed, strict=True):
             one.reprojection_error_px = float(self.reprojection_px[frame, view])
-            if one.n_keypoints and not self.view_weights[frame, view]:
-                one.flags = (*one.flags, VIEW_DISAGREES)
         return placed
 
     def _placed(self, frame: int, view: int, camera: Camera, size: tuple[int, int]) -> FitResult:
@@ -108,7 +111,9 @@ class TrackFit:
         turned = Rotation.from_matrix(rotation) * Rotation.from_rotvec(self.global_orient_world[frame])
         pelvis = self.joints_world[frame, 0].astype(np.float64)
         rest_pelvis = pelvis - self.translation_world[frame]
-        keypoints = np.zeros((N_KEYPOINTS, 3), np.float32) if observed is None else observed.keypoints
+        keypoints = np.zeros((N_KEYPOINTS, 3), np.float32)
+        if observed is not None:
+            keypoints = undo_swap(observed.keypoints, self.swapped_sides[frame, view])
         return replace(
             result,
             global_orient=turned.as_rotvec().astype(np.float32),
@@ -122,7 +127,7 @@ class TrackFit:
             n_keypoints=int((keypoints[:, 2] > 0).sum()),
             image_path="" if observed is None else str(observed.image_path or ""),
             keypoint_path="" if observed is None else str(observed.keypoint_path or ""),
-            flags=tuple(flag for flag in result.flags if flag != VIEW_DISAGREES),
+            flags=self.view_flags[frame][view],
         )
 
 

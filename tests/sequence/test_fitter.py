@@ -12,6 +12,7 @@ import pytest
 import smplifyx
 from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
+from smplifyx.lifting.lifter import undo_swap
 from smplifyx.sequence import SequenceFitter, TrackFit
 from smplifyx.sequence.windows import window_frames
 from smplifyx.tracking import Track, View
@@ -117,17 +118,39 @@ def test_an_outlier_is_rejected_and_does_not_drag_its_neighbours(
     assert near.mean() < 0.05
 
 
-def test_a_view_that_disagrees_is_told(plain_fitter: Fitter) -> None:
+@pytest.mark.parametrize("odd", [0, 2])
+def test_a_view_that_disagrees_is_told(plain_fitter: Fitter, odd: int) -> None:
     person = moving_person(3, 4)
     for frame in range(3):
-        observed = person.track.observations[frame][2]
+        observed = person.track.observations[frame][odd]
         assert observed is not None
-        person = with_keypoints(person, frame, observed.keypoints + np.array([100.0, 0.0, 0.0], np.float32), 2)
+        person = with_keypoints(person, frame, observed.keypoints + np.array([100.0, 0.0, 0.0], np.float32), odd)
     fit = SequenceFitter(plain_fitter).fit_track(person.track)
-    assert fit.view_weights[:, 2].max() == 0 and fit.view_weights[:, [0, 1, 3]].min() == 1
-    assert "view_disagrees" in fit.results_in_view(2)[0].flags
-    assert "view_disagrees" not in fit.results_in_view(3)[0].flags
+    others = [view for view in range(4) if view != odd]
+    assert fit.view_weights[:, odd].max() == 0 and fit.view_weights[:, others].min() == 1
+    for view in range(4):
+        assert all(("view_disagrees" in one.flags) == (view == odd) for one in fit.results_in_view(view))
     assert np.linalg.norm(fit.joints_world[:, _BODY] - person.joints[:, _BODY], axis=2).mean() < 0.03
+
+
+def test_each_view_has_its_own_swapped_sides_and_flags(plain_fitter: Fitter) -> None:
+    person = moving_person(3, 3)
+    right = [row[1] for row in person.track.observations]
+    rows = [list(row) for row in person.track.observations]
+    for row in rows:
+        assert row[0] is not None and row[1] is not None
+        row[0] = replace(row[0], flags=("hand_dropped",))
+        row[1] = replace(row[1], keypoints=undo_swap(row[1].keypoints, np.array([True, False])))
+    fit = SequenceFitter(plain_fitter).fit_track(replace(person.track, observations=rows))
+    assert fit.swapped_sides[:, 1, 0].any() and not fit.swapped_sides[:, [0, 2]].any()
+    for view in range(3):
+        for frame, one in enumerate(fit.results_in_view(view)):
+            assert ("hand_dropped" in one.flags) == (view == 0)
+            assert ("swapped_arms" in one.flags) == fit.swapped_sides[frame, view, 0]
+            if fit.swapped_sides[frame, 1, 0]:
+                assert one.reprojection_error_px < 10.0 and "high_reprojection_error" not in one.flags
+            if view == 1 and fit.swapped_sides[frame, 1, 0]:
+                np.testing.assert_array_equal(one.keypoints_2d, right[frame].keypoints)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("n_frames", "size"), [(30, 30), (31, 30), (100, 30), (1000, 150)])
