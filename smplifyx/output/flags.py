@@ -48,6 +48,20 @@ FLAGS: dict[str, Flag] = {
         "The detector had confused the legs; they were exchanged before the fit. Check the overlay.",
         is_problem=False,
     ),
+    "bridged": Flag(
+        "nobody was observed in this frame of the sequence",
+        "The body lies between those of the neighbouring frames.",
+        is_problem=False,
+    ),
+    "outlier_frame": Flag(
+        "the keypoints of this frame contradict the other frames",
+        "They were left out, and the body lies between those of the neighbouring frames. Where people move much from "
+        "frame to frame, check --fps.",
+    ),
+    "view_disagrees": Flag(
+        "this camera contradicts the others",
+        "Its keypoints of this frame were left out. If it happens in many frames, check the calibration.",
+    ),
     "few_keypoints": Flag(
         "fewer than 10 body keypoints are visible",
         "Most of the body is a guess of the priors. --min-keypoints 10 leaves such people out.",
