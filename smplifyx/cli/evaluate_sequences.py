@@ -37,6 +37,7 @@ def add_sequences(actions: Actions[Parser]) -> None:
     parser = add_action(actions, "sequences", "people in motion from one view", _SEQUENCES)
     _add_motions(parser, 8, 64)
     parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
+    parser.add_argument("--no-fast", action="store_true", help="leave out the jump and the punch")
     parser.add_argument("--cost", action="store_true", help="also measure time and memory")
     parser.add_argument(
         "--cost-frames", metavar="N", type=positive, nargs="+", default=(16, 64, 256), help="default: 16 64 256"

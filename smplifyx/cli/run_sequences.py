@@ -63,8 +63,9 @@ def evaluate_sequences(arguments: argparse.Namespace) -> int:
     runner = Runner(arguments.output / "fits")
     fitter = SequenceFitter(Fitter(data, config=config))
     sequences = make_sequences(benchmark, data) if arguments.sequences else []
-    fast = fast_sequences(benchmark, data) if arguments.sequences else {}
-    if arguments.sequences and not fast:
+    with_fast = arguments.sequences > 0 and not arguments.no_fast
+    fast = fast_sequences(benchmark, data) if with_fast else {}
+    if with_fast and not fast:
         messages.note("no table of fast movements: it needs the CMU motion capture (--mocap)")
     rows: list[Row] = []
     fast_rows: list[Row] = []
