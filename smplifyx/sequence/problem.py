@@ -18,6 +18,7 @@ from smplifyx.fitting.solver import Solver
 from smplifyx.fitting.state import CollisionEnergy
 from smplifyx.fitting.terms import (
     KeypointEnergy,
+    Squares,
     Weight,
     collision_energy,
     lifting,
@@ -39,6 +40,7 @@ _FRAMES_AT_ONCE = 16
 _FACTORS = (1.0, -2.0, 1.0)
 #: Size of a body below which it does not count as smaller.
 _LEAST_SIZE = 0.3
+_SHAPE = Squares(("betas",))
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class JointObjective:
         start: the bodies that z starts from, all of one shape.
         smoothness: the energy in time.
         fixed_shape: the shape stays as it is; S is 0.
+        shape_count: times that the prior of the shape counts; None: once for each frame.
         known: stature and floor.
         collisions: self-collisions that count; None leaves them out.
         frozen: [F] frames that stay as they are; None: none.
@@ -100,6 +103,7 @@ class JointObjective:
         start: WorldPoses,
         smoothness: Smoothness,
         fixed_shape: bool = False,
+        shape_count: float | None = None,
         known: Known | None = None,
         collisions: FrameCollisions | None = None,
         frozen: Tensor | None = None,
@@ -111,7 +115,8 @@ class JointObjective:
         self._map = ViewRows(start, data.views, RestPelvis.of(model, layout), layout)
         n_rows = self._map.n_frames * self._map.n_views
         n_stages = len(solver.weights)
-        stage = row_terms(solver, n_stages, self._map.n_views)
+        shape_share = 1.0 if shape_count is None else shape_count / self._map.n_frames
+        stage = row_terms(solver, n_stages, self._map.n_views, shape_share)
         frame = torch.arange(n_rows, device=start.x.device) // self._map.n_views
         rows = Hypotheses.start(
             frame, data.targets, self._map.initial.to(solver.dtype), self._cast(self._map.rows(start.x))
@@ -319,7 +324,7 @@ def size_directions(model: BodyModel, n_betas: int) -> Tensor:
     return along / bones.norm(dim=1).sum()
 
 
-def row_terms(solver: Solver, number: int, n_views: int) -> StageTerms:
+def row_terms(solver: Solver, number: int, n_views: int, shape_share: float = 1.0) -> StageTerms:
     """The terms of a stage for the rows of a track; self-collisions are left out.
 
     A frame's priors count once, whatever the number of views. With several views no assumption about leaning towards
@@ -329,6 +334,7 @@ def row_terms(solver: Solver, number: int, n_views: int) -> StageTerms:
         solver: body model and settings.
         number: the stage, counted from 1.
         n_views: rows of each frame.
+        shape_share: times that the prior of the shape counts in each frame.
     """
     stage = solver.stage_terms(number)
     terms = []
@@ -336,7 +342,9 @@ def row_terms(solver: Solver, number: int, n_views: int) -> StageTerms:
         energy = term.energy
         if energy is collision_energy or (n_views > 1 and energy in (trunk_tilt, upright_stance)):
             continue
-        if not isinstance(energy, KeypointEnergy) and energy is not lifting:
+        if energy == _SHAPE:
+            weight = _scaled(weight, shape_share / n_views)
+        elif not isinstance(energy, KeypointEnergy) and energy is not lifting:
             weight = _scaled(weight, 1.0 / n_views)
         terms.append((term, weight))
     groups = [name for name in solver.parameters.layout.sizes if name in stage.groups or name == "translation"]
