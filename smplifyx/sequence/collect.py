@@ -107,7 +107,7 @@ def _frame_flags(fit: TrackFit, rows: Hypotheses) -> list[list[str]]:
         rows: of the first view.
     """
     frames = []
-    for frame, (one, truncated) in enumerate(zip(fit.results, rows.truncated.tolist(), strict=True)):
+    for frame, (one, truncated) in enumerate(zip(fit.results, rows.truncated.cpu().numpy(), strict=True)):
         flags = [flag for flag in flags_of_fit(one, truncated) if flag not in _OF_ONE_VIEW]
         if one.status == "failed" and "not_finite" not in flags and np.isfinite(one.joints).all():
             one.status = "ok"
