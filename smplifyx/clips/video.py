@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -71,8 +73,9 @@ def write_frames(video: Path, folder: Path, scratch: Path) -> VideoFrames:
     known = find_frames(video, folder)
     if known is not None:
         return known
-    if folder.is_dir() and any(folder.glob("*.*")) and not (folder / _ORIGIN).is_file():
-        raise UsageError(f"--video: {folder} holds files of others; expected another --output")
+    foreign = _foreign_file(folder)
+    if foreign is not None:
+        raise UsageError(f"--video: {folder} holds files of others, {foreign}; expected another --output")
     scratch.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(scratch)
     temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=scratch))
@@ -81,11 +84,16 @@ def write_frames(video: Path, folder: Path, scratch: Path) -> VideoFrames:
         known = find_frames(video, folder)  # another run may have been quicker
         if known is None:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if folder.is_dir():
-                folder.rename(temporary / "before")
             temporary.chmod(0o777 & ~_umask())
             old = temporary / "before"
-            temporary.rename(folder)
+            if folder.is_dir():
+                folder.rename(old)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if old.is_dir():
+                    old.rename(folder)
+                raise
             shutil.rmtree(folder / old.name, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -118,6 +126,21 @@ def _decode(video: Path, folder: Path) -> None:
     write_text(folder / _ORIGIN, json.dumps(_identity(video) | {"frames": number, "fps": fps}))
 
 
+def _foreign_file(folder: Path) -> str | None:
+    """Name of an entry of a folder that is no frame of the video which the folder names; None without."""
+    if not folder.is_dir():
+        return None
+    try:
+        stem = Path(json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))["video"]).stem
+    except (OSError, ValueError, KeyError, TypeError):
+        stem = None
+    for entry in folder.iterdir():
+        is_frame = stem is not None and re.fullmatch(re.escape(stem) + r"_\d{12}\.jpg", entry.name)
+        if not is_frame and not (stem is not None and entry.name == _ORIGIN):
+            return entry.name
+    return None
+
+
 def _identity(video: Path) -> dict[str, Any]:
     return {"video": str(video.absolute()), "stamp": list(file_stamp(video) or ())}
 
@@ -125,8 +148,9 @@ def _identity(video: Path) -> dict[str, Any]:
 def _remove_abandoned(scratch: Path) -> None:
     """Remove temporary folders of killed runs: running ones write a frame at least every hour."""
     for folder in scratch.glob(f"{_TEMPORARY}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another run may remove it too
+            if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -198,7 +198,7 @@ def find_contacts(
         ):
             if wp.length_sq(normal) == 0.0:
                 normal = _normal(positions, start, faces, around, around_start[vertex], around_start[vertex + 1])
-            radius = wp.min(wp.sqrt(nearest), reaches[other])
+            radius = wp.min(wp.sqrt(nearest * (1.0 + _EQUAL)), reaches[other])
             box = wp.vec3(radius, radius, radius)
             query = wp.bvh_query_aabb(tree, point - box, point + box, wp.bvh_get_group_root(tree, group))
             found = int(0)

@@ -250,7 +250,9 @@ class Objective:
             along = row_products(inverse, column)
             along = along - weighted_sums(row_products(alongs, column), alongs)
             alongs[:, k] = along / (1.0 + row_products(along, column)).sqrt()[:, None]
-        return inverse - alongs.mT @ alongs
+        for k in range(len(columns)):  # a product of matrices would round by how many groups the other rows have
+            inverse = inverse - alongs[:, k, :, None] * alongs[:, k, None, :]
+        return inverse
 
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""

@@ -102,8 +102,8 @@ class Stage:
     def _separate(self, solver: Solver, collision: SelfCollision, hypotheses: Hypotheses) -> Hypotheses:
         """Rounds of minimisations, each with the contacts from its start, which become stiffer.
 
-        The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As all
-        energies begin and end without a step, a small change of the start changes the end little.
+        The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As
+        contacts begin without a force, a small change of the start changes the end little.
         """
         stage, touching, options = solver.stage_terms(self.number), hypotheses.rows, solver.optimizer_options(None)
         options = replace(options, relative_loss_tolerance=min(options.relative_loss_tolerance, _ROUND_TOLERANCE))

@@ -176,7 +176,7 @@ class Solver:
         stage = self.stage_terms(number)
         objective = self.objective(stage, hypotheses, contour_rows=hypotheses.contour_rows)
         losses = objective.losses(hypotheses.x[:, objective.free])
-        # The energy of collisions has steps, and rounding decides on which side of one a point lies: the optimiser
+        # The paper's energy of collisions has steps, and rounding decides on which side a point lies: the optimiser
         # knows it.
         rest = (hypotheses.loss - sum(losses.values())).clamp_min(0.0)
         collision = torch.where(hypotheses.colliding, rest, 0.0)

@@ -258,8 +258,7 @@ class _Run:
         if not self._xp.any(stuck):
             return
         last_try = self._memory.is_empty
-        if self._preconditioner is None:
-            last_try = last_try | unresolved
+        last_try = last_try | unresolved if self._preconditioner is None else last_try & (self._age == 0)
         self._end(stuck & last_try & unresolved, Status.CONVERGED)
         self._end(stuck & last_try & ~unresolved, Status.LINE_SEARCH_FAILED)
         again = stuck & self._is_running

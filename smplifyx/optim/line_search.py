@@ -153,7 +153,9 @@ class StrongWolfeSearch:
         exhausted = xp.abs(self._low_slope) * width <= _RESOLUTION * resolution
         exhausted = xp.where(unclear, self._trials >= _UNCLEAR_TRIALS, exhausted)
         stopped = ~accepted & ((self._trials >= self._max_trials) | exhausted)
-        unresolved = stopped & (self._promise <= _LEFT * xp.maximum(noise, _RESOLUTION * resolution))
+        # A direction uphill, as of an indefinite matrix, promises a rise: that says nothing about a minimum.
+        left = _LEFT * xp.maximum(noise, _RESOLUTION * resolution)
+        unresolved = stopped & (self._promise >= 0.0) & (self._promise <= left)
         self.step = xp.where(xp.isinf(width), self._expanded(previous), self._zoomed(width))
         self._older_width, self._width = self._width, width
         return SearchOutcome(accepted, stopped, unresolved, improved)

@@ -50,12 +50,23 @@ def test_frames_have_the_names_of_openpose_and_are_kept(video: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "walk.mp4"]
 
 
-def test_photos_of_others_are_not_touched(video: Path, tmp_path: Path) -> None:
-    mine = tmp_path / "frames" / "mine.jpg"
-    mine.parent.mkdir()
+@pytest.mark.parametrize("name", ["mine.jpg", "cam1/mine.jpg", "frames.json"])
+def test_photos_of_others_are_not_touched(video: Path, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "frames" / name
+    mine.parent.mkdir(parents=True)
     mine.write_bytes(b"my photo")
     with pytest.raises(UsageError, match="files of others"):
-        write_frames(video, mine.parent, tmp_path)
+        write_frames(video, tmp_path / "frames", tmp_path)
+    assert mine.read_bytes() == b"my photo"
+
+
+def test_a_photo_of_others_beside_the_frames_is_not_touched(video: Path, tmp_path: Path) -> None:
+    write_frames(video, tmp_path / "frames", tmp_path)
+    mine = tmp_path / "frames" / "mine.jpg"
+    mine.write_bytes(b"my photo")
+    os.utime(video, (0, 0))  # another video now
+    with pytest.raises(UsageError, match=r"files of others, mine\.jpg"):
+        write_frames(video, tmp_path / "frames", tmp_path)
     assert mine.read_bytes() == b"my photo"
 
 
