@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -73,6 +74,8 @@ def release_context(offscreen: Any) -> None:
         EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
 
 
+#: Held while a thread draws: a context is current in one thread at a time.
+_DRAWING = threading.Lock()
 Color = tuple[float, float, float]
 
 #: Linear RGB base colours, one a person, in turn.
@@ -241,7 +244,7 @@ class BodyRenderer(Protocol):
 class Renderer:
     """Renderer through OpenGL with 4x multisampling.
 
-    All renderers of a process share one context; pictures may have any size. Threads may take turns.
+    All renderers of a process share one context; pictures may have any size. Threads wait for each other.
 
     Raises:
         RenderUnavailable: OpenGL does not work here.
@@ -271,12 +274,13 @@ class Renderer:
         for mesh in visible:
             scene.add(_colored(pyrender, mesh))
         scene.add(_gl_camera(pyrender, camera, np.concatenate([mesh.vertices[:, 2] for mesh in visible])))
-        self._offscreen.viewport_width, self._offscreen.viewport_height = width, height
-        try:
-            flags = pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
-            rgba, _ = self._offscreen.render(scene, flags=flags)
-        finally:
-            release_context(self._offscreen)
+        with _DRAWING:
+            self._offscreen.viewport_width, self._offscreen.viewport_height = width, height
+            try:
+                flags = pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
+                rgba, _ = self._offscreen.render(scene, flags=flags)
+            finally:
+                release_context(self._offscreen)
         return rgba
 
 

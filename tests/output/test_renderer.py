@@ -169,3 +169,21 @@ def test_threads_may_take_turns(gl_renderer: Renderer) -> None:
     thread.join()
     np.testing.assert_array_equal(elsewhere[0], here)
     np.testing.assert_array_equal(gl_renderer.render([mesh], camera), here)
+
+
+def test_threads_that_draw_at_the_same_time_wait_for_each_other(gl_renderer: Renderer) -> None:
+    mesh, camera = _sphere((0.0, 0.0, 3.0), 0.5), Camera((200.0, 200.0), (80.0, 60.0), image_size=(160, 120))
+    found: list[np.ndarray] = []
+
+    def draw() -> None:
+        for _ in range(5):
+            found.append(gl_renderer.render([mesh], camera))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 20
+    for picture in found:
+        np.testing.assert_array_equal(picture, found[0])
