@@ -76,6 +76,19 @@ def release_context(offscreen: Any) -> None:
 
 #: Held while a thread draws: a context is current in one thread at a time.
 _DRAWING = threading.Lock()
+
+
+def draw_scene(offscreen: Any, scene: Any, size: tuple[int, int], flags: int) -> np.ndarray:
+    """Draw a scene of pyrender at (width, height) pixels; other threads that want to draw wait."""
+    with _DRAWING:
+        offscreen.viewport_width, offscreen.viewport_height = size
+        try:
+            picture, _ = offscreen.render(scene, flags=flags)
+        finally:
+            release_context(offscreen)
+    return np.asarray(picture)
+
+
 Color = tuple[float, float, float]
 
 #: Linear RGB base colours, one a person, in turn.
@@ -274,14 +287,7 @@ class Renderer:
         for mesh in visible:
             scene.add(_colored(pyrender, mesh))
         scene.add(_gl_camera(pyrender, camera, np.concatenate([mesh.vertices[:, 2] for mesh in visible])))
-        with _DRAWING:
-            self._offscreen.viewport_width, self._offscreen.viewport_height = width, height
-            try:
-                flags = pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
-                rgba, _ = self._offscreen.render(scene, flags=flags)
-            finally:
-                release_context(self._offscreen)
-        return rgba
+        return draw_scene(self._offscreen, scene, camera.size, pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT)
 
 
 class SoftwareRenderer:

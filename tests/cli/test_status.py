@@ -18,10 +18,10 @@ from tests.photo_folders import Folders, person
 _PEOPLE = ("done", "other", "missing", "damaged", "changed", "unmeshed")
 
 
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+@pytest.fixture
+def mixed(tmp_path: Path) -> Folders:
     """An output folder with a person in each state."""
-    folders = Folders(tmp_path_factory.mktemp("mixed"))
+    folders = Folders(tmp_path)
     options = ("--output.mesh_format", "ply", "--num-shards", "2")
     folders.add("other", [person()])
     assert folders.fit("--objective.rho", "50") == 0

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import trimesh
 
-from smplifyx.output.render import load_pyrender, offscreen_renderer
+from smplifyx.output.render import draw_scene, load_pyrender, offscreen_renderer
 from tools.demo_scene.characters import Picture
 from tools.demo_scene.clothes import DressedBody
 from tools.demo_scene.truth import camera_axes, to_camera
@@ -121,10 +121,8 @@ def _people(picture: Picture, bodies: Sequence[DressedBody]) -> np.ndarray:
     width, height = (_SUPERSAMPLING * side for side in picture.size)
     focal_length = _SUPERSAMPLING * picture.focal_length
     scene.add(pyrender.IntrinsicsCamera(focal_length, focal_length, width / 2, height / 2, znear=0.3, zfar=12.0))
-    renderer = offscreen_renderer()
-    renderer.viewport_width, renderer.viewport_height = width, height
     flags = pyrender.RenderFlags.RGBA | pyrender.RenderFlags.SHADOWS_DIRECTIONAL
-    return renderer.render(scene, flags=flags)[0].astype(np.float32) / 255.0
+    return draw_scene(offscreen_renderer(), scene, (width, height), flags).astype(np.float32) / 255.0
 
 
 def _mesh(pyrender: Any, positions: np.ndarray, normals: np.ndarray, body: DressedBody) -> Any:
