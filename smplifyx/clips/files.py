@@ -27,7 +27,7 @@ from smplifyx.result import FitResult
 from smplifyx.sequence import TrackFit
 from smplifyx.tracking import TrackSummary, View
 
-#: Frames per second where nobody tells.
+#: Frames per second without --fps or a video.
 DEFAULT_FPS = 30.0
 
 

@@ -32,7 +32,7 @@ from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.sequence import SequenceFitter, TrackFit
 from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks
 
-#: Frames of a clip whose fit takes so long that it is told of.
+#: Frames from which the start of a fit is announced, as it takes long.
 _MANY_FRAMES = 30
 #: Frames for which a person may be missing at any frame rate.
 _LEAST_GAP = 3

@@ -18,7 +18,7 @@ from smplifyx.collision.search import TriangleSearch
 from smplifyx.collision.skinning import PairLists, VertexLists
 from smplifyx.collision.warp_runtime import torch_stream
 
-#: Groups of contacts whose curvature is told apart, see :attr:`Contacts.groups`.
+#: Number of groups of contacts, each with a curvature of its own, see :attr:`Contacts.groups`.
 N_GROUPS = 8
 
 

@@ -88,7 +88,7 @@ def restart(
     Args:
         data: the body model that the people were made with.
         config: the fitter's settings.
-        people: the people; their true cameras are told.
+        people: the people; fits get their true cameras.
         n_restarts: perturbed starts of each one.
         size: standard deviation of a parameter of the starts, in units of its typical change.
         seed: of the random numbers.

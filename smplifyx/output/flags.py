@@ -49,7 +49,7 @@ FLAGS: dict[str, Flag] = {
         is_problem=False,
     ),
     "bridged": Flag(
-        "nobody was observed in this frame of the sequence",
+        "the person was not observed in this frame of the sequence",
         "The body lies between those of the neighbouring frames.",
         is_problem=False,
     ),

@@ -1,4 +1,4 @@
-"""Packed files, read under the names that they would have by themselves."""
+"""Packed files, read under the names of the plain ones."""
 
 from __future__ import annotations
 

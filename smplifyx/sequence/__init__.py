@@ -8,7 +8,7 @@
     fit.results_in_view(2)       # the same people in the camera of view 2
     fit.joints_world             # [F, J, 3] metres
 
-A frame that nobody observed, or whose observations were rejected, has a result too: its pose is bridged from its
+A frame without an observation, or whose observations were rejected, has a result too: its pose is bridged from its
 neighbours and its flags contain ``bridged``. Cameras stand still: one view with a moving camera is not supported.
 """
 

@@ -16,7 +16,7 @@ class Track:
 
     Attributes:
         number: stable number of the person, from 0; names the output files.
-        frames: F frame numbers, ascending without gaps: frames that nobody observed have no observation.
+        frames: F frame numbers, ascending without gaps: unobserved frames have None.
         observations: F rows of V observations; None where a view does not show the person. Keypoints are those of
             the undistorted image.
         views: the V cameras; a single camera that does not move may be the default View.
