@@ -32,6 +32,7 @@ from smplifyx.packs import has_packs
 from smplifyx.pipeline.digests import settings_digest
 from smplifyx.pipeline.fits import StopRequested
 from smplifyx.pipeline.journal import Journal
+from smplifyx.pipeline.processes import suitable_workers
 from smplifyx.pipeline.shards import with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.units import Failure, Job
@@ -73,7 +74,10 @@ def _note_workers(run: RunOptions) -> None:
     if run.executor != "local":
         raise UsageError(f"--executor {run.executor}: expected photos; tracks are fitted in one process")
     if run.workers not in (1, "auto"):
-        messages.note(f"--workers {run.workers}: tracks are fitted in one process; --num-shards shares the clips")
+        messages.note(
+            f"--workers {run.workers}: tracks are fitted in one process, only people are detected by several; "
+            "--num-shards shares the clips"
+        )
 
 
 class _ClipRun:
@@ -162,7 +166,7 @@ class _ClipRun:
         """Fit one clip unless it is finished; detects its people first where there are no keypoints."""
         outcome = ClipOutcome(clip)
         if self._job.run.keypoints is None:
-            self._detect(clip)
+            self._detect(clip, progress)
         if not self._job.run.overwrite and is_finished(clip, self._job, self._rig):
             self._n_kept += 1
             for _ in clip.all_shots():
@@ -188,16 +192,22 @@ class _ClipRun:
         self._n_tracks += len(outcome.fits)
         self._print_tracks(outcome)
 
-    def _detect(self, clip: Clip) -> None:
-        shots = clip.all_shots()
+    def _detect(self, clip: Clip, progress: Progress) -> None:
         by_folder: dict[Path, list[Path]] = {}
-        for shot in shots:
+        for shot in clip.all_shots():
             if shot.keypoints is not None:
                 by_folder.setdefault(shot.keypoints.parent, []).append(shot.image)
         for folder, images in by_folder.items():
+            workers = suitable_workers(self._job.run, len(images))
             with output_to(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                found = detect_folder(images, folder, is_stopped=self._stopping.is_set)
+                found = detect_folder(
+                    images,
+                    folder,
+                    workers=workers,
+                    progress=lambda image: progress.add_detected(),
+                    is_stopped=self._stopping.is_set,
+                )
             for error in found.failures:
                 self._report.add_failure(Failure(str(error.path), error.problem))
             if found.n_photos:

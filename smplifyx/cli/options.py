@@ -61,7 +61,7 @@ INPUT_OPTIONS = (
 )
 SEQUENCE_OPTIONS = (
     Option("--sequence", "run.sequence", value="true"),
-    Option("--video", "run.video", "FILE"),
+    Option("--video", "run.video", "PATH"),
     Option("--fps", "run.fps", "N"),
     Option("--cameras", "run.cameras", "FILE"),
     Option("--camera-unit", "run.camera_unit", "METRES"),

@@ -29,7 +29,7 @@ class Progress:
         self._n_photos, self._n_skipped = n_photos, n_skipped
         self._bar = tqdm(total=n_photos, unit="photo", smoothing=0.05, disable=not (is_shown and sys.stderr.isatty()))
         self._started = time.monotonic()
-        self._n_done = self._n_people = self._n_failures = 0
+        self._n_done = self._n_people = self._n_failures = self._n_detected = 0
         self._is_shown = is_shown
         self._ending, self._updating = threading.Event(), threading.Lock()
         # Of its own, since nothing comes back for long while photos are skipped or a large batch is fitted.
@@ -60,6 +60,11 @@ class Progress:
         self._n_failures += n_failures
         self._update_bar()
 
+    def add_detected(self) -> None:
+        """Count a photo in which people have been detected ahead of the fits."""
+        self._n_detected += 1
+        self._update_bar()
+
     def _tell_time_and_again(self) -> None:
         while not self._ending.wait(_INTERVAL if self._bar.disable else _REFRESH):
             if self._bar.disable:
@@ -71,8 +76,11 @@ class Progress:
         if self._bar.disable:
             return
         failures = f", {self._n_failures} failed" if self._n_failures else ""
+        detected = f"{self._n_detected:,} detected, " if self._n_detected else ""
         with self._updating:
-            self._bar.set_postfix_str(f"{self._n_people / self._seconds:.1f} people/s{failures}", refresh=False)
+            self._bar.set_postfix_str(
+                f"{detected}{self._n_people / self._seconds:.1f} people/s{failures}", refresh=False
+            )
             self._bar.update(self._n_done + self._n_skipped() - self._bar.n)
 
     @property
@@ -84,7 +92,8 @@ class Progress:
         seconds, n_over = self._seconds, self._n_done + self._n_skipped()
         left = self._n_photos - n_over
         time_left = messages.duration(left * seconds / self._n_done) if self._n_done else "unknown time"
+        detected = f"people detected in {self._n_detected:,}, " if self._n_detected else ""
         return (
-            f"{n_over:,} of {self._n_photos:,} photos, {self._n_people:,} people fitted, "
+            f"{n_over:,} of {self._n_photos:,} photos, {detected}{self._n_people:,} people fitted, "
             f"{self._n_people / seconds:.2f} people/s, {time_left} left, {self._n_failures} failures"
         )

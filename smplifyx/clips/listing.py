@@ -80,6 +80,11 @@ def list_clips(
     return _checked(_split(clips, is_sequence))
 
 
+def is_of_view(stem: str, view: str) -> bool:
+    """Whether the name of a file begins with that of a camera, or is it."""
+    return _rest(stem, view) is not None
+
+
 def _checked(clips: list[Clip]) -> list[Clip]:
     """The clips, if no two photos and no two clips share a name, which would name the same files of the output."""
     stems: dict[str, Path] = {}
@@ -171,7 +176,7 @@ def _shots_of_views(images: Path, keypoints: Path | None, views: Sequence[View],
             found.append([] if folder is None else _shots(folder, other, detected / folder.name))
         return found
     everything = _shots(images, keypoints, detected)
-    return [[shot for shot in everything if _rest(shot.stem, view.name) is not None] for view in views]
+    return [[shot for shot in everything if is_of_view(shot.stem, view.name)] for view in views]
 
 
 def _shots_of_pattern(images: Path, keypoints: Path | None, detected: Path) -> list[Shot]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smplifyx.calibration import CameraRig, read_cameras
-from smplifyx.clips.listing import VIEW, Clip, list_clips
-from smplifyx.clips.video import FramesMissingError, find_frames, write_frames
+from smplifyx.clips.listing import VIEW, Clip, is_of_view, list_clips
+from smplifyx.clips.video import VIDEO_ENDINGS, FramesMissingError, find_frames, write_frames
 from smplifyx.config import RunOptions
 from smplifyx.errors import InputError, UsageError
 from smplifyx.files import output_to
+from smplifyx.keypoints.folder import natural_key
 from smplifyx.output import OutputLayout
+from smplifyx.tracking import View
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,7 @@ def _with_frames(
         assert run.images is not None
         return run, run.images, ()
     folder = run.output / "frames"
-    targets = {folder: run.video}
-    if VIEW in str(run.video):
-        if rig is None:
-            raise UsageError(f"--video: {VIEW} stands for the name of a camera; expected --cameras too")
-        targets = {folder / view.name: Path(str(run.video).replace(VIEW, view.name)) for view in rig.views}
-    elif rig is not None and len(rig.views) > 1:
-        raise UsageError(f"--video: expected a name with {VIEW}, a video for each of {len(rig.views)} cameras")
+    targets = _videos(run.video, rig, folder)
     rates: list[float] = []
     notes: list[str] = []
     for target, video in targets.items():
@@ -100,3 +97,38 @@ def _with_frames(
         listed = ", ".join(f"{rate:g}" for rate in sorted(set(rates)))
         raise UsageError(f"--video: expected one frame rate, found {listed}; give --fps")
     return replace(run, fps=run.fps or rates[0]), folder, tuple(notes)
+
+
+def _videos(video: Path, rig: CameraRig | None, folder: Path) -> dict[Path, Path]:
+    """The video of each folder of frames: one for each camera where there are several."""
+    views = () if rig is None else rig.views
+    if VIEW in str(video):
+        if rig is None:
+            raise UsageError(f"--video: {VIEW} stands for the name of a camera; expected --cameras too")
+        return {folder / view.name: Path(str(video).replace(VIEW, view.name)) for view in views}
+    if video.is_dir():
+        if rig is None:
+            raise UsageError(f"--video: {video} is a folder; expected --cameras too, or a file")
+        return _videos_in(video, views, folder)
+    if len(views) > 1:
+        raise UsageError(
+            f"--video: expected a folder or a name with {VIEW}, a video for each of {len(views)} cameras"
+        )
+    return {folder: video}
+
+
+def _videos_in(videos: Path, views: Sequence[View], folder: Path) -> dict[Path, Path]:
+    """The videos whose names begin with those of cameras; a camera may have none."""
+    files = sorted((path for path in videos.iterdir() if path.suffix.lower() in VIDEO_ENDINGS), key=natural_key)
+    targets: dict[Path, Path] = {}
+    for view in views:
+        named = [path for path in files if is_of_view(path.stem, view.name)]
+        if len(named) > 1:
+            found = " and ".join(path.name for path in named[:2])
+            raise UsageError(f"--video: {videos} has {found} of the camera {view.name}; expected one")
+        if named:
+            targets[folder / view.name] = named[0]
+    if not targets:
+        names = ", ".join(view.name for view in views)
+        raise UsageError(f"--video: no video in {videos} begins with the name of a camera: {names}")
+    return targets

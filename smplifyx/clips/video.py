@@ -20,6 +20,8 @@ from smplifyx.errors import InputError, UsageError
 from smplifyx.files import silent_stderr, write_bytes, write_text
 from smplifyx.pipeline.digests import file_stamp
 
+#: Endings of the files in a folder of videos.
+VIDEO_ENDINGS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".mts")
 #: JPEG quality of the frames: detectors see no blocks.
 _QUALITY = 95
 #: Names the video of a folder of frames; written last.

@@ -25,7 +25,9 @@ class RunOptions:
     sequence: bool = setting(
         False, "the photos are the frames of a clip, in natural order of their names; sub-folders are clips"
     )
-    video: Path | None = setting(None, "video instead of photos; its frames are written to OUTPUT/frames")
+    video: Path | None = setting(
+        None, "video instead of photos, with cameras their folder; frames are written to OUTPUT/frames"
+    )
     fps: float | None = setting(None, "frames per second; null: those of the video, else 30", above=0)
     cameras: Path | None = setting(
         None, "calibrated cameras: YAML, intri.yml of EasyMocap, TOML of Pose2Sim or Anipose, Qualisys .qca.txt"

@@ -43,6 +43,26 @@ def test_a_video_for_each_camera(run: RunOptions) -> None:
     assert len(plan.notes) == 2 and plan.n_photos == 4
 
 
+def test_a_folder_of_videos_named_after_cameras(run: RunOptions, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (tmp_path / "two.mp4").rename(videos / "TWO_walk.MP4")
+    (tmp_path / "slow_one.mp4").rename(videos / "other.mp4")
+    plan = plan_clips(replace(run, video=videos))
+    assert [[shot.stem for shot in row if shot is not None] for row in plan.clips[0].shots] == [
+        [f"TWO_walk_{k:012d}"] for k in range(2)
+    ]
+    assert plan.notes[-1].endswith("no photos of the cameras one")
+    (tmp_path / "slow_two.mp4").rename(videos / "two.mp4")
+    with pytest.raises(UsageError, match=r"TWO_walk.MP4 and two.mp4 of the camera two"):
+        plan_clips(replace(run, video=videos))
+    with pytest.raises(UsageError, match="is a folder; expected --cameras too"):
+        plan_clips(replace(run, video=videos, cameras=None))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="begins with the name of a camera: one, two"):
+        plan_clips(replace(run, video=tmp_path / "empty"))
+
+
 def test_videos_of_different_rates_need_one(run: RunOptions, tmp_path: Path) -> None:
     slow = replace(run, video=tmp_path / "slow_{view}.mp4")
     with pytest.raises(UsageError, match="found 10, 20; give --fps"):
