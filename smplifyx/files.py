@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -66,6 +67,13 @@ def write_text(path: str | Path, text: str) -> None:
     Bytes of file names that are not UTF-8 are written as they are.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_all(stream: FileIO, data: bytes) -> None:
+    """Write all bytes to a stream without a buffer, at once where the system does so."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) :]
 
 
 def is_full(error: OSError) -> bool:

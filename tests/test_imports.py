@@ -41,6 +41,36 @@ def test_room_imports_no_room_above_it(room: str, above: tuple[str, ...]) -> Non
         assert not upwards, f"{path.relative_to(PACKAGE)} imports {upwards}"
 
 
+#: What Windows lacks of the standard library.
+_POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+_POSIX_NAMES = {
+    *("os.fork", "os.geteuid", "os.getloadavg", "os.getpgid", "os.getuid", "os.killpg", "os.mkfifo", "os.nice"),
+    *("os.sched_getaffinity", "os.setsid", "os.statvfs", "os.uname", "signal.SIGHUP", "signal.SIGKILL"),
+    *("signal.SIGUSR1", "signal.SIGUSR2", "signal.alarm", "signal.pthread_sigmask", "signal.setitimer"),
+}
+
+
+def is_guarded(tree: ast.Module, name: str) -> bool:
+    """Whether a file asks for an attribute, ``os.getuid``, before it uses it."""
+    module, attribute = name.split(".")
+    return any(
+        isinstance(node, ast.Call) and ast.unparse(node) == f"hasattr({module}, {attribute!r})"
+        for node in ast.walk(tree)
+    )
+
+
+@pytest.mark.parametrize("folder", ["smplifyx", "tools"])
+def test_nothing_needs_posix(folder: str) -> None:
+    """Windows has no such modules and names; where it matters, other ways are taken."""
+    for path in sorted((PACKAGE.parent / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+        assert not modules & _POSIX_MODULES, f"{path} needs {modules & _POSIX_MODULES}"
+        names = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & _POSIX_NAMES
+        unguarded = {name for name in names if not is_guarded(tree, name)}
+        assert not unguarded, f"{path} needs {unguarded}"
+
+
 def test_public_names_of_body_exist() -> None:
     from smplifyx import body
 

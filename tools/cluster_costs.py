@@ -9,11 +9,7 @@ from scripts/gpu_check.sh. Whatever is computed and not measured stands in a tab
 from __future__ import annotations
 
 import argparse
-import os
 import platform
-import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +18,8 @@ from pathlib import Path
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.report_tables import markdown
-from smplifyx.evaluation.worker_speed import write_photos
-from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
+from smplifyx.evaluation.worker_speed import run_fit
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 
 _SEED = 12
 
@@ -57,37 +53,15 @@ def measure(n_people: int, options: Sequence[str]) -> Costs:
     """
     data = load_body_model_data(find_body_model("smplx", "neutral"))
     people = list(synthetic_people(data, n_people, SyntheticOptions(seed=_SEED)))
+    options = ["--workers", "1", *options]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        one, _ = _run(people[:1], folder / "one", options)
-        many, size = _run(people, folder / "many", options)
+        _, one = run_fit(people[:1], folder / "one", options)
+        _, many = run_fit(people, folder / "many", options)
+        files = (folder / "many" / "output").rglob("*")
+        size = sum(path.stat().st_size for path in files if path.is_file())
     each = (many - one) / (n_people - 1)
     return Costs(n_people, each, one - each, size / n_people)
-
-
-def _run(people: Sequence[SyntheticPerson], folder: Path, options: Sequence[str]) -> tuple[float, float]:
-    """Processor seconds and bytes on the disk of a run."""
-    write_photos(people, folder)
-    command = [sys.executable, "-m", "smplifyx", "fit", "--images", str(folder / "images")]
-    command += [
-        "--keypoints",
-        str(folder / "keypoints"),
-        "--output",
-        str(folder / "output"),
-        "--workers",
-        "1",
-        *options,
-    ]
-    before = _children_seconds()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    size = sum(path.stat().st_size for path in (folder / "output").rglob("*") if path.is_file())
-    return _children_seconds() - before, float(size)
-
-
-def _children_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def measured_table(costs: Costs) -> list[dict[str, str]]:

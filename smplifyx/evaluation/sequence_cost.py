@@ -14,7 +14,8 @@ from smplifyx.config import Config
 from smplifyx.evaluation.runner import load_model
 from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.sequence_trials import N_RING, VIEWS
-from smplifyx.evaluation.speed import counted_evaluations, peak_memory_mib
+from smplifyx.evaluation.speed import counted_evaluations
+from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.sequence import SequenceFitter
 from smplifyx.synthetic.motion import mild_motion

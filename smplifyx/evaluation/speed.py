@@ -7,7 +7,6 @@ import io
 import multiprocessing
 import os
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.evaluation.startup import Timeline, measure_timeline
+from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.optim.lbfgs import Evaluation, LBFGSResult, Objective, minimize
@@ -35,7 +35,6 @@ from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthet
 
 _N_HAND_COMPONENTS = 12
 _FULL_MESH_REPEATS = 20
-_MIB = 1024.0
 
 Figures = TypeVar("Figures")
 
@@ -147,14 +146,6 @@ def in_own_process(measure: Callable[..., Figures], *arguments: object) -> Figur
     """Call a function in a new process, where nothing else has used memory yet."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
-
-
-def peak_memory_mib() -> float:
-    """Largest memory that this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss starts from what the parent process held
-        return float(status.read_text().split("VmHWM:")[1].split()[0]) / _MIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB
 
 
 def measure_full_mesh(data: BodyModelData) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from smplifyx.evaluation.usage import children_seconds
 from smplifyx.synthetic.documents import write_openpose_json
 from smplifyx.synthetic.people import SyntheticPerson
 
@@ -50,17 +50,26 @@ def write_photos(people: Sequence[SyntheticPerson], folder: Path) -> None:
         write_openpose_json([person], folder / "keypoints" / f"photo_{number}_keypoints.json")
 
 
-def measure_workers(people: Sequence[SyntheticPerson], n_workers: int, n_few: int) -> WorkerFigures:
+def measure_workers(
+    people: Sequence[SyntheticPerson], n_workers: int, n_few: int, options: Sequence[str] = ()
+) -> WorkerFigures:
     """Fit all people, and some of them, with several workers.
 
     Start and end cost the same in both runs, so that their difference is the speed of a long run.
 
+    Args:
+        people: the people.
+        n_workers: processes that fit.
+        n_few: how many people the short run has.
+        options: further options of ``smplifyx fit``.
+
     Raises:
         subprocess.CalledProcessError: a run failed.
     """
+    options = ["--workers", str(n_workers), "--no-mesh", *options]
     with tempfile.TemporaryDirectory() as name:
-        few, few_processor = _run(people[:n_few], Path(name) / "few", n_workers)
-        many, many_processor = _run(people, Path(name) / "many", n_workers)
+        few, few_processor = run_fit(people[:n_few], Path(name) / "few", options)
+        many, many_processor = run_fit(people, Path(name) / "many", options)
     n_more = len(people) - n_few
     each = (many - few) / n_more
     return WorkerFigures(n_workers, len(people), many, each, (many_processor - few_processor) / n_more)
@@ -81,18 +90,22 @@ def worker_table(figures: Sequence[WorkerFigures]) -> list[dict[str, str | float
     ]
 
 
-def _run(people: Sequence[SyntheticPerson], folder: Path, n_workers: int) -> tuple[float, float]:
-    """Seconds and processor seconds of a run."""
+def run_fit(people: Sequence[SyntheticPerson], folder: Path, options: Sequence[str]) -> tuple[float, float]:
+    """Fit people on the processor; returns the seconds and the processor seconds of all processes.
+
+    Args:
+        people: the people, each with a photo.
+        folder: is made, with ``images``, ``keypoints`` and ``output``.
+        options: of ``smplifyx fit``.
+
+    Raises:
+        subprocess.CalledProcessError: the run failed.
+    """
     write_photos(people, folder)
     command = [sys.executable, "-m", "smplifyx", "fit", "--images", str(folder / "images")]
     command += ["--keypoints", str(folder / "keypoints"), "--output", str(folder / "output")]
-    command += ["--workers", str(n_workers), "--no-mesh", "--device", "cpu"]
+    command += ["--device", "cpu", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    start, processor = time.perf_counter(), _children_seconds()
+    start, processor = time.perf_counter(), children_seconds()
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start, _children_seconds() - processor
-
-
-def _children_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - start, children_seconds() - processor

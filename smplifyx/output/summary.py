@@ -11,22 +11,18 @@ import io
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from smplifyx.errors import InputError, reason
-from smplifyx.files import write_text
+from smplifyx.files import write_all, write_text
+from smplifyx.locks import locked_folder
 from smplifyx.output.layout import OutputLayout
 from smplifyx.result import RESULT_FIELDS, FitResult, load_result
 from smplifyx.result_fields import format_figure, parse_figure
 from smplifyx.result_figures import FitFigures
-
-try:
-    import fcntl
-except ImportError:  # Windows: runs that share one output folder are not kept apart there
-    fcntl = None  # type: ignore[assignment]
 
 _FIGURES = {one.name: one for one in RESULT_FIELDS if one.csv is not None}
 _PERSON_COLUMNS = ("stem", "person")
@@ -75,8 +71,7 @@ def append_summary(path: str | Path, rows: Iterable[SummaryRow]) -> None:
     """
     path = Path(path)
     rows = list(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent):
+    with locked_folder(path.parent):
         _add(path, rows)
 
 
@@ -103,7 +98,7 @@ def compact_summary(path: str | Path) -> None:
         InputError: the file is not such a table.
     """
     path = Path(path)
-    with _locked(path.parent):
+    with locked_folder(path.parent):
         if path.exists():
             _rewrite(path, read_summary(path))
 
@@ -124,7 +119,7 @@ def complete_summary(layout: OutputLayout) -> tuple[list[SummaryRow], str | None
     if damage is None and not lacking:
         return rows, None
     path = layout.summary_path
-    with _locked(path.parent):
+    with locked_folder(path.parent):
         rows, damage, lacking = _state(layout)  # another run may have mended it meanwhile
         if damage is not None:
             os.replace(path, _unused(path.with_name(f"{path.name}.damaged")))
@@ -249,13 +244,8 @@ def _rewrite(path: Path, rows: Iterable[SummaryRow]) -> None:
 
 
 def _append(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-    try:
-        data = text.encode("utf-8", "surrogateescape")
-        while data:
-            data = data[os.write(descriptor, data) :]
-    finally:
-        os.close(descriptor)
+    with path.open("ab", buffering=0) as stream:
+        write_all(stream, text.encode("utf-8", "surrogateescape"))
 
 
 def _read_header(path: Path) -> list[str] | None:
@@ -293,18 +283,3 @@ def _remove_incomplete_line(path: Path) -> None:
             position = start
         if position < end:
             stream.truncate(position)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder while the table is changed; it is itself the lock, so no file stays behind."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems have no locks; the next run restores rows that are lost
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,17 +8,14 @@ import tarfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from smplifyx.files import write_text
+from smplifyx.files import write_all, write_text
+from smplifyx.locks import is_abandoned, lock
 from smplifyx.packs.contents import END, INDEX, PACKS, TAR, Contents, Sample, line_of, pack_files, padded
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 #: Bytes after which a new archive is begun, as large as WebDataset recommends.
 _LARGEST = 1 << 30
@@ -53,31 +50,14 @@ def mend_packs(root: Path) -> list[Path]:
     return mended
 
 
-def _is_abandoned(stream: BinaryIO, path: Path) -> bool:
-    """Whether no process writes an archive; where locks do not tell, as of other machines, it has to be old."""
-    is_free = _lock(stream)
-    if is_free and f"-{socket.gethostname()}-" in path.name:
-        return True
-    return is_free is not False and time.time() - os.fstat(stream.fileno()).st_mtime > OLD
-
-
 def is_in_use(path: Path) -> bool:
     """Whether a process may be writing an archive; those of other machines are free when they are old."""
     with path.open("r+b") as stream:
         return not _is_abandoned(stream, path)
 
 
-def _lock(stream: BinaryIO) -> bool | None:
-    """Lock a file until it is closed; False if another process has it, None if the file system has no locks."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+def _is_abandoned(stream: BinaryIO, path: Path) -> bool:
+    return is_abandoned(stream, f"-{socket.gethostname()}-" in path.name, OLD)
 
 
 def remove_pack(path: Path) -> None:
@@ -97,7 +77,7 @@ class PackWriter:
 
     def __init__(self, root: Path) -> None:
         self._folder = Path(root) / PACKS
-        self._stream: BinaryIO | None = None
+        self._stream: FileIO | None = None
         self._path = self._folder
         self._end, self._index_end, self._last_key = 0, 0, ""
         self._made: list[Path] = []
@@ -147,7 +127,7 @@ class PackWriter:
             remove_pack(path)
         self._made = []
 
-    def _opened(self) -> BinaryIO:
+    def _opened(self) -> FileIO:
         if self._stream is not None and self._end > _LARGEST:
             self.close()
         if self._stream is None:
@@ -158,27 +138,20 @@ class PackWriter:
             self._path, self._end, self._index_end = self._folder / f"{name}{TAR}", 0, 0
             self._stream = self._path.open("xb", buffering=0)
             self._made.append(self._path)
-            _lock(self._stream)
+            lock(self._stream)
         return self._stream
 
-    def _append(self, stream: BinaryIO, data: bytes, sample: Sample) -> None:
+    def _append(self, stream: FileIO, data: bytes, sample: Sample) -> None:
         try:
             stream.seek(self._end)
-            _write(stream, data)
+            write_all(stream, data)
             with self._path.with_suffix(INDEX).open("ab", buffering=0) as index:
                 index.truncate(self._index_end)  # a line that was written in part would spoil the next
                 line = line_of(sample).encode()
-                _write(index, line)
+                write_all(index, line)
         except OSError as error:
             with suppress(OSError):
                 stream.truncate(self._end)
                 stream.truncate(self._end + END)
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._end, self._index_end = sample.end, self._index_end + len(line)
-
-
-def _write(stream: BinaryIO, data: bytes) -> None:
-    """Write all bytes to a stream without a buffer."""
-    view = memoryview(data)
-    while view:
-        view = view[stream.write(view) :]

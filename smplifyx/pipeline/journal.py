@@ -23,6 +23,7 @@ from smplifyx.camera import Camera
 from smplifyx.config import Config, RunOptions, to_yaml
 from smplifyx.errors import UsageError
 from smplifyx.files import output_to, write_text
+from smplifyx.locks import is_abandoned, lock
 from smplifyx.output.layout import OutputLayout, person_name
 from smplifyx.output.summary import SummaryRow
 from smplifyx.pipeline.shards import for_all_shards
@@ -103,6 +104,7 @@ class Journal:
         write_text(self.folder / SETTINGS, to_yaml(config, for_all_shards(run)))
         self._write_manifest()
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
+        lock(self._log)  # shows that the run goes on
         shard = [run.shard_index, run.num_shards]
         about = {"settings": self._digest, "context": context, "shard": shard, "overwrite": run.overwrite}
         self._line("start", about)
@@ -179,7 +181,7 @@ def check_no_run(layout: OutputLayout) -> None:
     """Refuse to change an output folder into which a run may be writing.
 
     Raises:
-        UsageError: a run has no end, and its process is there or, of another machine, has written in the last hour.
+        UsageError: a run without an end holds its log or, on another machine, has written in the last hour.
     """
     for name, manifest in read_manifests(layout):
         if manifest.get("ended") is None and _may_be_running(layout.runs_path / name, manifest):
@@ -191,25 +193,11 @@ def check_no_run(layout: OutputLayout) -> None:
 
 
 def _may_be_running(folder: Path, manifest: dict[str, Any]) -> bool:
-    process = manifest.get("process")
-    if manifest.get("host") == socket.gethostname() and isinstance(process, int) and os.name == "posix":
-        return process != os.getpid() and _exists(process)
     try:
-        return time.time() - max(path.stat().st_mtime for path in folder.iterdir()) < _SILENT
-    except OSError:
+        with (folder / LOG).open("r+b") as stream:
+            return not is_abandoned(stream, manifest.get("host") == socket.gethostname(), _SILENT)
+    except OSError:  # it was removed
         return False
-
-
-def _exists(process: int) -> bool:
-    if process <= 0:
-        return False
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
-    return True
 
 
 def finished_photos(layout: OutputLayout, stems: Collection[str] | None = None) -> dict[str, PhotoRecord]:

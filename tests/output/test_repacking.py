@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from smplifyx.cli.main import main
+from smplifyx.config import Config, RunOptions
 from smplifyx.errors import UsageError
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.repacking import pack, unpack
 from smplifyx.packs import OLD, PackWriter, mend_packs, pack_files
-from smplifyx.pipeline.journal import check_no_run
+from smplifyx.pipeline.journal import Journal, check_no_run
 
 STEMS = ("a", "b", "c")
 
@@ -52,7 +53,7 @@ def fail_at(count: int, patch: pytest.MonkeyPatch, name: str) -> None:
 def test_a_pack_that_fails_leaves_everything_as_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(root)
     with monkeypatch.context() as patch:
-        fail_at(5, patch, "smplifyx.packs.writing._write")
+        fail_at(5, patch, "smplifyx.packs.writing.write_all")
         with pytest.raises(OSError, match="No space"):
             list(pack(root))
     assert contents(root) == before
@@ -79,36 +80,37 @@ def test_a_file_that_is_written_meanwhile_stays(root: Path) -> None:
     assert contents(root / "results") == {"a/000.npz": b"a newer result"}
 
 
-def manifest(root: Path, host: str, process: int, ended: str | None = None) -> Path:
-    path = root / "runs" / "one" / "manifest.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+def run_without_end(root: Path, host: str) -> Path:
+    """The log of a run; its manifest has no end."""
+    log = root / "runs" / "one" / "log.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
     started = "2026-01-01T00:00:00Z"
-    path.write_text(json.dumps({"started": started, "host": host, "process": process, "ended": ended}))
-    return path
+    log.with_name("manifest.json").write_text(json.dumps({"started": started, "host": host, "ended": None}))
+    return log
 
 
 def test_a_folder_is_not_packed_while_a_run_of_another_machine_writes(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = manifest(root, "elsewhere", 1)
+    log = run_without_end(root, "elsewhere")
     for command in ("pack", "unpack"):
         assert main([command, str(root)]) == 2
         assert "is a run on elsewhere without an end" in capsys.readouterr().err
-    os.utime(path, (1, 1))
+    os.utime(log, (1, 1))
     check_no_run(OutputLayout(root))  # it was killed long ago
-    manifest(root, "elsewhere", 1, "2026-01-01T01:00:00Z")
-    assert main(["pack", str(root)]) == 0
 
 
-@pytest.mark.skipif(os.name != "posix", reason="whether a process is there is asked of POSIX alone")
-def test_of_this_machine_the_process_tells_whether_a_run_writes(root: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        manifest(root, socket.gethostname(), process.pid)
-        with pytest.raises(UsageError, match="without an end"):
-            check_no_run(OutputLayout(root))
-        process.communicate(b"\n")
+def test_of_this_machine_a_lock_tells_whether_a_run_writes(root: Path) -> None:
+    run_without_end(root, socket.gethostname())
+    check_no_run(OutputLayout(root))  # it was killed just now
+    journal = Journal(OutputLayout(root), Config(), RunOptions(output=root), "settings", "context")
+    with pytest.raises(UsageError, match="without an end"):
+        check_no_run(OutputLayout(root))
+    journal.close("done", {})
     check_no_run(OutputLayout(root))
-    manifest(root, socket.gethostname(), os.getpid())
+    journal = Journal(OutputLayout(root), Config(), RunOptions(output=root), "settings", "context")
+    shutil.rmtree(journal.folder)
     check_no_run(OutputLayout(root))
 
 
@@ -133,7 +135,7 @@ def test_archives_of_other_machines_have_to_be_old(root: Path) -> None:
 
 def test_without_locks_archives_have_to_be_old(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = incomplete(root)
-    monkeypatch.setattr("smplifyx.packs.writing._lock", lambda stream: None)
+    monkeypatch.setattr("smplifyx.locks.fcntl", None)
     assert mend_packs(root) == []
     with pytest.raises(UsageError, match="may be in use"):
         list(unpack(root))
@@ -143,7 +145,7 @@ def test_without_locks_archives_have_to_be_old(root: Path, monkeypatch: pytest.M
 
 
 def test_without_locks_an_archive_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smplifyx.packs.writing.fcntl", None)
+    monkeypatch.setattr("smplifyx.locks.fcntl", None)
     writer = PackWriter(root)
     writer.write("d/000", {"npz": b"result"})
     writer.close()

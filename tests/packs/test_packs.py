@@ -209,7 +209,7 @@ def test_a_line_of_the_index_written_in_part_does_not_spoil_the_next(
             raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("smplifyx.packs.writing._write", in_part)
+        patch.setattr("smplifyx.packs.writing.write_all", in_part)
         with pytest.raises(OSError, match=path.name):
             writer.write("b/000", files_of("b"))
     writer.write("c/000", files_of("c"))
