@@ -46,16 +46,16 @@ def is_abandoned(stream: IO[Any], is_of_this_machine: bool, seconds: float) -> b
 def locked_folder(folder: Path) -> Iterator[None]:
     """Hold a folder while its content is changed: others that want to, wait. It is made if need be.
 
-    Without locks, nobody waits.
+    Without locks nobody waits. Where the folder cannot be made, whoever writes into it will tell.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = None
     try:
-        with suppress(OSError):  # no locks here
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if fcntl is not None:
+                descriptor = os.open(folder, os.O_RDONLY)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)

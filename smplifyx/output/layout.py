@@ -91,9 +91,13 @@ class OutputLayout:
         """The folder of detected keypoints."""
         return Path(self.root) / "keypoints"
 
+    def results_of(self, stem: str) -> Path:
+        """The folder of the parameters of all people of a photo."""
+        return Path(self.root) / "results" / stem
+
     def result_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The parameters of one person."""
-        return Path(self.root) / "results" / stem / f"{person_name(person, side)}.npz"
+        return self.results_of(stem) / f"{person_name(person, side)}.npz"
 
     def pickle_path(self, stem: str, person: int, side: str | None = None) -> Path:
         """The parameters in the SMPLify-X layout."""
@@ -134,7 +138,7 @@ class OutputLayout:
 
     def people_of(self, stem: str, packs: Packs | None = None) -> list[PersonKey]:
         """The people of a photo who have a result, in a file or packed."""
-        names = {path.stem for path in _files(Path(self.root) / "results" / stem) if path.suffix == ".npz"}
+        names = {path.stem for path in _files(self.results_of(stem)) if path.suffix == ".npz"}
         names |= set(packs.names(stem)) if packs is not None else set()
         keys = [person_key(stem, name) for name in sorted(names)]
         return [key for key in keys if key is not None]
@@ -143,7 +147,7 @@ class OutputLayout:
         """The files by themselves that belong to a sample of an archive, the result first."""
         stem, name = stem_of(key), key.rpartition("/")[2]
         images = Path(self.root) / "images" / stem
-        folders = [Path(self.root) / "results" / stem, Path(self.root) / "meshes" / stem, images, images / name]
+        folders = [self.results_of(stem), Path(self.root) / "meshes" / stem, images, images / name]
         files = [path for folder in folders for path in _files(folder)]
         return [path for path in files if (member_of(path.relative_to(self.root)) or ("",))[0] == key]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from smplifyx.files import write_bytes
+from smplifyx.locks import locked_folder
 from smplifyx.output.layout import OutputLayout, PersonKey, person_name
 from smplifyx.packs import PHOTO, Packs, PackWriter, key_of, member_of, path_of
 
@@ -21,6 +23,10 @@ class Storage(Protocol):
     @property
     def is_packed(self) -> bool:
         """All files of a person are written at once."""
+        ...
+
+    def holding(self, stem: str) -> AbstractContextManager[None]:
+        """Hold the files of a photo while they are checked and written: other runs wait, if they can see them."""
         ...
 
     def write(self, files: Mapping[Path, bytes], packs: Packs, *, replaces: bool) -> None:
@@ -56,6 +62,10 @@ class FolderStorage:
     def __init__(self, layout: OutputLayout) -> None:
         self._layout = layout
 
+    def holding(self, stem: str) -> AbstractContextManager[None]:
+        """As :meth:`Storage.holding`."""
+        return locked_folder(self._layout.results_of(stem))
+
     def write(self, files: Mapping[Path, bytes], packs: Packs, *, replaces: bool) -> None:
         """As :meth:`Storage.write`."""
         for path in sorted(files, key=lambda one: one.suffix == ".npz"):
@@ -80,6 +90,10 @@ class PackStorage:
 
     def __init__(self, layout: OutputLayout) -> None:
         self._layout, self._writer = layout, PackWriter(layout.root)
+
+    def holding(self, stem: str) -> AbstractContextManager[None]:
+        """As :meth:`Storage.holding`; the archives of other runs are not looked into."""
+        return nullcontext()
 
     def write(self, files: Mapping[Path, bytes], packs: Packs, *, replaces: bool) -> None:
         """As :meth:`Storage.write`."""

@@ -113,6 +113,11 @@ class Photo:
         """The people who are fitted in this run."""
         return [one for one in self.people if one.is_new]
 
+    def check_owns(self, stored: FitResult, output: Path) -> None:
+        """Raise InputError if a result in an output folder is of another photo of this name, which is still there."""
+        if _differs(stored.photo_digest, self.digest):
+            check_same_photo(Path(stored.image_path), self.outcome.unit.image, output)
+
 
 #: Detects the people of a photo BGR `[H, W, 3]` and writes the keypoint file, with the hash of the image file.
 Detect = Callable[[NDArray[np.uint8], Path, str], None]
@@ -232,8 +237,7 @@ class PhotoReader:
                 one.is_new = one.is_damaged = True
                 continue
             photo.digest = photo.digest or (file_digest(photo.outcome.unit.image) if stored.photo_digest else "")
-            if _differs(stored.photo_digest, photo.digest):
-                check_same_photo(Path(stored.image_path), photo.outcome.unit.image, layout.root)
+            photo.check_owns(stored, layout.root)
             if _differs(stored.input_digest, one.digest) or _differs(stored.photo_digest, photo.digest):
                 changed.append(one.name)
                 one.is_new = True

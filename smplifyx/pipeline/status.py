@@ -114,7 +114,7 @@ def read_status(root: Path) -> Status:
     context = context_digest(config, run, judgement)
     reader = PhotoReader(job, torch.device("cpu"), _detect_nobody)
     for unit in _open_units(status, work.units, job, context, records):
-        has_results = bool(unit.packed) or (layout.root / "results" / unit.stem).is_dir()
+        has_results = bool(unit.packed) or layout.results_of(unit.stem).is_dir()
         if failed := failures.get(unit.stem):
             status.failed.extend(failed)
             if not _has_changed_since(unit, layout, failed[-1].time):

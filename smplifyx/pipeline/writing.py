@@ -33,7 +33,7 @@ from smplifyx.packs import Packs
 from smplifyx.pipeline.fits import BatchFitter
 from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.pipeline.units import Failure, Job, Outcome
-from smplifyx.result import FitResult
+from smplifyx.result import FitResult, load_result
 
 #: Opens a renderer, and says why where it is not the best one.
 OpenRenderer = Callable[[], tuple[BodyRenderer, str | None]]
@@ -95,7 +95,9 @@ class PhotoWriter:
         """
         held = self._open[id(photo)]
         held.n_waiting -= 1
-        held.rows.append(self._write(held, person, fit))
+        row = self._write(held, person, fit)
+        if row is not None:
+            held.rows.append(row)
         if held.n_waiting:
             return None
         del self._open[id(photo)]
@@ -116,19 +118,31 @@ class PhotoWriter:
         """End writing for now."""
         self._storage.close()
 
+    def _check_result(self, person: Person, photo: Photo) -> None:
+        """Raise InputError if another run has meanwhile written a result of another photo of this name."""
+        path = self._layout.result_path(*person.key)
+        if self._job.run.overwrite or not path.is_file():
+            return
+        try:
+            stored = load_result(path)
+        except InputError:  # damaged
+            return
+        photo.check_owns(stored, self._layout.root)
+
     def _put_aside(self, held: _OpenPhoto) -> None:
         """Put the files of people aside who are not in the photo any more."""
         for stem, number, side in held.photo.outdated:
             self._storage.put_aside((stem, number, side), held.packs)
             held.outdated.append(SummaryRow(stem, number, status=OUTDATED, side=side or ""))
 
-    def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
+    def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow | None:
         row = self._written(held, person, fit)
-        if row.status != "ok" and person.name in held.photo.outcome.changed:
+        if row is not None and row.status != "ok" and person.name in held.photo.outcome.changed:
             self._guarded(held, person.observation.name, self._storage.put_aside, person.key, held.packs)
         return row
 
-    def _written(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow:
+    def _written(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow | None:
+        """Write a person; returns the row, or None where the files there are of another photo."""
         one = person.observation
         if isinstance(fit, str):
             held.failures.append(Failure(one.name, f"fit failed: {fit}"))
@@ -148,8 +162,14 @@ class PhotoWriter:
             flags = f" ({', '.join(fit.flags)})" if fit.flags else ""
             held.failures.append(Failure(one.name, f"fit failed{flags}"))
             return row
-        if not self._guarded(held, one.name, self._write_files, held, person, fit):
-            return replace(row, status="failed", flags=(*row.flags, "not_written"))
+        with self._storage.holding(one.stem):
+            try:
+                self._check_result(person, held.photo)
+            except InputError as error:
+                held.failures.append(Failure(one.name, str(error)))
+                return None
+            if not self._guarded(held, one.name, self._write_files, held, person, fit):
+                return replace(row, status="failed", flags=(*row.flags, "not_written"))
         return row
 
     def _write_files(self, held: _OpenPhoto, person: Person, fit: FitResult) -> None:

@@ -141,6 +141,24 @@ def test_files_that_cannot_be_written_fail_one_person(writing: Writing, monkeypa
     assert failure.name == "pair, person 1" and "001.npz Input/output error" in failure.reason
 
 
+def test_a_result_that_another_run_wrote_meanwhile_stays(writing: Writing) -> None:
+    photo, other = writing.photo(2), writing.image.with_suffix(".jpg")
+    other.touch()
+    path = writing.layout.result_path("pair", 0)
+    path.parent.mkdir(parents=True)
+    replace(result_of("male"), image_path=str(other), photo_digest="another").save(path)
+    outcome = writing.write(NO_FILES, photo, result_of(), result_of())
+    assert states(outcome) == [(1, "ok")]  # no row, which would count in place of the other run's
+    (failure,) = outcome.failures
+    assert f"another photo of this name, {other}" in failure.reason
+    assert load_result(path).gender == "male"
+    other.unlink()  # now the name is free
+    assert states(writing.write(NO_FILES, writing.photo(1), result_of())) == [(0, "ok")]
+    assert load_result(path).gender == "neutral"
+    path.write_bytes(b"damaged")
+    assert states(writing.write(NO_FILES, writing.photo(1), result_of())) == [(0, "ok")]
+
+
 def test_a_full_disk_ends_the_run_and_names_the_file(writing: Writing, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **entries: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
