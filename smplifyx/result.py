@@ -124,6 +124,12 @@ class FitResult(FitFigures):
             "figures", "value of each term of the objective at the end; their sum is the loss", required=False
         ),
     )
+    stage_term_losses: dict[str, np.ndarray] = field(
+        default_factory=dict,
+        metadata=about_field(
+            "figures", "value of each term at the end of each stage; 0 where a stage lacks it", "S", required=False
+        ),
+    )
     n_evaluations: int = field(metadata=about_field("int64", "evaluations of the objective, all stages together"))
     converged: bool = field(metadata=about_field("bool", "whether the last stage met its convergence criterion"))
     quality_features: dict[str, float] = field(

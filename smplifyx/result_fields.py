@@ -15,12 +15,16 @@ import numpy as np
 
 from smplifyx.errors import InputError, reason
 
-#: ``texts`` are several strings; ``figures`` are numbers by name, stored as two arrays.
+#: ``texts`` are several strings; ``figures`` are numbers or arrays by name, stored as two arrays.
 Kind = Literal["text", "texts", "figures", "float32", "int64", "bool"]
 Shape = tuple[int | str, ...]
 
 #: The entries that hold the names of figures.
-NAMES_OF_FIGURES = {"losses": "loss_names", "quality_features": "quality_feature_names"}
+NAMES_OF_FIGURES = {
+    "losses": "loss_names",
+    "stage_term_losses": "stage_term_names",
+    "quality_features": "quality_feature_names",
+}
 _FLAG_SEPARATOR = ";"
 
 
@@ -124,14 +128,16 @@ def parse_figure(one: ResultField, text: str) -> Any:
 def fields_as_markdown(fields: Sequence[ResultField]) -> str:
     """The table of the documentation: a line for each field."""
     lines = ["| field | type | shape | in summary.csv | meaning |", "|---|---|---|---|---|"]
-    kinds = {"text": "string", "texts": "strings", "figures": "numbers by name"}
+    kinds = {"text": "string", "texts": "strings"}
     for one in fields:
         shape = " x ".join(map(str, one.shape))
         column = "" if one.csv is None else "yes"
         meaning = one.meaning.replace("``", "`")
+        kind = kinds.get(one.kind, one.kind)
         if one.kind == "figures":
+            kind = "arrays by name" if one.shape else "numbers by name"
             meaning += f" (names: `{NAMES_OF_FIGURES[one.name]}`)"
-        lines.append(f"| `{one.name}` | {kinds.get(one.kind, one.kind)} | {shape} | {column} | {meaning} |")
+        lines.append(f"| `{one.name}` | {kind} | {shape} | {column} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -139,7 +145,8 @@ def stored_entries(one: ResultField, value: Any) -> dict[str, np.ndarray]:
     """Entries of the .npz for one value."""
     if one.kind == "figures":
         names = np.array([*value], np.str_)
-        return {NAMES_OF_FIGURES[one.name]: names, one.name: np.array([*value.values()], np.float32)}
+        numbers = np.array([*value.values()], np.float32) if value else np.zeros((0,) * (1 + len(one.shape)))
+        return {NAMES_OF_FIGURES[one.name]: names, one.name: numbers.astype(np.float32)}
     dtype = np.str_ if one.kind in ("text", "texts") else np.dtype(one.kind)
     return {one.name: np.array(value, dtype)}
 
@@ -152,8 +159,8 @@ def loaded_value(path: Path, stored: dict[str, np.ndarray], one: ResultField, sh
         return tuple(str(text) for text in np.atleast_1d(stored[one.name]))
     if one.kind == "figures":
         names = stored.get(NAMES_OF_FIGURES[one.name], np.zeros(0, np.str_))
-        numbers = _stored_numbers(path, stored, one.name, (len(names),))
-        return dict(zip(map(str, names), numbers.tolist(), strict=True))
+        numbers = _stored_numbers(path, stored, one.name, (len(names), *shape))
+        return dict(zip(map(str, names), numbers if shape else numbers.tolist(), strict=True))
     numbers = _stored_numbers(path, stored, one.name, shape)
     if shape:
         return numbers

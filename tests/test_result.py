@@ -44,6 +44,9 @@ def _assert_same(first: FitResult, second: FitResult) -> None:
         if isinstance(a, np.ndarray):
             np.testing.assert_array_equal(a, b, err_msg=field.name)
             assert a.dtype == b.dtype, field.name
+        elif field.name == "stage_term_losses":
+            assert list(a) == list(b)
+            np.testing.assert_array_equal(list(a.values()), list(b.values()))
         else:
             assert a == b and type(a) is type(b), field.name
 
@@ -68,7 +71,9 @@ def test_every_field_comes_back(model_type: str, side: str, tmp_path: Path) -> N
     _assert_same(result, load_result(_saved(result, tmp_path / "000.npz")))
 
 
-@pytest.mark.parametrize("changes", [{"body_pose_embedding": None}, {"flags": ()}, {"losses": {}}])
+@pytest.mark.parametrize(
+    "changes", [{"body_pose_embedding": None}, {"flags": ()}, {"losses": {}, "stage_term_losses": {}}]
+)
 def test_empty_values_come_back(result: FitResult, tmp_path: Path, changes: dict) -> None:
     result = replace(result, **changes)
     _assert_same(result, load_result(_saved(result, tmp_path / "000.npz")))
@@ -81,6 +86,7 @@ def test_what_a_file_does_not_say_has_its_default(result: FitResult, tmp_path: P
     np.savez(tmp_path / "earlier.npz", **entries)
     loaded = load_result(tmp_path / "earlier.npz")
     assert (loaded.gender, loaded.gender_source, loaded.status, loaded.losses) == ("female", "", "ok", {})
+    assert loaded.stage_term_losses == {}
     assert np.isnan(loaded.gender_probability) and np.isnan(loaded.seconds)
 
 
@@ -114,6 +120,8 @@ def test_plain_array_file_raises_input_error(tmp_path: Path) -> None:
         ("body_pose", np.zeros(69)),
         ("loss", np.zeros(2)),
         ("losses", np.zeros(7)),
+        ("stage_term_losses", np.zeros(2)),
+        ("stage_term_losses", np.zeros((3, 5))),
         ("gender", np.zeros(2)),
         ("gender", np.array("femle")),
         ("body_pose", np.array(["a"] * 63)),

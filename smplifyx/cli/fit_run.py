@@ -223,9 +223,12 @@ def write_page(job: Job, report: FitReport, stop: StopRequest) -> Path | None:
     def end_if_asked() -> None:
         stop.raise_if_asked(report.finished_so_far())
 
+    workers = job.run.workers
+    threads = None if workers == "auto" else workers * job.run.threads
+    models = job.config.body.models_dir
     try:
         with output_to(page):
-            return write_report(report.output, models=job.config.body.models_dir, after_photo=end_if_asked).page
+            return write_report(report.output, models=models, threads=threads, after_photo=end_if_asked).page
     except UsageError:  # nobody was found
         return None
     except (SmplifyxError, OSError) as error:

@@ -29,7 +29,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--details", metavar="N", type=positive, default=1000,
         help="people with keypoints, plots and mesh, the worst ones; 60 to 300 kB each (default: 1000)",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="write all files again, not only those that changed")
+    parser.add_argument(
+        "--overwrite", action="store_true",
+        help="write all files again, not only those that changed or are of another version",
+    )  # fmt: skip
+    parser.add_argument("--threads", metavar="N", type=positive, help="default: as many as usable cores")
     parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
 
@@ -40,7 +44,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from smplifyx.report import write_report
 
     started = time.monotonic()
-    report = write_report(arguments.results, arguments.details, arguments.models, arguments.overwrite)
+    report = write_report(
+        arguments.results, arguments.details, arguments.models, arguments.overwrite, arguments.threads
+    )
     messages.say(str(report.page))
     for remark in report.remarks:
         messages.note(f"note: {remark}")

@@ -115,6 +115,31 @@ class InitialPose(Rows):
 
 
 @dataclass(frozen=True)
+class StageEnds(Rows):
+    """The hypotheses at the ends of the stages so far; attributes of the same names as in :class:`Hypotheses`.
+
+    Attributes:
+        x: [R, S, D].
+        loss, contour_rows, colliding: [R, S].
+    """
+
+    x: Tensor
+    loss: Tensor
+    contour_rows: Tensor
+    colliding: Tensor
+
+    @classmethod
+    def of(cls, hypotheses: Hypotheses) -> StageEnds:
+        """One stage that ended with these hypotheses."""
+        return cls(**{field.name: getattr(hypotheses, field.name)[:, None] for field in fields(cls)})
+
+    def followed_by(self, other: StageEnds) -> StageEnds:
+        """These stages and those after them."""
+        others = other._values()
+        return StageEnds(**{name: torch.cat([value, others[name]], 1) for name, value in self._values().items()})
+
+
+@dataclass(frozen=True)
 class Hypotheses(Rows):
     """The state of a batch between two steps of a schedule: one row is one hypothesis about one person.
 
@@ -126,7 +151,7 @@ class Hypotheses(Rows):
         loss: [R] value of the last objective.
         contour_rows: [R] rows of the face contour's table that this objective took.
         colliding: [R] whether this objective has the collision term.
-        stage_losses: [R, S] the loss at the end of each stage so far.
+        ends: the stages so far.
         status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.lbfgs.Status`.
         n_evaluations: [R] evaluations of all objectives together.
         truncated: [R] whether a row had more collision candidates than are kept.
@@ -141,7 +166,7 @@ class Hypotheses(Rows):
     loss: Tensor
     contour_rows: Tensor
     colliding: Tensor
-    stage_losses: Tensor
+    ends: StageEnds
     status: Tensor
     n_evaluations: Tensor
     truncated: Tensor
@@ -168,13 +193,22 @@ class Hypotheses(Rows):
             loss=zeros.clone(),
             contour_rows=torch.zeros_like(person),
             colliding=no,
-            stage_losses=x.new_zeros(len(x), 0),
+            ends=StageEnds(
+                x=x.new_zeros(len(x), 0, x.shape[1]),
+                loss=x.new_zeros(len(x), 0),
+                contour_rows=person.new_zeros(len(x), 0),
+                colliding=no.new_zeros(len(x), 0),
+            ),
             status=torch.zeros_like(person),
             n_evaluations=torch.zeros_like(person),
             truncated=no.clone(),
             spread=zeros.clone(),
             gap=torch.ones_like(zeros),
         )
+
+    def at_end(self, stage: int) -> Hypotheses:
+        """The hypotheses at the end of one of the S stages so far, counted from 0."""
+        return replace(self, **{name: value[:, stage] for name, value in self.ends._values().items()})
 
     @property
     def rows(self) -> Tensor:

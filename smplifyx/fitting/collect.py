@@ -78,12 +78,26 @@ def collect_results(
         seconds: time spent on each person.
     """
     measured = _measure(solver, hypotheses)
-    losses = {name: values.cpu().tolist() for name, values in solver.losses(hypotheses, len(solver.weights)).items()}
+    losses = _stage_losses(solver, hypotheses)
+    names = dict.fromkeys(name for stage in losses for name in stage)
     hypotheses = hypotheses.on_host()  # once, instead of number by number
     results = [_result(solver, hypotheses, measured, row, one) for row, one in enumerate(observations)]
     for row, result in enumerate(results):
-        result.seconds, result.losses = seconds, {name: values[row] for name, values in losses.items()}
+        result.seconds = seconds
+        result.losses = {name: float(values[row]) for name, values in losses[-1].items()}
+        result.stage_term_losses = {
+            name: np.array([stage[name][row] if name in stage else 0.0 for stage in losses], np.float32)
+            for name in names
+        }
     return results
+
+
+def _stage_losses(solver: Solver, hypotheses: Hypotheses) -> list[dict[str, np.ndarray]]:
+    """Value [R] of each term at the end of each of the S stages, which were the last S of the settings."""
+    n_stages = hypotheses.ends.x.shape[1]
+    first = len(solver.weights) - n_stages + 1
+    stages = [solver.losses(hypotheses.at_end(stage), first + stage) for stage in range(n_stages)]
+    return [{name: values.cpu().numpy() for name, values in stage.items()} for stage in stages]
 
 
 @torch.no_grad()
@@ -101,7 +115,7 @@ def _measure(solver: Solver, hypotheses: Hypotheses) -> _Measurements:
         "principal_point": targets.principal_point,
         "joints": state.joints,
         "projected_keypoints_2d": projected,
-        "stage_losses": hypotheses.stage_losses,
+        "stage_losses": hypotheses.ends.loss,
     }
     size, failed = (1000.0 / targets.pixel_scale).cpu().numpy(), hypotheses.failed()
     codes, quality = None, None

@@ -15,7 +15,7 @@ import torch
 
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
-from smplifyx.fitting.batch import FitTargets, Hypotheses
+from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips
 from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.solver import Solver, no_weight
@@ -74,8 +74,7 @@ class Stage:
         hypotheses = solver.minimize(objective, hypotheses, solver.optimizer_options(self.number))
         if self.resolve_collisions and solver.self_collision is not None and self._collides(solver):
             hypotheses = self._resolve(solver, hypotheses)
-        losses = torch.cat([hypotheses.stage_losses, hypotheses.loss[:, None]], 1)
-        return replace(hypotheses, stage_losses=losses)
+        return replace(hypotheses, ends=hypotheses.ends.followed_by(StageEnds.of(hypotheses)))
 
     def _collides(self, solver: Solver) -> bool:
         return not no_weight(solver.weights[self.number - 1], "collision")

@@ -79,10 +79,16 @@ def details(result: FitResult) -> dict[str, Any]:
             for (x, y, confidence), place in zip(observed, projected, strict=True)
         ],
         "residuals": residuals(result),
-        "losses": [[name.replace("_", " "), _rounded(value)] for name, value in result.losses.items()],
+        "terms": _terms(result),
         "stages": [_rounded(value) for value in result.stage_losses],
         "figures": _figures(result),
     }
+
+
+def _terms(result: FitResult) -> list[tuple[str, list[float | None]]]:
+    """Name of each term, and its loss at the end of each stage; of older results at the end of the fit alone."""
+    terms = result.stage_term_losses or {name: np.array([value]) for name, value in result.losses.items()}
+    return [(name.replace("_", " "), [_rounded(value) for value in values]) for name, values in terms.items()]
 
 
 def _figures(result: FitResult) -> list[tuple[str, str]]:

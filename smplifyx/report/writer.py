@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import statistics
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ DETAILED = 1000
 _LISTED, _THUMBNAILS = 50_000, 10_000
 #: The parts of the page that are the same for every report.
 _PAGE = Path(__file__).parent / "page"
+#: The code that makes the files of people.
+_CODE = ("details.py", "mesh.py", "people.py", "pictures.py")
 #: Rows of people in a file.
 _CHUNK = 1000
 #: Files of people who are not in the report any more are removed once they are this old, seconds: runs that share
@@ -62,6 +66,7 @@ def write_report(
     n_detailed: int = DETAILED,
     models: Path | None = None,
     anew: bool = False,
+    threads: int | None = None,
     after_photo: Callable[[], None] | None = None,
 ) -> WrittenReport:
     """Write ``report/index.html`` and its files into an output folder; those of an earlier report are kept.
@@ -70,7 +75,8 @@ def write_report(
         root: output folder of ``smplifyx fit``.
         n_detailed: number of people who get details, keypoints and a mesh, the worst ones.
         models: the only folder to take body models from; None for the usual places.
-        anew: write all files again.
+        anew: write all files again, not only those that changed or are of another version.
+        threads: number of threads; None for as many as usable cores.
         after_photo: called after each photo; what it raises ends the work.
 
     Raises:
@@ -84,9 +90,9 @@ def write_report(
     fitted = [row for row in rows if row.status == "ok"]
     detailed = {person_id(row) for row in fitted[:n_detailed]}
     small = fitted[: max(_THUMBNAILS, n_detailed)]
-    writer = PeopleWriter(layout, models, keep=not anew and _is_of_this_version(layout))
+    writer = PeopleWriter(layout, models, keep=not anew and _is_of_this_format(layout))
     by_photo = [list(people) for _, people in groupby(sorted(small, key=lambda row: row.key), lambda row: row.stem)]
-    with ThreadPoolExecutor(n_usable_cores()) as pool:
+    with ThreadPoolExecutor(threads or n_usable_cores()) as pool:
         try:
             for _ in pool.map(lambda people: writer.write_photo(people, detailed), by_photo):
                 if after_photo is not None:
@@ -106,15 +112,21 @@ def write_report(
     return WrittenReport(layout.page, len(everybody), len(detailed), _size(layout.folder), tuple(remarks))
 
 
-def _is_of_this_version(layout: ReportLayout) -> bool:
-    """Whether the files there are of a report of this version."""
+def _is_of_this_format(layout: ReportLayout) -> bool:
+    """Whether the files of people there were written by this code."""
     with suppress(OSError):
-        return _version() in (layout.folder / "about.js").read_text(encoding="utf-8")
+        return f'"format":"{_format()}"' in (layout.folder / "about.js").read_text(encoding="utf-8")
     return False
 
 
-def _version() -> str:
-    return f'"version":"{smplifyx.__version__}"'
+@cache
+def _format() -> str:
+    """A name for the content of the files of people: a hash of the code that makes it."""
+    made = hashlib.blake2b(digest_size=8)
+    for name in _CODE:
+        with suppress(OSError):  # an installation without sources
+            made.update(Path(__file__).with_name(name).read_bytes())
+    return f"{smplifyx.__version__} {made.hexdigest()}"
 
 
 def _remarks(
@@ -186,6 +198,7 @@ def _write_about(layout: ReportLayout, rows: Sequence[SummaryRow], remarks: Sequ
     flags = Counter(flag for row in rows for flag in row.flags)
     values = {
         "version": smplifyx.__version__,
+        "format": _format(),
         "folder": shown_name(Path(layout.output.root).absolute().name),
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "people": len(rows),

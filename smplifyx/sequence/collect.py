@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from smplifyx.fitting.batch import FitTargets, Hypotheses
+from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
 from smplifyx.fitting.collect import collect_results, fitted_confidence, flags_of_fit, flags_of_view
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.solver import Solver
@@ -58,7 +58,7 @@ def collect_track(
     n_frames, n_views = len(track), len(track.views)
     first = torch.arange(n_frames, device=solution.rows.x.device) * n_views
     rows = solution.rows.index(first)
-    rows = replace(rows, stage_losses=rows.loss[:, None])
+    rows = replace(rows, ends=StageEnds.of(rows))
     rows = replace(rows, n_evaluations=torch.full_like(rows.n_evaluations, solution.n_evaluations))
     by_frame = {(frame, view): one for frame, view, one in observed}
     camera, size = view_camera(track, 0)

@@ -186,6 +186,10 @@ def test_the_terms_of_a_whole_fit_add_up(results):
     for result in results:
         assert sum(result.losses.values()) == pytest.approx(result.loss, rel=1e-4)
         assert {"hand_keypoints", "face_keypoints", "collision"} <= set(result.losses)
+        stages = result.stage_term_losses
+        np.testing.assert_allclose(sum(stages.values()), result.stage_losses, rtol=1e-4)
+        assert {name: stages[name][-1] for name in result.losses} == pytest.approx(result.losses)
+        assert not stages["face_keypoints"][:-1].any()  # in the last stage alone
 
 
 def test_meshes_of_several_results_are_those_of_each(fitter, results):

@@ -88,6 +88,9 @@ def test_panel_has_pictures_mesh_and_figures(page: Any) -> None:
     text = page.inner_text("#panel")
     assert "Fewer than 10 body keypoints are visible" in text and "99 mm" in text
     assert "stage 5" in text and "right arm" in text
+    cells = page.locator(".courses tr", has_text="body pose").locator("td").all_inner_texts()
+    assert cells == ["\u2013", "\u2013", "1.0", "2.0", "4.5"]
+    assert page.locator(".shares rect").count() == 5 * 2
     # the canvas shows a body: not all pixels are alike
     colours = page.evaluate(
         """async () => {

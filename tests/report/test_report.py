@@ -107,6 +107,15 @@ def test_files_are_written_again_only_after_a_new_fit(run: Path) -> None:
     assert all(path.stat().st_mtime_ns != time for path, time in written.items())
 
 
+def test_files_of_another_version_are_written_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(writer, "_format", lambda: "earlier")
+        write_report(run, threads=1)
+    written = {path: path.stat().st_mtime_ns for path in (run / "report").glob("[pt]*/*/*")}
+    write_report(run, threads=1)
+    assert len(written) == 9 and all(path.stat().st_mtime_ns != time for path, time in written.items())
+
+
 def test_people_who_are_gone_leave_the_report(run: Path) -> None:
     write_report(run)
     rows = people(run)
@@ -218,7 +227,15 @@ def test_residuals_by_part() -> None:
 
 def test_unknown_numbers_are_left_out() -> None:
     nan = float("nan")
-    values = details(person(expected_error_mm=nan, penetration_mm=nan, gender_probability=nan))
+    values = details(
+        person(
+            losses={"shape": 2.0, "lifting": nan},
+            stage_term_losses={},
+            expected_error_mm=nan,
+            penetration_mm=nan,
+            gender_probability=nan,
+        )
+    )
     assert "Expected error" not in dict(values["figures"])
     json.dumps(values, allow_nan=False)
 

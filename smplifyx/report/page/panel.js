@@ -250,12 +250,22 @@ class Panel {
   }
 
   losses(details) {
-    const terms = [...details.losses].sort((a, b) => b[1] - a[1]);
+    const last = ([, values]) => values[values.length - 1] || 0;
+    const terms = [...details.terms].sort((a, b) => last(b) - last(a));
+    const hint = (text) => el("p", { class: "hint", text });
+    const weighted = "The terms' weights are included: the sum is the loss that was minimised.";
+    const differing = "Stages have different weights, so their losses need not fall.";
     const stages = details.stages.map((value, k) => [`stage ${k + 1}`, value]);
+    if (stages.length > 1 && details.terms.every(([, values]) => values.length === stages.length)) {
+      const made = this.section("Losses by term and stage",
+        plots.shares("Share of the terms in the loss", details.terms, details.stages), hint(differing),
+        plots.courses("Loss of each term at the end of each stage", terms),
+        hint(`${weighted} A bar is relative to the largest value of its row.`));
+      made.classList.add("wide");
+      return made;
+    }
     return this.section("Losses",
-      plots.bars("Loss by term", ["term at the end", "loss"], terms),
-      el("p", { class: "hint", text: "The terms' weights are included: the sum is the loss that was minimised." }),
-      stages.length ? plots.bars("Loss by stage", ["at the end of", "loss"], stages) : null,
-      stages.length ? el("p", { class: "hint", text: "Stages have different weights, so their losses need not fall." }) : null);
+      plots.bars("Loss by term", ["term at the end", "loss"], terms.map((term) => [term[0], last(term)])), hint(weighted),
+      ...(stages.length > 1 ? [plots.bars("Loss by stage", ["at the end of", "loss"], stages), hint(differing)] : []));
   }
 }
