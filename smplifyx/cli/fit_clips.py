@@ -212,7 +212,8 @@ class _ClipRun:
                 self._report.add_failure(Failure(str(error.path), error.problem))
             if found.n_photos:
                 people = messages.count(found.n_people, "person", "people")
-                messages.note(f"no --keypoints: {people} detected in {found.n_photos} photos; keypoints in {folder}")
+                photos = messages.count(found.n_photos, "photo", "photos")
+                messages.note(f"no --keypoints: {people} detected in {photos}; keypoints in {folder}")
 
     def _print_tracks(self, outcome: ClipOutcome) -> None:
         """Print what is worth knowing about the tracks of a clip."""

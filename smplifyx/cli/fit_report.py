@@ -120,10 +120,14 @@ class FitReport:
             messages.note(f"keypoint files: {kinds}")
         for part, (points, people) in self._unused.items():
             model = self._config.body.model
-            messages.note(f"{model} has no {part} keypoints: {points} seen on {people} people are not used")
+            seen = f"{points} seen on {messages.count(people, 'person', 'people')}"
+            messages.note(f"{model} has no {part} keypoints: {seen} are not used")
         if self._flags:
-            counts = ", ".join(f"{flag} {count}" for flag, count in sorted(self._flags.items()))
-            messages.note(f"keypoints were changed or are uncertain: {counts} people (flags in the results)")
+            counts = ", ".join(
+                f"{flag} of {messages.count(number, 'person', 'people')}"
+                for flag, number in sorted(self._flags.items())
+            )
+            messages.note(f"keypoints were changed or are uncertain (flags in the results): {counts}")
         numbers = {"inputs skipped": self._n_skipped, "warnings about inputs": self._n_notes}
         text = ", ".join(f"{kind}: {number}" for kind, number in numbers.items() if number)
         if text and not self._run.verbose:

@@ -153,9 +153,8 @@ class _Run:
             stem: one for stem, one in records.items() if stem in stems and not one.others(job.settings_digest)
         }
         if records:
-            messages.note(
-                f"--overwrite goes on after {len(records)} photos that a run without an end has overwritten"
-            )
+            photos = messages.count(len(records), "photo", "photos")
+            messages.note(f"--overwrite goes on after {photos} that a run without an end has overwritten")
         return records
 
     def _work_on(

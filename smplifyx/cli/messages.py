@@ -15,6 +15,7 @@ from typing import TextIO, TypeVar
 
 from smplifyx import errors
 from smplifyx.errors import InputError, UsageError
+from smplifyx.words import count as count
 
 #: Advice of the library, which has no options, in words of the command line.
 _ADVICE = {
@@ -103,11 +104,6 @@ def complain(error: Exception, with_traceback: bool) -> None:
     if with_traceback:
         traceback.print_exception(error)
     fault(f"smplifyx: error: {error}")
-
-
-def count(number: int, one: str, many: str) -> str:
-    """A number with its noun: ``1 person``, ``2 people``."""
-    return f"{number} {one if number == 1 else many}"
 
 
 def duration(seconds: float) -> str:

@@ -93,7 +93,9 @@ class Progress:
         left = self._n_photos - n_over
         time_left = messages.duration(left * seconds / self._n_done) if self._n_done else "unknown time"
         detected = f"people detected in {self._n_detected:,}, " if self._n_detected else ""
+        people = messages.count(self._n_people, "person", "people")
+        failures = messages.count(self._n_failures, "failure", "failures")
         return (
-            f"{n_over:,} of {self._n_photos:,} photos, {detected}{self._n_people:,} people fitted, "
-            f"{self._n_people / seconds:.2f} people/s, {time_left} left, {self._n_failures} failures"
+            f"{n_over:,} of {self._n_photos:,} photos, {detected}{people} fitted, "
+            f"{self._n_people / seconds:.2f} people/s, {time_left} left, {failures}"
         )

@@ -118,7 +118,7 @@ def _detected(frames: Sequence[Frame], folder: Path) -> list[Frame]:
     found = [frame for frame in detected if read_keypoints(frame.keypoints, frame.image)]
     missed = sorted({frame.name for frame in detected} - {frame.name for frame in found})
     if missed:
-        messages.note(f"no person is detected in {len(missed)} photos, which are left out: {', '.join(missed)}")
+        messages.note(f"no person is detected in photos that are left out: {', '.join(missed)}")
     return found
 
 

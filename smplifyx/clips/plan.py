@@ -15,6 +15,7 @@ from smplifyx.files import output_to
 from smplifyx.keypoints.folder import natural_key
 from smplifyx.output import OutputLayout
 from smplifyx.tracking import View
+from smplifyx.words import count
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _with_frames(
             with output_to(target):
                 found = write_frames(video, target, run.output)
         rates.append(found.fps)
-        notes.append(f"{video}: {found.n_frames} frames at {found.fps:g} per second in {target}")
+        notes.append(f"{video}: {count(found.n_frames, 'frame', 'frames')} at {found.fps:g} per second in {target}")
     if run.fps is None and max(rates) - min(rates) > 0.01:
         listed = ", ".join(f"{rate:g}" for rate in sorted(set(rates)))
         raise UsageError(f"--video: expected one frame rate, found {listed}; give --fps")

@@ -31,6 +31,7 @@ from smplifyx.pipeline.units import Failure, Job, Outcome
 from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.sequence import SequenceFitter, TrackFit
 from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks
+from smplifyx.words import count
 
 #: Frames from which the start of a fit is announced, as it takes long.
 _MANY_FRAMES = 30
@@ -106,9 +107,8 @@ class ClipWorker:
         digest = clip_digest(clip, self._job, self._rig)
         without = sum(shot.keypoints is None for shot in clip.all_shots())
         if without:
-            outcome.notes.append(
-                f"{without} of {len(clip.all_shots())} photos have no keypoint file: nobody is there"
-            )
+            photos = count(len(clip.all_shots()), "photo", "photos")
+            outcome.notes.append(f"no keypoint file for {without} of {photos}: nobody is there")
         try:
             if not self._job.run.overwrite:
                 check_results(clip, self._layout)
@@ -123,7 +123,7 @@ class ClipWorker:
         if len(clip.shots) >= _MANY_FRAMES:
             lengths = ", ".join(str(len(track)) for track in tracks) or "no"
             prefix = f"{clip.name}: " if clip.name else ""
-            self._tell(f"{prefix}{len(clip.shots)} frames; fitting tracks of {lengths} frames")
+            self._tell(f"{prefix}{count(len(clip.shots), 'frame', 'frames')}; fitting tracks of {lengths} frames")
         outcome.fits = self._fitted(tracks, decisions, outcome)
         written: list[Path] = []
         has_failed = bool(outcome.failures)

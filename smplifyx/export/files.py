@@ -25,6 +25,7 @@ from smplifyx.output.layout import OutputLayout
 from smplifyx.output.meshes import save_mesh
 from smplifyx.pipeline.journal import SETTINGS, read_logs, read_manifests
 from smplifyx.result import FitResult, load_result
+from smplifyx.words import count
 
 ExportFormat = Literal["glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -173,7 +174,7 @@ def _frame_remarks(
     if known is None:
         return ("the photos of the run are unknown: frames are numbered over the photos with results",)
     empty = sum(stem not in people for stem in stems)
-    return (f"{len(stems)} frames, {empty} of them of photos without results",) if empty else ()
+    return (f"{count(len(stems), 'frame', 'frames')}, {empty} of photos without results",) if empty else ()
 
 
 def _selected(paths: dict[PersonKey, Path], person: int | None) -> dict[PersonKey, Path]:

@@ -20,6 +20,7 @@ from smplifyx.keypoints.documents import Size
 from smplifyx.keypoints.images import QUARTER_TURNS
 from smplifyx.keypoints.reading import PersonKeypoints
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, MIRRORED_KEYPOINTS
+from smplifyx.words import count
 
 FrameChoice = Literal["auto", "upright", "stored"]
 
@@ -237,7 +238,8 @@ def within_image(person: PersonKeypoints, size: tuple[int, int]) -> PersonKeypoi
     changed = person.with_keypoints(keypoints)
     if person.keypoints[outside, 2].max() < WORTH_A_WARNING:
         return changed
-    note = f"{outside.sum()} keypoints lie far outside the image and count as unseen"
+    few, many = "keypoint lies", "keypoints lie"
+    note = f"{count(outside.sum(), few, many)} far outside the image and counted as unseen"
     return replace(changed, warnings=(*changed.warnings, note))
 
 

@@ -23,6 +23,7 @@ from smplifyx.keypoints.people import PersonSelection, piece_lacks, select_peopl
 from smplifyx.keypoints.plausibility import without_misplaced
 from smplifyx.keypoints.reading import KeypointFile, PersonKeypoints, people_of
 from smplifyx.skeleton import HAND_KEYPOINTS
+from smplifyx.words import count
 
 #: Two pictures whose ratios of width to height differ less have one shape.
 _SAME_SHAPE = 0.02
@@ -261,17 +262,18 @@ def judge(loaded: Loaded, options: KeypointOptions) -> Judgement:
     # One detector made all files: what is certain of one photo, and contradicted by none, holds for the others.
     turn = loaded.turned > 0 and loaded.upright == 0
     if loaded.uncertain:
-        n_photos = len(loaded.uncertain)
+        photos = count(len(loaded.uncertain), "photo", "photos")
         first = next(iter(loaded.uncertain)).name
         if turn:
+            others = count(loaded.turned, "other", "others")
             notes.append(
-                f"people in {n_photos} photos lie in the upright picture and stand in the one without its EXIF "
-                f"turn, as those of {loaded.turned} others certainly do: they are turned ({KEEP_UPRIGHT} "
+                f"people in {photos} lie in the upright picture and stand in the one without its EXIF "
+                f"turn, as those of {others} certainly do: they are turned ({KEEP_UPRIGHT} "
                 "keeps them)"
             )
         else:
             notes.append(
-                f"people in {n_photos} photos ({first}) lie in the upright picture and would stand in the one "
+                f"people in {photos} ({first}) lie in the upright picture and would stand in the one "
                 f"without its EXIF turn: if the detector ignored the turn, {CHOOSE_STORED}"
             )
     problem = frames.size_uncertain(loaded.extents) if options.scale == 1.0 else None

@@ -23,6 +23,7 @@ from smplifyx.output.layout import OutputLayout
 from smplifyx.result import RESULT_FIELDS, FitResult, load_result
 from smplifyx.result_fields import format_figure, parse_figure
 from smplifyx.result_figures import FitFigures
+from smplifyx.words import count
 
 _FIGURES = {one.name: one for one in RESULT_FIELDS if one.csv is not None}
 _PERSON_COLUMNS = ("stem", "person")
@@ -126,8 +127,9 @@ def complete_summary(layout: OutputLayout) -> tuple[list[SummaryRow], str | None
         if lacking:
             _add(path, lacking)
     if damage is not None:
-        return _latest(lacking), f"{damage}; {len(lacking)} rows are restored from results"
-    note = f"{path}: {len(lacking)} missing rows are restored from results" if lacking else None
+        return _latest(lacking), f"{damage}; {count(len(lacking), 'row is', 'rows are')} restored from results"
+    restored = count(len(lacking), "missing row is", "missing rows are")
+    note = f"{path}: {restored} restored from results" if lacking else None
     return _latest([*rows, *lacking]), note
 
 

@@ -9,6 +9,7 @@ from smplifyx.errors import InputError, reason
 from smplifyx.files import output_to
 from smplifyx.output import OutputLayout, SummaryRow, append_summary, compact_summary, complete_summary
 from smplifyx.pipeline.units import Failure
+from smplifyx.words import count
 
 #: Rows that are appended together, and seconds after which fewer are.
 _ROWS, _SECONDS = 64, 2.0
@@ -56,4 +57,6 @@ class SummaryTable:
             with output_to(self._path):
                 append_summary(self._path, rows)
         except (InputError, OSError) as error:
-            self.problems.append(Failure(str(self._path), f"{len(rows)} rows are not added: {reason(error)}"))
+            self.problems.append(
+                Failure(str(self._path), f"{count(len(rows), 'row is', 'rows are')} not added: {reason(error)}")
+            )

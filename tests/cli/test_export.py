@@ -75,7 +75,7 @@ def test_photos_without_people_are_frames(run: Path, tmp_path: Path, source: str
         add_log(run, *stems)
     assert main(["export", str(run), "--format", "glb", "bvh", "trc", "amass", "--fps", "10"]) == SUCCESS
     out = run / "exports"
-    assert "5 frames, 3 of them of photos without results" in capsys.readouterr().out
+    assert "5 frames, 3 of photos without results" in capsys.readouterr().out
     read = Gltf((out / "animation.glb").read_bytes())
     times = [read.array(one["input"]).tolist() for one in read.tree["animations"][0]["samplers"]]
     np.testing.assert_allclose(max(times, key=len), [0.1, 0.3], atol=1e-6)

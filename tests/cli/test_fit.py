@@ -401,6 +401,6 @@ def test_a_damaged_table_is_rebuilt(folders, capsys):
     table.write_text("nothing of ours\n")
     assert folders.fit() == 0
     printed = capsys.readouterr()
-    assert "0 people fitted" in printed.out and "1 rows are restored from results" in printed.err
+    assert "0 people fitted" in printed.out and "1 row is restored from results" in printed.err
     assert [row.stem for row in read_summary(table)] == ["one"]
     assert (folders.output / "summary.csv.damaged").read_text() == "nothing of ours\n"

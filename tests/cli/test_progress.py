@@ -17,7 +17,7 @@ def test_a_line_tells_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> 
     for second in range(1, 31):
         now[0] = float(second)
         shown.add(n_people=2, n_failures=second == 10)
-    assert shown.line() == "1,030 of 4,100 photos, 60 people fitted, 2.00 people/s, 51 min left, 1 failures"
+    assert shown.line() == "1,030 of 4,100 photos, 60 people fitted, 2.00 people/s, 51 min left, 1 failure"
 
 
 def test_lines_come_although_no_photo_does(

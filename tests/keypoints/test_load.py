@@ -92,7 +92,7 @@ def test_points_outside_the_image(folders: tuple[Path, Path], write_people: Writ
     (observation,) = load_folder(*folders).observations
     np.testing.assert_allclose(observation.keypoints[4], [-10, 100, 0.9], rtol=1e-6)
     assert not observation.keypoints[7].any()
-    assert "1 keypoints" in observation.warnings[0]
+    assert "1 keypoint lies" in observation.warnings[0]
 
 
 def test_keypoints_of_another_size_are_refused(folders: tuple[Path, Path], write_people: Writer) -> None:

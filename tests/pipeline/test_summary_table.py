@@ -61,7 +61,7 @@ def test_rows_of_two_runs_are_kept(layout: OutputLayout) -> None:
 def test_rows_that_lack_are_made_from_results(layout: OutputLayout) -> None:
     random_result().save(layout.result_path("lost", 2))
     table = SummaryTable(layout)
-    assert table.restored is not None and "1 missing rows are restored" in table.restored
+    assert table.restored is not None and "1 missing row is restored" in table.restored
     assert [(row.stem, row.person) for row in read_summary(layout.summary_path)] == [("lost", 2)]
     assert SummaryTable(layout).restored is None
 
@@ -72,7 +72,7 @@ def test_a_table_that_is_damaged_meanwhile_is_a_problem_of_its_own(layout: Outpu
     layout.root.mkdir(exist_ok=True)
     layout.summary_path.write_text("something else\n1\n")
     table.close()
-    assert {one.reason.partition(":")[0] for one in table.problems} == {"1 rows are not added", "is not sorted"}
+    assert {one.reason.partition(":")[0] for one in table.problems} == {"1 row is not added", "is not sorted"}
     assert SummaryTable(layout).restored is not None  # the next run keeps the damaged one beside a new one
     assert layout.summary_path.with_name("summary.csv.damaged").exists()
 
