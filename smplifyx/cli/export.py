@@ -9,7 +9,9 @@ from smplifyx.cli import messages
 from smplifyx.cli.messages import check_input, check_output
 from smplifyx.errors import UsageError
 
-_FORMATS = ("glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd")
+_FORMATS = (
+    "glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd", "agora", "talkshow", "exavatar", "easymocap"
+)  # fmt: skip
 _LAYOUTS = ("smplifyx", "vposer", "smplx")
 _DESCRIPTION = """Write results in the formats of other programs, without fitting again."""
 _EPILOG = """formats:
@@ -22,9 +24,11 @@ _EPILOG = """formats:
   amass   parameters of one person as .npz, z up; SMPL-X add-on for Blender
   pickle  parameters of one person as .pkl; --layout chooses its keys
   usd     OpenUSD scene like glb, .usdc; pip install 'smplifyx[usd]'
+  agora, talkshow, exavatar, easymocap
+          parameters as these programs read them, .pkl or a folder
 
 With --fps the photos, in natural order of their names, are the frames of one
-animation (all but obj, ply, pickle), and people of equal number are one person.
+animation (all but obj, ply, pickle, agora), and people of equal number are one person.
 docs/exports.md describes each format.
 
 examples:

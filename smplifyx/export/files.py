@@ -16,6 +16,7 @@ from smplifyx.export.bvh import bvh_text
 from smplifyx.export.glb import posed_scene, rigged_scene
 from smplifyx.export.motion import Motion, PersonKey, motions_of_frames, natural_order
 from smplifyx.export.pickles import PickleLayout, pickle_bytes
+from smplifyx.export.programs import agora_bytes, easymocap_files, exavatar_files, talkshow_bytes
 from smplifyx.export.rig import Rig
 from smplifyx.export.trc import trc_text
 from smplifyx.export.usd import require_usd, write_usd
@@ -27,13 +28,24 @@ from smplifyx.pipeline.journal import SETTINGS, read_logs, read_manifests
 from smplifyx.result import FitResult, load_result
 from smplifyx.words import count
 
-ExportFormat = Literal["glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd"]
+ExportFormat = Literal[
+    "glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd", "agora", "talkshow", "exavatar", "easymocap"
+]  # fmt: skip
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 #: Formats of one frame: with several frames there is a file for each.
-_STILL: tuple[ExportFormat, ...] = ("obj", "ply", "pickle")
-_SUFFIXES = {"amass": "npz", "pickle": "pkl", "usd": "usdc"}
+_STILL: tuple[ExportFormat, ...] = ("obj", "ply", "pickle", "agora")
+#: Ends of file names, where they are not ``.FORMAT``; without a dot that of a folder.
+_ENDS = {
+    "amass": ".npz",
+    "pickle": ".pkl",
+    "usd": ".usdc",
+    "agora": ".pkl",
+    "talkshow": "_talkshow.pkl",
+    "exavatar": "_exavatar",
+    "easymocap": "_easymocap",
+}
 #: Formats with all people in one file.
-_SCENES: tuple[ExportFormat, ...] = ("glb", "usd")
+_SCENES: tuple[ExportFormat, ...] = ("glb", "usd", "easymocap")
 #: Frames per second of motion formats that need a number for a single photo too.
 DEFAULT_FPS = 30.0
 
@@ -210,12 +222,13 @@ def _write(take: Take, target: Path, formats: Iterable[ExportFormat], options: E
     for one in formats:
         if one in _SCENES:
             if take.motions:
-                write = _write_glb if one == "glb" else _write_usd
-                path = target / f"{take.name}.{_SUFFIXES.get(one, one)}"
+                write = {"glb": _write_glb, "usd": _write_usd, "easymocap": _write_easymocap}[one]
+                path = target / (take.name + _ENDS.get(one, f".{one}"))
                 yield _attempt(path, partial(write, take=take, options=options), take.remarks)
             continue
         for motion in take.motions:
-            path = target / f"{take.name}_{motion.key.file_name}.{_SUFFIXES.get(one, one)}"
+            person = f"personId_{motion.key.number}" if one == "agora" else motion.key.file_name
+            path = target / (f"{take.name}_{person}" + _ENDS.get(one, f".{one}"))
             yield _attempt(path, _writer(one, motion, options), take.remarks)
 
 
@@ -239,6 +252,20 @@ def _write_usd(path: Path, take: Take, options: ExportOptions) -> tuple[str, ...
     rigs = [Rig(motion, options.correctives) for motion in take.motions]
     write_usd(path, rigs, options.fps)
     return tuple(remark for rig in rigs for remark in rig_remarks(rig))
+
+
+def _write_easymocap(path: Path, take: Take, options: ExportOptions) -> tuple[str, ...]:
+    return _write_folder(path, easymocap_files(take.motions))
+
+
+def _write_folder(folder: Path, files: dict[str, bytes]) -> tuple[str, ...]:
+    """Write files by path, and remove frames of an earlier export."""
+    for path in folder.glob("**/*.json"):
+        if path.stem.isdecimal() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+    return (f"{len(files)} files",)
 
 
 def rig_remarks(rig: Rig) -> tuple[str, ...]:
@@ -266,6 +293,12 @@ def _writer(one: ExportFormat, motion: Motion, options: ExportOptions) -> Callab
             write_bytes(path, trc_text(motion, fps, path.name).encode())
         elif one == "amass":
             write_bytes(path, amass_bytes(motion, fps))
+        elif one == "agora":
+            write_bytes(path, agora_bytes(motion))
+        elif one == "talkshow":
+            write_bytes(path, talkshow_bytes(motion))
+        elif one == "exavatar":
+            return _write_folder(path, exavatar_files(motion))
         else:
             write_bytes(path, pickle_bytes(motion, options.layout))
         return ()
