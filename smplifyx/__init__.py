@@ -5,8 +5,9 @@ The names below are stable, see docs/api.md; so is smplifyx.body. Other modules 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from smplifyx.late_imports import late_names
 
 if TYPE_CHECKING:
     from smplifyx.calibration import read_cameras
@@ -72,11 +73,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is used, so that commands without tensors start quickly."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

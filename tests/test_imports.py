@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,13 @@ def test_nothing_needs_posix(folder: str) -> None:
         assert not unguarded, f"{path} needs {unguarded}"
 
 
-def test_public_names_of_body_exist() -> None:
-    from smplifyx import body
-
-    for name in body.__all__:
-        assert getattr(body, name) is not None
+@pytest.mark.parametrize("package", ["smplifyx", "smplifyx.body", "smplifyx.gender", "smplifyx.pipeline"])
+def test_names_that_are_imported_late_exist(package: str) -> None:
+    module = import_module(package)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="unheard_of"):
+        _ = module.unheard_of
 
 
 def test_the_wheel_has_the_package_alone() -> None:

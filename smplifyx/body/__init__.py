@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from smplifyx.late_imports import late_names
 
 if TYPE_CHECKING:
     from smplifyx.body.body import Body, HandOptions, PosedBody, load_body_model
@@ -33,9 +34,4 @@ _HOMES = {
     "load_body_model_data": "files",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that commands without tensors start without torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(__name__, _HOMES)

@@ -50,7 +50,7 @@ def shared_file_name(model_type: str) -> str:
 def _unpack_blend_shapes(file: ArrayReader, name: str) -> FloatArray:
     scale = file.array(f"{name}_scale", (None,))
     scaled = file.array(name, (len(scale), None, 3))
-    return (scaled.astype(np.float32) * scale[:, None, None]).transpose(1, 2, 0)
+    return np.multiply(scaled, scale[:, None, None], dtype=np.float32).transpose(1, 2, 0)
 
 
 def _unpack_sparse(file: ArrayReader, name: str) -> FloatArray:

@@ -196,18 +196,20 @@ def measure_command(person: SyntheticPerson, repeats: int) -> dict[str, list[Tim
 
 
 def command_table(timelines: Mapping[str, Sequence[Timeline]]) -> list[dict[str, str | float]]:
-    """One row a phase: seconds of each kind of run, those of the quickest of its runs."""
+    """One row a phase: seconds of each kind of run and processor time of its main thread, of the quickest run."""
     best = {title: min(runs, key=lambda one: one.seconds) for title, runs in timelines.items()}
     names = dict.fromkeys(name for one in best.values() for name in one.phases)
-    rows: list[dict[str, str | float]] = [
-        {"phase": name, **{title: f"{one.phases.get(name, 0.0):.2f}" for title, one in best.items()}}
-        for name in names
-    ]
-    rows.append({"phase": "in all, s", **{title: f"{one.seconds:.2f}" for title, one in best.items()}})
-    rows.append(
-        {"phase": "of the processor, s", **{title: f"{one.processor_seconds:.2f}" for title, one in best.items()}}
-    )
-    return rows
+    rows: list[dict[str, str | float]] = []
+    for name in names:
+        row: dict[str, str | float] = {"phase": name}
+        for title, one in best.items():
+            row[title] = f"{one.phases.get(name, 0.0):.2f}"
+            row[f"{title}, processor"] = f"{one.processor.get(name, 0.0):.2f}"
+        rows.append(row)
+    total: dict[str, str | float] = {"phase": "in all; processor: all threads and processes"}
+    for title, one in best.items():
+        total[title], total[f"{title}, processor"] = f"{one.seconds:.2f}", f"{one.processor_seconds:.2f}"
+    return [*rows, total]
 
 
 def describe_machine() -> dict[str, str | int | None]:

@@ -38,11 +38,13 @@ class Timeline:
 
     Attributes:
         phases: seconds of each phase, in the order in which they began.
+        processor: processor time of the main thread in each phase, seconds; hardly longer on a busy machine.
         processor_seconds: time of the processor.
         process_seconds: from the first line of the process to the end of the command, by its own clock.
     """
 
     phases: dict[str, float]
+    processor: dict[str, float]
     processor_seconds: float
     process_seconds: float
 
@@ -67,7 +69,7 @@ def measure_timeline(arguments: Sequence[str]) -> Timeline:
     ended = time.monotonic()  # one clock for all processes since the start of the machine
     recorded = json.loads(done.stderr.splitlines()[-1])
     recorded["phases"][_AFTER] = ended - recorded["ended"]
-    return Timeline(recorded["phases"], _children_cpu_seconds() - cpu, recorded["seconds"])
+    return Timeline(recorded["phases"], recorded["processor"], _children_cpu_seconds() - cpu, recorded["seconds"])
 
 
 def _children_cpu_seconds() -> float:
@@ -90,19 +92,30 @@ def _phase(frame: FrameType | None) -> str:
     return _REST
 
 
-def _sampling(seconds: dict[str, float], latest: float, stop: threading.Event) -> Callable[[], None]:
-    """Add up the time of each phase of the thread that calls this, from ``latest`` until told to stop."""
-    watched = threading.get_ident()
+def _thread_clock() -> Callable[[], float]:
+    """A clock of the processor time of the thread that calls this, in seconds; one that stands still on Windows."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return lambda: 0.0
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    return lambda: time.clock_gettime(clock)
+
+
+def _sampling(
+    seconds: dict[str, float], processor: dict[str, float], latest: float, stop: threading.Event
+) -> Callable[[], None]:
+    """Add up the times of each phase of the thread that calls this, from ``latest`` until told to stop."""
+    watched, used = threading.get_ident(), _thread_clock()
 
     def sample() -> None:
         nonlocal latest
-        is_last = False
+        is_last, latest_used = False, used()
         while not is_last:
             is_last = stop.wait(_INTERVAL)  # what remains then belongs to a phase too
             phase = _REST if is_last else _phase(sys._current_frames().get(watched))
             now = time.monotonic()
             seconds[phase] = seconds.get(phase, 0.0) + now - latest
-            latest = now
+            processor[phase] = processor.get(phase, 0.0) + used() - latest_used
+            latest, latest_used = now, used()
 
     return sample
 
@@ -110,15 +123,20 @@ def _sampling(seconds: dict[str, float], latest: float, stop: threading.Event) -
 def _main() -> None:
     """Run ``smplifyx`` in this process and print its phases in the last line of the standard error stream."""
     started, first = float(sys.argv.pop(1)), time.monotonic()
-    seconds = {_BEFORE: first - started}
+    seconds, processor = {_BEFORE: first - started}, {_BEFORE: time.process_time()}
     stop = threading.Event()
-    sampler = threading.Thread(target=_sampling(seconds, first, stop), daemon=True)
+    sampler = threading.Thread(target=_sampling(seconds, processor, first, stop), daemon=True)
 
     def report() -> None:
         own_seconds = time.monotonic() - first
         stop.set()
         sampler.join()
-        recorded = {"phases": seconds, "ended": time.monotonic(), "seconds": own_seconds}
+        recorded = {
+            "phases": seconds,
+            "processor": processor,
+            "ended": time.monotonic(),
+            "seconds": own_seconds,
+        }
         print(json.dumps(recorded), file=sys.stderr, flush=True)
 
     atexit.register(report)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from smplifyx.config import GenderConfig
 from smplifyx.errors import InputError, UsageError
-from smplifyx.gender.decision import GenderDecision, GenderLabels, fallback, given
-from smplifyx.gender.network import CLASSES
-from smplifyx.gender.people import classify_in_photo, decide, least_scale
-from smplifyx.gender.voters import Voter, load_voters
+from smplifyx.gender.decision import CLASSES, GenderDecision, GenderLabels, fallback, given
 from smplifyx.keypoints import Observation
+
+if TYPE_CHECKING:
+    import torch
+
+    from smplifyx.gender.voters import Voter
 
 _UNCLASSIFIED = fallback("no label, and the classifier is off")
 
@@ -24,8 +26,8 @@ _UNCLASSIFIED = fallback("no label, and the classifier is off")
 class GenderChooser:
     """Decide about the people of one photo after the other.
 
-    Networks are loaded for the first person without a label. Each person is classified alone, so that a decision
-    and its probability do not depend on who else is decided about.
+    Networks, and torch, are loaded for the first person without a label. Each person is classified alone, so that
+    a decision and its probability do not depend on who else is decided about.
 
     Args:
         settings: choice of the classifier, threshold.
@@ -54,6 +56,8 @@ class GenderChooser:
         Raises:
             UsageError: a classifier is unusable.
         """
+        from smplifyx.gender.people import least_scale
+
         unlabelled = [one for one in people if self.label_of(one) is None]
         return least_scale(unlabelled, self._voters) if unlabelled and self._classifies else 0.0
 
@@ -78,6 +82,8 @@ class GenderChooser:
 
     @cached_property
     def _voters(self) -> list[Voter]:
+        from smplifyx.gender.voters import load_voters
+
         choice = self._settings.classifier
         assert choice != "none"
         try:
@@ -90,6 +96,8 @@ class GenderChooser:
     ) -> list[GenderDecision]:
         if not self._classifies:
             return [_UNCLASSIFIED] * len(people)
+        from smplifyx.gender.people import classify_in_photo, decide
+
         decisions = decide(classify_in_photo(people, self._voters, read), self._voters)
         return [self._with_body(one) for one in decisions]
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, reason
-from smplifyx.gender.decision import DecisionRule
-from smplifyx.gender.network import CLASSES, GenderCheckpoint, load_checkpoint, normalized, shipped_checkpoint
+from smplifyx.gender.decision import CLASSES, DecisionRule
+from smplifyx.gender.network import GenderCheckpoint, load_checkpoint, normalized, shipped_checkpoint
 
 #: Side of the square picture of the paper's classifier, pixels.
 PAPER_SIDE = 224

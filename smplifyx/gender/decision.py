@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from smplifyx.errors import InputError, reason
-from smplifyx.gender.network import CLASSES
 from smplifyx.skeleton import GENDERS
 
+#: The outputs of the classifiers, in order.
+CLASSES: tuple[str, ...] = ("male", "female")
 _ALL_OTHERS = -1
 
 

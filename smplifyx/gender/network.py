@@ -22,9 +22,8 @@ from torch.nn import functional
 
 from smplifyx.errors import InputError, reason
 from smplifyx.files import write_bytes
+from smplifyx.gender.decision import CLASSES
 
-#: The two outputs, in order.
-CLASSES: tuple[str, ...] = ("male", "female")
 #: Channels of the published network's first layer.
 FULL_WIDTH = 64
 _BLOCKS_PER_LAYER = 2

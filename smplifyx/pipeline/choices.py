@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import torch
+from typing import TYPE_CHECKING
 
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, RunOptions
@@ -12,11 +11,14 @@ from smplifyx.errors import InputError, UsageError
 from smplifyx.gender import CLASSES, GenderChooser, read_labels
 from smplifyx.keypoints import KeypointOptions, Part, PersonSelection
 
+if TYPE_CHECKING:
+    import torch
+
 #: The part of a person that a hand or head model fits.
 _PARTS: Mapping[str, Part] = {"mano": "hands", "flame": "face"}
 
 
-def gender_chooser(config: Config, device: torch.device) -> GenderChooser:
+def gender_chooser(config: Config, device: torch.device | str) -> GenderChooser:
     """The chooser of the settings; raises UsageError for an unusable table of labels."""
     try:
         labels = None if config.gender.labels is None else read_labels(config.gender.labels)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from smplifyx.camera import resolve_cameras
@@ -39,6 +39,9 @@ from smplifyx.pipeline.digests import file_stamp, input_digest
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import CONTOUR_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS, RIGHT_HAND_KEYPOINTS
+
+if TYPE_CHECKING:
+    import torch
 
 _HANDS = [*range(LEFT_HAND_KEYPOINTS.start, RIGHT_HAND_KEYPOINTS.stop)]
 _FACE = [*range(FACE_KEYPOINTS.start, CONTOUR_KEYPOINTS.stop)]
@@ -135,7 +138,7 @@ class PhotoReader:
         UsageError: the table of labels is unusable.
     """
 
-    def __init__(self, job: Job, device: torch.device, detect: Detect) -> None:
+    def __init__(self, job: Job, device: torch.device | str, detect: Detect) -> None:
         self._job, self._device, self._detect = job, device, detect
         config, run = job.config, job.run
         self._layout = OutputLayout.of(run.output, config.output)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from numpy.typing import NDArray
 
 from smplifyx.camera import Camera, read_calibration
@@ -112,7 +111,7 @@ def read_status(root: Path) -> Status:
     shards = shards_of(work.units, status.n_shards)
     shard_of = {unit.stem: shard for unit, shard in zip(work.units, shards, strict=True)}
     context = context_digest(config, run, judgement)
-    reader = PhotoReader(job, torch.device("cpu"), _detect_nobody)
+    reader = PhotoReader(job, "cpu", _detect_nobody)
     for unit in _open_units(status, work.units, job, context, records):
         has_results = bool(unit.packed) or layout.results_of(unit.stem).is_dir()
         if failed := failures.get(unit.stem):

@@ -13,6 +13,7 @@ import pytest
 from smplifyx.cli.main import main
 from smplifyx.output import read_summary
 from smplifyx.pipeline.status import as_ranges, read_status
+from tests.imported import heavy_modules_of
 from tests.photo_folders import Folders, person
 
 _PEOPLE = ("done", "other", "missing", "damaged", "changed", "unmeshed")
@@ -50,6 +51,7 @@ def test_every_state_is_told_apart(mixed: Folders) -> None:
     assert status.changed == ["changed, person 0"]
     assert status.incomplete == ["unmeshed, person 0"]
     assert status.n_shards == 2 and status.open_shards == {0, 1}
+    assert heavy_modules_of(["status", str(mixed.output)]) == {"cv2", "numpy"}
 
 
 def test_the_printed_command_finishes_the_rest(mixed: Folders, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ def test_phases_cover_the_time_of_the_process() -> None:
     elapsed = time.monotonic() - started
     outside = {"start of Python", "end of Python"}
     assert outside < set(timeline.phases) and all(seconds >= 0.0 for seconds in timeline.phases.values())
+    assert sum(timeline.processor.values()) <= timeline.processor_seconds + 0.1
     assert "import torch" not in timeline.phases  # help needs none
     inside = sum(seconds for name, seconds in timeline.phases.items() if name not in outside)
     assert 0.0 < timeline.process_seconds <= inside + 1e-6
