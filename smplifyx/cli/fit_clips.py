@@ -19,6 +19,7 @@ from smplifyx.cli.messages import check_output, required_file
 from smplifyx.cli.progress import Progress
 from smplifyx.cli.signals import StopRequest, stopping
 from smplifyx.clips import Clip
+from smplifyx.clips.files import used_errors
 from smplifyx.clips.plan import ClipPlan, plan_clips
 from smplifyx.clips.state import is_finished
 from smplifyx.clips.work import ClipOutcome, ClipWorker
@@ -258,7 +259,7 @@ def _worst_view(fit: TrackFit) -> str:
 
 def _line_about(fit: TrackFit) -> str:
     """A line about a fitted track."""
-    errors = fit.reprojection_px[np.isfinite(fit.reprojection_px)]
+    errors = used_errors(fit)
     first, last = fit.track.frames[0], fit.track.frames[-1]
     parts = [f"track {fit.track.number}" + (f": frames {first} to {last}" if last > first else "")]
     if len(errors):

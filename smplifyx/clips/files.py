@@ -187,6 +187,12 @@ def save_scene(
     write_bytes(path, rigged_scene([Rig(motion) for motion in motions], name, fps, cameras))
 
 
+def used_errors(fit: TrackFit) -> NDArray[np.float32]:
+    """Reprojection errors of the observations that are used, pixels."""
+    errors = fit.reprojection_px[fit.view_weights > 0]
+    return np.asarray(errors[np.isfinite(errors)])
+
+
 def save_report(summaries: Sequence[TrackSummary], fits: Sequence[TrackFit], path: Path) -> None:
     """Write the table of tracks, those that were dropped included."""
     by_number = {fit.track.number: fit for fit in fits}
@@ -198,8 +204,10 @@ def save_report(summaries: Sequence[TrackSummary], fits: Sequence[TrackFit], pat
         row: dict[str, object] = asdict(one) | {"keypoints": f"{one.keypoints:.1f}"}
         fit = by_number.get(one.track)
         if fit is not None:
-            errors = fit.reprojection_px[np.isfinite(fit.reprojection_px)]
+            errors = used_errors(fit)
             row |= {
+                "first": fit.track.frames[0],
+                "last": fit.track.frames[-1],
                 "bridged": int(fit.bridged.sum()),
                 "outliers": int(fit.outlier_frames.sum()),
                 "reprojection_px": f"{errors.mean():.2f}" if len(errors) else "",

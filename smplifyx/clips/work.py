@@ -35,6 +35,8 @@ from smplifyx.words import count
 
 #: Frames from which the start of a fit is announced, as it takes long.
 _MANY_FRAMES = 30
+#: Seconds at the ends of a track, all observations rejected, that are kept.
+_LONGEST_END = 0.2
 #: Frames for which a person may be missing at any frame rate.
 _LEAST_GAP = 3
 
@@ -122,8 +124,8 @@ class ClipWorker:
         decisions = {track.number: self._gender(track, people.views) for track in tracks}
         if len(clip.shots) >= _MANY_FRAMES:
             lengths = ", ".join(str(len(track)) for track in tracks) or "no"
-            prefix = f"{clip.name}: " if clip.name else ""
-            self._tell(f"{prefix}{count(len(clip.shots), 'frame', 'frames')}; fitting tracks of {lengths} frames")
+            frames = count(len(clip.shots), "frame", "frames")
+            self._tell(_about(clip, f"{frames}; fitting tracks of {lengths} frames"))
         outcome.fits = self._fitted(tracks, decisions, outcome)
         written: list[Path] = []
         has_failed = bool(outcome.failures)
@@ -179,12 +181,19 @@ class ClipWorker:
         for gender in dict.fromkeys(decisions[track.number].gender for track in tracks):
             group = [track for track in tracks if decisions[track.number].gender == gender]
             fits += self._fit_group(self._fitter(gender), group, outcome)
-        return sorted(fits, key=lambda fit: fit.track.number)
+        fits.sort(key=lambda fit: fit.track.number)
+        trimmed = [fit.trimmed(round(_LONGEST_END * self._fps)) for fit in fits]
+        for before, after in zip(fits, trimmed, strict=True):
+            if len(after) < len(before):
+                outcome.notes.append(_trimmed_in_words(before, after))
+        return trimmed
 
     def _fit_group(self, fitter: SequenceFitter, tracks: list[Track], outcome: ClipOutcome) -> list[TrackFit]:
         def check(n_done: int, n_all: int) -> None:
             if self._is_stopped():
                 raise StopRequested
+            if 0 < n_done < n_all and len(outcome.clip.shots) >= _MANY_FRAMES:
+                self._tell(_about(outcome.clip, f"{n_done} of {n_all} tracks fitted"))
 
         check(0, len(tracks))
         self.is_fitting = True
@@ -217,6 +226,20 @@ class ClipWorker:
     def remark(self) -> str:
         """Remark on the renderer."""
         return self._writer.remark
+
+
+def _trimmed_in_words(before: TrackFit, after: TrackFit) -> str:
+    """A remark on the ends that a track has lost."""
+    first, last = after.track.frames[0], after.track.frames[-1]
+    lost = len(before) - len(after)
+    return (
+        f"track {after.track.number} goes from frame {first} to {last}: the observations of its other "
+        f"{count(lost, 'frame', 'frames')} contradict them"
+    )
+
+
+def _about(clip: Clip, line: str) -> str:
+    return f"{clip.name}: {line}" if clip.name else line
 
 
 def _track_name(clip: Clip, number: int) -> str:

@@ -30,8 +30,10 @@ from smplifyx.tracking import View
 
 #: Candidates of each view of a frame that is seen by several.
 _PER_VIEW = 2
-#: Energy of motion: squared weight of speeds (m/s), and the speed from which it grows linearly.
+#: Energy of motion: squared weight of speeds (m/s), and the speed of a joint from which it grows linearly.
 _MOTION_WEIGHT, _SPEED = 45.0, 1.5
+#: The whole body counts as this many joints, and may move faster: who runs or falls moves all joints.
+_PLACE_COUNT, _PLACE_SPEED = 3.0, 6.0
 #: Price of passing over a frame at 30 frames per second or more, and the most frames that a path passes over at once.
 _PASSING, _MOST_PASSED = 8000.0, 12
 #: Depth (metres) that a candidate has at least where places are compared.
@@ -168,8 +170,8 @@ class Choice:
 
     def path(self) -> NDArray[np.int64]:
         """Numbers of the chosen candidates, at most one a frame, ascending by frame."""
-        joints = (self.joints + self._places()[:, None]).cpu().numpy()
-        return lowest_path(self.frame.cpu().numpy(), self.loss.cpu().numpy(), joints, self._fps)
+        joints, places = self.joints.cpu().numpy(), self._places().cpu().numpy()
+        return lowest_path(self.frame.cpu().numpy(), self.loss.cpu().numpy(), joints, places, self._fps)
 
     def _places(self) -> Tensor:
         """[N, 3] places of the bodies, metres; those of a single view all at one depth, as it hardly shows it."""
@@ -184,14 +186,19 @@ class Choice:
 
 
 def lowest_path(
-    frame: NDArray[np.int64], loss: NDArray[np.float64], joints: NDArray[np.float64], fps: float
+    frame: NDArray[np.int64],
+    loss: NDArray[np.float64],
+    joints: NDArray[np.float64],
+    places: NDArray[np.float64],
+    fps: float,
 ) -> NDArray[np.int64]:
     """The path of lowest loss and motion through candidates, by dynamic programming.
 
     Args:
         frame: [N] frames of the candidates, ascending.
         loss: [N] their losses.
-        joints: [N, J, 3] of the body, metres.
+        joints: [N, J, 3] of the body from its root, metres.
+        places: [N, 3] of the root, metres.
         fps: frames per second.
 
     Returns:
@@ -209,7 +216,12 @@ def lowest_path(
         for earlier in range(max(0, place - 1 - _MOST_PASSED), place):
             others = groups[earlier]
             price = passing * (place - earlier - 1)
-            motion = _motion(joints[group][:, None] - joints[others], numbers[place] - numbers[earlier], fps)
+            motion = _motion(
+                joints[group][:, None] - joints[others],
+                places[group][:, None] - places[others],
+                numbers[place] - numbers[earlier],
+                fps,
+            )
             costs = total[others] + motion + price + own[group][:, None]
             best = costs.argmin(1)
             lower = costs[np.arange(len(group)), best] < total[group]
@@ -223,11 +235,17 @@ def lowest_path(
     return np.array(path[::-1])
 
 
-def _motion(change: NDArray[np.float64], frames: int, fps: float) -> NDArray[np.float64]:
-    """Energy of a motion by some displacements [..., J, 3] within some frames."""
+def _motion(joints: NDArray[np.float64], places: NDArray[np.float64], frames: int, fps: float) -> NDArray[np.float64]:
+    """Energy of a motion: displacements of joints [..., J, 3] and of the whole body [..., 3] within some frames."""
+    energy = _speed_energy(joints, _SPEED, frames, fps).sum(-1)
+    energy += _PLACE_COUNT * _speed_energy(places, _PLACE_SPEED, frames, fps)
+    return np.asarray(_MOTION_WEIGHT * frames * (30.0 / fps) * energy)
+
+
+def _speed_energy(change: NDArray[np.float64], limit: float, frames: int, fps: float) -> NDArray[np.float64]:
+    """Squared speeds of displacements [..., 3] within some frames, linear from a limit (m/s) on."""
     square = (change**2).sum(-1) * (fps / frames) ** 2
-    energy = 2.0 * _SPEED**2 * (np.sqrt(1.0 + square / _SPEED**2) - 1.0)
-    return np.asarray(_MOTION_WEIGHT * frames * (30.0 / fps) * energy.sum(-1))
+    return np.asarray(2.0 * limit**2 * (np.sqrt(1.0 + square / limit**2) - 1.0))
 
 
 def best_place(points: Tensor, targets: FitTargets, views: Sequence[View], otherwise: Tensor) -> Tensor:

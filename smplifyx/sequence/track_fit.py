@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,6 +80,28 @@ class TrackFit:
     def failed(self) -> bool:
         """Whether no frame has a finite result."""
         return not self.has_result.any()
+
+    def trimmed(self, longest_end: int) -> TrackFit:
+        """The track without its ends that rest on no used observation; shorter ends are kept.
+
+        Args:
+            longest_end: most frames of an end that is kept.
+        """
+        used = np.flatnonzero(~self.bridged)
+        if not len(used):
+            return self
+        first = int(used[0]) if used[0] > longest_end else 0
+        last = int(used[-1]) if len(self) - 1 - used[-1] > longest_end else len(self) - 1
+        if last - first + 1 == len(self):
+            return self
+        kept = slice(first, last + 1)
+        track = replace(self.track, frames=self.track.frames[kept], observations=self.track.observations[kept])
+        cut: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, list | np.ndarray):
+                cut[one.name] = value[kept]
+        return replace(self, track=track, **cut)
 
     def observation(self, frame: int, view: int) -> Observation | None:
         """The observation of a view in a frame, counted from 0."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smplifyx.keypoints.observation import Observation
 from smplifyx.skeleton import BODY_KEYPOINTS
@@ -13,6 +14,10 @@ from smplifyx.tracking.matching import SeenPerson, match_views
 from smplifyx.tracking.people import TrackingOptions, follow_people
 from smplifyx.tracking.track import Track
 from smplifyx.tracking.view import View
+
+#: Least share of the frames between the first and the last of a track, of those with people, that show the person:
+#: false detections at one place now and then are nobody.
+_LEAST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def find_tracks(
     alone = len(views) == 1
     people = [SeenPerson({0: [one]}) for one in followed[0]] if alone else match_views(views, followed)
     people.sort(key=lambda one: (min(one.frames()), -_size(one)))
-    reasons = {id(one): _reason_to_drop(one, len(frames), len(views), options) for one in people}
+    with_people = np.array([any(row) for row in frames])
+    reasons = {id(one): _reason_to_drop(one, with_people, len(views), options) for one in people}
     if options.max_people is not None:
         kept = sorted((one for one in people if not reasons[id(one)]), key=lambda one: -one.evidence)
         for one in kept[options.max_people :]:
@@ -79,10 +85,16 @@ def find_tracks(
     return tracks, summaries
 
 
-def _reason_to_drop(person: SeenPerson, n_frames: int, n_views: int, options: TrackingOptions) -> str:
-    seen, least = len(person.frames()), options.least_frames(n_frames)
+def _reason_to_drop(
+    person: SeenPerson, with_people: NDArray[np.bool_], n_views: int, options: TrackingOptions
+) -> str:
+    frames, n_frames = person.frames(), len(with_people)
+    seen, least = len(frames), options.least_frames(n_frames)
     if seen < least:
         return f"seen in {seen} of {n_frames} frames; needs {least}"
+    between = int(with_people[min(frames) : max(frames) + 1].sum())
+    if seen < _LEAST_SHARE * between:
+        return f"seen in {seen} of {between} frames between its first and last; needs {_LEAST_SHARE:.0%}"
     least = min(options.min_views, n_views)
     if len(person.tracks) < least:
         return f"seen by {len(person.tracks)} of {n_views} cameras; needs {least}"

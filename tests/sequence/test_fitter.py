@@ -198,3 +198,16 @@ def test_a_frame_with_hardly_a_keypoint_is_bridged_and_a_track_without_is_refuse
         person = with_keypoints(person, frame, one)
     with pytest.raises(InputError, match=r"track 0.*3 body keypoints"):
         SequenceFitter(plain_fitter).fit_track(person.track)
+
+
+def test_ends_without_a_used_observation_are_cut_off(fit: TrackFit) -> None:
+    bridged = np.array([True, True, True, False, True, False, False, False, False, True])
+    spoilt = replace(fit, bridged=bridged)
+    assert spoilt.trimmed(3) is spoilt and replace(fit, bridged=np.ones(10, bool)).trimmed(0).bridged.all()
+    for longest, kept in ((2, slice(3, 10)), (0, slice(3, 9))):
+        cut = spoilt.trimmed(longest)
+        assert cut.track.frames == fit.track.frames[kept] and len(cut) == len(fit.results[kept])
+        assert cut.track.observations == fit.track.observations[kept]
+        assert cut.results == fit.results[kept] and cut.view_flags == fit.view_flags[kept]
+        for name in ("joints_world", "translation_world", "bridged", "view_weights", "reprojection_px"):
+            np.testing.assert_array_equal(getattr(cut, name), getattr(spoilt, name)[kept])

@@ -25,14 +25,17 @@ def evidence_of(fitter: Fitter, person: MovingPerson) -> Evidence:
     return Evidence.of(person.track, observed, targets, cameras)
 
 
-def cheapest_path(frame: NDArray[np.int64], loss: NDArray[np.float64], joints: NDArray[np.float64]) -> list[int]:
+def cheapest_path(
+    frame: NDArray[np.int64], loss: NDArray[np.float64], joints: NDArray[np.float64], places: NDArray[np.float64]
+) -> list[int]:
     """The path of lowest cost, by trying all; no frame is passed over."""
     groups = [np.flatnonzero(frame == number) for number in np.unique(frame)]
     costs = []
     for path in itertools.product(*groups):
         own = sum(loss[one] - loss[group].min() for one, group in zip(path, groups, strict=True))
         motion = sum(
-            start._motion(joints[b] - joints[a], int(frame[b] - frame[a]), 30.0) for a, b in itertools.pairwise(path)
+            start._motion(joints[b] - joints[a], places[b] - places[a], int(frame[b] - frame[a]), 30.0)
+            for a, b in itertools.pairwise(path)
         )
         costs.append((float(own + motion), path))
     return [int(one) for one in min(costs)[1]]
@@ -41,15 +44,17 @@ def cheapest_path(frame: NDArray[np.int64], loss: NDArray[np.float64], joints: N
 def test_path_is_the_cheapest_of_all() -> None:
     rng = np.random.default_rng(0)
     frame = np.repeat([0, 1, 2, 4], 3)
-    joints, loss = 0.02 * rng.normal(size=(12, 5, 3)), 300.0 * rng.random(12)
-    np.testing.assert_array_equal(lowest_path(frame, loss, joints, 30.0), cheapest_path(frame, loss, joints))
+    joints, places = 0.02 * rng.normal(size=(12, 5, 3)), 0.1 * rng.normal(size=(12, 3))
+    loss = 300.0 * rng.random(12)
+    expected = cheapest_path(frame, loss, joints, places)
+    np.testing.assert_array_equal(lowest_path(frame, loss, joints, places, 30.0), expected)
 
 
 def test_path_passes_over_a_frame_that_agrees_with_no_neighbour() -> None:
     rng = np.random.default_rng(1)
     joints = 0.3 * rng.normal(size=(1, 21, 3)) + 0.01 * rng.normal(size=(8, 21, 3))
     joints[4] = 0.3 * rng.normal(size=(21, 3))
-    path = lowest_path(np.arange(8), np.full(8, 1e4), joints, 30.0)
+    path = lowest_path(np.arange(8), np.full(8, 1e4), joints, np.zeros((8, 3)), 30.0)
     assert path.tolist() == [0, 1, 2, 3, 5, 6, 7]
 
 
@@ -57,13 +62,23 @@ def test_fast_motion_is_not_passed_over() -> None:
     joints = np.zeros((12, 21, 3))
     joints[6:, 19:, 0] = 0.25  # a punch of 7.5 m/s
     joints[7:, 19:, 0] = 0.5
-    assert len(lowest_path(np.arange(12), np.full(12, 1e4), joints, 30.0)) == 12
+    assert len(lowest_path(np.arange(12), np.full(12, 1e4), joints, np.zeros((12, 3)), 30.0)) == 12
 
 
 def test_no_frame_is_passed_over_where_frames_are_far_apart_in_time() -> None:
     rng = np.random.default_rng(2)
-    joints = 0.3 * rng.normal(size=(10, 21, 3)) + 0.5 * rng.normal(size=(10, 1, 3))
-    assert len(lowest_path(np.arange(10), np.full(10, 1e4), joints, 1.5)) == 10
+    joints, places = 0.3 * rng.normal(size=(10, 21, 3)), 0.5 * rng.normal(size=(10, 3))
+    assert len(lowest_path(np.arange(10), np.full(10, 1e4), joints, places, 1.5)) == 10
+
+
+def test_a_fall_is_followed_and_somebody_else_is_not() -> None:
+    joints, places = np.zeros((30, 21, 3)), np.zeros((30, 3))
+    seconds = np.maximum(np.arange(30) - 8, 0) / 30.0
+    places[:, 1] = np.minimum(0.5 * 9.81 * seconds**2, 2.0)  # from two metres onto the ground
+    assert len(lowest_path(np.arange(30), np.full(30, 1e4), joints, places, 30.0)) == 30
+    places[20] += (1.5, 0.0, 0.0)
+    path = lowest_path(np.arange(30), np.full(30, 1e4), joints, places, 30.0)
+    assert path.tolist() == [frame for frame in range(30) if frame != 20]
 
 
 def test_place_is_found_from_one_view_and_from_several(plain_fitter: Fitter) -> None:

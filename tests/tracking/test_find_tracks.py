@@ -72,6 +72,16 @@ def test_short_ghosts_are_dropped_with_the_reason() -> None:
     assert len(tracks) == 2
 
 
+def test_who_is_seen_now_and_then_among_others_is_a_ghost() -> None:
+    everyone = [[[seen(at(0.0), VIEW), *([seen(at(2.0), VIEW)] if k % 8 == 0 else [])]] for k in range(60)]
+    _, report = find_tracks(everyone)
+    dropped = [one.dropped for one in report if one.track < 0]
+    assert dropped == ["seen in 8 of 57 frames between its first and last; needs 20%"]
+    sparse = [[row[0][1:]] for row in everyone]  # keypoints of every eighth frame alone
+    tracks, _ = find_tracks(sparse)
+    assert len(tracks) == 1 and len(tracks[0]) == 57
+
+
 def test_the_largest_are_kept_of_too_many() -> None:
     frames = [[[seen(at(-1.0, 1.0), VIEW), seen(at(1.0), VIEW)]] for _ in range(6)]
     frames[3][0].pop(0)
