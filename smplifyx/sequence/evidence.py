@@ -21,8 +21,6 @@ from smplifyx.sequence.track_fit import view_camera
 from smplifyx.skeleton import BODY_KEYPOINTS
 from smplifyx.tracking import Track
 
-#: Stature (metres) from which the objective's unit of length is made.
-_STATURE = 1.7
 #: Standard deviation of the joints of a bridged frame about those between its neighbours (metres).
 _BRIDGE_SD = 0.03
 #: Residual (in 1/1000 of the person's size) below which no observation is an outlier, and no view disagrees.
@@ -86,10 +84,13 @@ class Evidence:
     Attributes:
         data: targets and views.
         observed: [F, V] whether a view observed a frame.
+        sizes: [F V] pixels of a person of the stature that makes the unit of length, as the fits of single
+            observations take it; NaN where there is none.
     """
 
     data: TrackData
     observed: NDArray[np.bool_]
+    sizes: Tensor
 
     @classmethod
     def of(
@@ -117,24 +118,26 @@ class Evidence:
         own = torch.as_tensor(seen.ravel(), device=like.device)
         focal = torch.tensor([camera.focal_length for camera in cameras]).to(like).repeat(len(track), 1)
         centre = torch.tensor([camera.center for camera in cameras]).to(like).repeat(len(track), 1)
-        # The lifted joints of all views are predictions of the same pose.
-        share = torch.as_tensor(1.0 / np.sqrt(np.maximum(seen.sum(1), 1)), device=like.device).to(like)
-        share = torch.where(own, share.repeat_interleave(n_views), 0.0)
         rows = replace(
             rows,
             confidence=torch.where(own[:, None], rows.confidence, 0.0),
             focal_length=torch.where(own[:, None], rows.focal_length, focal),
             principal_point=torch.where(own[:, None], rows.principal_point, centre),
             upright_stance=torch.where(own, rows.upright_stance, 0.0),
-            sqrt_precision=rows.sqrt_precision * share[:, None, None, None],
+            sqrt_precision=rows.sqrt_precision * own[:, None, None, None],
             swapped_sides=rows.swapped_sides & own[:, None],
         )
-        return cls(TrackData(rows, track.views), seen)
+        sizes = torch.where(own, 1000.0 / rows.pixel_scale, torch.nan)
+        return cls(TrackData(rows, track.views), seen, sizes)
 
     def scaled(self, depth: Tensor) -> Evidence:
-        """The same for a person at certain depths [F V] (metres): they give the unit of length."""
+        """The same for a person at certain depths [F V] (metres): the unit of length follows them.
+
+        It is that of the fits of single observations on average, so that one alone has its own.
+        """
         targets = self.data.targets
-        size = _STATURE * targets.focal_length.mean(1) / depth.abs().clamp_min(0.1).to(targets.focal_length)
+        size = targets.focal_length.mean(1) / depth.abs().clamp_min(0.1).to(targets.focal_length)
+        size = size * (self.sizes / size).nanmedian()
         return replace(self, data=replace(self.data, targets=replace(targets, pixel_scale=1000.0 / size)))
 
     def weighted(self, weights: FloatArray, joints: Tensor | None = None) -> TrackData:
@@ -147,11 +150,13 @@ class Evidence:
         """
         targets, n_views = self.data.targets, self.data.n_views
         each = torch.as_tensor(weights.ravel(), device=targets.confidence.device).to(targets.confidence)
+        # The lifted joints of all views are predictions of the same pose.
+        share = each.unflatten(0, (-1, n_views)).square().sum(1).clamp_min(1.0).rsqrt().repeat_interleave(n_views)
         used = replace(
             targets,
             confidence=targets.confidence * each[:, None],
             upright_stance=targets.upright_stance * each,
-            sqrt_precision=targets.sqrt_precision * each[:, None, None, None],
+            sqrt_precision=targets.sqrt_precision * (each * share)[:, None, None, None],
         )
         if joints is not None:
             none = torch.as_tensor(weights.sum(1) == 0, device=each.device)
@@ -164,8 +169,9 @@ class Evidence:
 
     def with_consensus(self, weights: FloatArray) -> Evidence:
         """The same with less confidence in keypoints that other views with a weight [F, V] contradict."""
-        data = self.weighted(np.float64(weights > 0))
-        return replace(self, data=replace(self.data, targets=with_consensus(data.targets, data.views)))
+        agreed = self.weighted(np.float64(weights > 0))
+        confidence = with_consensus(agreed.targets, agreed.views).confidence
+        return replace(self, data=replace(self.data, targets=replace(self.data.targets, confidence=confidence)))
 
     def residuals(self, projected: Tensor, keypoints: list[int]) -> FloatArray:
         """Confidence-weighted mean distance [F, V] of the body's keypoints, in 1/1000 of the person's size.
@@ -224,3 +230,40 @@ def judged_weights(
     with np.errstate(invalid="ignore"):
         fine = observed & ~(residuals * of_view > limit)
     return np.where(fine, of_view, 0.0)
+
+
+def certain_frames(agreed: FloatArray, observed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[F] frames in which three views or more agree with each other, whatever their neighbours say.
+
+    Args:
+        agreed: [F, V] weights by the views' agreement.
+        observed: [F, V] whether there is an observation.
+    """
+    return np.asarray((agreed * observed > 0).sum(1) >= FEWEST_VIEWS)
+
+
+def revised_weights(
+    residuals: FloatArray,
+    observed: NDArray[np.bool_],
+    weights: FloatArray,
+    agreed: FloatArray,
+    config: SequenceConfig,
+    is_first: bool,
+) -> FloatArray:
+    """Weights [F, V] of observations after a solution.
+
+    After the first solution, observations that took no part are tried. Later they can only be rejected, as those that
+    come and go would be judged for ever. Frames in which three views agree are never rejected.
+
+    Args:
+        residuals: [F, V] of the solution.
+        observed: [F, V] whether there is an observation.
+        weights: [F, V] that the solution had.
+        agreed: [F, V] what the views' agreement leaves of them.
+        config: settings.
+        is_first: whether this is the first solution.
+    """
+    untried = (weights == 0) & is_first
+    revised = np.minimum(judged_weights(residuals, observed, config, untried), agreed)
+    revised = np.where(certain_frames(agreed, observed)[:, None], agreed, revised)
+    return revised if is_first else np.minimum(revised, weights)

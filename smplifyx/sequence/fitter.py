@@ -16,7 +16,13 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.sequence.collect import collect_track, single_result
-from smplifyx.sequence.evidence import FEWEST_VIEWS, Evidence, agreement, judged_weights, observed_with_cameras
+from smplifyx.sequence.evidence import (
+    Evidence,
+    agreement,
+    certain_frames,
+    observed_with_cameras,
+    revised_weights,
+)
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import TrackData
 from smplifyx.sequence.separation import Separation
@@ -119,9 +125,8 @@ class _TrackRun:
         self._evidence = self._evidence.with_consensus(self._agreement)
         data = self._evidence.weighted(self._agreement)
         self.poses, used = start_poses(fitter, data, candidates, track.fps, len(track), known.stature)
-        #: [F] frames in which several views agree with each other, whatever their neighbours say.
-        self._certain = (self._agreement * self._evidence.observed > 0).sum(1) >= FEWEST_VIEWS
-        self.weights = np.where((used | self._certain)[:, None], self._agreement, 0.0)
+        used |= certain_frames(self._agreement, self._evidence.observed)
+        self.weights = np.where(used[:, None], self._agreement, 0.0)
         self.solution: Solution | None = None
 
     def solve(self) -> None:
@@ -130,11 +135,8 @@ class _TrackRun:
         for number in range(1, _MOST_ROUNDS + 1):
             solution = self._solve_once()
             self.poses = solution.poses
-            untried = (self.weights == 0) & (number == 1)
-            weights = judged_weights(self._residuals(solution), self._evidence.observed, config, untried)
-            weights = np.where(self._certain[:, None], self._agreement, np.minimum(weights, self._agreement))
-            if number > 1:  # what comes and goes would be judged for ever
-                weights = np.minimum(weights, self.weights)
+            residuals, observed = self._residuals(solution), self._evidence.observed
+            weights = revised_weights(residuals, observed, self.weights, self._agreement, config, number == 1)
             if number == _MOST_ROUNDS or np.allclose(weights, self.weights, atol=0.05):
                 break
             self.weights = weights

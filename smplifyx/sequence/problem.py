@@ -102,6 +102,7 @@ class JointObjective:
         data: TrackData,
         start: WorldPoses,
         smoothness: Smoothness,
+        *,
         fixed_shape: bool = False,
         shape_count: float | None = None,
         known: Known | None = None,

@@ -102,7 +102,7 @@ class Separation:
             self._data.of_frames(chosen),
             poses.index(chosen),
             self._smoothness,
-            True,
+            fixed_shape=True,
             known=self._known,
             collisions=FrameCollisions(marked[chosen].nonzero()[:, 0], term, weight),
             frozen=frozen,
@@ -111,7 +111,9 @@ class Separation:
         return poses.overwrite(chosen, solved.poses)
 
     def _at(self, solution: Solution, poses: WorldPoses) -> Solution:
-        objective = JointObjective(self._solver, self._data, poses, self._smoothness, True, known=self._known)
+        objective = JointObjective(
+            self._solver, self._data, poses, self._smoothness, fixed_shape=True, known=self._known
+        )
         rows = objective.at(objective.start)
         return replace(solution, poses=poses, rows=replace(rows, status=solution.rows.status))
 

@@ -53,16 +53,17 @@ def solve_track(
         known: stature and floor.
     """
     if len(start.x) <= size:
-        return solve(solver, JointObjective(solver, data, start, smoothness, False, float(used.sum()), known))
+        n_used = float(used.sum())
+        return solve(solver, JointObjective(solver, data, start, smoothness, shape_count=n_used, known=known))
     start = _with_common_shape(solver, data, start, smoothness, used, size, known)
     windows, solutions = window_frames(len(start.x), size), []
     for frames in windows:
         chosen = torch.arange(frames.start, frames.stop, device=start.x.device)
         some = data.of_frames(chosen)
-        objective = JointObjective(solver, some, start.index(chosen), smoothness, True, known=known)
+        objective = JointObjective(solver, some, start.index(chosen), smoothness, fixed_shape=True, known=known)
         solutions.append(solve(solver, objective))
     poses, disagreement = _joined(solver, windows, [one.poses for one in solutions])
-    whole = JointObjective(solver, data, poses, smoothness, True, known=known)
+    whole = JointObjective(solver, data, poses, smoothness, fixed_shape=True, known=known)
     rows, status = whole.at(whole.start), max(one.status for one in solutions)
     return Solution(
         poses=poses,
@@ -93,9 +94,8 @@ def _with_common_shape(
         data.of_frames(some),
         start.index(some),
         smoothness.without_weight(),
-        False,
-        float(len(chosen)),
-        known,
+        shape_count=float(len(chosen)),
+        known=known,
     )
     layout = solver.parameters.layout
     betas = solve(solver, objective).poses.x[0, layout.slices["betas"]]

@@ -14,7 +14,13 @@ from smplifyx.errors import InputError, UsageError
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.lifting.lifter import undo_swap
 from smplifyx.sequence import SequenceFitter, TrackFit
+from smplifyx.sequence.evidence import observed_with_cameras
+from smplifyx.sequence.fitter import _TrackRun
+from smplifyx.sequence.known import Known
+from smplifyx.sequence.problem import JointObjective
+from smplifyx.sequence.solve import solve
 from smplifyx.sequence.windows import window_frames
+from smplifyx.sequence.world import world_joints
 from smplifyx.tracking import Track, View
 from tests.sequence.conftest import QUICK
 from tests.sequence.moving_people import MovingPerson, moving_person, with_keypoints, without
@@ -52,6 +58,21 @@ def test_one_observation_is_fitted_as_ever(plain_fitter: Fitter) -> None:
     np.testing.assert_allclose(fit.results[0].joints, alone.joints, atol=1e-4)
     np.testing.assert_allclose(fit.results[0].betas, alone.betas, atol=1e-4)
     np.testing.assert_allclose(track.views[0].to_camera(fit.joints_world[0]), alone.joints, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_joint_objective_of_one_observation_is_that_of_a_single_fit(plain_fitter: Fitter, seed: int) -> None:
+    track = moving_person(1, 1, seed=seed).track
+    (alone,) = plain_fitter.fit([track.observations[0][0]])  # type: ignore[list-item]
+    observed, cameras = observed_with_cameras(track, plain_fitter.config.camera, plain_fitter.config.people)
+    run = _TrackRun(plain_fitter, track, observed, cameras, Known())
+    run.solve()
+    solver, smoothness = plain_fitter.solver, run._smoothness.without_weight()
+    solution = solve(solver, JointObjective(solver, run._data(), run.poses, smoothness), tolerance=1e-9)
+    assert solution.loss == pytest.approx(alone.loss, rel=1e-5)
+    np.testing.assert_allclose(
+        world_joints(solver, solution.poses)[0], track.views[0].to_world(alone.joints), atol=1e-4
+    )
 
 
 def test_all_frames_have_one_shape_and_move_smoothly(

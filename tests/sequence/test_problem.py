@@ -9,6 +9,7 @@ import torch
 from smplifyx.config import SequenceConfig
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.sequence.evidence import Evidence, observed_with_cameras
+from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import JointObjective
 from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.world import WorldPoses, with_shape
@@ -16,7 +17,7 @@ from tests.sequence.moving_people import moving_person
 from tests.sequence.test_world import random_poses
 
 
-def joint_objective(fitter: Fitter, n_frames: int, n_views: int) -> JointObjective:
+def joint_objective(fitter: Fitter, n_frames: int, n_views: int, known: Known | None = None) -> JointObjective:
     solver, track = fitter.solver, moving_person(n_frames, n_views).track
     observed, cameras = observed_with_cameras(track, fitter.config.camera, fitter.config.people)
     targets = fitter.initial_hypotheses([one for _, _, one in observed]).targets
@@ -29,7 +30,7 @@ def joint_objective(fitter: Fitter, n_frames: int, n_views: int) -> JointObjecti
     smoothness = Smoothness(
         solver.full_view.model.tree.parents, solver.parameters.layout, SequenceConfig(), track.fps
     )
-    return JointObjective(solver, evidence.data, poses, smoothness)
+    return JointObjective(solver, evidence.data, poses, smoothness, known=known)
 
 
 def random_direction(objective: JointObjective, seed: int) -> torch.Tensor:
@@ -38,9 +39,11 @@ def random_direction(objective: JointObjective, seed: int) -> torch.Tensor:
     return torch.randn(len(scales), generator=generator, dtype=torch.float64) * scales
 
 
-@pytest.mark.parametrize("n_views", [1, 2])
-def test_gradient_is_that_of_finite_differences(exact_fitter: Fitter, n_views: int) -> None:
-    objective = joint_objective(exact_fitter, 3, n_views)
+@pytest.mark.parametrize(("n_views", "with_knowledge"), [(1, False), (2, False), (2, True)])
+def test_gradient_is_that_of_finite_differences(exact_fitter: Fitter, n_views: int, with_knowledge: bool) -> None:
+    # All feet are below a floor at the height of the pelvis.
+    known = Known.of(exact_fitter.data, 1.5, (0.0, 1.0, 0.0, -1.0)) if with_knowledge else None
+    objective = joint_objective(exact_fitter, 3, n_views, known)
     z, step = objective.start, 1e-5
     _, gradient = objective.evaluate(z)
     for seed in range(3):

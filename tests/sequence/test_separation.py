@@ -82,14 +82,14 @@ def test_bodies_come_apart_and_frozen_frames_stay(
     solver = fitter.solver
     nobody = evidence.weighted(np.zeros((_FRAMES, 1)), torch.zeros(_FRAMES, 21, 3))
     frozen = torch.tensor([True, False, False, False, True])
-    held = JointObjective(solver, nobody, poses, smoothness, True, frozen=frozen)
+    held = JointObjective(solver, nobody, poses, smoothness, fixed_shape=True, frozen=frozen)
     moved = solve(solver, held, max_iterations=3)
     torch.testing.assert_close(moved.poses.x[frozen], poses.x[frozen])
     assert not torch.allclose(moved.poses.x[2], poses.x[2])
 
     # The joints of this pose hold the bodies near it.
     data = evidence.weighted(np.zeros((_FRAMES, 1)), _relative(world_joints(solver, poses)))
-    before = solve(solver, JointObjective(solver, data, poses, smoothness, True), max_iterations=3)
+    before = solve(solver, JointObjective(solver, data, poses, smoothness, fixed_shape=True), max_iterations=3)
     depth = [one.depth for one in _penetration(fitter, before.poses)]
     after = Separation(solver, data, smoothness, Known())(before)
     assert max(one.depth for one in _penetration(fitter, after.poses)) < 0.5 * max(depth)
