@@ -121,6 +121,11 @@ class Camera:
         scale = min(1.0, longest_side / max(width, height))
         return self.resized((max(1, round(width * scale)), max(1, round(height * scale))))
 
+    def cropped(self, left: int, top: int, size: tuple[int, int]) -> Camera:
+        """Return the same camera for a part of the image, from a pixel on, of (width, height) pixels."""
+        cx, cy = self.center
+        return Camera(self.focal_length, (cx - left, cy - top), self.source, size)
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """Project points `[N, 3]` of the camera frame to pixels `[N, 2]`."""
         return points[:, :2] / points[:, 2:] * np.array(self.focal_length) + np.array(self.center)

@@ -150,6 +150,14 @@ def test_resizing_keeps_what_the_camera_sees():
     assert camera.capped(1000) == camera and camera.capped(320) == small
 
 
+def test_a_part_of_an_image_is_seen_by_the_same_camera():
+    camera = Camera((500.0, 510.0), (320.0, 200.0), "given", (640, 480))
+    part = camera.cropped(100, 50, (200, 300))
+    assert part.size == (200, 300) and part.source == "given"
+    points = np.random.default_rng(0).uniform(1.0, 2.0, (5, 3))
+    np.testing.assert_allclose(part.project(points), camera.project(points) - [100, 50])
+
+
 def test_millimetres_are_no_pixels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"pixels, found 29 .* 1280 x 720 .*millimetres\?.* 984 pixels") as error:
         _resolved("a", {}, focal_length=29.0)

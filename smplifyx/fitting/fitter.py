@@ -44,7 +44,7 @@ from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 #: Full meshes posed together; more would fill the memory without saving time.
-_MESHES_AT_ONCE = 16
+MESHES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,8 +256,8 @@ class Fitter:
     def vertices(self, results: Sequence[FitResult]) -> np.ndarray:
         """Meshes [N, V, 3] of results in the camera frame, without the camera translation, metres."""
         meshes = []
-        for start in range(0, len(results), _MESHES_AT_ONCE):
-            some = results[start : start + _MESHES_AT_ONCE]
+        for start in range(0, len(results), MESHES_AT_ONCE):
+            some = results[start : start + MESHES_AT_ONCE]
             rows = padded_rows(len(some), self._device)
             pose = np.stack([np.concatenate([getattr(one, name) for name in self._pose_groups]) for one in some])
             rotations = axis_angle_to_matrix(self._tensor(pose).unflatten(1, (-1, 3)))

@@ -55,8 +55,9 @@ def read_image(path: str | Path, least_scale: float = 1.0) -> NDArray[np.uint8]:
         if least_scale < 1.0:
             width, height = image.size
             image.draft(None, (math.ceil(least_scale * width), math.ceil(least_scale * height)))
-        rgb = np.asarray(_opaque(ImageOps.exif_transpose(image)))
-    return np.ascontiguousarray(rgb[:, :, ::-1])
+        ImageOps.exif_transpose(image, in_place=True)  # which copies nothing where there is no turn
+        rgb = np.asarray(_opaque(image))
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _read_with_opencv(path: str | Path) -> NDArray[np.uint8]:

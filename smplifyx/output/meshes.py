@@ -25,11 +25,13 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
     A vertex without triangles gets the zero vector.
     """
-    corners = vertices[faces].astype(np.float64)
-    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     index = np.asarray(faces).ravel()
-    repeated = np.repeat(weighted, 3, axis=0)
-    normals = np.stack([np.bincount(index, repeated[:, axis], len(vertices)) for axis in range(3)], axis=1)
+    first, second, third = (vertices[faces[:, corner]].T.astype(np.float64) for corner in range(3))
+    edge1, edge2 = second - first, third - first
+    normals = np.empty((len(vertices), 3))
+    for axis, following, last in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # np.cross takes twice as long
+        weighted = edge1[following] * edge2[last] - edge1[last] * edge2[following]
+        normals[:, axis] = np.bincount(index, np.repeat(weighted, 3), len(vertices))
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from smplifyx.camera import Camera
 from smplifyx.files import write_bytes
-from smplifyx.output.render import BodyMesh, BodyRenderer
+from smplifyx.output.render import NEAREST, BodyMesh, BodyRenderer
 
 #: Pictures of larger photos are shrunk to this longest side, pixels.
 LONGEST_SIDE = 1600
@@ -53,10 +53,30 @@ def overlay(
     shown = camera.capped(longest_side)
     if (width, height) not in (tuple(camera.size), tuple(shown.size)):
         raise ValueError(f"the photo has {width} x {height} pixels, its camera {camera.size}")
-    background = image_bgr
     if (width, height) != tuple(shown.size):
-        background = cv2.resize(image_bgr, shown.size, interpolation=cv2.INTER_AREA)
-    return composite(background, renderer.render(meshes, shown))
+        picture = np.asarray(cv2.resize(image_bgr, shown.size, interpolation=cv2.INTER_AREA), np.uint8)
+    else:
+        picture = image_bgr.copy()
+    left, top, right, bottom = _region(meshes, shown)
+    if right > left and bottom > top:
+        part = picture[top:bottom, left:right]
+        part[:] = composite(part, renderer.render(meshes, shown.cropped(left, top, (right - left, bottom - top))))
+    return picture
+
+
+def _region(meshes: Sequence[BodyMesh], camera: Camera) -> tuple[int, int, int, int]:
+    """The part of a picture that bodies can be seen in: first column, first row, and those behind the last."""
+    low, high = np.full(2, np.inf), np.full(2, -np.inf)
+    for mesh in meshes:
+        if mesh.vertices[:, 2].min() < NEAREST:  # beside or behind the camera
+            return 0, 0, *camera.size
+        points = camera.project(mesh.vertices)
+        low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+    if not np.isfinite([low, high]).all():
+        return 0, 0, *camera.size
+    left, top = np.clip(np.floor(low), 0, camera.size).astype(int)
+    right, bottom = np.clip(np.ceil(high) + 1, 0, camera.size).astype(int)
+    return int(left), int(top), int(right), int(bottom)
 
 
 def composite(background_bgr: np.ndarray, rgba: np.ndarray) -> np.ndarray:
@@ -235,8 +255,8 @@ def close_up(
     if (high < 0).any() or (low > size - 1).any():
         first, end = np.zeros(2, int), size
     width, height = (int(length) for length in end - first)
-    (cx, cy), (left, top) = camera.center, (int(number) for number in first)
-    cropped = Camera(camera.focal_length, (cx - left, cy - top), camera.source, (width, height))
+    left, top = (int(number) for number in first)
+    cropped = camera.cropped(left, top, (width, height))
     scale = min(longest_side, _LONGEST_SIDE) / max(width, height)
     shown = cropped.resized((max(1, round(scale * width)), max(1, round(scale * height))))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -224,7 +224,7 @@ def fill_triangles(
 
 
 #: Nothing nearer than this to the camera is drawn, metres.
-_NEAREST = 0.02
+NEAREST = 0.02
 
 
 class RenderUnavailable(SmplifyxError):  # noqa: N818
@@ -278,7 +278,7 @@ class Renderer:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha: composite ``background * (1 - a) + rgb``."""
         width, height = camera.size
         visible = [
-            mesh for mesh in meshes if np.isfinite(mesh.vertices).all() and mesh.vertices[:, 2].max() > _NEAREST
+            mesh for mesh in meshes if np.isfinite(mesh.vertices).all() and mesh.vertices[:, 2].max() > NEAREST
         ]
         if not visible:
             return np.zeros((height, width, 4), np.uint8)
@@ -296,7 +296,7 @@ class SoftwareRenderer:
     def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha."""
         visible = [mesh for mesh in meshes if np.isfinite(mesh.vertices).all()]
-        return rasterize([(mesh.vertices, mesh.faces, mesh.color) for mesh in visible], camera, _NEAREST)
+        return rasterize([(mesh.vertices, mesh.faces, mesh.color) for mesh in visible], camera, NEAREST)
 
 
 def open_renderer() -> tuple[BodyRenderer, str | None]:
@@ -320,8 +320,8 @@ def _colored(pyrender: Any, mesh: BodyMesh) -> Any:
 
 
 def _gl_camera(pyrender: Any, camera: Camera, depths: np.ndarray) -> Any:
-    near = max(0.95 * float(depths.min()), _NEAREST)
-    far = 1.05 * float(depths.max()) + _NEAREST
+    near = max(0.95 * float(depths.min()), NEAREST)
+    far = 1.05 * float(depths.max()) + NEAREST
     # OpenGL counts from the corner of the first pixel, OpenCV from its centre
     (fx, fy), (cx, cy) = camera.focal_length, camera.center
     return pyrender.IntrinsicsCamera(fx, fy, cx + 0.5, cy + 0.5, znear=near, zfar=far)

@@ -125,8 +125,14 @@ class BatchFitter:
 
     def vertices(self, result: FitResult) -> tuple[np.ndarray, np.ndarray]:
         """Vertices [V, 3] without the camera translation, metres, and triangles [F, 3] of a result."""
-        fitter = self.fitter_of(result.side or result.gender)
-        return fitter.vertices([result])[0], fitter.faces
+        return self.meshes([result])[0]
+
+    def meshes(self, results: Sequence[FitResult]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The same of several results of one body model, in less time than one by one."""
+        if not results:
+            return []
+        fitter = self.fitter_of(results[0].side or results[0].gender)
+        return [(vertices, fitter.faces) for vertices in fitter.vertices(results)]
 
 
 def batch_size_of(run: RunOptions, device: torch.device) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 
 from smplifyx.detect.folder import PhotoDetector
 from smplifyx.errors import UsageError
+from smplifyx.fitting.fitter import MESHES_AT_ONCE
 from smplifyx.pipeline.fits import BatchFitter, StopRequested, WaitingPeople, batch_size_of
 from smplifyx.pipeline.reading import Person, Photo, PhotoReader
 from smplifyx.pipeline.units import Job, Outcome, Unit
@@ -218,13 +219,19 @@ class _Flow:
                 if isinstance(item, Photo):
                     self._record(item, self._writer.begin(item))
                     continue
-                for photo, person, fit in item:  # also after a request to stop: the fits are what took long
-                    if self._closing.is_set():
-                        return
-                    self._record(photo, self._writer.write(photo, person, fit))
+                for start in range(0, len(item), MESHES_AT_ONCE):
+                    self._write_people(item[start : start + MESHES_AT_ONCE])
                 self._writer.let_go()
         except BaseException as error:
             self._error = error
+
+    def _write_people(self, people: Sequence[_FittedPerson]) -> None:
+        """Write some people, also after a request to stop: the fits are what took long."""
+        meshes = self._writer.meshes([fit for *_, fit in people])
+        for (photo, person, fit), mesh in zip(people, meshes, strict=True):
+            if self._closing.is_set():
+                return
+            self._record(photo, self._writer.write(photo, person, fit, mesh))
 
     def _record(self, photo: Photo, outcome: Outcome | None) -> None:
         """Hand out the record of a complete photo and let go of its pixels."""

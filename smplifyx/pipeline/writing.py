@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from smplifyx.pipeline.reading import Person, Photo
 from smplifyx.pipeline.units import Failure, Job, Outcome
 from smplifyx.result import FitResult, load_result
 
+#: Vertices [V, 3] without the camera translation, metres, and triangles [F, 3].
+Mesh = tuple[np.ndarray, np.ndarray]
 #: Opens a renderer, and says why where it is not the best one.
 OpenRenderer = Callable[[], tuple[BodyRenderer, str | None]]
 
@@ -82,26 +85,37 @@ class PhotoWriter:
             return None
         return self._finish(held)
 
-    def write(self, photo: Photo, person: Person, fit: FitResult | str) -> Outcome | None:
+    def write(self, photo: Photo, person: Person, fit: FitResult | str, mesh: Mesh | None = None) -> Outcome | None:
         """Write a person who was fitted; returns the record of the photo if all of its people are done.
 
         Args:
             photo: the photo, which :meth:`begin` took up.
             person: the person.
             fit: the result, or the reason why there is none.
+            mesh: the body, from :meth:`meshes`; None: it is posed if need be.
 
         Raises:
             OutputError: the disk is full.
         """
         held = self._open[id(photo)]
         held.n_waiting -= 1
-        row = self._write(held, person, fit)
+        row = self._write(held, person, fit, mesh)
         if row is not None:
             held.rows.append(row)
         if held.n_waiting:
             return None
         del self._open[id(photo)]
         return self._finish(held)
+
+    def meshes(self, fits: Sequence[FitResult | str]) -> list[Mesh | None]:
+        """Pose the bodies of some fits with one body model together, for :meth:`write`; None where none is needed."""
+        results = [fit for fit in fits if not isinstance(fit, str) and fit.status == "ok"]
+        meshes: list[Mesh] = []
+        if self._layout.mesh_format != "none" or self._settings.render:
+            with suppress(Exception):  # then each is posed alone, and what is wrong with it is its own failure
+                meshes = self._fits.meshes(results)
+        posed = iter(meshes)
+        return [None if isinstance(fit, str) or fit.status != "ok" else next(posed, None) for fit in fits]
 
     def abandon(self) -> list[Outcome]:
         """Records of the photos some of whose people are written and others will not be."""
@@ -135,13 +149,15 @@ class PhotoWriter:
             self._storage.put_aside((stem, number, side), held.packs)
             held.outdated.append(SummaryRow(stem, number, status=OUTDATED, side=side or ""))
 
-    def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow | None:
-        row = self._written(held, person, fit)
+    def _write(self, held: _OpenPhoto, person: Person, fit: FitResult | str, mesh: Mesh | None) -> SummaryRow | None:
+        row = self._written(held, person, fit, mesh)
         if row is not None and row.status != "ok" and person.name in held.photo.outcome.changed:
             self._guarded(held, person.observation.name, self._storage.put_aside, person.key, held.packs)
         return row
 
-    def _written(self, held: _OpenPhoto, person: Person, fit: FitResult | str) -> SummaryRow | None:
+    def _written(
+        self, held: _OpenPhoto, person: Person, fit: FitResult | str, mesh: Mesh | None
+    ) -> SummaryRow | None:
         """Write a person; returns the row, or None where the files there are of another photo."""
         one = person.observation
         if isinstance(fit, str):
@@ -168,17 +184,17 @@ class PhotoWriter:
             except InputError as error:
                 held.failures.append(Failure(one.name, str(error)))
                 return None
-            if not self._guarded(held, one.name, self._write_files, held, person, fit):
+            if not self._guarded(held, one.name, self._write_files, held, person, fit, mesh):
                 return replace(row, status="failed", flags=(*row.flags, "not_written"))
         return row
 
-    def _write_files(self, held: _OpenPhoto, person: Person, fit: FitResult) -> None:
+    def _write_files(self, held: _OpenPhoto, person: Person, fit: FitResult, mesh: Mesh | None) -> None:
         wanted = ["mesh"] * (self._layout.mesh_format != "none") + ["pickle"] * self._settings.save_pickle
         if self._settings.render:
             wanted += ["side_view"] * self._settings.side_view + ["close_up"] * (fit.model_type in PART_MODELS)
         vertices, faces = np.zeros((0, 3)), np.zeros((0, 3), np.int64)
         if held.photo.draws_overlay or {*wanted} - {"pickle"}:
-            vertices, faces = self._fits.vertices(fit)
+            vertices, faces = mesh or self._fits.vertices(fit)
         person.result = fit
         try:
             files = self._made_files(held, person, wanted, vertices, faces)

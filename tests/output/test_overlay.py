@@ -51,6 +51,23 @@ def test_large_photos_are_shrunk_with_their_camera() -> None:
     np.testing.assert_allclose(middle, [999.5 + 500, 1499.5 - 500], atol=12)
 
 
+@pytest.mark.parametrize(
+    "places",
+    [
+        *([(0.0, 0.0, 0.0)], [(-1.3, -0.5, 0.0), (0.4, 0.6, 0.5)], [(0.0, 0.0, -3.9)]),
+        *([(3.0, 0.0, 0.0)], [(np.nan, 0.0, 0.0)], []),
+    ],
+    ids=["inside", "two at the edge", "around the camera", "outside", "nowhere", "nobody"],
+)
+def test_the_part_with_bodies_looks_like_the_whole_drawn(places: list[tuple[float, float, float]]) -> None:
+    """Only the part of the photo in which there are bodies is drawn."""
+    photo = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    meshes = [_box((0.4, 1.0, 0.3), PELVIS + place) for place in places]
+    picture = overlay(photo, meshes, CAMERA, RENDERER)
+    whole = composite(photo, RENDERER.render(meshes, CAMERA))
+    assert (picture != whole).any(axis=2).mean() < 1e-3  # the last digit may decide about a pixel at an edge
+
+
 def test_overlay_refuses_a_photo_of_another_size() -> None:
     with pytest.raises(ValueError, match="320 x 241"):
         overlay(np.zeros((241, 320, 3), np.uint8), [], CAMERA, RENDERER)

@@ -117,4 +117,4 @@ def test_results_do_not_depend_on_batches_order_or_company(tmp_path: Path) -> No
         one, two = load_result(path), load_result(tmp_path / "other" / path.relative_to(folders.output))
         for name, value in vars(one).items():
             if not name.startswith("_") and name != "seconds":
-                np.testing.assert_array_equal(value, getattr(two, name), err_msg=f"{path} {name}")
+                np.testing.assert_equal(value, getattr(two, name), err_msg=f"{path} {name}")

@@ -122,6 +122,26 @@ def test_a_photo_is_complete_with_its_last_person(writing: Writing) -> None:
     assert digests == ("settings", "digest 1", "photo digest")
 
 
+def test_bodies_of_a_batch_are_posed_together(writing: Writing, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = [result_of(), "out of memory", result_of(status="failed"), result_of("male")]
+    mesh = np.eye(3), np.array([[0, 1, 2]])
+    monkeypatch.setattr(FakeFits, "meshes", lambda self, results: [mesh] * len(results))
+    writer = writing.writer(ONLY_OVERLAYS)
+    assert writer.meshes(fits) == [mesh, None, None, mesh]
+    assert writing.writer(NO_FILES).meshes(fits) == [None] * 4
+    photo = writing.photo(1, draws=True)
+    writer.begin(photo)
+    writer.write(photo, photo.people[0], result_of("male"), mesh)
+    ((drawn,),) = writing.renderer.meshes
+    np.testing.assert_allclose(drawn.vertices, mesh[0] + [0, 0, 3])
+
+    def broken(self: FakeFits, results: Sequence[FitResult]) -> None:
+        raise RuntimeError("of one person")
+
+    monkeypatch.setattr(FakeFits, "meshes", broken)
+    assert writer.meshes(fits) == [None] * 4  # each is posed alone
+
+
 def test_a_photo_without_new_people_is_complete_at_once(writing: Writing) -> None:
     assert writing.writer(NO_FILES).begin(writing.photo(2, stored=[0, 1])) is not None
     assert writing.writer(NO_FILES).begin(writing.photo(0)) is not None
