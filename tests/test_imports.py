@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "smplifyx"
-#: Rooms that a room may not import, directly.
-FORBIDDEN = {"body": ("synthetic", "fitting", "training", "evaluation", "output", "cli", "config", "keypoints")}
+#: Rooms from the bottom to the top, as CONTRIBUTING.md lists them: one may import those of lower layers only.
+LAYERS = (
+    ("body", "config", "keypoints", "optim", "packs"),
+    ("collision", "detect", "lifting", "priors", "tracking"),
+    ("calibration", "fitting", "gender", "synthetic"),
+    ("output", "sequence", "training"),
+    ("pipeline", "report"),
+    ("evaluation", "export"),
+    ("clips", "viewer"),
+    ("cli",),
+)
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -33,13 +42,25 @@ def test_package_imports_nothing_of_tools_and_tests() -> None:
         assert not outside, f"{path.relative_to(PACKAGE)} imports {outside}"
 
 
-@pytest.mark.parametrize(("room", "above"), FORBIDDEN.items())
-def test_room_imports_no_room_above_it(room: str, above: tuple[str, ...]) -> None:
-    for path in sorted((PACKAGE / room).rglob("*.py")):
-        upwards = [
-            name for name in imported_modules(path) if name.startswith(tuple(f"smplifyx.{one}" for one in above))
-        ]
-        assert not upwards, f"{path.relative_to(PACKAGE)} imports {upwards}"
+def test_every_room_has_a_layer() -> None:
+    rooms = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+    assert rooms == sorted(room for layer in LAYERS for room in layer)
+
+
+@pytest.mark.parametrize("number", range(len(LAYERS)))
+def test_rooms_import_lower_layers_only(number: int) -> None:
+    closed = {room for layer in LAYERS[number:] for room in layer}
+    for room in LAYERS[number]:
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            imported = {name.split(".")[1] for name in imported_modules(path) if name.startswith("smplifyx.")}
+            upwards = (imported & closed) - {room}
+            assert not upwards, f"{path.relative_to(PACKAGE)} imports {upwards}"
+
+
+def test_contributing_lists_the_layers() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for number, layer in enumerate(reversed(LAYERS), 1):
+        assert f"{number}. {', '.join(f'`{room}`' for room in layer)}\n" in text
 
 
 #: What Windows lacks of the standard library.
