@@ -17,7 +17,7 @@ from pathlib import Path
 
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
-from smplifyx.evaluation.report_tables import markdown
+from smplifyx.evaluation.tables import markdown
 from smplifyx.evaluation.worker_speed import run_fit
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 

@@ -25,8 +25,8 @@ from torch.profiler import ProfilerActivity, profile
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.operations import OperationCounter
-from smplifyx.evaluation.report_tables import markdown
 from smplifyx.evaluation.speed import counted_evaluations
+from smplifyx.evaluation.tables import markdown
 from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting import Fitter
 from smplifyx.keypoints import Observation

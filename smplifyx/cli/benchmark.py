@@ -38,9 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "benchmark",
         help="speed and memory",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="--SECTION.KEY VALUE changes a setting of the fit",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--only",
@@ -92,23 +90,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _run(arguments: argparse.Namespace) -> int:
     import torch
 
-    from smplifyx.body.search import find_body_model
+    from smplifyx.cli.run_common import load_body
     from smplifyx.config import load_config
     from smplifyx.evaluation import speed
-    from smplifyx.evaluation.report_tables import markdown
-    from smplifyx.evaluation.runner import load_model
+    from smplifyx.evaluation.tables import markdown
     from smplifyx.evaluation.trials import make_people
 
-    if min(*arguments.batch_sizes, arguments.min_people, arguments.repeats, arguments.collision_people - 1) < 1:
-        raise UsageError(
-            "--batch-sizes, --min-people, --repeats: expected at least 1; --collision-people: at least 2"
-        )
+    if arguments.collision_people < 2:
+        raise UsageError("--collision-people: expected at least 2")
     if "workers" in arguments.only and arguments.worker_people < 2:
         raise UsageError("--worker-people: expected at least 2")
     config = load_config(arguments.config, arguments.overrides)
     torch.set_num_threads(arguments.threads)
-    path = messages.required_file(find_body_model, "smplx", "neutral", config.body.models_dir)
-    data = load_model(path, "neutral")
+    data = load_body(config.body.models_dir)
     figures: dict[str, Any] = {"machine": speed.describe_machine()}
     full_mesh = speed.measure_full_mesh(data) if "mesh" in arguments.only else None
     if full_mesh is not None:
@@ -140,7 +134,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _workers(arguments: argparse.Namespace, data: Any) -> list[dict[str, Any]]:
-    from smplifyx.evaluation.report_tables import markdown
+    from smplifyx.evaluation.tables import markdown
     from smplifyx.evaluation.trials import make_people
     from smplifyx.evaluation.worker_speed import measure_workers, worker_table
 
@@ -153,7 +147,7 @@ def _workers(arguments: argparse.Namespace, data: Any) -> list[dict[str, Any]]:
 
 def _collisions(arguments: argparse.Namespace, config: Any, data: Any) -> dict[str, Any]:
     from smplifyx.evaluation.collision_cost import check_candidates, time_term
-    from smplifyx.evaluation.report_tables import markdown
+    from smplifyx.evaluation.tables import markdown
     from smplifyx.evaluation.trials import make_people
 
     people = make_people(data, arguments.collision_people, arguments.seed, arguments.mocap)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 from smplifyx.cli.evaluate_sequences import add_multiview, add_sequences
-from smplifyx.cli.evaluation_options import add_action, add_detector, add_fit, add_output, add_scenes
-from smplifyx.cli.messages import check_input, check_output
+from smplifyx.cli.evaluation_options import add_action, add_detector, add_fit, add_output, add_scenes, set_run
 from smplifyx.cli.options import positive
 from smplifyx.config.schema import BodyPosePriorName
 from smplifyx.errors import UsageError
@@ -85,7 +83,7 @@ minutes to find; they are kept in the output folder."""
 _SYNTHETIC = """Fit synthetic people of the body model: a table of all people,
 then mean, median and worst errors."""
 
-_RESTARTS = """Whether fits arrive: synthetic people are fitted again from perturbed
+_RESTARTS = """Convergence of fits: synthetic people are fitted again from perturbed
 starts; with keypoints moved by up to a ten-thousandth of a pixel, with and
 without self-collisions; and alone, in batches of seven, and as copies."""
 
@@ -95,13 +93,7 @@ _Actions = argparse._SubParsersAction
 
 def add_parser(commands: _Actions[_Parser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="benchmarks and ablations",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.add_parser("evaluate", help="benchmarks and ablations", description=_DESCRIPTION)
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
     _add_ehf(actions)
     _add_open(actions)
@@ -123,7 +115,7 @@ def _add_ehf(actions: _Actions[_Parser]) -> None:
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of EHF")
     _add_gender_option(parser, "male", "of the person in the photos")
     _add_trials(parser, ["paper", "true"])
-    parser.set_defaults(run=_run_ehf, options=())
+    set_run(parser, "run_evaluation.evaluate_ehf")
 
 
 def _add_open(actions: _Actions[_Parser]) -> None:
@@ -144,7 +136,7 @@ def _add_open(actions: _Actions[_Parser]) -> None:
     parser.add_argument("--only-make", action="store_true", help="write the benchmark and fit nothing")
     parser.add_argument("--no-noise", action="store_true", help="leave out the fits at several noise levels")
     _add_trials(parser, ["config", "true"])
-    parser.set_defaults(run=_run_open, options=())
+    set_run(parser, "run_evaluation.evaluate_open", check=_check_people)
 
 
 def _add_views(actions: _Actions[_Parser]) -> None:
@@ -152,7 +144,7 @@ def _add_views(actions: _Actions[_Parser]) -> None:
     add_scenes(parser)
     _add_gender_option(parser, "neutral", "of the body model")
     _add_trials(parser, ["config"])
-    parser.set_defaults(run=_run_views, options=())
+    set_run(parser, "run_evaluation.evaluate_views", ("balancing", "seated"), _check_scenes)
 
 
 def _add_results(actions: _Actions[_Parser]) -> None:
@@ -169,7 +161,7 @@ def _add_results(actions: _Actions[_Parser]) -> None:
         "(default: %(default)s)",
     )
     _add_folders(parser)
-    parser.set_defaults(run=_run_results, options=())
+    set_run(parser, "run_evaluation.evaluate_results")
 
 
 def _add_photos(actions: _Actions[_Parser]) -> None:
@@ -180,7 +172,7 @@ def _add_photos(actions: _Actions[_Parser]) -> None:
     parser.add_argument(
         "--people-per-sheet", metavar="N", type=positive, default=8, help="people on a sheet (default: %(default)s)"
     )
-    parser.set_defaults(run=_run_photos)
+    set_run(parser, "run_trials.evaluate_photos")
 
 
 def _add_detections(actions: _Actions[_Parser]) -> None:
@@ -188,7 +180,7 @@ def _add_detections(actions: _Actions[_Parser]) -> None:
     parser.add_argument("found", metavar="FOUND", type=Path, help="folder of detected keypoints")
     parser.add_argument("--reference", metavar="DIR", type=Path, required=True, help="folder of other keypoints")
     parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="folder of the photos")
-    parser.set_defaults(run=_run_detections)
+    set_run(parser, "run_trials.evaluate_detections", ("reference",))
 
 
 def _add_priors(actions: _Actions[_Parser]) -> None:
@@ -197,11 +189,15 @@ def _add_priors(actions: _Actions[_Parser]) -> None:
     add_scenes(parser)
     priors = get_args(BodyPosePriorName)
     parser.add_argument(
-        "--priors", nargs="+", metavar="PRIOR", default=priors, choices=priors, help=f"{', '.join(priors)}; the "
-        "first is compared with (default: all)",
-    )  # fmt: skip
+        "--priors",
+        nargs="+",
+        metavar="PRIOR",
+        default=priors,
+        choices=priors,
+        help=f"{', '.join(priors)}; the first is compared with (default: all)",
+    )
     add_fit(parser)
-    parser.set_defaults(run=_run_priors, options=())
+    set_run(parser, "run_trials.evaluate_priors", ("balancing", "seated"), _check_priors)
 
 
 def _add_gender(actions: _Actions[_Parser]) -> None:
@@ -209,7 +205,7 @@ def _add_gender(actions: _Actions[_Parser]) -> None:
     _add_people(parser, 48)
     add_fit(parser)
     parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
-    parser.set_defaults(run=_run_gender, options=())
+    set_run(parser, "run_trials.evaluate_gender")
 
 
 def _add_collisions(actions: _Actions[_Parser]) -> None:
@@ -226,7 +222,7 @@ def _add_collisions(actions: _Actions[_Parser]) -> None:
     )
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
     add_fit(parser)
-    parser.set_defaults(run=_run_collisions, options=())
+    set_run(parser, "run_trials.evaluate_collisions", ("photos",))
 
 
 def _add_synthetic(actions: _Actions[_Parser]) -> None:
@@ -236,7 +232,7 @@ def _add_synthetic(actions: _Actions[_Parser]) -> None:
     add_fit(parser)
     parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
     parser.add_argument("--summary", action="store_true", help="print the summary only")
-    parser.set_defaults(run=_run_synthetic, options=())
+    set_run(parser, "run_trials.evaluate_synthetic")
 
 
 def _add_restarts(actions: _Actions[_Parser]) -> None:
@@ -253,7 +249,7 @@ def _add_restarts(actions: _Actions[_Parser]) -> None:
         help="spread of the starts in units of each parameter's typical change (default: %(default)s)",
     )
     add_fit(parser)
-    parser.set_defaults(run=_run_restarts, options=())
+    set_run(parser, "run_trials.evaluate_restarts", check=_check_restarts)
 
 
 def _add_people(parser: _Parser, count: int) -> None:
@@ -268,10 +264,7 @@ def _add_people(parser: _Parser, count: int) -> None:
 
 def _add_gender_option(parser: _Parser, default: str, what: str) -> None:
     parser.add_argument(
-        "--gender",
-        choices=("male", "female", "neutral"),
-        default=default,
-        help=f"{what} (default: %(default)s)",
+        "--gender", choices=("male", "female", "neutral"), default=default, help=f"{what} (default: %(default)s)"
     )
 
 
@@ -308,89 +301,21 @@ def _add_trials(parser: _Parser, cameras: list[str]) -> None:
     parser.add_argument("--threads", metavar="N", type=positive, default=1, help="default: %(default)s")
 
 
-def _run(name: str, arguments: argparse.Namespace) -> int:
-    from smplifyx.cli import run_evaluation
-
-    check_output(arguments.output)
-    run: Callable[[argparse.Namespace], int] = getattr(run_evaluation, name)
-    return run(arguments)
-
-
-def _run_ehf(arguments: argparse.Namespace) -> int:
-    return _run("evaluate_ehf", arguments)
-
-
-def _run_open(arguments: argparse.Namespace) -> int:
+def _check_people(arguments: argparse.Namespace) -> None:
     if arguments.people < 1:
         raise UsageError("--people: expected at least 1")
-    return _run("evaluate_open", arguments)
 
 
-def _run_views(arguments: argparse.Namespace) -> int:
+def _check_scenes(arguments: argparse.Namespace) -> None:
     if not arguments.balancing and not arguments.seated:
         raise UsageError("evaluate views: expected --balancing DIR, --seated DIR, or both")
-    check_input(arguments.balancing, "--balancing")
-    check_input(arguments.seated, "--seated")
-    return _run("evaluate_views", arguments)
 
 
-def _run_results(arguments: argparse.Namespace) -> int:
-    return _run("evaluate_results", arguments)
-
-
-def _run_photos(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_photos
-
-    check_output(arguments.sheets, "--sheets")
-    return evaluate_photos(arguments)
-
-
-def _run_detections(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_detections
-
-    check_input(arguments.found, "FOUND")
-    check_input(arguments.reference, "--reference")
-    return evaluate_detections(arguments)
-
-
-def _run_priors(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_priors
-
+def _check_priors(arguments: argparse.Namespace) -> None:
     if not (arguments.people or arguments.balancing or arguments.seated):
         raise UsageError("evaluate priors: expected --people N, --balancing DIR or --seated DIR")
-    check_input(arguments.balancing, "--balancing")
-    check_input(arguments.seated, "--seated")
-    check_output(arguments.output)
-    return evaluate_priors(arguments)
 
 
-def _run_gender(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_gender
-
-    check_output(arguments.output)
-    return evaluate_gender(arguments)
-
-
-def _run_collisions(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_collisions
-
-    for folder in arguments.photos:
-        check_input(folder, "--photos")
-    check_output(arguments.output)
-    return evaluate_collisions(arguments)
-
-
-def _run_synthetic(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_synthetic
-
-    check_output(arguments.output)
-    return evaluate_synthetic(arguments)
-
-
-def _run_restarts(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_trials import evaluate_restarts
-
+def _check_restarts(arguments: argparse.Namespace) -> None:
     if arguments.people < 1 or arguments.restarts < 0 or not 0 <= arguments.size < float("inf"):
         raise UsageError("--people: expected at least 1; --restarts, --size: at least 0")
-    check_output(arguments.output)
-    return evaluate_restarts(arguments)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from smplifyx.cli.evaluation_options import Actions, Parser, add_action, add_detector, add_fit, add_scenes
-from smplifyx.cli.messages import check_input, check_output
+from smplifyx.cli.evaluation_options import Actions, Parser, add_action, add_detector, add_fit, add_scenes, set_run
 from smplifyx.cli.options import positive
 from smplifyx.errors import UsageError
 
@@ -31,6 +30,9 @@ named by the camera's angle) are fitted alone and together.
 example:
   smplifyx evaluate multiview --mocap cmu_body_pose.npz --balancing TRIAL"""
 
+#: Options of folders of real people.
+_REAL_PEOPLE = ("balancing", "seated", "turning", "scan")
+
 
 def add_sequences(actions: Actions[Parser]) -> None:
     """Add ``evaluate sequences``."""
@@ -43,11 +45,16 @@ def add_sequences(actions: Actions[Parser]) -> None:
         "--cost-frames", metavar="N", type=positive, nargs="+", default=(16, 64, 256), help="default: 16 64 256"
     )
     parser.add_argument(
-        "--cost-views", metavar="N", type=int, nargs="+", choices=(1, 2, 4, 8), default=(1, 2, 4, 8),
+        "--cost-views",
+        metavar="N",
+        type=int,
+        nargs="+",
+        choices=(1, 2, 4, 8),
+        default=(1, 2, 4, 8),
         help="default: 1 2 4 8",
-    )  # fmt: skip
+    )
     add_fit(parser)
-    parser.set_defaults(run=_run_sequences, options=())
+    set_run(parser, "run_sequences.evaluate_sequences", check=_check_sequences)
 
 
 def add_multiview(actions: Actions[Parser]) -> None:
@@ -58,7 +65,7 @@ def add_multiview(actions: Actions[Parser]) -> None:
     parser.add_argument("--turning", metavar="DIR", type=Path, help="photos of a turning person and keypoints")
     parser.add_argument("--scan", metavar="DIR", type=Path, help="renders of a person from around and keypoints")
     add_fit(parser)
-    parser.set_defaults(run=_run_multiview, options=())
+    set_run(parser, "run_sequences.evaluate_multiview", _REAL_PEOPLE, _check_multiview)
 
 
 def _add_motions(parser: Parser, count: int, n_frames: int) -> None:
@@ -66,9 +73,12 @@ def _add_motions(parser: Parser, count: int, n_frames: int) -> None:
         "--sequences", metavar="N", type=int, default=count, help="number of sequences (default: %(default)s)"
     )
     parser.add_argument(
-        "--frames", metavar="N", type=positive, default=n_frames, help="frames of each, 30 a second (default: "
-        "%(default)s)",
-    )  # fmt: skip
+        "--frames",
+        metavar="N",
+        type=positive,
+        default=n_frames,
+        help="frames of each, 30 a second (default: %(default)s)",
+    )
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of all random numbers (default: %(default)s)"
     )
@@ -76,27 +86,16 @@ def _add_motions(parser: Parser, count: int, n_frames: int) -> None:
     add_detector(parser, "correlated")
 
 
-def _run_sequences(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_sequences import evaluate_sequences
-
+def _check_sequences(arguments: argparse.Namespace) -> None:
     _check_frames(arguments)
     if not (arguments.sequences > 0 or arguments.cost):
         raise UsageError("--sequences: expected at least 1, or --cost")
-    check_output(arguments.output)
-    return evaluate_sequences(arguments)
 
 
-def _run_multiview(arguments: argparse.Namespace) -> int:
-    from smplifyx.cli.run_sequences import evaluate_multiview
-
+def _check_multiview(arguments: argparse.Namespace) -> None:
     _check_frames(arguments)
-    folders = {name: getattr(arguments, name) for name in ("balancing", "seated", "turning", "scan")}
-    if not (arguments.sequences > 0 or any(folders.values())):
+    if not (arguments.sequences > 0 or any(getattr(arguments, name) for name in _REAL_PEOPLE)):
         raise UsageError("--sequences: expected at least 1, or a folder of real people such as --balancing DIR")
-    for name, folder in folders.items():
-        check_input(folder, f"--{name}")
-    check_output(arguments.output)
-    return evaluate_multiview(arguments)
 
 
 def _check_frames(arguments: argparse.Namespace) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+from smplifyx.cli.messages import check_input, check_output
 from smplifyx.cli.options import positive
 
 Parser = argparse.ArgumentParser
@@ -15,16 +19,46 @@ def add_action(
     actions: Actions[Parser], name: str, help_line: str, description: str, settings: bool = True
 ) -> Parser:
     """Add an evaluation to the parser; ``settings`` if settings of the fit are options."""
-    return actions.add_parser(
-        name,
-        help=help_line,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="--SECTION.KEY VALUE changes a setting of the fit, as in\n--priors.body_pose gmm"
-        if settings
-        else None,
-        allow_abbrev=False,
-    )
+    epilog = "--SECTION.KEY VALUE changes a setting of the fit, as in\n--priors.body_pose gmm" if settings else None
+    parser = actions.add_parser(name, help=help_line, description=description, epilog=epilog)
+    if settings:
+        parser.set_defaults(options=())
+    return parser
+
+
+def set_run(
+    parser: Parser,
+    function: str,
+    inputs: Sequence[str] = (),
+    check: Callable[[argparse.Namespace], None] = lambda arguments: None,
+) -> None:
+    """Let an evaluation call a function, whose module is imported when the arguments are right.
+
+    Args:
+        parser: of the evaluation.
+        function: ``MODULE.FUNCTION`` in this package.
+        inputs: options that name folders to read from.
+        check: checks the arguments further; raises UsageError.
+    """
+    parser.set_defaults(run=partial(_run, function, inputs, check))
+
+
+def _run(
+    function: str,
+    inputs: Sequence[str],
+    check: Callable[[argparse.Namespace], None],
+    arguments: argparse.Namespace,
+) -> int:
+    check(arguments)
+    for name in inputs:
+        folders = getattr(arguments, name)
+        for folder in folders if isinstance(folders, list) else [folders]:
+            check_input(folder, f"--{name}")
+    for name in ("output", "sheets"):
+        check_output(getattr(arguments, name, None), f"--{name}")
+    module, name = function.split(".")
+    status: int = getattr(import_module(f"smplifyx.cli.{module}"), name)(arguments)
+    return status
 
 
 def add_detector(parser: Parser, default: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from smplifyx.body.search import find_body_model
 from smplifyx.cli import messages
 from smplifyx.cli.detect import detect_photos
 from smplifyx.cli.messages import required_file
+from smplifyx.cli.run_common import calibrated_scenes, load_body, print_report, progress_bar
 from smplifyx.config import Config, load_config
 from smplifyx.config.loading import find_config
 from smplifyx.errors import InputError, UsageError
@@ -45,28 +45,17 @@ from smplifyx.evaluation.ehf_layout import (
     load_true_rotations,
     read_benchmark,
 )
-from smplifyx.evaluation.error_sources import (
-    Diagnosis,
-    error_sources,
-    hand_rows,
-    joint_rows,
-    mirrored_limbs,
-)
+from smplifyx.evaluation.error_sources import Diagnosis, error_sources, hand_rows, joint_rows, mirrored_limbs
 from smplifyx.evaluation.external_results import ResultReader, find_results
-from smplifyx.evaluation.metrics import vertex_sets
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, is_made, noise_folder, write_benchmark
 from smplifyx.evaluation.report import Findings, write_report, write_results_report, write_views_report
 from smplifyx.evaluation.report_tables import CAMERA_NAMES, Evaluation
 from smplifyx.evaluation.runner import Runner, load_model
-from smplifyx.evaluation.scores import Row, Truths, result_row, rows_of, surface_between
-from smplifyx.evaluation.views import (
-    balancing_scenes,
-    describe_scene,
-    fit_views,
-    seated_scene,
-    view_agreement,
-    view_rows,
-)
+from smplifyx.evaluation.scores import Truths, result_row, rows_of, surface_between
+from smplifyx.evaluation.tables import Row
+from smplifyx.evaluation.vertex_sets import vertex_sets
+from smplifyx.evaluation.view_scenes import describe_scene
+from smplifyx.evaluation.views import fit_views, view_agreement, view_rows
 from smplifyx.keypoints import read_keypoints
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.output import open_renderer
@@ -92,7 +81,7 @@ def evaluate_open(arguments: argparse.Namespace) -> int:
     benchmark = OpenBenchmark(
         n_people=arguments.people,
         seed=arguments.seed,
-        mocap=None if arguments.mocap is None else str(arguments.mocap),
+        mocap=arguments.mocap,
         shapes=arguments.shapes,
         detector=arguments.detector,
     )
@@ -134,7 +123,7 @@ def _make(benchmark: OpenBenchmark, folder: Path, config: Config) -> None:
         messages.note(problem)
     if benchmark.shapes == "anny":
         messages.note("bodies from anny; the first time on a machine this takes some minutes")
-    data = load_model(required_file(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
+    data = load_body(config.body.models_dir)
     with progress_bar(benchmark.n_people, "making people") as bar:
         write_benchmark(benchmark, data, folder, renderer, lambda _: bar.update())
 
@@ -149,7 +138,7 @@ def _evaluate(
 ) -> int:
     variants = _variants(arguments.only)
     models_dir = next(iter(configs.values())).body.models_dir
-    data = load_model(required_file(find_body_model, "smplx", "neutral", models_dir), "neutral")
+    data = load_body(models_dir)
     truths = Truths(data, load_true_joints(folder / TRUTH_FILE))
     truths.of(frames[0])  # a mesh that cannot be compared is an error before the first fit
     session = _Session(arguments, frames, data, truths)
@@ -163,8 +152,7 @@ def _evaluate(
         noise_rows, hands = session.noise(configs, benchmark.noise_levels, folder)
     made_from = None if benchmark is None else benchmark.description()
     findings = Findings(evaluation, session.sets.source, noise_rows, hands, diagnosis, made_from)
-    messages.say(write_report(arguments.output, title, findings, configs))
-    messages.note(f"tables are in {arguments.output}")
+    print_report(write_report(arguments.output, title, findings, configs), arguments.output)
     return 0
 
 
@@ -243,10 +231,7 @@ class _Session:
             everyone = self._fit(Trial(label, FULL, config, self._cameras[0]), None)
             fits = [fit for fit in everyone if fit.succeeded]
             genders = sorted({fit.result.gender for fit in fits})
-            models = {
-                gender: load_model(required_file(find_body_model, "smplx", gender, config.body.models_dir), gender)
-                for gender in genders
-            }
+            models = {gender: load_body(config.body.models_dir, gender) for gender in genders}
             sources = error_sources(fits, self.truths, rotations, models) if rotations else []
             found[label] = Diagnosis(sources, joint_rows(fits, self.truths), mirrored_limbs(fits, self.truths))
         return found
@@ -255,8 +240,7 @@ class _Session:
         """Correspondence of the fitted mesh and the true one."""
         if config.body.model == self._data.model_type:
             return None
-        path = required_file(find_body_model, config.body.model, "neutral", config.body.models_dir)
-        return surface_between(load_model(path, "neutral"), self._data)
+        return surface_between(load_body(config.body.models_dir, model=config.body.model), self._data)
 
     def _fit(
         self, trial: Trial, bar: tqdm | None, keypoints: Callable[[Frame], Path] | None = None
@@ -300,37 +284,28 @@ def _show(bar: tqdm, what: str) -> None:
         bar.set_postfix_str(what)
 
 
-def progress_bar(total: int, name: str, unit: str = "person") -> tqdm:
-    """A bar of work that is done, on terminals."""
-    return tqdm(total=total, desc=name, unit=unit, smoothing=0, disable=not sys.stderr.isatty())
-
-
 def evaluate_views(arguments: argparse.Namespace) -> int:
     """``evaluate views``."""
     torch.set_num_threads(arguments.threads)
-    scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []
-    scenes += [seated_scene(arguments.seated)] if arguments.seated else []
+    scenes = calibrated_scenes(arguments)
     configs = _configs(arguments)
-    views: list[dict[str, str | float]] = []
-    pairs: list[dict[str, str | float]] = []
+    views: list[Row] = []
+    pairs: list[Row] = []
     with progress_bar(len(configs) * len(arguments.cameras), "fitting", "run") as bar:
         for label, config in configs.items():
-            path = required_file(find_body_model, config.body.model, arguments.gender, config.body.models_dir)
+            data = load_body(config.body.models_dir, arguments.gender, config.body.model)
             for camera in arguments.cameras:
-                known = config if camera != "paper" else _with_focal_length(config, PAPER_FOCAL_LENGTH)
-                fitted = fit_views(load_model(path, arguments.gender), known, scenes, camera == "true")
+                known = config
+                if camera == "paper":
+                    known = replace(config, camera=replace(config.camera, focal_length=PAPER_FOCAL_LENGTH))
+                fitted = fit_views(data, known, scenes, camera == "true")
                 of = {"config": label, "camera": camera}
                 views += [{**of, **row} for row in view_rows(fitted)]
                 pairs += [{**of, **row} for row in view_agreement(fitted)]
                 bar.update()
     triangulated = [describe_scene(scene) for scene in scenes]
-    messages.say(write_views_report(arguments.output, triangulated, views, pairs, configs))
-    messages.note(f"tables are in {arguments.output}")
+    print_report(write_views_report(arguments.output, triangulated, views, pairs, configs), arguments.output)
     return 0
-
-
-def _with_focal_length(config: Config, focal_length: float) -> Config:
-    return replace(config, camera=replace(config.camera, focal_length=focal_length))
 
 
 def evaluate_results(arguments: argparse.Namespace) -> int:
@@ -365,6 +340,6 @@ def evaluate_results(arguments: argparse.Namespace) -> int:
         except InputError as error:
             failures += 1
             messages.note(f"smplifyx: error: {error}")
-    messages.say(write_results_report(arguments.output, str(arguments.results), rows, sets.source))
-    messages.note(f"tables are in {arguments.output}")
+    report = write_results_report(arguments.output, str(arguments.results), rows, sets.source)
+    print_report(report, arguments.output)
     return 1 if failures or missing else 0

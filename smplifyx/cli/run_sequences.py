@@ -6,13 +6,9 @@ import argparse
 import itertools
 from collections.abc import Sequence
 
-import torch
-
-from smplifyx.body.search import find_body_model
 from smplifyx.cli import messages
-from smplifyx.cli.messages import required_file
-from smplifyx.cli.run_evaluation import progress_bar
-from smplifyx.config import Config, load_config
+from smplifyx.cli.run_common import fit_config, load_body, print_report, progress_bar
+from smplifyx.config import Config
 from smplifyx.evaluation.calibrated_scenes import (
     fit_scenes,
     one_shape_rows,
@@ -21,8 +17,7 @@ from smplifyx.evaluation.calibrated_scenes import (
     turning_track,
 )
 from smplifyx.evaluation.multiview_trials import fault_rows, view_count_rows
-from smplifyx.evaluation.runner import Runner, load_model
-from smplifyx.evaluation.scores import Row
+from smplifyx.evaluation.runner import Runner
 from smplifyx.evaluation.sequence_cost import CostFigures, cost_rows, measure_cost
 from smplifyx.evaluation.sequence_report import (
     ALONE,
@@ -51,15 +46,16 @@ from smplifyx.evaluation.sequence_trials import (
     make_sequences,
 )
 from smplifyx.evaluation.speed import in_own_process
-from smplifyx.evaluation.views import balancing_scenes, seated_scene
+from smplifyx.evaluation.tables import Row
+from smplifyx.evaluation.view_scenes import balancing_scenes, seated_scene
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.sequence import SequenceFitter
 
 
 def evaluate_sequences(arguments: argparse.Namespace) -> int:
     """``evaluate sequences``."""
-    config, benchmark = _config(arguments), _benchmark(arguments)
-    data = load_model(required_file(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
+    config, benchmark = fit_config(arguments), _benchmark(arguments)
+    data = load_body(config.body.models_dir)
     runner = Runner(arguments.output / "fits")
     fitter = SequenceFitter(Fitter(data, config=config))
     sequences = make_sequences(benchmark, data) if arguments.sequences else []
@@ -95,8 +91,7 @@ def evaluate_sequences(arguments: argparse.Namespace) -> int:
     report = write_sequences_report(
         arguments.output, benchmark.description(), rows, errors, fast_rows, cost_rows(cost), config
     )
-    messages.say(report)
-    messages.note(f"tables are in {arguments.output}")
+    print_report(report, arguments.output)
     return 0
 
 
@@ -114,8 +109,8 @@ def _cost(arguments: argparse.Namespace, config: Config) -> list[CostFigures]:
 
 def evaluate_multiview(arguments: argparse.Namespace) -> int:
     """``evaluate multiview``."""
-    config, benchmark = _config(arguments), _benchmark(arguments)
-    data = load_model(required_file(find_body_model, "smplx", "neutral", config.body.models_dir), "neutral")
+    config, benchmark = fit_config(arguments), _benchmark(arguments)
+    data = load_body(config.body.models_dir)
     fitter = SequenceFitter(Fitter(data, config=config))
     tables: dict[str, tuple[str, Sequence[Row]]] = {}
     if arguments.sequences:
@@ -146,14 +141,9 @@ def evaluate_multiview(arguments: argparse.Namespace) -> int:
     if arguments.scan:
         one_shape += one_shape_rows(fitter, "scan", scan_track(arguments.scan))
     tables["one_shape"] = ("Real people: photos alone and together", one_shape)
-    messages.say(write_multiview_report(arguments.output, benchmark.description(), tables, config))
-    messages.note(f"tables are in {arguments.output}")
+    report = write_multiview_report(arguments.output, benchmark.description(), tables, config)
+    print_report(report, arguments.output)
     return 0
-
-
-def _config(arguments: argparse.Namespace) -> Config:
-    torch.set_num_threads(arguments.threads)
-    return load_config(arguments.config, arguments.overrides)
 
 
 def _benchmark(arguments: argparse.Namespace) -> SequenceBenchmark:
@@ -161,6 +151,6 @@ def _benchmark(arguments: argparse.Namespace) -> SequenceBenchmark:
         count=arguments.sequences,
         n_frames=arguments.frames,
         seed=arguments.seed,
-        mocap=None if arguments.mocap is None else str(arguments.mocap),
+        mocap=arguments.mocap,
         detector=arguments.detector,
     )

@@ -12,17 +12,15 @@ import numpy as np
 import torch
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.search import find_body_model
 from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
+from smplifyx.cli.run_common import calibrated_scenes, fit_config, load_body, print_report
 from smplifyx.config import Config, Override, load_config
 from smplifyx.errors import InputError
 from smplifyx.evaluation import restarts
 from smplifyx.evaluation.detections import compare_detections, detection_rows, distance_rows, missed_rows
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
 from smplifyx.evaluation.photos import judge_folder, keypoint_rows, summary_rows, worst_rows
-from smplifyx.evaluation.report_tables import csv_text
-from smplifyx.evaluation.runner import load_model
 from smplifyx.evaluation.self_contact import (
     ContactCase,
     ContactFit,
@@ -34,7 +32,7 @@ from smplifyx.evaluation.self_contact import (
     photo_cases,
     synthetic_cases,
 )
-from smplifyx.evaluation.statistics import Cell, format_table, summarise
+from smplifyx.evaluation.tables import Row, csv_text, format_table, summarise
 from smplifyx.evaluation.trials import (
     BODY_CHOICES,
     PriorFigures,
@@ -49,7 +47,6 @@ from smplifyx.evaluation.trials import (
     prior_table,
     truncation_groups,
 )
-from smplifyx.evaluation.views import balancing_scenes, seated_scene
 from smplifyx.files import write_text
 from smplifyx.output import SheetOptions, open_renderer, save_picture, write_contact_sheets
 from smplifyx.result import FitResult
@@ -58,8 +55,8 @@ from smplifyx.synthetic.self_contact import POSES
 
 def evaluate_synthetic(arguments: argparse.Namespace) -> int:
     """``evaluate synthetic``."""
-    config = _config(arguments)
-    data = _body(config, arguments.gender)
+    config = fit_config(arguments)
+    data = load_body(config.body.models_dir, arguments.gender)
     people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
     rows = fit_and_score(data, config, people, arguments.true_camera)
     parts = [] if arguments.summary else [format_table(rows)]
@@ -72,11 +69,11 @@ def evaluate_synthetic(arguments: argparse.Namespace) -> int:
 
 def evaluate_restarts(arguments: argparse.Namespace) -> int:
     """``evaluate restarts``."""
-    config = _config(arguments)
-    data = _body(config)
+    config = fit_config(arguments)
+    data = load_body(config.body.models_dir)
     people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
-    rows: list[dict[str, Cell]] = [{"person": one.name} for one in people]
-    movements: list[dict[str, Cell]] = []
+    rows: list[Row] = [{"person": one.name} for one in people]
+    movements: list[Row] = []
     usual: list[FitResult] = []
     for title, settings in (("without collisions", restarts.without_collisions(config)), ("as configured", config)):
         moved, usual = restarts.movements_mm(data, settings, people, arguments.seed)
@@ -98,9 +95,9 @@ def evaluate_restarts(arguments: argparse.Namespace) -> int:
 
 def evaluate_gender(arguments: argparse.Namespace) -> int:
     """``evaluate gender``."""
-    config = _config(arguments)
-    mocap = None if arguments.mocap is None else str(arguments.mocap)
-    people = benchmark_people(OpenBenchmark(arguments.people, arguments.seed, mocap), _body(config))
+    config = fit_config(arguments)
+    benchmark = OpenBenchmark(arguments.people, arguments.seed, arguments.mocap)
+    people = benchmark_people(benchmark, load_body(config.body.models_dir))
     rows = {choice: evaluate_body_choice(people, choice, config, arguments.true_camera) for choice in BODY_CHOICES}
     means, differences = gender_tables(rows)
     parts = [
@@ -117,9 +114,9 @@ def evaluate_priors(arguments: argparse.Namespace) -> int:
         name: load_config(arguments.config, [*arguments.overrides, Override("priors.body_pose", name)])
         for name in arguments.priors
     }
-    data = _body(next(iter(configs.values())))
+    data = load_body(next(iter(configs.values())).body.models_dir)
     parts: list[str] = []
-    rows: list[dict[str, Cell]] = []
+    rows: list[Row] = []
 
     def compare(table: str, title: str, evaluate: Callable[[Config], PriorFigures]) -> None:
         figures = _with_each(configs, evaluate)
@@ -131,8 +128,7 @@ def evaluate_priors(arguments: argparse.Namespace) -> int:
         bent = count_bent_backwards(people)
         title = f"{len(people)} synthetic people, {bent} of them truly bent backwards"
         compare("people", title, lambda config: evaluate_people(data, config, people))
-    scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []
-    scenes += [seated_scene(arguments.seated)] if arguments.seated else []
+    scenes = calibrated_scenes(arguments)
     if scenes:
         title = f"single views of {len(scenes)} calibrated scenes"
         compare("views", title, lambda config: evaluate_views(data, config, scenes))
@@ -150,8 +146,8 @@ def _with_each(configs: Mapping[str, Config], evaluate: Callable[[Config], Prior
 
 def evaluate_collisions(arguments: argparse.Namespace) -> int:
     """``evaluate collisions``."""
-    config = _config(arguments)
-    data = _body(config)
+    config = fit_config(arguments)
+    data = load_body(config.body.models_dir)
     judge = ContactJudge(data, config.collision)
     count = len(POSES) if arguments.poses is None else arguments.poses
     made = synthetic_cases(data, config, judge, arguments.output, count, arguments.seed) if count else []
@@ -194,6 +190,7 @@ def evaluate_photos(arguments: argparse.Namespace) -> int:
 
 def evaluate_detections(arguments: argparse.Namespace) -> int:
     """``evaluate detections``."""
+    messages.check_input(arguments.found, "FOUND")
     comparison = required_file(compare_detections, arguments.images, arguments.found, arguments.reference)
     for rows in (detection_rows(comparison), distance_rows(comparison), missed_rows(comparison)):
         messages.say(format_table(rows) + "\n")
@@ -204,7 +201,7 @@ def _write_sheets(arguments: argparse.Namespace) -> int:
     def left_out(error: InputError) -> None:
         messages.note(f"left out: {error}")
 
-    options = SheetOptions(people=max(1, arguments.people_per_sheet))
+    options = SheetOptions(people=arguments.people_per_sheet)
     n_sheets = 0
     for path in write_contact_sheets(arguments.folder, arguments.sheets, left_out, options):
         messages.say(str(path))
@@ -214,20 +211,10 @@ def _write_sheets(arguments: argparse.Namespace) -> int:
     return 0 if n_sheets else 1
 
 
-def _config(arguments: argparse.Namespace) -> Config:
-    torch.set_num_threads(arguments.threads)
-    return load_config(arguments.config, arguments.overrides)
-
-
-def _body(config: Config, gender: str = "neutral") -> BodyModelData:
-    return load_model(required_file(find_body_model, "smplx", gender, config.body.models_dir), gender)
-
-
-def _finish(folder: Path, parts: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> int:
+def _finish(folder: Path, parts: Sequence[str], rows: Sequence[Mapping[str, str | float]]) -> int:
     """Write the report and a row for each person, and print the report."""
     report = "\n\n".join(parts) + "\n"
     write_text(folder / "report.txt", report)
     write_text(folder / "people.csv", csv_text(rows))
-    messages.say(report)
-    messages.note(f"tables are in {folder}")
+    print_report(report, folder)
     return 0

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from smplifyx.camera import Camera
 from smplifyx.errors import InputError
 from smplifyx.evaluation.metrics import mpjpe, pa_mpjpe, pa_v2v
-from smplifyx.evaluation.scores import Row
-from smplifyx.evaluation.views import ViewScene, calibrated, observation_of_view
+from smplifyx.evaluation.tables import Row
+from smplifyx.evaluation.view_scenes import ViewScene, observation_of_view
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation, read_keypoints
 from smplifyx.keypoints.folder import image_files, keypoint_path
@@ -56,9 +56,7 @@ def fit_scenes(fitter: SequenceFitter, name: str, scenes: Sequence[ViewScene]) -
         name: of the result.
         scenes: the instants.
     """
-    views = tuple(
-        View(camera.name, calibrated(camera), camera.rotation, camera.translation) for camera in scenes[0].cameras
-    )
+    views = tuple(replace(camera, distortion=()) for camera in scenes[0].cameras)  # the keypoints are undistorted
     observations = [
         [observation_of_view(scene, view, True) if scene.shows_body(view) else None for view in range(len(views))]
         for scene in scenes

@@ -21,6 +21,7 @@ from smplifyx.collision.candidates import CandidateCache
 from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config
+from smplifyx.evaluation.tables import Row
 from smplifyx.fitting.fitter import FitProgress, Fitter
 from smplifyx.result import FitResult
 from smplifyx.synthetic.documents import observation_of
@@ -51,7 +52,7 @@ def time_term(
     batch_size: int,
     repeats: int = 2,
     device: str = "cpu",
-) -> dict[str, str | float]:
+) -> Row:
     """Processor time of the stages with the term and of whole fits, without and with it: one row of a table."""
     fitters = [_fitter(data, config, on, batch_size, device) for on in (False, True)]
     observations = [observation_of(one, with_camera=True) for one in people]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.evaluation.statistics import Cell
+from smplifyx.evaluation.tables import Row
 from smplifyx.keypoints import KeypointOptions, PersonSelection, load_pairs, pair_folder
 from smplifyx.skeleton import (
     BODY_KEYPOINT_NAMES,
@@ -118,7 +118,7 @@ def match_people(
     return matches, len(detected) - len(partner)
 
 
-def detection_rows(comparison: DetectionComparison) -> list[dict[str, Cell]]:
+def detection_rows(comparison: DetectionComparison) -> list[Row]:
     """One row a figure over all people."""
     found = [one for one in comparison.matches if one.is_found]
     rows: list[tuple[str, str, str]] = [
@@ -140,13 +140,13 @@ def detection_rows(comparison: DetectionComparison) -> list[dict[str, Cell]]:
     return [{"": title, "value": value, "remark": remark} for title, value, remark in rows]
 
 
-def distance_rows(comparison: DetectionComparison) -> list[dict[str, Cell]]:
+def distance_rows(comparison: DetectionComparison) -> list[Row]:
     """One row a keypoint of the body, then one for each hand and the face: distances in percent of the box."""
     errors = _errors([one for one in comparison.matches if one.is_found])
     groups = {name: errors[:, number] for number, name in enumerate(BODY_KEYPOINT_NAMES)}
     groups |= {name: errors[:, points] for name, points in _PARTS.items()}
     groups["outline of the face"] = errors[:, CONTOUR_KEYPOINTS]
-    rows: list[dict[str, Cell]] = []
+    rows: list[Row] = []
     for name, values in groups.items():
         values = values[np.isfinite(values)]
         if len(values):
@@ -156,7 +156,7 @@ def distance_rows(comparison: DetectionComparison) -> list[dict[str, Cell]]:
     return rows
 
 
-def missed_rows(comparison: DetectionComparison) -> list[dict[str, Cell]]:
+def missed_rows(comparison: DetectionComparison) -> list[Row]:
     """The people of the reference who are not found, by photo, with their size."""
     missed = [one for one in comparison.matches if not one.is_found]
     return [{"missed in": one.photo, "size": f"{one.size:.0f} px"} for one in missed]

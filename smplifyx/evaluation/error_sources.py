@@ -14,14 +14,15 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.evaluation.ablations import BenchmarkFit, Hand
 from smplifyx.evaluation.metrics import MILLIMETRES_PER_METRE, SURFACE_HEADINGS, pa_mpjpe, pa_v2v, root_aligned_v2v
-from smplifyx.evaluation.report_tables import Cell
-from smplifyx.evaluation.scores import Row, Truths
+from smplifyx.evaluation.scores import Truths
 from smplifyx.evaluation.statistics import difference_interval, mean_interval
+from smplifyx.evaluation.tables import Row
 from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, joint_index
 
 FloatArray = NDArray[np.float64]
+Table = list[Row]
 
 _SIDES = ("left", "right")
 _JOINTS = ("shoulder", "elbow", "wrist", "knee", "ankle")
@@ -30,6 +31,35 @@ LIMBS = {"thigh": ("hip", "knee"), "shin": ("knee", "ankle"), "upper arm": ("sho
          "forearm": ("elbow", "wrist")}  # fmt: skip
 #: A limb counts as mirrored in depth where both its slopes exceed this sine and have different signs.
 _SLOPE = 0.25
+_TRUNK = ("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar")
+_LEGS = tuple(f"{side}_{joint}" for side in _SIDES for joint in ("hip", "knee", "ankle", "foot"))
+_ARMS = tuple(f"{side}_{joint}" for side in _SIDES for joint in ("shoulder", "elbow", "wrist"))
+#: Replaced parts by their joints; with the last, only shape and face are sources of error.
+REPLACED: Mapping[str, tuple[int, ...]] = {
+    "nothing": (),
+    "orientation": (0,),
+    "trunk": tuple(joint_index(name) for name in _TRUNK),
+    "orientation and trunk": (0, *(joint_index(name) for name in _TRUNK)),
+    "legs": tuple(joint_index(name) for name in _LEGS),
+    "arms": tuple(joint_index(name) for name in _ARMS),
+    "hands": tuple(range(skeleton.LEFT_HAND_JOINTS.start, skeleton.RIGHT_HAND_JOINTS.stop)),
+    "whole pose": tuple(range(skeleton.N_JOINTS)),
+}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Measurements on the fits of one configuration.
+
+    Attributes:
+        sources: rows of :func:`smplifyx.evaluation.error_sources.error_sources`; none where the pose is unknown.
+        joints: rows of :func:`smplifyx.evaluation.error_sources.joint_rows`.
+        limbs: the table of :func:`smplifyx.evaluation.error_sources.mirrored_limbs`.
+    """
+
+    sources: Sequence[Row]
+    joints: Sequence[Row]
+    limbs: Sequence[Row]
 
 
 def joint_rows(fits: Sequence[BenchmarkFit], truths: Truths) -> list[Row]:
@@ -61,13 +91,13 @@ def joint_rows(fits: Sequence[BenchmarkFit], truths: Truths) -> list[Row]:
     return rows
 
 
-def joint_table(rows: Sequence[Row]) -> list[dict[str, str | float]]:
+def joint_table(rows: Sequence[Row]) -> list[Row]:
     """Means of :func:`joint_rows` over both sides, apart for joints that were seen and that were not."""
-    table: list[dict[str, str | float]] = []
+    table: list[Row] = []
     for joint in _JOINTS:
         for seen in (1.0, 0.0):
             group = [row for row in rows if str(row["joint"]).endswith(joint) and row["seen"] == seen]
-            line: dict[str, str | float] = {"joint": joint, "seen": "yes" if seen else "no", "number": len(group)}
+            line: Row = {"joint": joint, "seen": "yes" if seen else "no", "number": len(group)}
             for name in ("error", "depth", "across"):
                 values = np.abs([float(row[name]) for row in group])
                 line[f"{name}, mean"] = float(values.mean()) if len(group) else np.nan
@@ -76,12 +106,12 @@ def joint_table(rows: Sequence[Row]) -> list[dict[str, str | float]]:
     return table
 
 
-def mirrored_limbs(fits: Sequence[BenchmarkFit], truths: Truths) -> list[dict[str, str | float]]:
+def mirrored_limbs(fits: Sequence[BenchmarkFit], truths: Truths) -> list[Row]:
     """Count limbs that point towards the camera and should point away, or the other way round.
 
     The angle, in degrees, is between fitted and true direction of the limb.
     """
-    table: list[dict[str, str | float]] = []
+    table: list[Row] = []
     for limb, ends in LIMBS.items():
         angles, mirrored = [], 0
         for fit in fits:
@@ -103,32 +133,12 @@ def mirrored_limbs(fits: Sequence[BenchmarkFit], truths: Truths) -> list[dict[st
     return table
 
 
-def _unit(vector: FloatArray) -> FloatArray:
-    return vector / np.linalg.norm(vector)
-
-
-_TRUNK = ("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar")
-_LEGS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle", "foot"))
-_ARMS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist"))
-#: Replaced parts by their joints; with the last, only shape and face are sources of error.
-REPLACED: Mapping[str, tuple[int, ...]] = {
-    "nothing": (),
-    "orientation": (0,),
-    "trunk": tuple(skeleton.joint_index(name) for name in _TRUNK),
-    "orientation and trunk": (0, *(skeleton.joint_index(name) for name in _TRUNK)),
-    "legs": tuple(skeleton.joint_index(name) for name in _LEGS),
-    "arms": tuple(skeleton.joint_index(name) for name in _ARMS),
-    "hands": tuple(range(skeleton.LEFT_HAND_JOINTS.start, skeleton.RIGHT_HAND_JOINTS.stop)),
-    "whole pose": tuple(range(skeleton.N_JOINTS)),
-}
-
-
 def error_sources(
     fits: Sequence[BenchmarkFit],
     truths: Truths,
     rotations: Mapping[str, FloatArray],
     models: Mapping[str, BodyModelData],
-) -> list[dict[str, str | float]]:
+) -> list[Row]:
     """Surface errors in millimetres, ``v2v`` and ``pve``, a row a person and replaced part.
 
     Args:
@@ -138,7 +148,7 @@ def error_sources(
         models: the fitted body models by gender.
     """
     bodies = {gender: BodyModel.from_data(data, torch.float64) for gender, data in models.items()}
-    table: list[dict[str, str | float]] = []
+    table: list[Row] = []
     for fit in fits:
         true_rotations, body = rotations[fit.frame.name], bodies[fit.result.gender]
         fitted = fitted_rotations(fit.result)
@@ -166,35 +176,6 @@ def fitted_rotations(result: FitResult) -> FloatArray:
     return np.asarray(axis_angle_to_matrix(torch.as_tensor(np.float64(pose)).reshape(-1, 3)).numpy())
 
 
-@torch.no_grad()
-def _posed(body: BodyModel, result: FitResult, rotations: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Vertices [N, V, 3] and joints [N, 55, 3] of one person in N poses."""
-
-    def repeated(values: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(np.float64(values)).expand(len(rotations), -1)
-
-    output = body(repeated(result.betas), repeated(result.expression), torch.as_tensor(rotations))
-    return output.vertices.numpy(), output.joints.numpy()
-
-
-Table = list[dict[str, Cell]]
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Measurements on the fits of one configuration.
-
-    Attributes:
-        sources: rows of :func:`smplifyx.evaluation.error_sources.error_sources`; none where the pose is unknown.
-        joints: rows of :func:`smplifyx.evaluation.error_sources.joint_rows`.
-        limbs: the table of :func:`smplifyx.evaluation.error_sources.mirrored_limbs`.
-    """
-
-    sources: Sequence[Row]
-    joints: Sequence[Row]
-    limbs: Sequence[Row]
-
-
 def diagnosis_tables(diagnoses: Mapping[str, Diagnosis]) -> dict[str, tuple[str, Table]]:
     """Heading and table by file name."""
     tables: dict[str, tuple[str, Table]] = {}
@@ -211,19 +192,6 @@ def diagnosis_tables(diagnoses: Mapping[str, Diagnosis]) -> dict[str, tuple[str,
             [{"config": label, **line} for label, one in diagnoses.items() for line in one.limbs],
         )
     return tables
-
-
-def _source_means(diagnoses: Mapping[str, Diagnosis]) -> Table:
-    table: Table = []
-    for part in REPLACED:
-        line: dict[str, Cell] = {"replaced": part}
-        for label, one in diagnoses.items():
-            for metric in ("v2v", "pve"):
-                values = [float(row[metric]) for row in one.sources if row["replaced"] == part]
-                interval, name = mean_interval(values), f"{label}, {SURFACE_HEADINGS[metric]}"
-                line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
-        table.append(line)
-    return table
 
 
 def hand_rows(
@@ -253,18 +221,46 @@ def hand_rows(
     return rows
 
 
-def hand_table(rows: Sequence[Row]) -> list[dict[str, str | float]]:
+def hand_table(rows: Sequence[Row]) -> list[Row]:
     """Means by noise level, and the difference hand by hand."""
-    table: list[dict[str, str | float]] = []
+    table: list[Row] = []
     for level in sorted({float(row["noise"]) for row in rows}):
         group = [row for row in rows if row["noise"] == level]
         whole, alone = ([float(row[name]) for row in group] for name in ("whole body", "alone"))
-        line: dict[str, str | float] = {"noise": level, "hands": len(group)}
+        line: Row = {"noise": level, "hands": len(group)}
         for name, interval in (
             ("whole body", mean_interval(whole)),
             ("alone", mean_interval(alone)),
             ("alone minus whole body", difference_interval(alone, whole)),
         ):
-            line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            line |= interval.cells(name)
+        table.append(line)
+    return table
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return vector / np.linalg.norm(vector)
+
+
+@torch.no_grad()
+def _posed(body: BodyModel, result: FitResult, rotations: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Vertices [N, V, 3] and joints [N, 55, 3] of one person in N poses."""
+
+    def repeated(values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.float64(values)).expand(len(rotations), -1)
+
+    output = body(repeated(result.betas), repeated(result.expression), torch.as_tensor(rotations))
+    return output.vertices.numpy(), output.joints.numpy()
+
+
+def _source_means(diagnoses: Mapping[str, Diagnosis]) -> Table:
+    table: Table = []
+    for part in REPLACED:
+        line: Row = {"replaced": part}
+        for label, one in diagnoses.items():
+            for metric in ("v2v", "pve"):
+                values = [float(row[metric]) for row in one.sources if row["replaced"] == part]
+                interval, name = mean_interval(values), f"{label}, {SURFACE_HEADINGS[metric]}"
+                line |= interval.cells(name)
         table.append(line)
     return table

@@ -10,10 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.body.data import BodyModelData
 from smplifyx.evaluation.runner import Runner
-from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.sequence_report import ALONE, TOGETHER
 from smplifyx.evaluation.sequence_scores import FittedMotion, frame_errors, motion_figures
 from smplifyx.evaluation.sequence_trials import VIEWS, fit_frames_alone, fit_jointly
+from smplifyx.evaluation.tables import Row
 from smplifyx.sequence import SequenceFitter
 from smplifyx.skeleton import MIRRORED_KEYPOINTS
 from smplifyx.synthetic.sequences import SyntheticSequence

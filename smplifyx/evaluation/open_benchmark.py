@@ -71,7 +71,7 @@ class OpenBenchmark:
 
     n_people: int = 100
     seed: int = 0
-    mocap: str | None = None
+    mocap: str | Path | None = None
     shapes: str = "anny"
     noise_levels: tuple[float, ...] = NOISE_LEVELS
     detector: str = "independent"

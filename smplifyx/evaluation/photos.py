@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.errors import InputError
-from smplifyx.evaluation.scores import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
-from smplifyx.evaluation.statistics import Cell
+from smplifyx.evaluation.posture import HINGE_NAMES, MAX_WRONG_BEND, hinge_bends_of_pose
+from smplifyx.evaluation.tables import Row
 from smplifyx.output.layout import OutputLayout
 from smplifyx.result import FitResult, load_result
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, JOINT_NAMES
@@ -74,7 +74,7 @@ def judge(result: FitResult, name: str) -> PhotoFit:
     return PhotoFit(name, _errors(result), _faces_away(result), _wrong_bends(result), tuple(result.flags))
 
 
-def summary_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
+def summary_rows(fits: Sequence[PhotoFit]) -> list[Row]:
     """One row a figure over all people; at least one person is needed."""
     n_judged = sum(fit.faces_away is not None for fit in fits)
     flags = Counter(flag for fit in fits for flag in fit.flags)
@@ -89,10 +89,10 @@ def summary_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
     return [{"": title, "value": value, "remark": remark} for title, value, remark in rows]
 
 
-def keypoint_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
+def keypoint_rows(fits: Sequence[PhotoFit]) -> list[Row]:
     """One row a visible body keypoint: number of people, share of hits, median distance."""
     columns = np.stack([fit.errors for fit in fits], axis=1)
-    rows: list[dict[str, Cell]] = []
+    rows: list[Row] = []
     for name, column in zip(BODY_KEYPOINT_NAMES, columns, strict=True):
         hits = _hits(column)
         if len(hits):
@@ -101,7 +101,7 @@ def keypoint_rows(fits: Sequence[PhotoFit]) -> list[dict[str, Cell]]:
     return rows
 
 
-def worst_rows(fits: Sequence[PhotoFit], count: int = 10) -> list[dict[str, Cell]]:
+def worst_rows(fits: Sequence[PhotoFit], count: int = 10) -> list[Row]:
     """The people with the most problems of pose first; among equals, those whose keypoints are furthest off."""
 
     def badness(fit: PhotoFit) -> tuple[int, float]:

@@ -17,12 +17,9 @@ from smplifyx.config import Config, to_yaml
 from smplifyx.evaluation.error_sources import Diagnosis, diagnosis_tables, hand_table
 from smplifyx.evaluation.metrics import SURFACE_HEADINGS
 from smplifyx.evaluation.report_tables import (
-    Cell,
     Evaluation,
-    csv_text,
     details_table,
     groups_table,
-    markdown,
     metrics_table,
     noise_table,
     quality_table,
@@ -30,8 +27,8 @@ from smplifyx.evaluation.report_tables import (
     table_2,
 )
 from smplifyx.evaluation.runner import code_digest
-from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.statistics import mean_interval
+from smplifyx.evaluation.tables import Cell, Row, csv_text, markdown
 from smplifyx.files import atomic_path, write_text
 
 _SIZE_INCHES = (4.2, 3.6)
@@ -105,7 +102,7 @@ def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[
         configs: the configurations by label.
     """
     evaluation, noise_rows = findings.evaluation, findings.noise_rows
-    tables: dict[str, tuple[str, list[dict[str, Cell]]]] = {
+    tables: dict[str, tuple[str, list[Row]]] = {
         "table_1": ("Table 1: body models", table_1(evaluation)),
         "table_2": ("Table 2: parts taken away", table_2(evaluation)),
         "metrics": ("All figures of the full method", metrics_table(evaluation)),
@@ -145,10 +142,10 @@ def write_results_report(folder: Path, name: str, rows: Sequence[Row], parts_sou
         rows: a row a person.
         parts_source: where the vertex sets come from.
     """
-    table: list[dict[str, Cell]] = []
+    table: list[Row] = []
     for metric, heading in SURFACE_HEADINGS.items():
         interval = mean_interval([float(row[metric]) for row in rows])
-        table.append({"figure": heading, "mean": interval.mean, "mean_low": interval.low, "mean_high": interval.high})
+        table.append({"figure": heading, **interval.cells("mean")})
     parts = [f"# {name}, {len(rows)} people", _INTERVALS, f"Hands, face and joints: {parts_source}.", markdown(table)]
     write_text(folder / "metrics.csv", csv_text(table))
     write_text(folder / "people.csv", csv_text(rows))
@@ -185,15 +182,15 @@ def write_views_report(
     return finish_report(folder, parts, None, "triangulated keypoints")
 
 
-def _means(rows: Sequence[Row]) -> list[dict[str, Cell]]:
+def _means(rows: Sequence[Row]) -> list[Row]:
     """Means of the magnitudes of all figures, a line a configuration and camera."""
-    table: list[dict[str, Cell]] = []
+    table: list[Row] = []
     for config, camera in dict.fromkeys((str(row["config"]), str(row["camera"])) for row in rows):
         group = [row for row in rows if (row["config"], row["camera"]) == (config, camera)]
-        line: dict[str, Cell] = {"config": config, "camera": camera, "number": len(group)}
+        line: Row = {"config": config, "camera": camera, "number": len(group)}
         for name in [name for name, cell in group[0].items() if not isinstance(cell, str | int)]:
             interval = mean_interval([abs(float(row[name])) for row in group])
-            line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            line |= interval.cells(name)
         table.append(line)
     return table
 

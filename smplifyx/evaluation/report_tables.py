@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +11,6 @@ from scipy.stats import spearmanr
 
 from smplifyx.evaluation.ablations import FULL, TABLE_1, TABLE_2, Variant
 from smplifyx.evaluation.metrics import SURFACE_HEADINGS
-from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.statistics import (
     MeanInterval,
     area_under_curve,
@@ -21,8 +18,8 @@ from smplifyx.evaluation.statistics import (
     mean_interval,
     worst_share,
 )
+from smplifyx.evaluation.tables import Row
 
-Cell = str | float
 FloatArray = NDArray[np.float64]
 
 CAMERA_NAMES = {
@@ -85,46 +82,44 @@ class Evaluation:
         return [(config, camera) for config in self.configs for camera in self.cameras]
 
 
-def table_1(evaluation: Evaluation) -> list[dict[str, Cell]]:
+def table_1(evaluation: Evaluation) -> list[Row]:
     """The paper's Table 1: body models."""
     return _ablation(evaluation, TABLE_1, ("v2v", "joints"), with_difference=False)
 
 
-def table_2(evaluation: Evaluation) -> list[dict[str, Cell]]:
+def table_2(evaluation: Evaluation) -> list[Row]:
     """The paper's Table 2: parts of the method taken away; the difference is from the full method, by person."""
     return _ablation(evaluation, TABLE_2, ("v2v",), with_difference=True)
 
 
-def metrics_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+def metrics_table(evaluation: Evaluation) -> list[Row]:
     """Every figure of the full method: a row a figure, a column a configuration and camera."""
     figures = [(heading, name, False) for name, heading in SURFACE_HEADINGS.items()]
     return _by_setting(evaluation, [(f"{heading}, mm", name, size) for heading, name, size in figures])
 
 
-def details_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+def details_table(evaluation: Evaluation) -> list[Row]:
     """Angles, depth and size of the full method, laid out as :func:`metrics_table`."""
     return _by_setting(evaluation, _DETAILS)
 
 
-def groups_table(
-    evaluation: Evaluation, metrics: Sequence[str] = ("v2v", "pve", "pa_hands", "pa_face")
-) -> list[dict[str, Cell]]:
+def groups_table(evaluation: Evaluation, metrics: Sequence[str] = ("v2v", "pve", "pa_hands", "pa_face")) -> list[Row]:
     """Means of the full method over groups of people."""
     table = []
     for config, camera in evaluation.settings():
         rows = evaluation.of(config, camera, FULL)
         for name, belongs in _GROUPS:
             group = [row for row in rows if belongs(row)]
-            line: dict[str, Cell] = {**_setting(config, camera), "people": name, "number": len(group)}
+            line: Row = {**_setting(config, camera), "people": name, "number": len(group)}
             for metric in metrics:
-                line |= _interval_cells(metric, mean_interval(_column(group, metric)))
+                line |= mean_interval(_column(group, metric)).cells(metric)
             table.append(line)
     return table
 
 
-def quality_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
+def quality_table(evaluation: Evaluation) -> list[Row]:
     """Agreement of the fits' expected errors with the true ones, for the full method."""
-    table: list[dict[str, Cell]] = []
+    table: list[Row] = []
     for config, camera in evaluation.settings():
         rows = evaluation.of(config, camera, FULL)
         expected, true = _column(rows, "expected_error_mm"), _column(rows, "v2v")
@@ -146,95 +141,56 @@ def quality_table(evaluation: Evaluation) -> list[dict[str, Cell]]:
     return table
 
 
-def noise_table(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Cell]]:
+def noise_table(rows: Sequence[Row], metrics: Sequence[str]) -> list[Row]:
     """Means of trials whose keypoints have several noise levels."""
     table = []
     for config in sorted({str(row["config"]) for row in rows}):
         for level in sorted({float(row["noise"]) for row in rows}):
             group = [row for row in rows if row["config"] == config and row["noise"] == level]
-            line: dict[str, Cell] = {"config": config, "noise": level}
+            line: Row = {"config": config, "noise": level}
             for metric in metrics:
-                line |= _interval_cells(metric, mean_interval(_column(group, metric)))
+                line |= mean_interval(_column(group, metric)).cells(metric)
             table.append(line)
     return table
 
 
-def markdown(table: Sequence[Mapping[str, Cell]]) -> str:
-    """A Markdown table; ``x``, ``x_low`` and ``x_high`` become one column ``mean [low, high]``."""
-    if not table:
-        return ""
-    hidden = {f"{name}_{end}" for name in table[0] for end in ("low", "high")}
-    columns = [name for name in table[0] if name not in hidden]
-    numeric = [not any(isinstance(line[name], str) and line[name] for line in table) for name in columns]
-    lines = [columns, ["---:" if right else "---" for right in numeric]]
-    lines += [[_shown(line, name) for name in columns] for line in table]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def csv_text(table: Sequence[Mapping[str, Cell]]) -> str:
-    """The table as CSV with all columns; an empty string for no rows."""
-    if not table:
-        return ""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    for line in table:
-        writer.writerow({name: f"{cell:.4f}" if isinstance(cell, float) else cell for name, cell in line.items()})
-    return text.getvalue()
-
-
 def _ablation(
     evaluation: Evaluation, variants: Sequence[Variant], metrics: Sequence[str], with_difference: bool
-) -> list[dict[str, Cell]]:
+) -> list[Row]:
     table = []
     for config, camera in evaluation.settings():
         reference = evaluation.of(config, camera, FULL)
         for variant in variants:
             rows = evaluation.of(config, camera, variant)
-            line: dict[str, Cell] = {**_setting(config, camera), "method": variant.name}
+            line: Row = {**_setting(config, camera), "method": variant.name}
             for metric in metrics:
-                line |= _interval_cells(metric, mean_interval(_column(rows, metric)))
+                line |= mean_interval(_column(rows, metric)).cells(metric)
             if with_difference:
                 change = MeanInterval(np.nan, np.nan, np.nan)
                 if rows and variant is not FULL:
                     change = difference_interval(_column(rows, "v2v"), _column(reference, "v2v"))
-                line |= _interval_cells("difference", change)
+                line |= change.cells("difference")
             line |= {f"{metric} published": variant.published.get(metric, np.nan) for metric in metrics}
             line["note"] = evaluation.unavailable.get((config, variant.key), "" if rows else "left out")
             table.append(line)
     return table
 
 
-def _by_setting(evaluation: Evaluation, figures: Sequence[tuple[str, str, bool]]) -> list[dict[str, Cell]]:
+def _by_setting(evaluation: Evaluation, figures: Sequence[tuple[str, str, bool]]) -> list[Row]:
     table = []
     for heading, column, size in figures:
-        line: dict[str, Cell] = {"figure": heading}
+        line: Row = {"figure": heading}
         for config, camera in evaluation.settings():
             values = _column(evaluation.of(config, camera, FULL), column)
             interval = mean_interval(np.abs(values) if size else values)
-            line |= _interval_cells(f"{config}, camera {CAMERA_NAMES[camera]}", interval)
+            line |= interval.cells(f"{config}, camera {CAMERA_NAMES[camera]}")
         table.append(line)
     return table
 
 
-def _setting(config: str, camera: str) -> dict[str, Cell]:
+def _setting(config: str, camera: str) -> Row:
     return {"config": config, "camera": CAMERA_NAMES[camera]}
-
-
-def _interval_cells(name: str, interval: MeanInterval) -> dict[str, Cell]:
-    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _column(rows: Sequence[Row], name: str) -> FloatArray:
     return np.array([row[name] for row in rows], dtype=np.float64)
-
-
-def _shown(line: Mapping[str, Cell], name: str) -> str:
-    cell = line[name]
-    if isinstance(cell, str):
-        return cell
-    if np.isnan(cell):
-        return ""
-    if f"{name}_low" in line:
-        return str(MeanInterval(float(cell), float(line[f"{name}_low"]), float(line[f"{name}_high"])))
-    return str(cell) if isinstance(cell, int) else f"{cell:.1f}"

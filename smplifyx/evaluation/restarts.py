@@ -1,4 +1,4 @@
-"""Whether fits arrive: the same people again from other starts, with keypoints hardly moved, and in other batches."""
+"""Convergence of fits: the same people from other starts, with keypoints hardly moved, and in other batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smplifyx.body.data import BodyModelData
 from smplifyx.config import Config
-from smplifyx.evaluation.statistics import Cell
+from smplifyx.evaluation.tables import Row
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
@@ -140,7 +140,7 @@ def without_collisions(config: Config) -> Config:
     return replace(config, collision=replace(config.collision, enabled=False))
 
 
-def restart_row(figures: RestartFigures) -> dict[str, Cell]:
+def restart_row(figures: RestartFigures) -> Row:
     """A row of a table: shares of people whose usual fit is close to the lowest loss."""
     excess = figures.excess
     return {
@@ -153,7 +153,7 @@ def restart_row(figures: RestartFigures) -> dict[str, Cell]:
     }
 
 
-def movement_row(title: str, moved: FloatArray) -> dict[str, Cell]:
+def movement_row(title: str, moved: FloatArray) -> Row:
     """A row of a table: shares of people whose worst joint hardly moved."""
     return {
         "keypoints moved by 0.0001 px": title,

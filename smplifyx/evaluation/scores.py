@@ -1,7 +1,4 @@
-"""Errors of fitted people: a row for every frame of a benchmark, and scores of synthetic people.
-
-Posture angles, size and depth are among them: errors that photos hide, such as a leaning trunk or a wrong facing.
-"""
+"""Errors of fitted people: a row for every frame of a benchmark, and scores of synthetic people."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from smplifyx import skeleton
 from smplifyx.body.correspondence import SurfaceMap, nearest_surface_map, same_mesh
@@ -21,7 +17,6 @@ from smplifyx.evaluation.ablations import BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame
 from smplifyx.evaluation.metrics import (
     SURFACE_METRICS,
-    VertexSets,
     fit_similarity,
     pa_mpjpe,
     pa_v2v,
@@ -29,123 +24,11 @@ from smplifyx.evaluation.metrics import (
     root_aligned_v2v,
     surface_errors,
 )
-from smplifyx.priors import hyperextension
-from smplifyx.rotations import axis_angle_to_matrix
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, JOINT_NAMES
+from smplifyx.evaluation.posture import placement
+from smplifyx.evaluation.tables import Row
+from smplifyx.evaluation.vertex_sets import VertexSets
 
 FloatArray = NDArray[np.float64]
-
-#: A joint counts as bent against itself beyond this angle (degrees).
-MAX_WRONG_BEND = 10.0
-#: The order of :func:`hinge_bends`.
-HINGE_NAMES = ("left_elbow", "right_elbow", "left_knee", "right_knee")
-
-
-def hinge_bends(rotations: ArrayLike) -> FloatArray:
-    """Bend of each elbow and knee against its joint, degrees [P, 4], for body rotations [P, 21, 3, 3]."""
-    degrees = torch.rad2deg(hyperextension(torch.as_tensor(np.asarray(rotations, np.float64))))
-    return np.asarray(degrees.numpy())
-
-
-def hinge_bends_of_pose(body_pose: ArrayLike) -> FloatArray:
-    """The same [4] for one pose [63] in axis-angle."""
-    pose = torch.as_tensor(np.asarray(body_pose, np.float64)).reshape(1, -1, 3)
-    return hinge_bends(axis_angle_to_matrix(pose).numpy())[0]
-
-
-@dataclass(frozen=True)
-class Posture:
-    """The directions and angles that make up a posture.
-
-    Attributes:
-        trunk: [3] from the hips to the neck.
-        left: [3] from right to left through hips and shoulders.
-        knee_flexion_deg: left and right, zero for a straight leg.
-    """
-
-    trunk: FloatArray
-    left: FloatArray
-    knee_flexion_deg: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class PostureErrors:
-    """Fitted against true posture, degrees; NaN where a joint is missing.
-
-    Attributes:
-        trunk_angle: angle between the two trunks.
-        lean: the part of it in the true person's forward plane; positive when the fit leans too far forward.
-        heading: turn about the true trunk, positive to the person's right; near 180 when the fit faces backwards.
-        left_knee, right_knee: fitted minus true flexion; positive when the fit bends too much.
-    """
-
-    trunk_angle: float
-    lean: float
-    heading: float
-    left_knee: float
-    right_knee: float
-
-
-def posture_of_keypoints(points: FloatArray) -> Posture:
-    """Posture of BODY_25 keypoints [25 or more, 3] in space."""
-    return _posture(points, BODY_KEYPOINT_NAMES, "mid_hip")
-
-
-def posture_of_joints(joints: FloatArray) -> Posture:
-    """Posture of SMPL-X joints [22 or more, 3]."""
-    return _posture(joints, JOINT_NAMES, "pelvis")
-
-
-def posture_errors(fitted: Posture, true: Posture) -> PostureErrors:
-    """Compare two postures given in one frame."""
-    up = true.trunk / np.linalg.norm(true.trunk)
-    left = true.left - up * (true.left @ up)
-    left = left / np.linalg.norm(left)
-    forward = np.cross(left, up)
-    return PostureErrors(
-        trunk_angle=_angle(fitted.trunk, true.trunk),
-        lean=float(np.degrees(np.arctan2(fitted.trunk @ forward, fitted.trunk @ up))),
-        heading=float(np.degrees(np.arctan2(fitted.left @ forward, fitted.left @ left))),
-        left_knee=fitted.knee_flexion_deg[0] - true.knee_flexion_deg[0],
-        right_knee=fitted.knee_flexion_deg[1] - true.knee_flexion_deg[1],
-    )
-
-
-def _posture(points: FloatArray, names: Sequence[str], root: str) -> Posture:
-    def point(name: str) -> FloatArray:
-        return np.asarray(points[names.index(name)], dtype=np.float64)
-
-    def flexion(side: str) -> float:
-        hip, knee, ankle = (point(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
-        return _angle(knee - hip, ankle - knee)
-
-    left = point("left_hip") - point("right_hip") + point("left_shoulder") - point("right_shoulder")
-    return Posture(point("neck") - point(root), left, (flexion("left"), flexion("right")))
-
-
-def _angle(a: FloatArray, b: FloatArray) -> float:
-    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
-
-
-def placement(true_joints: FloatArray, fitted_joints: FloatArray) -> dict[str, float]:
-    """Depth and size in percent and the posture's angles, from joints [22 or more, 3] of any body of the family."""
-    angles = asdict(posture_errors(posture_of_joints(fitted_joints), posture_of_joints(true_joints)))
-    return {
-        "depth_percent": float(100.0 * (fitted_joints[0, 2] / true_joints[0, 2] - 1.0)),
-        "size_percent": 100.0 * (_size(fitted_joints) / _size(true_joints) - 1.0),
-        **{f"{name}_deg": angle for name, angle in angles.items()},
-    }
-
-
-def _size(joints: FloatArray) -> float:
-    """Summed length of the bones of both legs and the trunk, which no pose changes (metres)."""
-    chain = [
-        skeleton.joint_index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "knee", "ankle")
-    ] + [skeleton.joint_index(joint) for joint in ("spine1", "spine2", "spine3", "neck", "head")]
-    return float(sum(np.linalg.norm(joints[j] - joints[skeleton.PARENTS[j]]) for j in chain))
-
-
-Row = dict[str, str | float]
 
 #: Body joints that the models of the family share, in the same order, pelvis first.
 _N_BODY = 22
@@ -277,9 +160,6 @@ def _words(tags: Sequence[str]) -> str:
     return " ".join(tag.replace(" ", "-") for tag in tags)
 
 
-_BODY = list(range(skeleton.BODY_JOINTS.stop))
-
-
 class Truth(Protocol):
     """A person whose vertices [V, 3] and joints [55, 3] in the camera frame are known, metres."""
 
@@ -312,12 +192,13 @@ def score(person: Truth, fitted_vertices: FloatArray, fitted_joints: FloatArray)
     vertices, joints = (np.asarray(points, dtype=np.float64)[None] for points in (fitted_vertices, fitted_joints))
     true_vertices, true_joints = person.vertices[None], person.joints[None]
     pelvis, true_pelvis = joints[:, 0], true_joints[:, 0]
+    body, true_body = joints[:, :_N_BODY], true_joints[:, :_N_BODY]
     hands = [pa_mpjpe(joints[:, hand], true_joints[:, hand])[0] for hand in skeleton.HAND_JOINTS.values()]
     return {
         "pa_v2v_mm": float(pa_v2v(vertices, true_vertices)[0]),
         "v2v_pelvis_mm": float(root_aligned_v2v(vertices, true_vertices, pelvis, true_pelvis)[0]),
-        "pa_mpjpe_mm": float(pa_mpjpe(joints[:, _BODY], true_joints[:, _BODY])[0]),
-        "mpjpe_pelvis_mm": float(root_aligned_mpjpe(joints[:, _BODY], true_joints[:, _BODY], pelvis, true_pelvis)[0]),
+        "pa_mpjpe_mm": float(pa_mpjpe(body, true_body)[0]),
+        "mpjpe_pelvis_mm": float(root_aligned_mpjpe(body, true_body, pelvis, true_pelvis)[0]),
         "pa_hands_mm": float(np.mean(hands)),
         **placement(person.joints, joints[0]),
     }

@@ -27,7 +27,7 @@ from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import CollisionConfig, Config
 from smplifyx.evaluation.runner import FittedPerson, fit_with_body
 from smplifyx.evaluation.scores import score
-from smplifyx.evaluation.statistics import Cell
+from smplifyx.evaluation.tables import Row
 from smplifyx.files import atomic_path
 from smplifyx.keypoints import Observation, draw_keypoints, load_pairs, pair_folder, read_image
 from smplifyx.output import BodyMesh, BodyRenderer, overlay, side_view
@@ -179,11 +179,11 @@ def fit_cases(
 
 def comparison_rows(
     cases: Sequence[ContactCase], without: Sequence[ContactFit], with_term: Sequence[ContactFit]
-) -> list[dict[str, Cell]]:
+) -> list[Row]:
     """One row a case; each figure without and with the term."""
     rows = []
     for case, before, after in zip(cases, without, with_term, strict=True):
-        row: dict[str, Cell] = {"": case.name}
+        row: Row = {"": case.name}
         for name, figure in _FIGURES.items():
             for suffix, fit in (("off", before), ("on", after)):
                 row[f"{name} {suffix}"] = figure(case, fit)

@@ -12,9 +12,9 @@ import torch
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.evaluation.runner import load_model
-from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.sequence_trials import N_RING, VIEWS
 from smplifyx.evaluation.speed import counted_evaluations
+from smplifyx.evaluation.tables import Row
 from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.sequence import SequenceFitter

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from smplifyx.config import Config, to_yaml
 from smplifyx.evaluation.report import finish_report
-from smplifyx.evaluation.report_tables import csv_text, markdown
-from smplifyx.evaluation.scores import Row
 from smplifyx.evaluation.sequence_scores import FRAME_KINDS, FastCurves, FrameErrors
 from smplifyx.evaluation.statistics import mean_interval
+from smplifyx.evaluation.tables import Row, csv_text, markdown
 from smplifyx.files import atomic_path, write_text
 from smplifyx.synthetic.motion import FPS
 
@@ -48,7 +47,7 @@ def figures_table(rows: Sequence[Row]) -> list[Row]:
         means = []
         for way in (ALONE, TOGETHER):
             interval = mean_interval([float(row[name]) for row in rows if row["fit"] == way])
-            line |= {way: interval.mean, f"{way}_low": interval.low, f"{way}_high": interval.high}
+            line |= interval.cells(way)
             means.append(interval.mean)
         line["change"] = f"{100.0 * (means[1] / means[0] - 1.0):+.0f} %"
         table.append(line)
@@ -170,7 +169,7 @@ def mean_rows(rows: Sequence[Row], keys: Sequence[str]) -> list[Row]:
         line: Row = dict(zip(keys, values, strict=True))
         for name in names:
             interval = mean_interval([float(row[name]) for row in rows if group(row) == values])
-            line |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            line |= interval.cells(name)
         table.append(line)
     return table
 

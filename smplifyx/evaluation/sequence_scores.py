@@ -18,7 +18,7 @@ from smplifyx.evaluation.motion_metrics import (
     per_second_squared,
     speeds,
 )
-from smplifyx.evaluation.scores import Row
+from smplifyx.evaluation.tables import Row
 from smplifyx.skeleton import joint_index
 from smplifyx.synthetic.disturbances import DURATIONS
 from smplifyx.synthetic.motion import FPS

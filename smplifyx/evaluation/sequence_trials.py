@@ -55,7 +55,7 @@ class SequenceBenchmark:
     count: int = 8
     n_frames: int = 64
     seed: int = 0
-    mocap: str | None = None
+    mocap: str | Path | None = None
     detector: str = "correlated"
 
     def description(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.evaluation.startup import Timeline, measure_timeline
+from smplifyx.evaluation.tables import Row
 from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
@@ -195,18 +196,18 @@ def measure_command(person: SyntheticPerson, repeats: int) -> dict[str, list[Tim
     return timelines
 
 
-def command_table(timelines: Mapping[str, Sequence[Timeline]]) -> list[dict[str, str | float]]:
+def command_table(timelines: Mapping[str, Sequence[Timeline]]) -> list[Row]:
     """One row a phase: seconds of each kind of run and processor time of its main thread, of the quickest run."""
     best = {title: min(runs, key=lambda one: one.seconds) for title, runs in timelines.items()}
     names = dict.fromkeys(name for one in best.values() for name in one.phases)
-    rows: list[dict[str, str | float]] = []
+    rows: list[Row] = []
     for name in names:
-        row: dict[str, str | float] = {"phase": name}
+        row: Row = {"phase": name}
         for title, one in best.items():
             row[title] = f"{one.phases.get(name, 0.0):.2f}"
             row[f"{title}, processor"] = f"{one.processor.get(name, 0.0):.2f}"
         rows.append(row)
-    total: dict[str, str | float] = {"phase": "in all; processor: all threads and processes"}
+    total: Row = {"phase": "in all; processor: all threads and processes"}
     for title, one in best.items():
         total[title], total[f"{title}, processor"] = f"{one.seconds:.2f}", f"{one.processor_seconds:.2f}"
     return [*rows, total]
@@ -222,7 +223,7 @@ def describe_machine() -> dict[str, str | int | None]:
     }
 
 
-def batch_table(figures: Sequence[BatchFigures], full_mesh_ms: float | None = None) -> list[dict[str, str | float]]:
+def batch_table(figures: Sequence[BatchFigures], full_mesh_ms: float | None = None) -> list[Row]:
     """One row a batch size.
 
     Args:

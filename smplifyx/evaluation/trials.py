@@ -13,10 +13,13 @@ from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
+from smplifyx.evaluation.posture import MAX_WRONG_BEND, hinge_bends, hinge_bends_of_pose
 from smplifyx.evaluation.runner import FittedPerson, fit_with_body, load_model
-from smplifyx.evaluation.scores import MAX_WRONG_BEND, hinge_bends, hinge_bends_of_pose, score
-from smplifyx.evaluation.statistics import Cell, difference_interval, mean_interval
-from smplifyx.evaluation.views import ViewScene, fit_views
+from smplifyx.evaluation.scores import score
+from smplifyx.evaluation.statistics import difference_interval, mean_interval
+from smplifyx.evaluation.tables import Row
+from smplifyx.evaluation.view_scenes import ViewScene
+from smplifyx.evaluation.views import fit_views
 from smplifyx.gender import CLASSES
 from smplifyx.result import FitResult
 from smplifyx.synthetic.documents import observation_of
@@ -24,7 +27,6 @@ from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthet
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
 
 FloatArray = NDArray[np.float64]
-Row = dict[str, Cell]
 
 #: Body models of a man or woman: of their own gender, the neutral one, of the other gender.
 BODY_CHOICES = ("right", "neutral", "wrong")
@@ -46,7 +48,7 @@ def make_people(data: BodyModelData, count: int, seed: int, mocap: Path | None) 
 
 def fit_and_score(
     data: BodyModelData, config: Config, people: Sequence[SyntheticPerson], true_camera: bool = False
-) -> list[dict[str, str | float]]:
+) -> list[Row]:
     """Fit synthetic people: one row of figures for each.
 
     Args:
@@ -59,7 +61,7 @@ def fit_and_score(
     return [_score_row(person, fit) for person, fit in zip(people, fits, strict=True)]
 
 
-def _score_row(person: SyntheticPerson, fit: FittedPerson) -> dict[str, str | float]:
+def _score_row(person: SyntheticPerson, fit: FittedPerson) -> Row:
     figures = score(person, fit.vertices, fit.joints)
     return {
         "person": person.name,

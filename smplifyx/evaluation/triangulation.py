@@ -1,107 +1,21 @@
-"""Calibrated cameras, the files they come in, and points triangulated from the keypoints of several views."""
+"""Points triangulated from the keypoints of several calibrated cameras."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
-from smplifyx.calibration.other_formats import read_camera_parameters as read_parameters_file
-from smplifyx.calibration.other_formats import read_qualisys
 from smplifyx.lens import intrinsic_matrix
 from smplifyx.tracking.triangulation import triangulated_slopes
 from smplifyx.tracking.view import View
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class CalibratedCamera:
-    """A camera with ``X_camera = rotation @ X_world + translation`` in OpenCV's convention.
-
-    Attributes:
-        name: the camera's name in its file.
-        intrinsics: [3, 3] pixels.
-        rotation: [3, 3] world to camera.
-        translation: [3] metres.
-        distortion: [5] k1, k2, p1, p2, k3.
-        image_size: (width, height) pixels.
-    """
-
-    name: str
-    intrinsics: FloatArray
-    rotation: FloatArray
-    translation: FloatArray
-    distortion: FloatArray
-    image_size: tuple[int, int]
-
-    def to_camera(self, points: ArrayLike) -> FloatArray:
-        """World points [..., 3] in this camera's frame."""
-        return np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation
-
-    def project(self, points: ArrayLike) -> FloatArray:
-        """World points [N, 3] to distorted pixels [N, 2]."""
-        world = np.asarray(points, dtype=np.float64).reshape(-1, 1, 3)
-        if not len(world):  # OpenCV returns None for no points
-            return np.zeros((0, 2))
-        rotation_vector = cv2.Rodrigues(self.rotation)[0]
-        pixels, _ = cv2.projectPoints(world, rotation_vector, self.translation, self.intrinsics, self.distortion)
-        return np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
-
-    def normalise(self, pixels: ArrayLike) -> FloatArray:
-        """Distorted pixels [N, 2] to undistorted ray slopes (x / z, y / z) [N, 2]."""
-        points = np.asarray(pixels, dtype=np.float64).reshape(-1, 1, 2)
-        slopes = cv2.undistortPoints(points, self.intrinsics, self.distortion)
-        return np.asarray(slopes, dtype=np.float64).reshape(-1, 2)
-
-    def undistort(self, pixels: ArrayLike) -> FloatArray:
-        """Distorted pixels [N, 2] to those of the pinhole camera with the same intrinsics."""
-        return self.normalise(pixels) @ self.intrinsics[:2, :2].T + self.intrinsics[:2, 2]
-
-    @classmethod
-    def of_view(cls, view: View, image_size: tuple[int, int], metres_per_unit: float = 1.0) -> CalibratedCamera:
-        """The camera of a view.
-
-        Args:
-            view: a calibrated view, with a camera.
-            image_size: (width, height), pixels.
-            metres_per_unit: metres in the unit of its translation.
-        """
-        assert view.camera is not None
-        distortion = np.zeros(5)
-        distortion[: len(view.distortion)] = view.distortion
-        matrix = intrinsic_matrix(view.camera.for_image(image_size))
-        translation = np.asarray(view.translation) * metres_per_unit
-        return cls(view.name, matrix, np.asarray(view.rotation), translation, distortion, image_size)
-
-
-def read_qualisys_cameras(path: str | Path) -> list[CalibratedCamera]:
-    """Read a Qualisys calibration (``*.qca.txt``); raises InputError."""
-    views = read_qualisys(Path(path))
-    return [CalibratedCamera.of_view(view, view.camera.size) for view in views if view.camera is not None]
-
-
-def read_camera_parameters(
-    path: str | Path, image_size: tuple[int, int], metres_per_unit: float = 1.0
-) -> list[CalibratedCamera]:
-    """Read the ``camera_parameters.txt`` of MvSMPLfitting.
-
-    Args:
-        path: the text file.
-        image_size: (width, height), which the file does not hold.
-        metres_per_unit: the file's length unit, which the file does not name.
-
-    Raises:
-        InputError: the numbers do not come in blocks of 24.
-    """
-    views = read_parameters_file(Path(path))
-    return [CalibratedCamera.of_view(view, image_size, metres_per_unit) for view in views]
 
 
 @dataclass(frozen=True)
@@ -136,14 +50,12 @@ class Triangulation:
     errors_px: FloatArray
 
 
-def triangulate_linear(
-    cameras: Sequence[CalibratedCamera], slopes: FloatArray, used: NDArray[np.bool_]
-) -> FloatArray:
+def triangulate_linear(cameras: Sequence[View], slopes: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
     """World points [K, 3] by the direct linear transform; NaN with fewer than two views.
 
     Args:
         cameras: V cameras.
-        slopes: [V, K, 2] from :meth:`CalibratedCamera.normalise`.
+        slopes: [V, K, 2] x / z and y / z of the undistorted rays.
         used: [V, K] which views see the point.
     """
     placements = np.stack([np.column_stack([camera.rotation, camera.translation]) for camera in cameras])
@@ -151,7 +63,7 @@ def triangulate_linear(
 
 
 def triangulate(
-    cameras: Sequence[CalibratedCamera], keypoints: FloatArray, options: TriangulationOptions | None = None
+    cameras: Sequence[View], keypoints: FloatArray, options: TriangulationOptions | None = None
 ) -> Triangulation:
     """Triangulate one person's keypoints: linear start, robust refinement, gross outliers taken out one by one.
 
@@ -179,7 +91,7 @@ def triangulate(
 
 
 def _refined_point(
-    cameras: Sequence[CalibratedCamera],
+    cameras: Sequence[View],
     slopes: FloatArray,
     keypoints: FloatArray,
     views: Sequence[int],
@@ -189,14 +101,16 @@ def _refined_point(
     start = triangulate_linear(seen_by, slopes[views, None], np.ones((len(views), 1), dtype=bool))[0]
 
     def residuals(point: FloatArray) -> FloatArray:
-        return np.concatenate([c.project(point[None])[0] for c in seen_by]) - keypoints[views, :2].reshape(-1)
+        return np.concatenate([project(camera, point[None])[0] for camera in seen_by]) - keypoints[views, :2].reshape(
+            -1
+        )
 
     solution = least_squares(residuals, start, loss="soft_l1", f_scale=options.soft_error_px)
     return solution.x, np.linalg.norm(residuals(solution.x).reshape(-1, 2), axis=1)
 
 
 def associate_people(
-    cameras: Sequence[CalibratedCamera],
+    cameras: Sequence[View],
     candidates: Sequence[Sequence[FloatArray]],
     options: TriangulationOptions | None = None,
 ) -> list[int | None]:
@@ -238,9 +152,7 @@ def associate_people(
     return best[1]
 
 
-def _median_linear_error(
-    cameras: Sequence[CalibratedCamera], keypoints: FloatArray, options: TriangulationOptions
-) -> float:
+def _median_linear_error(cameras: Sequence[View], keypoints: FloatArray, options: TriangulationOptions) -> float:
     used = keypoints[..., 2] >= options.min_confidence
     points = triangulate_linear(cameras, _slopes(cameras, keypoints), used)
     errors = np.linalg.norm(_projections(cameras, points) - keypoints[..., :2], axis=-1)
@@ -249,12 +161,12 @@ def _median_linear_error(
 
 
 def refine_extrinsics(
-    cameras: Sequence[CalibratedCamera],
+    cameras: Sequence[View],
     keypoints: FloatArray,
     options: TriangulationOptions | None = None,
     rotation_sd_degrees: float = 1.0,
     translation_sd: float = 0.03,
-) -> list[CalibratedCamera]:
+) -> list[View]:
     """Small corrections of the cameras' poses that make the keypoints of a person agree (bundle adjustment).
 
     A calibration drifts when a tripod is touched: then every joint of a view is off in the same direction. The points
@@ -284,24 +196,43 @@ def refine_extrinsics(
     return _moved(cameras, solution.x * scales)
 
 
-def _moved(cameras: Sequence[CalibratedCamera], corrections: FloatArray) -> list[CalibratedCamera]:
-    moved = []
-    for camera, correction in zip(cameras, corrections.reshape(-1, 6), strict=True):
-        turn = cv2.Rodrigues(correction[:3])[0]
-        position = -camera.rotation.T @ camera.translation + correction[3:]
-        rotation = turn @ camera.rotation
-        moved.append(replace(camera, rotation=rotation, translation=-rotation @ position))
-    return moved
+def project(camera: View, points: ArrayLike) -> FloatArray:
+    """World points [N, 3] to distorted pixels [N, 2]."""
+    world = np.asarray(points, np.float64)
+    if not len(world):  # OpenCV returns None for no points
+        return np.zeros((0, 2))
+    rotation = cv2.Rodrigues(np.asarray(camera.rotation))[0]
+    pixels, _ = cv2.projectPoints(world, rotation, np.asarray(camera.translation), *_lens(camera))
+    return np.asarray(pixels, np.float64).reshape(-1, 2)
 
 
-def _slopes(cameras: Sequence[CalibratedCamera], keypoints: FloatArray) -> FloatArray:
-    return np.stack([c.normalise(k[:, :2]) for c, k in zip(cameras, keypoints, strict=True)])
+def _lens(camera: View) -> tuple[FloatArray, FloatArray]:
+    """Intrinsics [3, 3] and distortion of a calibrated view, as OpenCV takes them."""
+    assert camera.camera is not None
+    return intrinsic_matrix(camera.camera), np.array(camera.distortion or [0.0] * 4)
 
 
-def _projections(cameras: Sequence[CalibratedCamera], points: FloatArray) -> FloatArray:
+def _slopes(cameras: Sequence[View], keypoints: FloatArray) -> FloatArray:
+    """[V, K, 2] slopes x / z and y / z of the undistorted rays of keypoints [V, K, 3]."""
+    pixels = np.ascontiguousarray(keypoints[:, :, None, :2], np.float64)
+    found = [cv2.undistortPoints(one, *_lens(camera))[:, 0] for camera, one in zip(cameras, pixels, strict=True)]
+    return np.stack(found)
+
+
+def _projections(cameras: Sequence[View], points: FloatArray) -> FloatArray:
     """[V, K, 2]; points that are NaN give NaN."""
     known = np.isfinite(points).all(axis=1)
     pixels = np.full((len(cameras), len(points), 2), np.nan)
     for view, camera in enumerate(cameras):
-        pixels[view, known] = camera.project(points[known])
+        pixels[view, known] = project(camera, points[known])
     return pixels
+
+
+def _moved(cameras: Sequence[View], corrections: FloatArray) -> list[View]:
+    """Cameras turned and shifted in the world by corrections [V * 6]."""
+    moved = []
+    for camera, correction in zip(cameras, corrections.reshape(-1, 6), strict=True):
+        position = camera.to_world(np.zeros(3)) + correction[3:]
+        rotation = cv2.Rodrigues(correction[:3])[0] @ np.asarray(camera.rotation)
+        moved.append(replace(camera, rotation=rotation, translation=-rotation @ position))
+    return moved

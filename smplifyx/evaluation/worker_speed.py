@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from smplifyx.evaluation.tables import Row
 from smplifyx.evaluation.usage import children_seconds
 from smplifyx.synthetic.documents import write_openpose_json
 from smplifyx.synthetic.people import SyntheticPerson
@@ -75,7 +76,7 @@ def measure_workers(
     return WorkerFigures(n_workers, len(people), many, each, (many_processor - few_processor) / n_more)
 
 
-def worker_table(figures: Sequence[WorkerFigures]) -> list[dict[str, str | float]]:
+def worker_table(figures: Sequence[WorkerFigures]) -> list[Row]:
     """A row for each number of workers; the others are compared with the first."""
     first = figures[0]
     return [

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from smplifyx.calibration import CameraRig, camera_for_size, read_cameras
+from smplifyx.calibration.other_formats import read_camera_parameters, read_qualisys
 from smplifyx.camera import Camera
 from smplifyx.cli.main import main
 from smplifyx.errors import InputError
@@ -211,3 +212,18 @@ def test_a_matrix_of_opencv_with_too_few_numbers_is_an_input_error(tmp_path: Pat
 def test_names_that_are_no_names_of_folders_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"cameras\.yaml: cameras.*: expected"):
         read_cameras(own_yaml(tmp_path, name=name))
+
+
+def test_files_that_are_no_calibrations(tmp_path):
+    path = tmp_path / "calibration.txt"
+    path.write_text("<calibration><cameras/></calibration>")
+    with pytest.raises(InputError, match="at least one camera"):
+        read_qualisys(path)
+    with pytest.raises(InputError, match="plain numbers"):
+        read_camera_parameters(path)
+    path.write_text("0 1 2")
+    with pytest.raises(InputError, match="24 numbers"):
+        read_camera_parameters(path)
+    path.write_text('<c><cameras><camera serial="a"><intrinsic focalLengthU="x"/></camera></cameras></c>')
+    with pytest.raises(InputError, match="camera a/fov_video/left"):
+        read_qualisys(path)

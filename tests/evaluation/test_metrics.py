@@ -7,7 +7,6 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx.evaluation.metrics import (
     Alignment,
-    VertexSets,
     align,
     fit_similarity,
     mpjpe,
@@ -17,6 +16,7 @@ from smplifyx.evaluation.metrics import (
     root_aligned_v2v,
     surface_errors,
 )
+from smplifyx.evaluation.vertex_sets import VertexSets
 
 
 @pytest.fixture

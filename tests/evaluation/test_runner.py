@@ -11,12 +11,13 @@ from smplifyx.evaluation import runner
 from smplifyx.evaluation.ablations import FULL, TABLE_2, Trial, fit_frames, with_trial_camera
 from smplifyx.evaluation.ehf_layout import read_benchmark
 from smplifyx.evaluation.error_sources import error_sources, fitted_rotations
-from smplifyx.evaluation.metrics import vertex_sets
 from smplifyx.evaluation.runner import Runner, fit_with_body, model_keypoints
 from smplifyx.evaluation.scores import Truths, rows_of
 from smplifyx.evaluation.trials import fit_and_score
-from smplifyx.evaluation.views import _SEATED_UNIT as SEATED_UNIT
-from smplifyx.evaluation.views import balancing_scenes, fit_views, seated_scene, view_rows
+from smplifyx.evaluation.vertex_sets import vertex_sets
+from smplifyx.evaluation.view_scenes import _SEATED_UNIT as SEATED_UNIT
+from smplifyx.evaluation.view_scenes import balancing_scenes, seated_scene
+from smplifyx.evaluation.views import fit_views, view_rows
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people

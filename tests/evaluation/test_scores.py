@@ -12,8 +12,8 @@ from smplifyx.config import load_config
 from smplifyx.errors import InputError
 from smplifyx.evaluation.ablations import FULL, BenchmarkFit, Trial
 from smplifyx.evaluation.ehf_layout import Frame, FrameCamera, write_mesh
-from smplifyx.evaluation.metrics import vertex_sets
 from smplifyx.evaluation.scores import Truths, result_row, rows_of, surface_between
+from smplifyx.evaluation.vertex_sets import vertex_sets
 
 TRIAL = Trial("a", FULL, load_config(), "true")
 

@@ -45,7 +45,7 @@ from smplifyx.evaluation.sequence_trials import (
     make_motions,
     make_sequences,
 )
-from smplifyx.evaluation.views import seated_scene
+from smplifyx.evaluation.view_scenes import seated_scene
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.sequence import SequenceFitter
 from smplifyx.skeleton import keypoint_index

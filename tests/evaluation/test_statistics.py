@@ -1,4 +1,4 @@
-"""Whether an estimate puts the worst first."""
+"""Intervals of means, and the order of estimates."""
 
 from __future__ import annotations
 

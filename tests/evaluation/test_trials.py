@@ -8,9 +8,10 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx import skeleton
 from smplifyx.config import Override, load_config
-from smplifyx.evaluation.scores import hinge_bends
+from smplifyx.evaluation.posture import hinge_bends
 from smplifyx.evaluation.trials import PriorFigures, evaluate_people, evaluate_views, fit_and_score, prior_table
-from smplifyx.evaluation.views import fit_views, seated_scene, view_rows
+from smplifyx.evaluation.view_scenes import seated_scene
+from smplifyx.evaluation.views import fit_views, view_rows
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.evaluation.view_folders import seated_folder
 from tests.random_body import random_body_model

@@ -5,25 +5,24 @@ import cv2
 import numpy as np
 import pytest
 
-from smplifyx.errors import InputError
+from smplifyx.calibration.other_formats import read_camera_parameters, read_qualisys
 from smplifyx.evaluation.triangulation import (
-    CalibratedCamera,
     TriangulationOptions,
     associate_people,
-    read_camera_parameters,
-    read_qualisys_cameras,
+    project,
     refine_extrinsics,
     triangulate,
 )
 from smplifyx.keypoints.reading import read_keypoint_file
+from smplifyx.tracking import View
 from tests.evaluation.view_folders import ring_of_cameras
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real"
 needs_samples = pytest.mark.skipif(not REAL.is_dir(), reason="the shared sample data are not beside the repository")
 
 
-def seen(cameras: list[CalibratedCamera], points: np.ndarray, noise_px: float = 0.0) -> np.ndarray:
-    pixels = np.stack([camera.project(points) for camera in cameras])
+def seen(cameras: list[View], points: np.ndarray, noise_px: float = 0.0) -> np.ndarray:
+    pixels = np.stack([project(camera, points) for camera in cameras])
     pixels = pixels + noise_px * np.random.default_rng(1).normal(size=pixels.shape)
     return np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 0.9)], axis=2)
 
@@ -31,13 +30,6 @@ def seen(cameras: list[CalibratedCamera], points: np.ndarray, noise_px: float = 
 @pytest.fixture
 def person() -> np.ndarray:
     return np.random.default_rng(0).uniform(-0.6, 0.6, size=(25, 3))
-
-
-def test_undistortion_inverts_projection(person):
-    camera = ring_of_cameras()[0]
-    in_camera = camera.to_camera(person)
-    expected = in_camera[:, :2] / in_camera[:, 2:] * [1500, 1510] + [540, 960]
-    np.testing.assert_allclose(camera.undistort(camera.project(person)), expected, atol=1e-2)
 
 
 def test_triangulation_finds_the_points(person):
@@ -78,25 +70,10 @@ def test_refinement_undoes_a_nudged_tripod(person):
     assert np.nanmedian(after) < 2.0 and np.nanmedian(before) > 8.0
 
 
-def test_files_that_are_no_calibrations(tmp_path):
-    path = tmp_path / "calibration.txt"
-    path.write_text("<calibration><cameras/></calibration>")
-    with pytest.raises(InputError, match="at least one camera"):
-        read_qualisys_cameras(path)
-    with pytest.raises(InputError, match="plain numbers"):
-        read_camera_parameters(path, (640, 480))
-    path.write_text("0 1 2")
-    with pytest.raises(InputError, match="24 numbers"):
-        read_camera_parameters(path, (640, 480))
-    path.write_text('<c><cameras><camera serial="a"><intrinsic focalLengthU="x"/></camera></cameras></c>')
-    with pytest.raises(InputError, match="camera a/fov_video/left"):
-        read_qualisys_cameras(path)
-
-
 @needs_samples
 def test_balancing_trial_agrees_between_views():
     folder = REAL / "pose2sim_single"
-    cameras = read_qualisys_cameras(folder / "Calib.qca.txt")
+    cameras = read_qualisys(folder / "Calib.qca.txt")
     frames = []
     for frame in ("0000", "0040", "0080"):
         files = [folder / "keypoints" / f"cam0{k}_{frame}_keypoints.json" for k in (1, 2, 3, 4)]
@@ -118,7 +95,7 @@ def test_balancing_trial_agrees_between_views():
 @needs_samples
 def test_seated_man_agrees_between_views():
     folder = REAL / "mvsmplfitting_17kp"
-    cameras = read_camera_parameters(folder / "camera_parameters.txt", (2048, 1536))
+    cameras = read_camera_parameters(folder / "camera_parameters.txt")
     files = sorted((folder / "keypoints").glob("*.json"))
     keypoints = np.stack([read_keypoint_file(path).people[0].keypoints[:25].astype(float) for path in files])
     found = triangulate(cameras, keypoints, TriangulationOptions(max_error_px=60.0))

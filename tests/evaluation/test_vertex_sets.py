@@ -10,7 +10,7 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.errors import InputError
-from smplifyx.evaluation.metrics import FACE_FILE, HANDS_FILE, J14_NAMES, JOINTS_FILE, vertex_sets
+from smplifyx.evaluation.vertex_sets import FACE_FILE, HANDS_FILE, J14_NAMES, JOINTS_FILE, vertex_sets
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.synthetic.poses import mild_poses
 from tests.random_body import random_body_model

@@ -8,10 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from smplifyx.evaluation.triangulation import CalibratedCamera
+from smplifyx.camera import Camera
+from smplifyx.evaluation.triangulation import project
+from smplifyx.lens import intrinsic_matrix
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
+from smplifyx.tracking import View
 
 SIZE = (1080, 1920)
+CAMERA = Camera((1500.0, 1510.0), (540.0, 960.0), "calibration")
 _DISTORTION = (-0.05, 0.13, 0.0006, 0.0007, 0.0)
 
 #: (left, height) in metres of the points of a person who looks along the world's y axis; z is up.
@@ -37,7 +41,7 @@ def stick_figure() -> np.ndarray:
     return np.array(points)
 
 
-def ring_of_cameras(n_cameras: int = 4) -> list[CalibratedCamera]:
+def ring_of_cameras(n_cameras: int = 4) -> list[View]:
     """Cameras 4 m from the origin that look at it, y down."""
     cameras = []
     for k in range(n_cameras):
@@ -47,16 +51,7 @@ def ring_of_cameras(n_cameras: int = 4) -> list[CalibratedCamera]:
         right = np.cross(forward, [0.0, 0.0, 1.0])
         right /= np.linalg.norm(right)
         rotation = np.stack([right, np.cross(forward, right), forward])
-        cameras.append(
-            CalibratedCamera(
-                name=f"Camera{k:02d}",
-                intrinsics=np.array([[1500.0, 0, 540], [0, 1510.0, 960], [0, 0, 1]]),
-                rotation=rotation,
-                translation=-rotation @ position,
-                distortion=np.array(_DISTORTION),
-                image_size=SIZE,
-            )
-        )
+        cameras.append(View(f"Camera{k:02d}", CAMERA, rotation, -rotation @ position, _DISTORTION))
     return cameras
 
 
@@ -69,9 +64,9 @@ def write_photo(folder: Path, stem: str, people: list[np.ndarray]) -> None:
     (folder / "keypoints" / f"{stem}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": entries}))
 
 
-def observed(camera: CalibratedCamera, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def observed(camera: View, points: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Keypoints [25, 3] as a detector sees the points: off by some pixels, one in ten missing."""
-    pixels = camera.project(points) + random.normal(0.0, 2.0, (len(points), 2))
+    pixels = project(camera, points) + random.normal(0.0, 2.0, (len(points), 2))
     seen = random.random(len(points)) > 0.1
     return np.where(seen[:, None], np.column_stack([pixels, np.full(len(points), 0.9)]), 0.0)
 
@@ -83,7 +78,7 @@ def balancing_folder(folder: Path) -> Path:
     for camera in cameras:
         axes = np.diag([1.0, -1.0, -1.0]) @ camera.rotation
         position = -camera.rotation.T @ camera.translation * 1e3
-        k = camera.intrinsics * 64
+        k = intrinsic_matrix(CAMERA) * 64
         lens = " ".join(
             f'{name}="{value}"'
             for name, value in {
@@ -116,7 +111,7 @@ def seated_folder(folder: Path, metres_per_unit: float) -> Path:
     random, blocks = np.random.default_rng(4), []
     for k, camera in enumerate(ring_of_cameras(6)):
         extrinsics = np.column_stack([camera.rotation, camera.translation / metres_per_unit])
-        numbers = [k, *camera.intrinsics.ravel(), *_DISTORTION[:2], *extrinsics.ravel()]
+        numbers = [k, *intrinsic_matrix(CAMERA).ravel(), *_DISTORTION[:2], *extrinsics.ravel()]
         blocks.append(" ".join(map(str, numbers)))
         write_photo(folder, f"Camera{k:02d}", [observed(camera, stick_figure(), random)])
     (folder / "camera_parameters.txt").write_text("\n".join(blocks))

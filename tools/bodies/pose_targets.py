@@ -16,14 +16,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body.data import FloatArray, IntArray
-from smplifyx.skeleton import (
-    JOINT_NAMES,
-    LEFT_HAND_JOINTS,
-    MIRRORED_JOINTS,
-    N_JOINTS,
-    RIGHT_HAND_JOINTS,
-    joint_index,
-)
+from smplifyx.skeleton import JOINT_NAMES, LEFT_HAND_JOINTS, MIRRORED_JOINTS, N_JOINTS, RIGHT_HAND_JOINTS, joint_index
 from smplifyx.synthetic.makehuman.hand_poses import (
     LOWER_LIMITS,
     UPPER_LIMITS,
