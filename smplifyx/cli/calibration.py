@@ -18,9 +18,9 @@ example:
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its action to the parser."""
-    parser = commands.add_parser("calibration", help="look at a file of calibrated cameras", allow_abbrev=False)
+    parser = commands.add_parser("calibration", help="look at a file of calibrated cameras")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
-    show = actions.add_parser("show", help="print cameras and their places", description=_SHOW, allow_abbrev=False)
+    show = actions.add_parser("show", help="print cameras and their places", description=_SHOW)
     show.add_argument("file", type=Path, metavar="FILE", help="a format of smplifyx fit --cameras")
     show.add_argument(
         "--camera-unit", type=float, default=1.0, metavar="METRES", help="metres in a unit of length (default: 1)"

@@ -18,10 +18,11 @@ _EPILOG = """install it once:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "completion", help="print a script for completion in the shell",
-        description="Print a script that completes commands, options and settings in a shell.", epilog=_EPILOG,
-        allow_abbrev=False,
-    )  # fmt: skip
+        "completion",
+        help="print a script for completion in the shell",
+        description="Print a script that completes commands, options and settings in a shell.",
+        epilog=_EPILOG,
+    )
     parser.add_argument("shell", choices=_SHELLS, help="the shell")
     parser.set_defaults(run=_run)
 

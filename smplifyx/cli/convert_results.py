@@ -29,10 +29,11 @@ class _Person(NamedTuple):
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "convert-results", help="turn results of one body model into those of another",
-        description="Turn results of SMPL, SMPL+H or SMPL-X into those of another one of these.", epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        "convert-results",
+        help="turn results of one body model into those of another",
+        description="Turn results of SMPL, SMPL+H or SMPL-X into those of another one of these.",
+        epilog=_EPILOG,
+    )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="output folder of `fit`, or one .npz")
     parser.add_argument("--to", choices=_TYPES, required=True, help="the other body model")
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="gets results/STEM/PERSON.npz")

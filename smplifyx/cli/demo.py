@@ -23,9 +23,7 @@ example:
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "demo", help="fit photos that ship with the package", description=_DESCRIPTION, allow_abbrev=False
-    )
+    parser = commands.add_parser("demo", help="fit photos that ship with the package", description=_DESCRIPTION)
     parser.add_argument(
         "--keypoints-only", action="store_true", help="leave out the second part, which starts from the photos alone"
     )

@@ -22,12 +22,7 @@ example:
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "detect",
-        help="keypoints from photos, as OpenPose JSON",
-        description=_DESCRIPTION,
-        allow_abbrev=False,
-    )
+    parser = commands.add_parser("detect", help="keypoints from photos, as OpenPose JSON", description=_DESCRIPTION)
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of photos, or one photo")
     parser.add_argument("--keypoints", type=Path, required=True, metavar="DIR", help="where the files go")
     parser.add_argument(

@@ -39,9 +39,11 @@ examples:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "export", help="write results for Blender, game engines and other programs", description=_DESCRIPTION,
-        epilog=_EPILOG, allow_abbrev=False,
-    )  # fmt: skip
+        "export",
+        help="write results for Blender, game engines and other programs",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
     parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
     parser.add_argument(
         "--format", metavar="FORMAT", choices=_FORMATS, nargs="+", required=True, help="one or more of those below"
@@ -57,10 +59,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--no-correctives", action="store_true", help="glb: leave out what the pose changes beyond the skin"
     )
     parser.add_argument(
-        "--layout", choices=_LAYOUTS, default="smplifyx",
+        "--layout",
+        choices=_LAYOUTS,
+        default="smplifyx",
         help="keys of pickles: SMPLify-X without and with VPoser, or arguments of the smplx package "
         "(default: smplifyx)",
-    )  # fmt: skip
+    )
     parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
 

@@ -36,9 +36,7 @@ _OF_CAMERAS = ("camera_unit", "min_views")
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "fit", help="fit bodies to the people in photos", description=_DESCRIPTION, allow_abbrev=False
-    )
+    parser = commands.add_parser("fit", help="fit bodies to the people in photos", description=_DESCRIPTION)
     parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
     add_options(parser, (*INPUT_OPTIONS, *SEQUENCE_OPTIONS, *RUN_OPTIONS))
     parser.set_defaults(run=run)

@@ -39,9 +39,10 @@ example:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "keypoints", help="convert, draw or judge keypoint files of any detector", allow_abbrev=False,
+        "keypoints",
+        help="convert, draw or judge keypoint files of any detector",
         description="Convert, draw or judge keypoint files of any detector.",
-    )  # fmt: skip
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
     convert = _action(actions, "convert", "any layout to OpenPose JSON", _CONVERT, images_needed=False)
     convert.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the new files")
@@ -51,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.set_defaults(run=_show)
     _action(actions, "check", "what is wrong with keypoints", _CHECK).set_defaults(run=_check)
     listing = actions.add_parser(
-        "layouts", help="list the layouts", description="List the known layouts of keypoints.", allow_abbrev=False
+        "layouts", help="list the layouts", description="List the known layouts of keypoints."
     )
     listing.set_defaults(run=_list)
 
@@ -63,7 +64,7 @@ def _action(
     description: str,
     images_needed: bool = True,
 ) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=text, description=description, allow_abbrev=False)
+    parser = actions.add_parser(name, help=text, description=description)
     parser.add_argument("--keypoints", type=Path, required=True, metavar="PATH", help="keypoint file or folder")
     parser.add_argument(
         "--images",

@@ -73,14 +73,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="smplifyx",
         description="Fit 3D bodies with hands and face to photos and 2D keypoints.",
         epilog=_EPILOG,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"smplifyx {smplifyx.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for command in _COMMANDS:
         command.add_parser(commands)
     for one in all_parsers(parser):
-        one.formatter_class = HelpFormatter
+        one.formatter_class, one.allow_abbrev = HelpFormatter, False
     return parser
 
 

@@ -40,17 +40,19 @@ class _Person(NamedTuple):
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "measure", help="height, girths and limb lengths of fitted people", description=_DESCRIPTION,
-        epilog=_EPILOG, allow_abbrev=False,
-    )  # fmt: skip
+        "measure", help="height, girths and limb lengths of fitted people", description=_DESCRIPTION, epilog=_EPILOG
+    )
     parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
     parser.add_argument(
         "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
     )
     parser.add_argument(
-        "--focal-length-factor", metavar="FACTOR", type=float, default=1.6,
+        "--focal-length-factor",
+        metavar="FACTOR",
+        type=float,
+        default=1.6,
         help="an unknown focal length may be this much longer or shorter (default: 1.6)",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-uncertainty", action="store_true", help="do not fit again")
     parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)

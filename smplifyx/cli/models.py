@@ -29,9 +29,8 @@ _TYPES = ("smplx", "smplh", "smpl", "mano", "flame")
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "models", help="list, inspect, convert and export body models", description="Body-model files.",
-        allow_abbrev=False,
-    )  # fmt: skip
+        "models", help="list, inspect, convert and export body models", description="Body-model files."
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
 
     found = _action(actions, "list", "list the body models that are found; of each kind, the first is used", _SEARCH)
@@ -68,14 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _action(
     actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, epilog: str | None
 ) -> argparse.ArgumentParser:
-    return actions.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    return actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("pack", "move results into tar archives for WebDataset", _PACK),
         ("unpack", "make files of packed results", _UNPACK),
     ):
-        parser = commands.add_parser(name, help=brief, description=description, allow_abbrev=False)
+        parser = commands.add_parser(name, help=brief, description=description)
         parser.add_argument("output", type=Path, metavar="OUTPUT", help="output folder of smplifyx fit")
         parser.set_defaults(run=partial(_run, name))
 

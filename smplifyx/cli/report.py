@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
-from smplifyx.cli import messages
 from smplifyx.cli.options import positive
 
 _DESCRIPTION = """Write OUTPUT/report/index.html, a page to judge the fits of a folder: all people, worst first, with
@@ -21,36 +19,19 @@ _EPILOG = """examples:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "report", help="a page to judge the fits of an output folder", description=_DESCRIPTION, epilog=_EPILOG,
-        allow_abbrev=False,
-    )  # fmt: skip
+        "report", help="a page to judge the fits of an output folder", description=_DESCRIPTION, epilog=_EPILOG
+    )
     parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
     parser.add_argument(
-        "--details", metavar="N", type=positive, default=1000,
+        "--details",
+        metavar="N",
+        type=positive,
+        default=1000,
         help="people with keypoints, plots and mesh, the worst ones; 60 to 300 kB each (default: 1000)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--overwrite", action="store_true",
-        help="write all files again, not only those that changed or are of another version",
-    )  # fmt: skip
-    parser.add_argument("--threads", metavar="N", type=positive, help="default: as many as usable cores")
-    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    messages.check_input(arguments.results, "OUTPUT")
-
-    from smplifyx.report import write_report
-
-    started = time.monotonic()
-    report = write_report(
-        arguments.results, arguments.details, arguments.models, arguments.overwrite, arguments.threads
     )
-    messages.say(str(report.page))
-    for remark in report.remarks:
-        messages.note(f"note: {remark}")
-    people = messages.count(report.n_people, "person", "people")
-    seconds = messages.duration(time.monotonic() - started)
-    messages.note(f"{people}, {report.n_detailed} with details; {messages.size(report.n_bytes)}, {seconds}")
-    return 0
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write all files again, not only those that changed or are of another version",
+    )
+    parser.add_argument("--threads", metavar="N", type=positive, help="default: as many as usable cores")

@@ -116,7 +116,7 @@ classifiers of whole people and of faces, and of their joint decisions.""",
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "train", help="train priors and classifier on your own data", description="Training.", allow_abbrev=False
+        "train", help="train priors and classifier on your own data", description="Training."
     )
     actions = parser.add_subparsers(dest="action", metavar="WHAT", required=True, title="what")
     for training in _TRAININGS:
@@ -133,8 +133,6 @@ def _add_training(actions: argparse._SubParsersAction[argparse.ArgumentParser], 
             "--print-config shows all of them.\n"
             f"The shipped network was trained with --config {training.config_name}."
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     metavar, help_line = training.data
     parser.add_argument("--data", metavar=metavar, type=Path, help=help_line)
@@ -198,11 +196,11 @@ def _train(arguments: argparse.Namespace, config: Any) -> Sequence[str]:
     from smplifyx.training.lifting import train_lifting
     from smplifyx.training.vposer import train_vposer
 
-    train: Any = {"vposer": train_vposer, "lifting": train_lifting, "gender": train_gender}[arguments.training.name]
-    models = getattr(arguments, "models", None)
-    lines: Sequence[str] = required_file(
-        train, arguments.data, arguments.output, config, arguments.resume, models, _console()
-    )
+    call = (arguments.data, arguments.output, config, arguments.resume, _console())
+    if arguments.training.name == "gender":
+        return required_file(train_gender, *call)
+    train: Any = {"vposer": train_vposer, "lifting": train_lifting}[arguments.training.name]
+    lines: Sequence[str] = required_file(train, *call, arguments.models)
     return lines
 
 
@@ -211,12 +209,12 @@ def _evaluate(arguments: argparse.Namespace, config: Any) -> Sequence[str]:
     from smplifyx.training.lifting import evaluate_lifting
     from smplifyx.training.vposer import evaluate_vposer
 
-    checkpoint = None if arguments.evaluate is _SHIPPED else arguments.evaluate
+    call = (arguments.data, None if arguments.evaluate is _SHIPPED else arguments.evaluate, config)
     if arguments.training.name == "gender":
-        return required_file(evaluate_gender, arguments.data, checkpoint, config, arguments.output, _console())
-    evaluate: Any = {"vposer": evaluate_vposer, "lifting": evaluate_lifting}[arguments.training.name]
-    lines: Sequence[str] = required_file(evaluate, arguments.data, checkpoint, config, arguments.models, _console())
-    return lines
+        return required_file(evaluate_gender, *call, arguments.output, _console())
+    if arguments.training.name == "lifting":
+        return required_file(evaluate_lifting, *call, arguments.models)
+    return required_file(evaluate_vposer, *call, arguments.models, _console())
 
 
 def _console() -> Monitor:

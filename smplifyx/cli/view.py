@@ -19,17 +19,18 @@ _EPILOG = """examples:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "view", help="results in a scene in the browser, with sliders", description=_DESCRIPTION, epilog=_EPILOG,
-        allow_abbrev=False,
-    )  # fmt: skip
+        "view", help="results in a scene in the browser, with sliders", description=_DESCRIPTION, epilog=_EPILOG
+    )
     parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
     parser.add_argument(
         "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
     )
     parser.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1",
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
         help="address to listen at; 0.0.0.0: from other machines too (default: 127.0.0.1)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--port", metavar="N", type=_port, default=8080, help="to listen at, or the next free one (default: 8080)"
     )

@@ -96,27 +96,6 @@ def test_wrong_calls_say_what_is_wrong(tmp_path, monkeypatch, capsys, arguments,
 
 
 FAST = ["--optimizer.max_iterations", "4", "--starts.headings", "1", "--starts.depth_flips", "0"]
-EVALUATIONS = (
-    "ehf",
-    "open",
-    "views",
-    "results",
-    "photos",
-    "priors",
-    "gender",
-    "collisions",
-    "synthetic",
-    "sequences",
-    "multiview",
-)
-
-
-@pytest.mark.parametrize("action", EVALUATIONS)
-def test_help_of_every_evaluation_fits_80_columns(monkeypatch, capsys, action):
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit):
-        main(["evaluate", action, "--help"])
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_synthetic(tmp_path, capsys):
@@ -204,10 +183,3 @@ def test_benchmark_of_collisions(tmp_path, capsys):
     assert "0 were missed; 0 were found that do not collide" in out
     rows = json.loads((tmp_path / "figures.json").read_text())["collisions"]["rows"]
     assert [row["batch"] for row in rows] == [1, 2]
-
-
-def test_benchmark_help_fits_80_columns(monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit):
-        main(["benchmark", "--help"])
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

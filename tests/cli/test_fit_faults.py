@@ -23,11 +23,6 @@ from smplifyx.result_fields import is_intact
 from tests.photo_folders import QUICK, Folders, person
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    return Folders(tmp_path)
-
-
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems refuse such names")
 def test_names_of_any_bytes_are_fitted_once(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     for name in (os.fsdecode(b"b\xe9x"), "line\rbreak", "two\nlines", "=1+1", " spaces ", "'quoted'"):
