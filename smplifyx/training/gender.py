@@ -254,7 +254,6 @@ def train_gender(
     output: Path,
     config: GenderTraining,
     resume: bool = False,
-    models: Path | None = None,
     monitor: Monitor | None = None,
 ) -> list[str]:
     """Train the gender classifier; return the lines of its report on the test people.
@@ -265,7 +264,6 @@ def train_gender(
             the course.
         config: all settings.
         resume: continue a stopped run.
-        models: not used.
         monitor: receives remarks and progress.
 
     Raises:

@@ -15,10 +15,8 @@ from scipy.special import log_softmax, softmax
 from smplifyx.files import atomic_path
 from smplifyx.gender import (
     CLASSES,
-    BodyVoter,
     Classification,
     DecisionRule,
-    GenderClassifier,
     GenderDecision,
     Voter,
     Votes,
@@ -253,23 +251,6 @@ def _shares(name: str, shares: Verdicts) -> str:
 def _spread(name: str, values: FloatArray) -> str:
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
     return f"{name:<19} {low:.2f}, {middle:.2f}, {high:.2f} (5, 50, 95 % of the people)"
-
-
-def report(
-    people: Sequence[LabelledPerson],
-    classifier: GenderClassifier,
-    rule: DecisionRule | None = None,
-    progress: Callable[[int], object] = lambda n: None,
-) -> GenderReport:
-    """Classify people with labels.
-
-    Args:
-        people: the people.
-        classifier: the classifier.
-        rule: conditions of a verdict; None: the classifier's own.
-        progress: called with the number of people just done.
-    """
-    return report_votes(people, [BodyVoter(classifier, rule)], progress)[0]
 
 
 def report_votes(

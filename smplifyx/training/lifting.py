@@ -138,8 +138,8 @@ def train_lifting(
     output: Path,
     config: LiftingConfig,
     resume: bool = False,
-    models: Path | None = None,
     monitor: Monitor | None = None,
+    models: Path | None = None,
 ) -> list[str]:
     """Train the lifting network; return the lines of its report on the validation people.
 
@@ -148,8 +148,8 @@ def train_lifting(
         output: folder for ``lifting.npz``, ``report.txt`` and the files of the course.
         config: all settings.
         resume: continue a stopped run.
-        models: the only folder to search for the body model.
         monitor: receives remarks and progress.
+        models: the only folder to search for the body model.
 
     Raises:
         InputError: the data, the body model or the state to resume from are unusable.
@@ -172,7 +172,6 @@ def evaluate_lifting(
     checkpoint: Path | None,
     config: LiftingConfig,
     models: Path | None = None,
-    monitor: Monitor | None = None,
 ) -> list[str]:
     """Return the lines of the report of a trained network.
 
@@ -181,7 +180,6 @@ def evaluate_lifting(
         checkpoint: the network; None: the one that ships with the package.
         config: names the held-out people and the simulated detector.
         models: the only folder to search for the body model.
-        monitor: not used.
 
     Raises:
         InputError: a file is unusable.

@@ -265,8 +265,8 @@ def train_vposer(
     output: Path,
     config: VPoserConfig,
     resume: bool = False,
-    models: Path | None = None,
     monitor: Monitor | None = None,
+    models: Path | None = None,
 ) -> list[str]:
     """Train the body-pose network; return the lines of its report on held-out people.
 
@@ -275,8 +275,8 @@ def train_vposer(
         output: folder for ``vposer.npz``, ``report.txt`` and the files of the course.
         config: all settings.
         resume: continue a stopped run.
-        models: the only folder to search for the body model.
         monitor: receives remarks and progress.
+        models: the only folder to search for the body model.
 
     Raises:
         InputError: the data, the body model or the state to resume from are unusable.

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from smplifyx.errors import InputError
-from smplifyx.gender import CropRules, NetworkClassifier, save_checkpoint
+from smplifyx.gender import BodyVoter, CropRules, NetworkClassifier, save_checkpoint
 from smplifyx.training.gender import balanced_order, gender_trainer
 from smplifyx.training.gender_people import load_cut_outs, read_manifest, split_by_source
 from smplifyx.training.gender_pictures import load_out_of_distribution
-from smplifyx.training.gender_report import plot_reliability, report
+from smplifyx.training.gender_report import plot_reliability, report_votes
 from smplifyx.training.settings import (
     GenderArchitecture,
     GenderRun,
@@ -55,7 +55,8 @@ def checkpoint(trainer):
 def test_it_learns(trained, split, tmp_path):
     assert trained.history["accuracy"][trained.best_epoch] > 0.8
     classifier = NetworkClassifier(checkpoint(trained))
-    outcome = report(split.test, classifier, replace(classifier.rule, threshold=0.5, distance_limit=None))
+    voter = BodyVoter(classifier, replace(classifier.rule, threshold=0.5, distance_limit=None))
+    (outcome,) = report_votes(split.test, [voter])
     assert outcome.shares.correct > 0.75
     assert outcome.counts["male"]["male"] + outcome.counts["female"]["female"] == round(
         outcome.shares.correct * len(split.test)
@@ -70,7 +71,7 @@ def test_it_learns(trained, split, tmp_path):
 def test_noise_is_out_of_distribution(trained, split):
     """Most of the held-out people are in distribution; noise is not."""
     classifier = NetworkClassifier(checkpoint(trained))
-    outcome = report(split.test, classifier)
+    (outcome,) = report_votes(split.test, [BodyVoter(classifier)])
     assert (outcome.distance <= classifier.rule.distance_limit).mean() > 0.6
     noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     assert (classifier.classify(noise).distance > classifier.rule.distance_limit).mean() > 0.8
@@ -95,7 +96,8 @@ def test_out_of_distribution_photos_are_recognised(with_outliers, split):
     limit = classifier.rule.out_of_distribution_limit
     outputs = classifier.classify(np.stack([one.plain for one in outliers.held_out]))
     assert (outputs.out_of_distribution > limit).mean() >= 0.95
-    outcome = report(split.test, classifier, replace(classifier.rule, threshold=0.5, distance_limit=None))
+    voter = BodyVoter(classifier, replace(classifier.rule, threshold=0.5, distance_limit=None))
+    (outcome,) = report_votes(split.test, [voter])
     assert (outcome.out_of_distribution <= limit).mean() > 0.7
     assert outcome.shares.correct > 0.7
     own = classifier.classify(np.stack([one.plain for one in outliers.in_distribution])).out_of_distribution
