@@ -313,7 +313,7 @@ def test_paper_configuration_has_the_published_numbers():
 
 @pytest.mark.parametrize("section", ["camera", "objective", "starts", "priors", "optimizer", "collision"])
 def test_paper_configuration_says_everything_about_the_procedure(section):
-    """What is new in our procedure must not slip into the paper's by its default."""
+    """New parts of our procedure must not change the paper's by their defaults."""
     said = yaml.safe_load((SHIPPED_CONFIGS / "fit_smplx_paper.yaml").read_text())
     without_effect = {"fallback_focal_factor", "calibration", "select_after_stage"}  # one start, a known focal length
     names = {field.name for field in dataclasses.fields(getattr(Config(), section))}

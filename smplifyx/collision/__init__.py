@@ -1,1 +1,1 @@
-"""Self-collision: which triangles of a body pass through each other, and what that costs."""
+"""Self-collision: search for intersecting triangles of a body, and their energy."""

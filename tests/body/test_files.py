@@ -43,7 +43,7 @@ def arrays_of(data: BodyModelData) -> dict[str, np.ndarray]:
 
 
 def licensed_arrays(n_directions: int, n: int = N_SMPLX_VERTICES) -> dict[str, np.ndarray]:
-    """What a licensed file holds, with mostly zeros."""
+    """The content of a licensed file, with mostly zeros."""
     shapedirs = np.zeros((n, 3, n_directions))
     shapedirs[0, 0] = np.arange(n_directions)
     kintree = np.stack([np.array(PARENTS), np.arange(N_JOINTS)]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What the licensed files come as: versions, formats, hands and landmarks in files of their own, damage."""
+"""Variants of licensed files: versions, formats, hands and landmarks in files of their own, damage."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Model:
     path: Path
 
     def theirs(self, inputs: dict[str, torch.Tensor], **settings: Any) -> Any:
-        """What the smplx package makes of the inputs."""
+        """The output of the smplx package."""
         kind, folder = self.kind, str(self.path.parents[1])
         settings = {"gender": "neutral", "batch_size": BATCH, **kind.settings(), **settings}
         return smplx.create(folder, kind.model_type, **settings)(**inputs)

@@ -1,4 +1,4 @@
-"""Where body-model files are looked for, and in which order."""
+"""The folders that are searched for body-model files, and their order."""
 
 from __future__ import annotations
 

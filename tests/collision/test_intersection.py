@@ -1,4 +1,4 @@
-"""Where triangles meet, against edges that are cut with triangles one by one."""
+"""Intersections of triangles, against edges that are cut with triangles one by one."""
 
 from __future__ import annotations
 

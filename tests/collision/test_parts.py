@@ -1,4 +1,4 @@
-"""Which pairs may collide: parts, seams, named pairs, and a part segmentation from a file."""
+"""Pairs that may collide: parts, seams, named pairs, and a part segmentation from a file."""
 
 from __future__ import annotations
 

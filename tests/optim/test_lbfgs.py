@@ -12,7 +12,7 @@ from tests.optim.problems import OPTIONS, Problem, geman_mcclure, generator, min
 
 
 def test_an_evaluation_is_asked_for_once_for_each_set_of_rows():
-    """What belongs to the rows is gathered then, so nothing has to be remembered from call to call."""
+    """Inputs of the rows are gathered then, so that nothing has to be remembered from call to call."""
     asked, goals = [], torch.tensor([[0.0], [1e3], [3.0]])
 
     def objective(rows):
