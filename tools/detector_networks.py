@@ -100,7 +100,7 @@ def convert_movenet(package: Path, output: Path) -> None:
 
 
 def same_numbers(first: Path, second: Path) -> bool:
-    """Whether two networks give the same numbers for noise; a conversion orders names by chance."""
+    """Whether two networks give the same numbers for noise; the order of names differs between conversions."""
     import numpy as np
     import tensorflow as tf  # type: ignore[import-not-found, unused-ignore]
 

@@ -26,6 +26,11 @@ from smplifyx.skeleton import GENDERS, MODEL_TYPES, SIDES, Skeleton, skeleton_of
 Shape = tuple[int | None, ...]
 #: A sparse matrix larger than this (in elements) is refused: no body model has one.
 MAX_DENSE = 10**8
+#: Dates inside the zip archive, so that the same arrays give the same bytes.
+_FIXED_DATE = (2020, 1, 1, 0, 0, 0)
+_TYPE_OF_JOINTS = {skeleton_of(t, "right" if t == "mano" else None).n_joints: t for t in MODEL_TYPES}
+#: Words in names of licensed files; folders use the full gender names.
+_GENDER_WORDS = {**{gender: gender for gender in GENDERS}, "m": "male", "f": "female", "generic": "neutral"}
 
 
 class ArrayReader(ABC):
@@ -147,10 +152,6 @@ def _n_values(value: Any, known: dict[int, int]) -> int:
     return known[id(value)]
 
 
-#: Dates inside the zip archive, so that the same arrays give the same bytes.
-_FIXED_DATE = (2020, 1, 1, 0, 0, 0)
-
-
 class NpzReader(ArrayReader):
     """An open ``.npz`` file.
 
@@ -207,11 +208,6 @@ def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             entry = zipfile.ZipInfo(f"{key}.npy", _FIXED_DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, buffer.getvalue())
-
-
-_TYPE_OF_JOINTS = {skeleton_of(t, "right" if t == "mano" else None).n_joints: t for t in MODEL_TYPES}
-#: Words in names of licensed files; folders use the full gender names.
-_GENDER_WORDS = {**{gender: gender for gender in GENDERS}, "m": "male", "f": "female", "generic": "neutral"}
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ DERIVED_TYPES = ("smplh", "smpl")
 _TEXTS = ("model_type", "gender", "name")
 
 Arrays = dict[str, Any]
+#: The fingers that SMPL's joint ``left_hand`` turns about the middle of their knuckles.
+_FINGERS = ("index", "middle", "pinky", "ring")
+_N_ROTATION_ENTRIES = 9
 
 
 def shared_file_name(model_type: str) -> str:
@@ -168,11 +171,6 @@ def _read_plain_arrays(file: ArrayReader, shapes: Mapping[str, tuple[int | None,
         array = file.array(name, shape)
         arrays[name] = array.astype(np.int64) if np.issubdtype(array.dtype, np.integer) else array
     return arrays
-
-
-#: The fingers that SMPL's joint ``left_hand`` turns about the middle of their knuckles.
-_FINGERS = ("index", "middle", "pinky", "ring")
-_N_ROTATION_ENTRIES = 9
 
 
 def smplh_from_smplx(body: BodyModelData) -> BodyModelData:

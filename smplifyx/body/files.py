@@ -21,6 +21,18 @@ from smplifyx.body.plain_layout import (
 from smplifyx.errors import InputError, reason
 
 __all__ = ["load_body_model_data", "write_plain"]
+#: Releases of the licensed models, by the columns of their ``shapedirs``.
+_VERSIONS = {
+    ("smplx", 20): "1.0",
+    ("smplx", 400): "1.1",
+    ("smpl", 10): "1.0",
+    ("smpl", 300): "1.1",
+    ("smplh", 10): "MANO 1.2",
+    ("smplh", 16): "AMASS",
+    ("mano", 10): "MANO 1.2",
+    ("flame", 400): "2019 or later",
+}
+OPEN, LICENSED, UNREADABLE = "open", "licensed", "unreadable"
 
 
 def load_body_model_data(
@@ -70,20 +82,6 @@ def _with_kid_component(data: BodyModelData, path: Path) -> BodyModelData:
     # The template is not centred like the mean body; AGORA moves it to the origin.
     difference = (template - template.mean(axis=0) - data.v_template)[..., None]
     return replace(data, shapedirs=np.concatenate([data.shapedirs, difference.astype(data.shapedirs.dtype)], axis=2))
-
-
-#: Releases of the licensed models, by the columns of their ``shapedirs``.
-_VERSIONS = {
-    ("smplx", 20): "1.0",
-    ("smplx", 400): "1.1",
-    ("smpl", 10): "1.0",
-    ("smpl", 300): "1.1",
-    ("smplh", 10): "MANO 1.2",
-    ("smplh", 16): "AMASS",
-    ("mano", 10): "MANO 1.2",
-    ("flame", 400): "2019 or later",
-}
-OPEN, LICENSED, UNREADABLE = "open", "licensed", "unreadable"
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ class _InertUnpickler(_Unpickler):
     """Replaces every allowed name by a new subclass of :class:`_Record` and refuses all others.
 
     The unpickler in Python keeps its memo in a dict, while that in C reserves memory for the largest index named.
-    Keys of dicts and members of sets are plain values: the hash of nested tuples may take for ever.
+    Keys of dicts and members of sets are plain values: the hash of nested tuples may never end.
     """
 
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(_Unpickler.dispatch)

@@ -35,6 +35,13 @@ _CONTOUR_SHAPES: tuple[Shape, Shape] = (
     (N_CONTOUR_ROWS, N_CONTOUR_LANDMARKS),
     (N_CONTOUR_ROWS, N_CONTOUR_LANDMARKS, 3),
 )
+#: Largest accepted deviation of a vertex's summed skinning weights from 1.
+_WEIGHT_TOLERANCE = 1e-2
+#: Names of the open bodies begin with this.
+_OPEN_PREFIX = "open-"
+#: Only files of open bodies have this key.
+LICENSE_KEY = "license"
+_OPEN_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,6 @@ class Components:
             )
         expressions = shapedirs[..., n_shape : n_shape + n_expressions]
         return shapedirs[..., :n_betas].astype(np.float32), expressions.astype(np.float32)
-
-
-#: Largest accepted deviation of a vertex's summed skinning weights from 1.
-_WEIGHT_TOLERANCE = 1e-2
 
 
 def n_shape_columns(file: ArrayReader, skeleton: Skeleton, total: int) -> int:
@@ -313,13 +316,6 @@ def _contour_location(file: ArrayReader, skeleton: Skeleton) -> _Location | None
         return own
     path = file.path.parent / DYNAMIC_EMBEDDING
     return _Location(open_arrays(path), ("lmk_face_idx", "lmk_b_coords")) if path.is_file() else None
-
-
-#: Names of the open bodies begin with this.
-_OPEN_PREFIX = "open-"
-#: Only files of open bodies have this key.
-LICENSE_KEY = "license"
-_OPEN_LICENSE = "CC0-1.0 (made from MakeHuman's free assets)"
 
 
 def write_plain(data: BodyModelData, path: str | Path) -> None:

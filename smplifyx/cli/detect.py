@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """Whether the work is to end after the photo at hand."""
+    """Whether the work is to end after the current photo."""
 
     is_asked = False
 

@@ -35,7 +35,7 @@ from smplifyx.skeleton import SIDES
 #: Photos up to which meshes are written unless a format is given: an .obj has 1.8 MB, all other files 0.1 MB.
 _PHOTOS_WITH_MESHES = 100
 
-#: People of whom a report takes long enough to be announced.
+#: Number of people from which a report is announced, as it takes some time.
 _MANY_PEOPLE = 500
 
 

@@ -88,7 +88,7 @@ class ClipWriter:
     def write_photos(self, fitted: FittedClip, digest: str) -> Iterator[Outcome]:
         """Write results and pictures of all photos; yields the record of each.
 
-        A photo has the people whom its camera observed in this frame. People whom no camera observed are in the photo
+        A photo has the people that its camera observed in this frame. People that no camera observed are in the photo
         of the camera that sees them most.
         """
         appearances = [_Appearance(fit, fitted.decisions[fit.track.number]) for fit in fitted.fits]

@@ -113,7 +113,7 @@ def read_file(path: Path) -> tuple[Config, RunOptions]:
 
 
 def load_recorded(file: Path) -> tuple[Config, RunOptions, list[str]]:
-    """Settings and arguments that a run has written, perhaps of another version.
+    """Settings and arguments that a run has written, also of another version.
 
     Returns:
         The settings, the arguments, and the names of the recorded ones that this version does not have or refuses;

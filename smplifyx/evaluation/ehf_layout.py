@@ -2,7 +2,7 @@
 
 EHF's own camera is known. Another benchmark in this layout brings ``cameras.json``, an entry for every frame:
 ``focal_length`` [2] and ``principal_point`` [2] (pixels), ``rotation`` [3, 3] and ``translation`` [3] (metres, from
-the mesh's to the camera's frame), perhaps ``gender`` and ``tags``; and ``truth.npz`` with the joints and poses.
+the mesh's to the camera's frame), optionally ``gender`` and ``tags``; and ``truth.npz`` with the joints and poses.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def with_wrong_sides(sequence: SyntheticSequence, view: int) -> SyntheticSequenc
 
 
 def with_another_person(sequence: SyntheticSequence, view: int) -> SyntheticSequence:
-    """The sequence with somebody else in a view: the person half the sequence earlier or later, mirrored, beside."""
+    """The sequence with another person in a view: the same one half the sequence earlier or later, mirrored."""
     keypoints = sequence.keypoints_2d.copy()
     other = np.roll(keypoints[view], len(sequence) // 2, axis=0)[:, list(MIRRORED_KEYPOINTS)]
     seen = other[..., 2] > 0

@@ -28,44 +28,11 @@ from smplifyx.evaluation.report_tables import (
 )
 from smplifyx.evaluation.runner import code_digest
 from smplifyx.evaluation.statistics import mean_interval
-from smplifyx.evaluation.tables import Cell, Row, csv_text, markdown
+from smplifyx.evaluation.tables import Row, csv_text, markdown
 from smplifyx.files import atomic_path, write_text
 
 _SIZE_INCHES = (4.2, 3.6)
 _DPI = 130
-
-
-def plot_noise(table: Sequence[Mapping[str, str | float]], metrics: Mapping[str, str], path: str | Path) -> None:
-    """Draw one panel a metric, one line a configuration, with 95 % intervals.
-
-    Args:
-        table: from :func:`smplifyx.evaluation.report_tables.noise_table`.
-        metrics: column of the table and its heading.
-        path: the picture (.png).
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_SIZE_INCHES[0] * len(metrics), _SIZE_INCHES[1]), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for panel, (metric, heading) in zip(panels, metrics.items(), strict=True):
-        for config in dict.fromkeys(str(line["config"]) for line in table):
-            lines = [line for line in table if line["config"] == config]
-            levels = [float(line["noise"]) for line in lines]
-            low, high = ([float(line[f"{metric}_{end}"]) for line in lines] for end in ("low", "high"))
-            (drawn,) = panel.plot(levels, [float(line[metric]) for line in lines], marker="o", label=config)
-            panel.fill_between(levels, low, high, alpha=0.2, color=drawn.get_color())
-        panel.set(title=f"{heading}, mm", xlabel="keypoint noise, times the detector's", ylim=(0.0, None))
-        panel.grid(alpha=0.3)
-    panels[0].legend()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI)
-
-
 _NOISE_METRICS = {"v2v": "whole body, aligned", "pa_hands": "hands, aligned", "pa_face": "face, aligned"}
 _PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "trimesh", "pyrender", "anny")
 _INTERVALS = "Millimetres unless said otherwise; means with 95 % bootstrap intervals over people."
@@ -125,7 +92,7 @@ def write_report(folder: Path, title: str, findings: Findings, configs: Mapping[
     for name, (heading, table) in tables.items():
         write_text(folder / f"{name}.csv", csv_text(table))
         parts.append(f"## {heading}\n\n{markdown(table)}")
-    if noise_rows and _plot(tables["noise"][1], folder):
+    if noise_rows and plot_noise(tables["noise"][1], _NOISE_METRICS, folder / "noise.png"):
         parts.append("![](noise.png)")
     write_text(folder / "people.csv", csv_text([*evaluation.rows, *noise_rows]))
     for label, config in configs.items():
@@ -182,19 +149,6 @@ def write_views_report(
     return finish_report(folder, parts, None, "triangulated keypoints")
 
 
-def _means(rows: Sequence[Row]) -> list[Row]:
-    """Means of the magnitudes of all figures, a line a configuration and camera."""
-    table: list[Row] = []
-    for config, camera in dict.fromkeys((str(row["config"]), str(row["camera"])) for row in rows):
-        group = [row for row in rows if (row["config"], row["camera"]) == (config, camera)]
-        line: Row = {"config": config, "camera": camera, "number": len(group)}
-        for name in [name for name, cell in group[0].items() if not isinstance(cell, str | int)]:
-            interval = mean_interval([abs(float(row[name])) for row in group])
-            line |= interval.cells(name)
-        table.append(line)
-    return table
-
-
 def finish_report(
     folder: Path, parts: Sequence[str], benchmark: Mapping[str, Any] | None, parts_source: str = ""
 ) -> str:
@@ -212,13 +166,46 @@ def finish_report(
     return report
 
 
-def _plot(table: Sequence[Mapping[str, Cell]], folder: Path) -> bool:
-    """Draw the picture; False where matplotlib is missing."""
+def plot_noise(table: Sequence[Row], metrics: Mapping[str, str], path: Path) -> bool:
+    """Draw one panel a metric, one line a configuration, with 95 % intervals; False where matplotlib is missing.
+
+    Args:
+        table: from :func:`smplifyx.evaluation.report_tables.noise_table`.
+        metrics: column of the table and its heading.
+        path: the picture (.png).
+    """
     try:
-        plot_noise(table, _NOISE_METRICS, folder / "noise.png")
+        from matplotlib.figure import Figure
     except ImportError:
         return False
+    figure = Figure(figsize=(_SIZE_INCHES[0] * len(metrics), _SIZE_INCHES[1]), layout="constrained")
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for panel, (metric, heading) in zip(panels, metrics.items(), strict=True):
+        for config in dict.fromkeys(str(line["config"]) for line in table):
+            lines = [line for line in table if line["config"] == config]
+            levels = [float(line["noise"]) for line in lines]
+            low, high = ([float(line[f"{metric}_{end}"]) for line in lines] for end in ("low", "high"))
+            (drawn,) = panel.plot(levels, [float(line[metric]) for line in lines], marker="o", label=config)
+            panel.fill_between(levels, low, high, alpha=0.2, color=drawn.get_color())
+        panel.set(title=f"{heading}, mm", xlabel="keypoint noise, times the detector's", ylim=(0.0, None))
+        panel.grid(alpha=0.3)
+    panels[0].legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI)
     return True
+
+
+def _means(rows: Sequence[Row]) -> list[Row]:
+    """Means of the magnitudes of all figures, a line a configuration and camera."""
+    table: list[Row] = []
+    for config, camera in dict.fromkeys((str(row["config"]), str(row["camera"])) for row in rows):
+        group = [row for row in rows if (row["config"], row["camera"]) == (config, camera)]
+        line: Row = {"config": config, "camera": camera, "number": len(group)}
+        for name in [name for name, cell in group[0].items() if not isinstance(cell, str | int)]:
+            interval = mean_interval([abs(float(row[name])) for row in group])
+            line |= interval.cells(name)
+        table.append(line)
+    return table
 
 
 def _versions(benchmark: Mapping[str, Any] | None, parts_source: str) -> dict[str, Any]:

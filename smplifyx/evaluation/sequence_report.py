@@ -33,6 +33,9 @@ FIGURES = {
     "acceleration_m_s2": "acceleration, m/s²",
     "acceleration_world_mm": "acceleration in the camera's frame, mm/frame²",
 }
+#: Curves of one motion, by the truth and the ways to fit it.
+Curves = Mapping[str, FastCurves]
+TRUTH = "truth"
 
 
 def figures_table(rows: Sequence[Row]) -> list[Row]:
@@ -103,11 +106,6 @@ def write_sequences_report(
     return _write(folder, f"# {n_sequences} sequences from one view", tables, benchmark, config)
 
 
-#: Curves of one motion, by the truth and the ways to fit it.
-Curves = Mapping[str, FastCurves]
-TRUTH = "truth"
-
-
 def plot_fast(motions: Mapping[str, Curves], path: Path) -> bool:
     """Draw height of the pelvis and speed of the fastest joint of each motion; False where matplotlib is missing.
 
@@ -116,12 +114,10 @@ def plot_fast(motions: Mapping[str, Curves], path: Path) -> bool:
         path: the picture (.png).
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return False
     figure = Figure(figsize=(5.2 * len(motions), 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
     styles = {TRUTH: ("black", 2.0), ALONE: ("tab:orange", 1.0), TOGETHER: ("tab:blue", 1.6)}
     panels = figure.subplots(2, len(motions), squeeze=False)
     for column, (name, curves) in zip(panels.T, motions.items(), strict=True):

@@ -58,7 +58,7 @@ def area_under_curve(estimate: FloatArray, positive: NDArray[np.bool_]) -> float
     """Area under the receiver operating characteristic: the chance that a positive has the larger estimate.
 
     Args:
-        estimate: [P] larger for those that ought to be positive; equal ones count half.
+        estimate: [P] larger for those that should be positive; equal ones count half.
         positive: [P] who truly is. Both kinds must occur, otherwise NaN.
     """
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())

@@ -15,6 +15,10 @@ from smplifyx.skeleton import GENDERS
 #: The outputs of the classifiers, in order.
 CLASSES: tuple[str, ...] = ("male", "female")
 _ALL_OTHERS = -1
+#: Threshold of Pavlakos et al. 2019, section 3.6.
+PAPER_THRESHOLD = 0.9
+Part = Literal["face", "body"]
+Source = Literal["given", "face", "body", "fallback"]
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,6 @@ def person_number(path: Path, where: str, text: str) -> int:
     if not text.isdecimal():
         raise InputError(path, f"is {text!r}; expected a whole number from 0", f"{where}, person")
     return int(text)
-
-
-#: Threshold of Pavlakos et al. 2019, section 3.6.
-PAPER_THRESHOLD = 0.9
-
-Part = Literal["face", "body"]
-Source = Literal["given", "face", "body", "fallback"]
 
 
 @dataclass(frozen=True)

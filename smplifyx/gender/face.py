@@ -31,6 +31,16 @@ from smplifyx.skeleton import HEAD_KEYPOINT_NAMES, N_KEYPOINTS, WHOLE_FACE_KEYPO
 FACE_SIDE = 112
 #: Mean colour (red, green, blue) of the pictures that the network was trained on.
 _MEAN = (122.782, 117.001, 104.298)
+#: Smallest longer side of a detected face, pixels.
+MIN_FACE = 17.0
+#: Side of the square picture, in longer sides of the detected face.
+_MARGIN = 1.3
+_HEAD = [keypoint_index(name) for name in HEAD_KEYPOINT_NAMES]
+_SHOULDERS = [keypoint_index(name) for name in ("right_shoulder", "left_shoulder")]
+_FACE = [*range(N_KEYPOINTS)[WHOLE_FACE_KEYPOINTS]]
+_MIN_CONFIDENCE, _MIN_HEAD_POINTS, _MIN_FACE_POINTS = 0.2, 2, 40
+#: Least width of a head, in distances of the shoulders.
+_HEAD_BY_SHOULDERS = 0.25
 
 
 class _SeparableConvolution(nn.Module):
@@ -101,16 +111,6 @@ def _padded(x: Tensor, value: float) -> Tensor:
 
 #: Conditions of a verdict; docs/gender.md describes how threshold and least size were chosen.
 FACE_RULE = DecisionRule(0.85)
-#: Smallest longer side of a detected face, pixels.
-MIN_FACE = 17.0
-#: Side of the square picture, in longer sides of the detected face.
-_MARGIN = 1.3
-_HEAD = [keypoint_index(name) for name in HEAD_KEYPOINT_NAMES]
-_SHOULDERS = [keypoint_index(name) for name in ("right_shoulder", "left_shoulder")]
-_FACE = [*range(N_KEYPOINTS)[WHOLE_FACE_KEYPOINTS]]
-_MIN_CONFIDENCE, _MIN_HEAD_POINTS, _MIN_FACE_POINTS = 0.2, 2, 40
-#: Least width of a head, in distances of the shoulders.
-_HEAD_BY_SHOULDERS = 0.25
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ FULL_WIDTH = 64
 _BLOCKS_PER_LAYER = 2
 #: Mean and spread of red, green and blue that torchvision's weights expect, for values from 0 to 1.
 _MEAN, _SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: Weight of a spherical covariance in the estimate, because features are many and correlated.
+_SHRINKAGE = 0.01
+_KEY = "smplifyx_gender"
+_NETWORK, _FEATURES = "network.", "features."
+_MAX_WIDTH, _MAX_SIDE = 512, 1024
 
 
 class _Block(nn.Module):
@@ -123,10 +128,6 @@ def normalized(crops: Tensor) -> Tensor:
     return ((rgb - mean) / sd).contiguous(memory_format=torch.channels_last)
 
 
-#: Weight of a spherical covariance in the estimate, because features are many and correlated.
-_SHRINKAGE = 0.01
-
-
 @dataclass(frozen=True)
 class FeatureDistribution:
     """Distribution of the features of the training pictures: a Gaussian per class, with one covariance.
@@ -155,11 +156,6 @@ class FeatureDistribution:
         """Mahalanobis distances [B] of features [B, F] to the nearer class; about 1 for training pictures."""
         offsets = (features[:, None] - self.means) @ self.whitening
         return offsets.norm(dim=-1).amin(1) / self.means.shape[1] ** 0.5
-
-
-_KEY = "smplifyx_gender"
-_NETWORK, _FEATURES = "network.", "features."
-_MAX_WIDTH, _MAX_SIDE = 512, 1024
 
 
 @dataclass(frozen=True)

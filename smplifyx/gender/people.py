@@ -120,7 +120,7 @@ def least_scale(people: Sequence[Observation], voters: Sequence[Voter]) -> float
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A person whom some voters may be able to classify.
+    """A person that some voters may be able to classify.
 
     Attributes:
         index: position among all people.
@@ -146,7 +146,7 @@ class _Cut:
 def _candidates(
     people: Sequence[Observation], voters: Sequence[Voter], votes: Sequence[dict[int, Classification | str]]
 ) -> list[_Candidate]:
-    """The people whom some voters may be able to classify; reasons against the others go to ``votes``."""
+    """The people that some voters may be able to classify; reasons against the others go to ``votes``."""
     candidates = []
     for index, person in enumerate(people):
         scales = [voter.least_scale(person) for voter in voters]

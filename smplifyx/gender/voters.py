@@ -35,6 +35,8 @@ _PART_INDICES = {
     part: [i for i, name in enumerate(BODY_KEYPOINT_NAMES) if name.endswith(endings)]
     for part, endings in _PARTS.items()
 }
+#: Names of voters; ``auto`` stands for the face, then the body.
+Choice = Literal["auto", "face", "body"]
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,6 @@ def read_crops(
     """
     image = read_image(path, min(1.0, max(side / max(region.size) for region in regions)))
     return [cut(image, region, image_size, side) for region in regions]
-
-
-#: Names of voters; ``auto`` stands for the face, then the body.
-Choice = Literal["auto", "face", "body"]
 
 
 class DecodedPhoto:

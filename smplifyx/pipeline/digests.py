@@ -1,4 +1,4 @@
-"""Hashes that tell whether a stored result belongs to the settings, keypoints and photo at hand."""
+"""Hashes that tell whether a stored result belongs to the current settings, keypoints and photo."""
 
 from __future__ import annotations
 

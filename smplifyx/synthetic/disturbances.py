@@ -57,7 +57,7 @@ def disturb(keypoints: FloatArray, plan: list[str], rng: np.random.Generator) ->
 
 
 def _another_person(keypoints: FloatArray, span: slice, rng: np.random.Generator) -> FloatArray:
-    """Keypoints of somebody beside the person: their mirror image in another part of the video."""
+    """Keypoints of another person beside the person: their mirror image in another part of the video."""
     n_frames = len(keypoints)
     others = (np.arange(span.start, span.stop) + n_frames // 2) % n_frames
     other = keypoints[others][:, list(MIRRORED_KEYPOINTS)]

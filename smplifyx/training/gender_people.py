@@ -55,7 +55,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a CSV table with the columns ``image``, ``keypoint_file``, ``person``, ``label`` and perhaps ``source``.
+    """Read a CSV table with columns ``image``, ``keypoint_file``, ``person``, ``label`` and optionally ``source``.
 
     Paths are relative to the table's folder; ``person`` counts from 0 in the keypoint file; ``label`` is male or
     female; people of the same ``source``, such as frames of one video, are not split (default: the same photo).

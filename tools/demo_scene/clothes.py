@@ -24,6 +24,7 @@ _SMOOTHING_ROUNDS, _SMOOTHING_SHARES = 40, (0.6, -0.61)
 _IRIS, _PUPIL = 0.42, 0.18
 _LIPS, _SCLERA = (0.72, 0.36, 0.34), (0.95, 0.94, 0.92)
 _EYE_COLOR, _PUPIL_COLOR = (0.33, 0.24, 0.17), (0.03, 0.03, 0.03)
+SKIN, SHIRT, TROUSERS, SHOES, HAIR = range(5)
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,6 @@ def _shoe(vertices: np.ndarray, rest: np.ndarray, chosen: np.ndarray, side: int,
     sole = in_rest[:, 1] < low[1] + 0.012
     colors[sole] = 0.5 * colors[sole] + 0.40
     return DressedBody(points, shell.vertex_normals, np.asarray(shell.faces), colors)
-
-
-SKIN, SHIRT, TROUSERS, SHOES, HAIR = range(5)
 
 
 @dataclass(frozen=True)

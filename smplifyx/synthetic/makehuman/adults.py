@@ -31,6 +31,42 @@ _TOE_OUT = 0.16
 #: Spread of the fingers in the T-pose, as a share of the source's spread.
 _FINGER_SPREAD = 0.6
 _FINGERS = ("index", "middle", "ring", "pinky")
+#: The age parameter of a young adult and of an old one.
+_ADULT_AGES = (0.62, 0.9)
+#: Mean and standard deviation of phenotype parameters in [0, 1]; the height gives adults of 1.81 and 1.70 m.
+_PHENOTYPES = {
+    "muscle": (0.5, 0.15),
+    "height": (0.42, 0.07),
+    "proportions": (0.5, 0.2),
+    "cupsize": (0.5, 0.2),
+    "firmness": (0.5, 0.2),
+}
+#: The source's people are slim and alike. The weight parameter and the girths, which grow together with a person's
+#: corpulence (a standard normal number and its mean), are set to give body-mass indices of 25 +- 4 and 24 +- 4.
+_WEIGHT = {"male": 0.6, "female": 0.75}
+_WEIGHT_DEVIATION = 0.15
+_WEIGHT_WITH_CORPULENCE = 0.15
+_CORPULENCE = {"male": 0.3, "female": 0.6}
+_GIRTHS = {
+    "measure-waist-circ-incr": 0.4, "measure-hips-circ-incr": 0.35, "measure-thigh-circ-incr": 0.3,
+    "measure-bust-circ-incr": 0.3, "measure-upperarm-circ-incr": 0.3, "measure-calf-circ-incr": 0.2,
+    "measure-neck-circ-incr": 0.2, "torso-scale-depth-incr": 0.2, "hip-scale-depth-incr": 0.2,
+    "buttocks-volume-incr": 0.2, "head-fat-incr": 0.3,
+}  # fmt: skip
+_LOCAL_CHANGE_DEVIATION = 0.22
+#: Changes of proportion; those of limbs are made to both sides alike.
+_LOCAL_CHANGES = (
+    "measure-upperarm-length-incr", "measure-lowerarm-length-incr", "measure-upperarm-circ-incr",
+    "measure-wrist-circ-incr", "measure-upperleg-height-incr", "measure-lowerleg-height-incr",
+    "measure-thigh-circ-incr", "measure-calf-circ-incr", "measure-knee-circ-incr", "measure-ankle-circ-incr",
+    "measure-neck-circ-incr", "measure-neck-height-incr", "measure-shoulder-dist-incr", "measure-waist-circ-incr",
+    "measure-hips-circ-incr", "measure-bust-circ-incr", "measure-napetowaist-dist-incr",
+    "measure-waisttohip-dist-incr", "torso-scale-depth-incr", "torso-scale-horiz-incr", "torso-vshape-incr",
+    "torso-scale-vert-incr", "hip-scale-depth-incr", "hip-scale-horiz-incr", "buttocks-volume-incr",
+    "stomach-tone-incr", "bulge-incr", "head-scale-depth-incr", "head-scale-horiz-incr", "head-scale-vert-incr",
+    "head-fat-incr", "head-age-incr",
+)  # fmt: skip
+_SIDE_CHANGES = ("hand-scale-incr", "foot-scale-incr", "hand-fingers-length-incr", "upperleg-fat-incr")
 
 
 def _unit(vector: FloatArray | Vector) -> FloatArray:
@@ -152,44 +188,6 @@ class TPose:
         """[N, V, 3] displacements of the vertices that move no joint, in T-pose."""
         blended = np.einsum("vj,jab->vab", self.skinning_weights, self.rotations)
         return np.einsum("vab,nvb->nva", blended, displacements)
-
-
-#: The age parameter of a young adult and of an old one.
-_ADULT_AGES = (0.62, 0.9)
-#: Mean and standard deviation of phenotype parameters in [0, 1]; the height gives adults of 1.81 and 1.70 m.
-_PHENOTYPES = {
-    "muscle": (0.5, 0.15),
-    "height": (0.42, 0.07),
-    "proportions": (0.5, 0.2),
-    "cupsize": (0.5, 0.2),
-    "firmness": (0.5, 0.2),
-}
-#: The source's people are slim and alike. The weight parameter and the girths, which grow together with a person's
-#: corpulence (a standard normal number and its mean), are set to give body-mass indices of 25 +- 4 and 24 +- 4.
-_WEIGHT = {"male": 0.6, "female": 0.75}
-_WEIGHT_DEVIATION = 0.15
-_WEIGHT_WITH_CORPULENCE = 0.15
-_CORPULENCE = {"male": 0.3, "female": 0.6}
-_GIRTHS = {
-    "measure-waist-circ-incr": 0.4, "measure-hips-circ-incr": 0.35, "measure-thigh-circ-incr": 0.3,
-    "measure-bust-circ-incr": 0.3, "measure-upperarm-circ-incr": 0.3, "measure-calf-circ-incr": 0.2,
-    "measure-neck-circ-incr": 0.2, "torso-scale-depth-incr": 0.2, "hip-scale-depth-incr": 0.2,
-    "buttocks-volume-incr": 0.2, "head-fat-incr": 0.3,
-}  # fmt: skip
-_LOCAL_CHANGE_DEVIATION = 0.22
-#: Changes of proportion; those of limbs are made to both sides alike.
-_LOCAL_CHANGES = (
-    "measure-upperarm-length-incr", "measure-lowerarm-length-incr", "measure-upperarm-circ-incr",
-    "measure-wrist-circ-incr", "measure-upperleg-height-incr", "measure-lowerleg-height-incr",
-    "measure-thigh-circ-incr", "measure-calf-circ-incr", "measure-knee-circ-incr", "measure-ankle-circ-incr",
-    "measure-neck-circ-incr", "measure-neck-height-incr", "measure-shoulder-dist-incr", "measure-waist-circ-incr",
-    "measure-hips-circ-incr", "measure-bust-circ-incr", "measure-napetowaist-dist-incr",
-    "measure-waisttohip-dist-incr", "torso-scale-depth-incr", "torso-scale-horiz-incr", "torso-vshape-incr",
-    "torso-scale-vert-incr", "hip-scale-depth-incr", "hip-scale-horiz-incr", "buttocks-volume-incr",
-    "stomach-tone-incr", "bulge-incr", "head-scale-depth-incr", "head-scale-horiz-incr", "head-scale-vert-incr",
-    "head-fat-incr", "head-age-incr",
-)  # fmt: skip
-_SIDE_CHANGES = ("hand-scale-incr", "foot-scale-incr", "hand-fingers-length-incr", "upperleg-fat-incr")
 
 
 def sample_adults(model: SourceModel, gender: str, count: int, seed: int) -> FloatArray:

@@ -54,6 +54,23 @@ _TRUNK = tuple(joint_index(name) for name in ("pelvis", "spine1", "spine2", "spi
 _TRUNK_BLEND = 0.1
 #: Distance from the midline, in metres, over which the collar takes over from the spine.
 _COLLAR_BLEND = (0.0, 0.11)
+#: Share of each anchor: a bone's head, or the ring of skin about a joint. A name without side is on the midline; in
+#: the others ``*`` means the joint's own side and ``/`` the other one.
+Combination = Mapping[str, float]
+_HIPS: Combination = {"upperleg01*": 0.375, "upperleg01/": 0.375, "upperleg02*": 0.125, "upperleg02/": 0.125}
+_FINGER_BONES = {"thumb": "finger1", "index": "finger2", "middle": "finger3", "ring": "finger4", "pinky": "finger5"}
+#: Joints whose ring serves as an anchor.
+_RINGS = {
+    "neck ring": "neck",
+    "hip ring.L": "left_hip",
+    "hip ring.R": "right_hip",
+    "knee ring.L": "left_knee",
+    "knee ring.R": "right_knee",
+    "shoulder ring.L": "left_shoulder",
+    "shoulder ring.R": "right_shoulder",
+    "elbow ring.L": "left_elbow",
+    "elbow ring.R": "right_elbow",
+}
 
 
 def mirror_vertices(mesh: SourceMesh) -> IntArray:
@@ -149,13 +166,6 @@ def skinning_weights(model: SourceModel, vertices: FloatArray, joints: FloatArra
     return _keep_largest(weights, 6)
 
 
-#: Share of each anchor: a bone's head, or the ring of skin about a joint. A name without side is on the midline; in
-#: the others ``*`` means the joint's own side and ``/`` the other one.
-Combination = Mapping[str, float]
-
-_HIPS: Combination = {"upperleg01*": 0.375, "upperleg01/": 0.375, "upperleg02*": 0.125, "upperleg02/": 0.125}
-
-
 def _combine(*terms: tuple[float, Combination]) -> dict[str, float]:
     total: dict[str, float] = {}
     for factor, combination in terms:
@@ -168,8 +178,6 @@ def _trunk(height: float, forward: float) -> dict[str, float]:
     """A point at a share of the way from the hips to the neck, moved along the forward slope of the sacrum."""
     return _combine((1 - height, _HIPS), (height, {"neck ring": 1.0}), (forward, {"spine05": 1.0, "spine04": -1.0}))
 
-
-_FINGER_BONES = {"thumb": "finger1", "index": "finger2", "middle": "finger3", "ring": "finger4", "pinky": "finger5"}
 
 #: Joints on the left are given without their side and mirrored.
 JOINT_COMBINATIONS: dict[str, Combination] = {
@@ -202,20 +210,6 @@ JOINT_COMBINATIONS: dict[str, Combination] = {
 def _with_side(anchor: str, side: str) -> str:
     own, other = (".L", ".R") if side == "left" else (".R", ".L")
     return anchor.replace("*", own).replace("/", other)
-
-
-#: Joints whose ring serves as an anchor.
-_RINGS = {
-    "neck ring": "neck",
-    "hip ring.L": "left_hip",
-    "hip ring.R": "right_hip",
-    "knee ring.L": "left_knee",
-    "knee ring.R": "right_knee",
-    "shoulder ring.L": "left_shoulder",
-    "shoulder ring.R": "right_shoulder",
-    "elbow ring.L": "left_elbow",
-    "elbow ring.R": "right_elbow",
-}
 
 
 def ring_shares(weights: FloatArray) -> FloatArray:
