@@ -6,9 +6,26 @@ import signal
 
 import pytest
 
+from smplifyx.body.data import BodyModelData
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
+from tests.random_body import random_body_model
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Let SIGINT interrupt: a shell starts processes in the background with this signal ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def open_body() -> BodyModelData:
+    """The shipped neutral body."""
+    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
+
+
+@pytest.fixture(scope="session")
+def random_body() -> BodyModelData:
+    """A body of few random vertices."""
+    return random_body_model()

@@ -17,15 +17,10 @@ QUICK = ["--only", "full", "--optimizer.max_iterations", "10", "--starts.heading
 
 
 @pytest.fixture(scope="module")
-def data():
-    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
-
-
-@pytest.fixture(scope="module")
-def ehf(tmp_path_factory, data):
+def ehf(tmp_path_factory, open_body):
     """EHF's layout, and a folder of body models as licensed ones lie there."""
     folder = tmp_path_factory.mktemp("ehf")
-    write_ehf(folder / "EHF", data)
+    write_ehf(folder / "EHF", open_body)
     (folder / "models" / "smplx").mkdir(parents=True)
     for gender in ("neutral", "male"):
         body = load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR), gender)
@@ -50,16 +45,18 @@ def test_ehf(ehf, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_open_then_results(tmp_path, capsys, data):
+def test_open_then_results(tmp_path, capsys, open_body):
     """The benchmark's own truth, handed in as somebody's meshes, has no error."""
     call = ["evaluate", "open", "--people", "2", "--shapes", "components", "--output", str(tmp_path)]
     assert main([*call, "--no-noise", "--cameras", "true", "--models", str(OPEN_BODY_DIR), *QUICK]) == 0
     assert "What is left of the surface error" in capsys.readouterr().out
     benchmark = tmp_path / "benchmark"
     for frame in read_benchmark(benchmark):
-        truth = frame.true_vertices(data.n_vertices)
+        truth = frame.true_vertices(open_body.n_vertices)
         save_mesh(
-            truth + np.array([0.3, 0.0, 1.0]), np.asarray(data.faces), tmp_path / "theirs" / f"{frame.name}_img.obj"
+            truth + np.array([0.3, 0.0, 1.0]),
+            np.asarray(open_body.faces),
+            tmp_path / "theirs" / f"{frame.name}_img.obj",
         )
     theirs = [str(tmp_path / "theirs"), "--truth", str(benchmark), "--output", str(tmp_path / "compared")]
     assert main(["evaluate", "results", *theirs, "--models", str(OPEN_BODY_DIR)]) == 0
@@ -139,11 +136,11 @@ def test_priors(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_gender(tmp_path, capsys, monkeypatch, data):
+def test_gender(tmp_path, capsys, monkeypatch, open_body):
     """With bodies of the model itself, as the package anny may be missing."""
-    rest = np.float64(data.joint_regressor) @ data.v_template
+    rest = np.float64(open_body.joint_regressor) @ open_body.v_template
     bodies = [
-        RestBody(gender, np.float64(data.v_template), rest, *np.zeros((2, 45))) for gender in ("male", "female")
+        RestBody(gender, np.float64(open_body.v_template), rest, *np.zeros((2, 45))) for gender in ("male", "female")
     ]
     monkeypatch.setattr(open_benchmark, "open_people", lambda count, seed: bodies[:count])
     call = ["evaluate", "gender", "--people", "2", "--output", str(tmp_path), *FAST, "--collision.enabled", "false"]
@@ -154,7 +151,7 @@ def test_gender(tmp_path, capsys, monkeypatch, data):
     assert [line.split(",")[0] for line in rows[1:]] == ["right"] * 2 + ["neutral"] * 2 + ["wrong"] * 2
 
 
-def test_collisions(tmp_path, capsys, data):
+def test_collisions(tmp_path, capsys, open_body):
     np.save(tmp_path / "poses_0_1.npy", np.zeros((1, 63)))
     call = ["evaluate", "collisions", "--poses", "1", "--output", str(tmp_path), *FAST]
     assert main(call) == 0

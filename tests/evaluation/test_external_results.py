@@ -14,12 +14,6 @@ from smplifyx.priors.vposer import VPoser
 from smplifyx.priors.vposer_checkpoints import load_vposer, shipped_weights
 from smplifyx.result import FitResult
 from smplifyx.rotations import axis_angle_to_matrix
-from tests.random_body import random_body_model
-
-
-@pytest.fixture(scope="module")
-def data():
-    return random_body_model()
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +22,12 @@ def vposer():
 
 
 @pytest.fixture(scope="module")
-def reader(data, vposer):
-    return ResultReader(lambda gender: data, "neutral", lambda: vposer)
+def reader(random_body, vposer):
+    return ResultReader(lambda gender: random_body, "neutral", lambda: vposer)
 
 
 @pytest.fixture()
-def result(data, vposer):
+def result(random_body, vposer):
     """A result whose body pose is its VPoser code's and whose hands lie in the hand pose space."""
     rng = np.random.default_rng(0)
 
@@ -46,8 +40,8 @@ def result(data, vposer):
         betas=array(10), expression=array(10), global_orient=array(3),
         body_pose=vposer.decode(torch.as_tensor(code)[None]).axis_angle[0].numpy().reshape(-1),
         jaw_pose=array(3), leye_pose=array(3), reye_pose=array(3),
-        left_hand_pose=data.left_hand_mean + left @ data.left_hand_components[:12],
-        right_hand_pose=data.right_hand_mean + right @ data.right_hand_components[:12],
+        left_hand_pose=random_body.left_hand_mean + left @ random_body.left_hand_components[:12],
+        right_hand_pose=random_body.right_hand_mean + right @ random_body.right_hand_components[:12],
         left_hand_pca=left, right_hand_pca=right, body_pose_embedding=code,
         camera_translation=array(3), camera_rotation=np.eye(3), focal_length=700 + array(2), principal_point=array(2),
         image_size=np.array([640, 480]), joints=array(55, 3), keypoints_2d=array(135, 3),
@@ -57,13 +51,16 @@ def result(data, vposer):
 
 
 @pytest.fixture()
-def surface(data, result):
+def surface(random_body, result):
     """The same body through the body model itself, camera translation included."""
     pose = [result.global_orient, result.body_pose, result.jaw_pose, result.leye_pose, result.reye_pose]
     pose = np.float64(np.concatenate([*pose, result.left_hand_pose, result.right_hand_pose]))
     row = [torch.as_tensor(np.float64(part))[None] for part in (result.betas, result.expression)]
     rotations = axis_angle_to_matrix(torch.as_tensor(pose).reshape(1, 55, 3))
-    return BodyModel.from_data(data, torch.float64)(*row, rotations).vertices[0].numpy() + result.camera_translation
+    return (
+        BodyModel.from_data(random_body, torch.float64)(*row, rotations).vertices[0].numpy()
+        + result.camera_translation
+    )
 
 
 def test_our_results(tmp_path, reader, result, surface):
@@ -92,8 +89,8 @@ def test_pickles_with_axis_angle(tmp_path, reader, result, surface):
 
 
 @pytest.mark.parametrize("ending", ["obj", "ply"])
-def test_meshes(tmp_path, data, reader, surface, ending):
-    save_mesh(surface, np.asarray(data.faces), tmp_path / f"000.{ending}")
+def test_meshes(tmp_path, random_body, reader, surface, ending):
+    save_mesh(surface, np.asarray(random_body.faces), tmp_path / f"000.{ending}")
     np.testing.assert_allclose(reader.vertices(tmp_path / f"000.{ending}"), surface, atol=2e-6)
 
 

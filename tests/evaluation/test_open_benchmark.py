@@ -4,8 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.evaluation.ehf_layout import TRUTH_FILE, load_true_joints, load_true_rotations, read_benchmark
 from smplifyx.evaluation.open_benchmark import (
     OpenBenchmark,
@@ -33,24 +31,19 @@ class GreyRenderer:
 
 
 @pytest.fixture(scope="module")
-def data():
-    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, data):
+def folder(tmp_path_factory, open_body):
     folder = tmp_path_factory.mktemp("benchmark")
-    write_benchmark(OPTIONS, data, folder, GreyRenderer())
+    write_benchmark(OPTIONS, open_body, folder, GreyRenderer())
     return folder
 
 
-def test_folder_holds_the_people(folder, data):
-    people = benchmark_people(OPTIONS, data)
+def test_folder_holds_the_people(folder, open_body):
+    people = benchmark_people(OPTIONS, open_body)
     frames = read_benchmark(folder)
     joints, rotations = load_true_joints(folder / TRUTH_FILE), load_true_rotations(folder / TRUTH_FILE)
     assert [frame.name for frame in frames] == ["01", "02", "03"]
     for frame, person in zip(frames, people, strict=True):
-        np.testing.assert_allclose(frame.true_vertices(data.n_vertices), person.vertices, atol=1e-5)
+        np.testing.assert_allclose(frame.true_vertices(open_body.n_vertices), person.vertices, atol=1e-5)
         np.testing.assert_allclose(joints[frame.name], person.joints, atol=1e-5)
         np.testing.assert_allclose(rotations[frame.name], person.rotations, atol=1e-6)
         assert frame.camera.intrinsics.focal_length == (person.focal_length,) * 2
@@ -61,8 +54,8 @@ def test_folder_holds_the_people(folder, data):
         np.testing.assert_allclose(observation.keypoints[seen], person.keypoints_2d[seen], atol=1e-3)
 
 
-def test_noise_grows_with_the_level(folder, data):
-    people = benchmark_people(OPTIONS, data)
+def test_noise_grows_with_the_level(folder, open_body):
+    people = benchmark_people(OPTIONS, open_body)
 
     def error(level):
         distances = []
@@ -87,8 +80,8 @@ def test_made_once_for_the_same_options(folder):
     assert described["noise"]["swap_rate"] == 0.02
 
 
-def test_swapped_sides_are_marked(data):
-    person = benchmark_people(OPTIONS, data)[0]
+def test_swapped_sides_are_marked(open_body):
+    person = benchmark_people(OPTIONS, open_body)[0]
     names = [f"{side}_{part}" for side in ("left", "right") for part in ("hip", "knee", "ankle")]
     legs = [BODY_KEYPOINT_NAMES.index(name) for name in names]
     swapped_sides = person.keypoints_2d.copy()
@@ -97,14 +90,14 @@ def test_swapped_sides_are_marked(data):
     assert "sides swapped" in _tags(replace(person, keypoints_2d=swapped_sides))
 
 
-def test_photo_shows_the_person(tmp_path, data):
+def test_photo_shows_the_person(tmp_path, open_body):
     import cv2
 
-    write_benchmark(OpenBenchmark(1, 4, None, "components", ()), data, tmp_path, SoftwareRenderer())
+    write_benchmark(OpenBenchmark(1, 4, None, "components", ()), open_body, tmp_path, SoftwareRenderer())
     frame = read_benchmark(tmp_path)[0]
     photo = cv2.imread(str(frame.image))
     assert photo.shape[1::-1] == frame.observation().image_size
-    points = frame.true_vertices(data.n_vertices)
+    points = frame.true_vertices(open_body.n_vertices)
     camera = frame.camera.intrinsics
     pixels = points[:, :2] / points[:, 2:] * camera.focal_length + camera.principal_point
     inside = ((pixels >= 2) & (pixels < np.array(photo.shape[1::-1]) - 2)).all(axis=1)
@@ -115,18 +108,18 @@ def test_photo_shows_the_person(tmp_path, data):
     assert drawn.mean() < 0.6
 
 
-def test_a_given_body_keeps_its_own_shape_and_joints(data):
+def test_a_given_body_keeps_its_own_shape_and_joints(open_body):
     """At rest, the person's bones and surface distances are those of the given body."""
     rng = np.random.default_rng(0)
-    rest = np.float64(data.joint_regressor) @ data.v_template
-    body = RestBody("female", np.float64(data.v_template) * 1.1, rest * 1.1, *rng.normal(0.0, 0.2, (2, 45)))
-    person = next(synthetic_people(data, 1, SyntheticOptions(seed=1), bodies=[body]))
+    rest = np.float64(open_body.joint_regressor) @ open_body.v_template
+    body = RestBody("female", np.float64(open_body.v_template) * 1.1, rest * 1.1, *rng.normal(0.0, 0.2, (2, 45)))
+    person = next(synthetic_people(open_body, 1, SyntheticOptions(seed=1), bodies=[body]))
     assert person.gender == "female"
     shin = np.linalg.norm(person.joints[7] - person.joints[4])
     assert shin == pytest.approx(1.1 * np.linalg.norm(rest[7] - rest[4]), rel=1e-6)
-    skull = [int(vertex) for vertex in data.extra_point_vertices[3:5]]
+    skull = [int(vertex) for vertex in open_body.extra_point_vertices[3:5]]
     width = np.linalg.norm(np.diff(person.vertices[skull], axis=0))
-    assert width == pytest.approx(1.1 * np.linalg.norm(np.diff(data.v_template[skull], axis=0)), rel=0.05)
+    assert width == pytest.approx(1.1 * np.linalg.norm(np.diff(open_body.v_template[skull], axis=0)), rel=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -135,14 +128,14 @@ def anny_people():
     return open_people.open_people(4, 3)
 
 
-def test_anny_people_are_adults_beyond_the_components(anny_people, data):
+def test_anny_people_are_adults_beyond_the_components(anny_people, open_body):
     statures = [np.ptp(person.vertices[:, 1]) for person in anny_people]
     assert min(statures) > 1.4
     assert max(statures) < 2.15
     assert [person.gender for person in anny_people] == ["male", "female"] * 2
     for person in anny_people:
-        basis = np.float64(data.shapedirs).reshape(-1, data.shapedirs.shape[2])
-        offset = (person.vertices - data.v_template).reshape(-1)
+        basis = np.float64(open_body.shapedirs).reshape(-1, open_body.shapedirs.shape[2])
+        offset = (person.vertices - open_body.v_template).reshape(-1)
         rest = offset - basis @ np.linalg.lstsq(basis, offset, rcond=None)[0]
         distance = np.linalg.norm(rest.reshape(-1, 3), axis=1).mean()
         assert 0.001 < distance < 0.02
@@ -155,10 +148,10 @@ def test_anny_people_do_not_depend_on_their_number(anny_people):
     assert not np.allclose(anny_people[0].left_hand_pose, anny_people[2].left_hand_pose)
 
 
-def test_anny_hands_bend_like_hands(anny_people, data):
+def test_anny_hands_bend_like_hands(anny_people, open_body):
     """Both hands curl the way of the mean pose: fingers bend towards the palm, mirrored between the sides."""
     for mean, poses in (
-        (data.left_hand_mean, [person.left_hand_pose for person in anny_people]),
-        (data.right_hand_mean, [person.right_hand_pose for person in anny_people]),
+        (open_body.left_hand_mean, [person.left_hand_pose for person in anny_people]),
+        (open_body.right_hand_mean, [person.right_hand_pose for person in anny_people]),
     ):
         assert np.dot(np.mean(poses, axis=0)[:36], mean[:36]) > 0

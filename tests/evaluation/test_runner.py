@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
+from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation import runner
 from smplifyx.evaluation.ablations import FULL, TABLE_2, Trial, fit_frames, with_trial_camera
@@ -23,7 +22,6 @@ from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.evaluation.ehf_folder import write_ehf
 from tests.evaluation.view_folders import balancing_folder, seated_folder
-from tests.random_body import random_body_model
 
 NEUTRAL = next(variant for variant in TABLE_2 if variant.key == "neutral")
 QUICK = [
@@ -35,14 +33,9 @@ QUICK = [
 
 
 @pytest.fixture(scope="module")
-def data():
-    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory, data):
+def frames(tmp_path_factory, open_body):
     folder = tmp_path_factory.mktemp("ehf")
-    write_ehf(folder, data)
+    write_ehf(folder, open_body)
     return read_benchmark(folder, "male")
 
 
@@ -117,14 +110,14 @@ def test_cameras(frames, trial):
         assert found.camera.focal_length[0] == pytest.approx(focal_length, rel=1e-5)
 
 
-def test_rows_and_error_sources(fits, data, trial):
+def test_rows_and_error_sources(fits, open_body, trial):
     """With the whole true pose only the shape is left, and the truth itself has no error."""
-    truths = Truths(data, {})
-    rows = rows_of(trial, fits[1], truths, vertex_sets(data))
+    truths = Truths(open_body, {})
+    rows = rows_of(trial, fits[1], truths, vertex_sets(open_body))
     assert [row["person"] for row in rows] == ["01", "02"]
     assert all(float(row["v2v"]) > 0.0 and float(row["pve"]) > 0.0 for row in rows)
     own = {fit.frame.name: fitted_rotations(fit.result) for fit in fits[1]}
-    table = error_sources(fits[1], truths, own, {"neutral": data})
+    table = error_sources(fits[1], truths, own, {"neutral": open_body})
     for row in rows:
         values = [line["v2v"] for line in table if line["person"] == row["person"]]
         assert values == pytest.approx([row["v2v"]] * len(values), abs=0.01)  # its own pose replaces nothing
@@ -138,29 +131,24 @@ def config():
     return load_config(None, [Override("optimizer.max_iterations", "2")])
 
 
-@pytest.fixture(scope="module")
-def random_data():
-    return random_body_model()
-
-
-def test_keypoints_project_where_the_fitter_says(random_data, config):
-    people = list(synthetic_people(random_data, 3, SyntheticOptions(seed=1, truncated_share=0.0)))
+def test_keypoints_project_where_the_fitter_says(random_body, config):
+    people = list(synthetic_people(random_body, 3, SyntheticOptions(seed=1, truncated_share=0.0)))
     observations = [observation_of(person, with_camera=True) for person in people]
-    fits = fit_with_body(random_data, config, observations)
+    fits = fit_with_body(random_body, config, observations)
     assert len(fits) == 3
     for person, fit in zip(people, fits, strict=True):
-        keypoints = model_keypoints(random_data, config, fit)
+        keypoints = model_keypoints(random_body, config, fit)
         before_lens = keypoints[:118, 2] > 0.2
         pixels = person.focal_length * keypoints[:, :2] / keypoints[:, 2:] + person.principal_point
         expected = fit.result.projected_keypoints_2d
         np.testing.assert_allclose(pixels[:118][before_lens], expected[:118][before_lens], rtol=1e-3, atol=0.5)
 
 
-def test_rows_name_people_and_cameras_matter(random_data, config):
-    people = list(synthetic_people(random_data, 2, SyntheticOptions(seed=1)))
-    rows = fit_and_score(random_data, config, people, true_camera=True)
+def test_rows_name_people_and_cameras_matter(random_body, config):
+    people = list(synthetic_people(random_body, 2, SyntheticOptions(seed=1)))
+    rows = fit_and_score(random_body, config, people, true_camera=True)
     assert [row["person"] for row in rows] == ["person_0000", "person_0001"]
-    guessed = fit_and_score(random_data, config, people)
+    guessed = fit_and_score(random_body, config, people)
     assert rows[0]["depth_percent"] != guessed[0]["depth_percent"]
 
 
@@ -183,16 +171,16 @@ def test_scenes_are_triangulated(scenes):
         assert all(path.is_file() for path in (*scene.images, *scene.keypoint_files))
 
 
-def test_every_view_gets_a_row(random_data, config, scenes):
-    rows = view_rows(fit_views(random_data, config, scenes[3:], true_camera=True))
+def test_every_view_gets_a_row(random_body, config, scenes):
+    rows = view_rows(fit_views(random_body, config, scenes[3:], true_camera=True))
     assert [row["view"] for row in rows] == [f"Camera0{k}" for k in range(6)]
     assert all(np.isfinite(row["pa_mpjpe_mm"]) for row in rows)
 
 
-def test_people_of_all_bodies_are_fitted_in_one_call(random_data):
+def test_people_of_all_bodies_are_fitted_in_one_call(random_body):
     """Each with the body that is named for it, in the order of the observations."""
     overrides = [*QUICK[:1], Override("optimizer.max_iterations", "2"), Override("collision.enabled", "false")]
-    people = synthetic_people(random_data, 3, SyntheticOptions(seed=2))
+    people = synthetic_people(random_body, 3, SyntheticOptions(seed=2))
     observations = [observation_of(person, with_camera=True) for person in people]
     bodies = ["male", "female", "male"]
     done = []

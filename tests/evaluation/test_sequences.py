@@ -56,13 +56,8 @@ BENCHMARK = SequenceBenchmark(count=1, n_frames=17)
 
 
 @pytest.fixture(scope="module")
-def data():
-    return random_body_model()
-
-
-@pytest.fixture(scope="module")
-def sequence(data):
-    return make_sequences(BENCHMARK, data, n_views=8)[0]
+def sequence(random_body):
+    return make_sequences(BENCHMARK, random_body, n_views=8)[0]
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +73,8 @@ def truth(sequence, shift=0.0):
     return FittedMotion(vertices, sequence.joints + offset, np.zeros((len(sequence), 10)))
 
 
-def test_the_truth_has_no_error(data, sequence):
-    errors = frame_errors(sequence, truth(sequence), data)
+def test_the_truth_has_no_error(random_body, sequence):
+    errors = frame_errors(sequence, truth(sequence), random_body)
     figures = motion_figures(sequence, truth(sequence), errors)
     for name in ("pa_v2v_mm", "v2v_pelvis_mm", "world_mm", "acceleration_mm", "acceleration_world_mm"):
         assert figures[name] == pytest.approx(0.0, abs=1e-2)
@@ -98,39 +93,39 @@ def test_curves_of_a_jump(tmp_path):
     assert (tmp_path / "fast.png").stat().st_size > 1000
 
 
-def test_a_shifted_person_is_wrong_in_the_world_only(data, sequence):
-    errors = frame_errors(sequence, truth(sequence, 0.05), data)
+def test_a_shifted_person_is_wrong_in_the_world_only(random_body, sequence):
+    errors = frame_errors(sequence, truth(sequence, 0.05), random_body)
     np.testing.assert_allclose(errors.world, 50.0, atol=1e-6)
     np.testing.assert_allclose(errors.pa_v2v, 0.0, atol=1e-2)
     np.testing.assert_allclose(errors.v2v_root, 0.0, atol=1e-2)
 
 
-def test_errors_are_those_of_single_frames(data, sequence):
+def test_errors_are_those_of_single_frames(random_body, sequence):
     rng = np.random.default_rng(0)
     noisy = (sequence.vertices + rng.normal(0.0, 0.01, sequence.vertices.shape)).astype(np.float32)
     fit = replace(truth(sequence), vertices=noisy)
-    errors = frame_errors(sequence, fit, data)
+    errors = frame_errors(sequence, fit, random_body)
     np.testing.assert_allclose(errors.pa_v2v, pa_v2v(noisy, sequence.vertices), rtol=1e-6)
 
 
-def test_jitter_is_acceleration_error_and_fluctuates_as_asked(data, sequence):
+def test_jitter_is_acceleration_error_and_fluctuates_as_asked(random_body, sequence):
     jitter = np.zeros((len(sequence), 1, 3))
     jitter[::2, 0, 1] = 0.01
     jitter = jitter * (np.arange(55) > 0)[:, None]
     fit = replace(truth(sequence), joints=sequence.joints + jitter)
-    figures = motion_figures(sequence, fit, frame_errors(sequence, fit, data))
+    figures = motion_figures(sequence, fit, frame_errors(sequence, fit, random_body))
     assert figures["acceleration_mm"] == pytest.approx(20.0 * 21 / 22)
     assert figures["acceleration_m_s2"] == pytest.approx(18.0 * 21 / 22)
 
 
-def test_shape_errors_are_zero_for_the_true_shape_and_grow(data):
+def test_shape_errors_are_zero_for_the_true_shape_and_grow(random_body):
     betas = np.random.default_rng(0).normal(size=10)
-    rest = data.v_template + data.shapedirs @ betas + [0.0, 0.3, 0.0]
-    found = shape_errors(np.stack([betas, 0.5 * betas, 0.0 * betas]), rest, data)
+    rest = random_body.v_template + random_body.shapedirs @ betas + [0.0, 0.3, 0.0]
+    found = shape_errors(np.stack([betas, 0.5 * betas, 0.0 * betas]), rest, random_body)
     assert found[0] == pytest.approx(0.0, abs=1e-9)
     assert found[2] == pytest.approx(2.0 * found[1]) and found[1] > 0
-    aligned = shape_errors(betas[None], 1.1 * rest, data, Alignment.SIMILARITY)
-    assert aligned == pytest.approx(0.0, abs=1e-9) and shape_errors(betas[None], 1.1 * rest, data) > 1.0
+    aligned = shape_errors(betas[None], 1.1 * rest, random_body, Alignment.SIMILARITY)
+    assert aligned == pytest.approx(0.0, abs=1e-9) and shape_errors(betas[None], 1.1 * rest, random_body) > 1.0
 
 
 def test_frames_beside_a_fault_are_told_apart():
@@ -145,14 +140,14 @@ def test_gaps_of_frames_fitted_alone_are_interpolated():
     np.testing.assert_allclose(in_all_frames(values[:1], [3], 4)[:, 0], 2.0)
 
 
-def test_tables(sequence, data):
+def test_tables(sequence, random_body):
     rows = [
         {"fit": way, **dict.fromkeys(FIGURES, value)}
         for way, value in ((ALONE, 10.0), (ALONE, 30.0), (TOGETHER, 10.0))
     ]
     table = figures_table(rows)
     assert table[0][ALONE] == 20.0 and table[0]["change"] == "-50 %"
-    errors = frame_errors(sequence, truth(sequence), data)
+    errors = frame_errors(sequence, truth(sequence), random_body)
     errors = replace(errors, kinds=("limb", *["clean"] * (len(sequence) - 1)), pa_v2v=np.arange(float(len(sequence))))
     kinds = {str(line["frames"]): line for line in kinds_table({ALONE: [errors]})}
     assert kinds["limb"]["number"] == 1 and kinds["limb"][ALONE] == 0.0
@@ -182,15 +177,15 @@ def test_a_moved_camera_is_a_degree_off(sequence):
     assert np.linalg.norm(places[0] - places[1]) == pytest.approx(0.03)
 
 
-def test_fits_are_in_the_world(data, config, sequence):
-    fit, track = fit_jointly(SequenceFitter(Fitter(data, config=config)), sequence, (2, 0), True)
+def test_fits_are_in_the_world(random_body, config, sequence):
+    fit, track = fit_jointly(SequenceFitter(Fitter(random_body, config=config)), sequence, (2, 0), True)
     assert fit.vertices.shape == sequence.vertices.shape and len(track) == len(sequence)
     np.testing.assert_allclose(fit.joints[:, :22], track.joints_world[:, :22], atol=1e-3)
 
 
-def test_a_real_scene_is_compared_with_its_triangulation(data, config, tmp_path):
+def test_a_real_scene_is_compared_with_its_triangulation(random_body, config, tmp_path):
     scene = fit_scenes(
-        SequenceFitter(Fitter(data, config=config)), "seated", [seated_scene(seated_folder(tmp_path, 0.143))]
+        SequenceFitter(Fitter(random_body, config=config)), "seated", [seated_scene(seated_folder(tmp_path, 0.143))]
     )
     (row,) = triangulation_rows(scene)
     assert row["joints"] == np.isfinite(scene.truth[0]).all(axis=1).sum()

@@ -14,18 +14,12 @@ from smplifyx.evaluation.view_scenes import seated_scene
 from smplifyx.evaluation.views import fit_views, view_rows
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.evaluation.view_folders import seated_folder
-from tests.random_body import random_body_model
 
 
 @pytest.fixture(scope="module")
 def config():
     overrides = [("optimizer.max_iterations", "2"), ("priors.body_pose", "l2")]
     return load_config(None, [Override(*pair) for pair in overrides])
-
-
-@pytest.fixture(scope="module")
-def data():
-    return random_body_model()
 
 
 def test_hinge_bends_finds_the_knee_that_bends_forwards():
@@ -37,19 +31,19 @@ def test_hinge_bends_finds_the_knee_that_bends_forwards():
     np.testing.assert_allclose(hinge_bends(rotations).max(1), [0.0, 25.0, 12.0], atol=1e-6)
 
 
-def test_figures_are_those_of_the_other_evaluations(data, config):
-    people = list(synthetic_people(data, 3, SyntheticOptions(seed=1)))
-    figures = evaluate_people(data, config, people)
-    rows = fit_and_score(data, config, people)
+def test_figures_are_those_of_the_other_evaluations(random_body, config):
+    people = list(synthetic_people(random_body, 3, SyntheticOptions(seed=1)))
+    figures = evaluate_people(random_body, config, people)
+    rows = fit_and_score(random_body, config, people)
     np.testing.assert_allclose(figures.pa_v2v_mm, [row["pa_v2v_mm"] for row in rows])
     np.testing.assert_allclose(figures.pa_mpjpe_mm, [row["pa_mpjpe_mm"] for row in rows])
     assert figures.wrong_bend_deg.shape == (3,)
 
 
-def test_views_are_those_of_the_other_evaluation(data, config, tmp_path):
+def test_views_are_those_of_the_other_evaluation(random_body, config, tmp_path):
     scenes = [seated_scene(seated_folder(tmp_path, 0.143))]
-    figures = evaluate_views(data, config, scenes)
-    rows = view_rows(fit_views(data, config, scenes))
+    figures = evaluate_views(random_body, config, scenes)
+    rows = view_rows(fit_views(random_body, config, scenes))
     np.testing.assert_allclose(figures.pa_mpjpe_mm, [row["pa_mpjpe_mm"] for row in rows])
     np.testing.assert_allclose(figures.trunk_angle_deg, [row["trunk_angle_deg"] for row in rows])
     assert np.isnan(figures.pa_v2v_mm).all()

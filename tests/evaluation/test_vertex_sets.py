@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from smplifyx import skeleton
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.errors import InputError
 from smplifyx.evaluation.vertex_sets import FACE_FILE, HANDS_FILE, J14_NAMES, JOINTS_FILE, vertex_sets
 from smplifyx.rotations import axis_angle_to_matrix
@@ -17,40 +15,35 @@ from tests.random_body import random_body_model
 
 
 @pytest.fixture(scope="module")
-def data():
-    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
+def sets(open_body):
+    return vertex_sets(open_body)
 
 
 @pytest.fixture(scope="module")
-def sets(data):
-    return vertex_sets(data)
-
-
-@pytest.fixture(scope="module")
-def posed(data):
+def posed(open_body):
     """Ten bodies with bent arms and legs: joints [10, 55, 3] and vertices [10, V, 3]."""
     pose = torch.zeros(10, 55, 3, dtype=torch.float64)
     pose[:, 1:22] = torch.as_tensor(mild_poses(10, 1.0).body_pose).reshape(10, 21, 3)
     zeros = torch.zeros(10, 10, dtype=torch.float64)
-    output = BodyModel.from_data(data, torch.float64)(zeros, zeros, axis_angle_to_matrix(pose))
+    output = BodyModel.from_data(open_body, torch.float64)(zeros, zeros, axis_angle_to_matrix(pose))
     return output.joints.numpy(), output.vertices.numpy()
 
 
-def test_hands_and_face_lie_where_they_should(data, sets):
-    rest = np.float64(data.joint_regressor) @ data.v_template
+def test_hands_and_face_lie_where_they_should(open_body, sets):
+    rest = np.float64(open_body.joint_regressor) @ open_body.v_template
     left_wrist, neck = rest[skeleton.joint_index("left_wrist")], rest[skeleton.joint_index("neck")]
-    assert data.v_template[sets.left_hand, 0].min() > left_wrist[0] - 0.03
-    assert data.v_template[sets.right_hand, 0].max() < -(left_wrist[0] - 0.03)
-    assert data.v_template[sets.face, 1].min() > neck[1] - 0.06
+    assert open_body.v_template[sets.left_hand, 0].min() > left_wrist[0] - 0.03
+    assert open_body.v_template[sets.right_hand, 0].max() < -(left_wrist[0] - 0.03)
+    assert open_body.v_template[sets.face, 1].min() > neck[1] - 0.06
     assert len(sets.left_hand) == pytest.approx(len(sets.right_hand), abs=5)
-    assert set(data.extra_point_vertices[-10:-5]) <= set(sets.left_hand)
-    assert set(data.extra_point_vertices[:5]) <= set(sets.face)
+    assert set(open_body.extra_point_vertices[-10:-5]) <= set(sets.left_hand)
+    assert set(open_body.extra_point_vertices[:5]) <= set(sets.face)
 
 
-def test_joints_of_posed_meshes_are_the_models(data, sets, posed):
+def test_joints_of_posed_meshes_are_the_models(open_body, sets, posed):
     joints, vertices = posed
     errors = np.linalg.norm(sets.body_joints @ vertices - joints[:, :22], axis=-1)
-    own = np.linalg.norm(np.float64(data.joint_regressor[:22]) @ vertices - joints[:, :22], axis=-1)
+    own = np.linalg.norm(np.float64(open_body.joint_regressor[:22]) @ vertices - joints[:, :22], axis=-1)
     assert errors.mean() < 0.006
     assert errors.max() < 0.04
     assert errors.mean() < own.mean()
@@ -86,8 +79,8 @@ def test_files_are_used_for_smplx(smplx_mesh, files):
     assert HANDS_FILE in sets.source
 
 
-def test_files_are_for_smplx_alone(data, files):
-    assert "skinning weights" in vertex_sets(data, [files]).source
+def test_files_are_for_smplx_alone(open_body, files):
+    assert "skinning weights" in vertex_sets(open_body, [files]).source
 
 
 def test_incomplete_files_leave_the_weights(smplx_mesh, files):

@@ -17,7 +17,6 @@ from smplifyx.synthetic.documents import write_openpose_json
 from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, hidden_by_body, synthetic_people
 from smplifyx.synthetic.poses import held_out_poses, mild_poses
-from tests.random_body import random_body_model
 
 MOCAP = Path(__file__).parents[2].parent / "shared" / "mocap" / "cmu_body_pose.npz"
 CLEAN = DetectorNoise(0.0, 0.0, 0.0, occlusion=False, hand_miss_rate=0.0, swap_rate=0.0, min_part_px=0.0)
@@ -25,17 +24,12 @@ IMAGE_SIZE = (1000, 800)
 
 
 @pytest.fixture(scope="module")
-def data():
-    return random_body_model()
+def people(random_body):
+    return list(synthetic_people(random_body, 20, SyntheticOptions(seed=3)))
 
 
-@pytest.fixture(scope="module")
-def people(data):
-    return list(synthetic_people(data, 20, SyntheticOptions(seed=3)))
-
-
-def test_truth_reproduces_the_mesh(data, people):
-    model = BodyModel.from_data(data, torch.float64)
+def test_truth_reproduces_the_mesh(random_body, people):
+    model = BodyModel.from_data(random_body, torch.float64)
     for person in people[:5]:
         row = [torch.as_tensor(getattr(person, name))[None] for name in ("betas", "expression", "rotations")]
         output = model(*row, torch.as_tensor(person.translation)[None])
@@ -64,29 +58,29 @@ def test_people_fill_the_image_as_asked(people):
     assert 0 < sum(person.truncated for person in people) < len(people)
 
 
-def test_a_person_depends_on_seed_and_number_only(data, people):
-    again = list(synthetic_people(data, 3, SyntheticOptions(seed=3)))
+def test_a_person_depends_on_seed_and_number_only(random_body, people):
+    again = list(synthetic_people(random_body, 3, SyntheticOptions(seed=3)))
     # Batches of other sizes may differ in the last bits.
     np.testing.assert_allclose(again[2].keypoints_2d, people[2].keypoints_2d, rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose(again[2].vertices, people[2].vertices, rtol=0, atol=1e-9)
-    other = next(synthetic_people(data, 1, SyntheticOptions(seed=4)))
+    other = next(synthetic_people(random_body, 1, SyntheticOptions(seed=4)))
     assert not np.allclose(other.betas, people[0].betas)
 
 
-def test_people_stand_upright_and_face_the_camera(data):
+def test_people_stand_upright_and_face_the_camera(random_body):
     options = SyntheticOptions(facing_share=1.0, facing_sd_deg=1.0, tilt_sd_deg=1.0)
-    for person in synthetic_people(data, 10, options):
+    for person in synthetic_people(random_body, 10, options):
         up, face = person.rotations[0, :, 1], person.rotations[0, :, 2]
         assert up[1] < -0.8 and face[2] < -0.8
 
 
-def test_higher_cameras_look_down(data):
+def test_higher_cameras_look_down(random_body):
     options = SyntheticOptions(tilt_sd_deg=0.0, pitch_sd_deg=0.0, roll_sd_deg=0.0, camera_height_range=(2.2, 2.2))
-    for person in synthetic_people(data, 5, options):
+    for person in synthetic_people(random_body, 5, options):
         assert person.rotations[0, 2, 1] < 0.0  # the head is nearer than the feet
 
 
-def test_scoring(data, people):
+def test_scoring(random_body, people):
     person = people[0]
     perfect = score(person, person.vertices, person.joints)
     assert max(abs(value) for value in perfect.values()) == pytest.approx(0.0, abs=1e-4)
@@ -193,7 +187,7 @@ def held_out_poses_of_one(folder: Path):
     return held_out_poses(path)
 
 
-@pytest.mark.skipif(not MOCAP.is_file(), reason="the shared sample data are not beside the repository")
+@pytest.mark.skipif(not MOCAP.is_file(), reason="the shared sample random_body are not beside the repository")
 def test_held_out_poses_of_the_motion_capture():
     pool = held_out_poses(MOCAP)
     assert len(pool.body_pose) > 5000 and pool.weights.sum() == pytest.approx(1.0)

@@ -16,14 +16,8 @@ from smplifyx.synthetic.people import keypoints_of
 from smplifyx.synthetic.poses import held_out_clips, mild_poses
 from smplifyx.synthetic.random_frames import CorrelatedRandom
 from smplifyx.synthetic.sequences import SequenceOptions, synthetic_sequence, track_of
-from tests.random_body import random_body_model
 
 N_FRAMES = 20
-
-
-@pytest.fixture(scope="module")
-def data():
-    return random_body_model()
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +26,8 @@ def motion():
 
 
 @pytest.fixture(scope="module")
-def sequence(data, motion):
-    return synthetic_sequence(data, motion, 3, SequenceOptions(n_views=3))
+def sequence(random_body, motion):
+    return synthetic_sequence(random_body, motion, 3, SequenceOptions(n_views=3))
 
 
 def test_correlated_numbers_keep_their_distributions():
@@ -66,17 +60,17 @@ def test_detected_keypoints_err_alike_in_consecutive_frames():
     assert abs((independent[1:] * independent[:-1]).mean()) < 0.05 * independent.var()
 
 
-def test_a_sequence_depends_on_seed_and_number_only(data, motion, sequence):
-    again = synthetic_sequence(data, motion, 3, SequenceOptions(n_views=3))
+def test_a_sequence_depends_on_seed_and_number_only(random_body, motion, sequence):
+    again = synthetic_sequence(random_body, motion, 3, SequenceOptions(n_views=3))
     np.testing.assert_array_equal(again.keypoints_2d, sequence.keypoints_2d)
-    other = synthetic_sequence(data, motion, 4, SequenceOptions(n_views=3))
+    other = synthetic_sequence(random_body, motion, 4, SequenceOptions(n_views=3))
     assert not np.allclose(other.rest_vertices, sequence.rest_vertices)
 
 
-def test_cameras_project_as_opencv_does(data, sequence):
+def test_cameras_project_as_opencv_does(random_body, sequence):
     vertices = torch.as_tensor(sequence.vertices, dtype=torch.float64)
     posed = BodyOutput(torch.as_tensor(sequence.joints), vertices, torch.eye(3).expand(N_FRAMES, 55, 3, 3).double())
-    points = keypoints_of(KeypointRegressor(data, dtype=torch.float64), posed)[:, BODY_KEYPOINTS]
+    points = keypoints_of(KeypointRegressor(random_body, dtype=torch.float64), posed)[:, BODY_KEYPOINTS]
     for view, seen in zip(sequence.views, sequence.exact_keypoints_2d, strict=True):
         (fx, fy), (cx, cy) = view.camera.focal_length, view.camera.center
         intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
@@ -95,9 +89,9 @@ def test_cameras_stand_around_the_person_and_see_all_of_it(sequence):
         assert pixels.min() > 0 and (pixels < view.camera.size).all()
 
 
-def test_the_shape_is_constant(data, motion):
-    sequence = synthetic_sequence(data, motion, 0, SequenceOptions(expression_sd=0.0))
-    bones = np.linalg.norm(np.diff(data.joint_regressor[[1, 4, 7]] @ sequence.rest_vertices, axis=0), axis=1)
+def test_the_shape_is_constant(random_body, motion):
+    sequence = synthetic_sequence(random_body, motion, 0, SequenceOptions(expression_sd=0.0))
+    bones = np.linalg.norm(np.diff(random_body.joint_regressor[[1, 4, 7]] @ sequence.rest_vertices, axis=0), axis=1)
     moving = np.linalg.norm(np.diff(sequence.joints[:, [1, 4, 7]], axis=1), axis=2)
     np.testing.assert_allclose(moving, np.tile(bones, (N_FRAMES, 1)), atol=1e-9)
 
