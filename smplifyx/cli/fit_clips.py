@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from smplifyx.camera import read_calibration
 from smplifyx.cli import messages
@@ -37,7 +36,7 @@ from smplifyx.pipeline.processes import suitable_workers
 from smplifyx.pipeline.shards import with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.units import Failure, Job
-from smplifyx.pipeline.worker import choose_device
+from smplifyx.pipeline.worker import choose_device, use_threads
 from smplifyx.pipeline.worklist import Finished
 from smplifyx.sequence import TrackFit
 
@@ -118,7 +117,7 @@ class _ClipRun:
         job, config = self._job, self._job.config
         calibration = config.camera.calibration
         cameras = {} if calibration is None else required_file(read_calibration, calibration)
-        torch.set_num_threads(job.run.threads)
+        use_threads(job.run.threads)
         stop.pass_on_to(self)
         opened = RendererProcess() if config.output.render and n_usable_cores() > 1 else None
         try:

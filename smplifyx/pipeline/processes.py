@@ -21,7 +21,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import torch
 
 from smplifyx.child_processes import ignore_signals, starting_a_child
@@ -293,7 +292,6 @@ def _one_thread_each() -> Iterator[None]:
 def _serve(connection: Connection, job: Job, make_worker: MakeWorker) -> None:
     """Work on what the parent sends until it says ``quit`` or is gone."""
     ignore_signals()
-    cv2.setNumThreads(1)
     parent = _ParentConnection(connection)
     try:
         worker = make_worker(job)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import cv2
 import torch
 
 from smplifyx.detect.folder import PhotoDetector
@@ -45,8 +46,7 @@ class Worker:
 
     def __init__(self, job: Job, open_one: OpenRenderer | None = None) -> None:
         self.job = job
-        # The arrays are small: a second thread gains little on an idle machine and loses severalfold on a busy one.
-        torch.set_num_threads(job.run.threads)
+        use_threads(job.run.threads)
         device = choose_device(job.run.device)
         self._stopping = threading.Event()
         self._reader = PhotoReader(job, device, PhotoDetector())
@@ -242,6 +242,15 @@ class _Flow:
                 self._picture_bytes -= photo.picture.nbytes
             photo.picture = None
         self._done.put(outcome)
+
+
+def use_threads(n_threads: int) -> None:
+    """Let the arithmetic of this process use some threads.
+
+    Arrays are small: a second thread gains little on an idle machine and loses severalfold on a busy one.
+    """
+    torch.set_num_threads(n_threads)
+    cv2.setNumThreads(n_threads)
 
 
 def choose_device(name: str) -> torch.device:

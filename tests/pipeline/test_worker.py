@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from smplifyx.config import Override, load_run
 from smplifyx.errors import UsageError
 from smplifyx.keypoints import read_image
 from smplifyx.pipeline import Job, Unit
-from smplifyx.pipeline.worker import Worker
+from smplifyx.pipeline.worker import Worker, use_threads
 from smplifyx.pipeline.worklist import list_work
 from smplifyx.result import load_result
 from tests.photo_folders import Folders, person
@@ -93,6 +95,16 @@ def test_whatever_a_decoder_raises_fails_one_photo(tmp_path: Path, monkeypatch: 
         f"{folders.images / 'photo001.png'}: RuntimeError: no memory in libavif"
     ]
     assert outcomes["photo000"].n_fitted == outcomes["photo002"].n_fitted == 1
+
+
+def test_arithmetic_uses_as_many_threads_as_it_is_told() -> None:
+    before = torch.get_num_threads()
+    try:
+        for n_threads in (2, 1):
+            use_threads(n_threads)
+            assert (torch.get_num_threads(), cv2.getNumThreads()) == (n_threads, n_threads)
+    finally:
+        use_threads(before)
 
 
 def test_a_damaged_prior_ends_the_run(tmp_path: Path) -> None:
