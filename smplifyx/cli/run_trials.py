@@ -35,7 +35,6 @@ from smplifyx.evaluation.self_contact import (
 from smplifyx.evaluation.tables import Row, csv_text, format_table, summarise
 from smplifyx.evaluation.trials import (
     BODY_CHOICES,
-    PriorFigures,
     count_bent_backwards,
     evaluate_body_choice,
     evaluate_people,
@@ -43,7 +42,6 @@ from smplifyx.evaluation.trials import (
     fit_and_score,
     gender_tables,
     make_people,
-    prior_rows,
     prior_table,
     truncation_groups,
 )
@@ -118,10 +116,11 @@ def evaluate_priors(arguments: argparse.Namespace) -> int:
     parts: list[str] = []
     rows: list[Row] = []
 
-    def compare(table: str, title: str, evaluate: Callable[[Config], PriorFigures]) -> None:
-        figures = _with_each(configs, evaluate)
-        parts.extend([title, prior_table(figures)])
-        rows.extend({"table": table, **row} for row in prior_rows(figures))
+    def compare(table: str, title: str, evaluate: Callable[[Config], list[Row]]) -> None:
+        of_prior = _with_each(configs, evaluate)
+        parts.extend([title, prior_table(of_prior)])
+        for prior, some in of_prior.items():
+            rows.extend({"table": table, "prior": prior, "number": k, **row} for k, row in enumerate(some))
 
     if arguments.people:
         people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
@@ -135,7 +134,7 @@ def evaluate_priors(arguments: argparse.Namespace) -> int:
     return _finish(arguments.output, parts, rows)
 
 
-def _with_each(configs: Mapping[str, Config], evaluate: Callable[[Config], PriorFigures]) -> dict[str, PriorFigures]:
+def _with_each(configs: Mapping[str, Config], evaluate: Callable[[Config], list[Row]]) -> dict[str, list[Row]]:
     figures = {}
     for name, config in configs.items():
         started = time.perf_counter()

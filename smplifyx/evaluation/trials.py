@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,9 @@ FloatArray = NDArray[np.float64]
 #: Body models of a man or woman: of their own gender, the neutral one, of the other gender.
 BODY_CHOICES = ("right", "neutral", "wrong")
 GENDER_METRICS = ("pa_v2v_mm", "v2v_pelvis_mm", "pa_mpjpe_mm", "mpjpe_pelvis_mm", "size_percent")
+#: Figures of the comparison of priors: errors after similarity alignment (of the surface NaN where that is unknown),
+#: largest bend of an elbow or knee against its joint, angle between fitted and true trunk.
+PRIOR_FIGURES = ("pa_v2v_mm", "pa_mpjpe_mm", "wrong_bend_deg", "trunk_angle_deg")
 _COLUMNS = (
     "prior", "surface, mean", "median", "joints, mean", "median", "mean difference", "bent backwards", "trunk angle"
 )  # fmt: skip
@@ -132,63 +134,33 @@ def gender_tables(rows: Mapping[str, Sequence[Row]]) -> tuple[list[Row], list[Ro
     return means, differences
 
 
-def _column(rows: Sequence[Row], name: str) -> list[float]:
-    return [float(row[name]) for row in rows]
-
-
 def count_bent_backwards(people: Sequence[SyntheticPerson]) -> int:
     """Number of people whose true pose bends an elbow or knee against its joint."""
     bends = hinge_bends([person.rotations[skeleton.BODY_JOINTS] for person in people])
     return int((bends.max(1) > MAX_WRONG_BEND).sum())
 
 
-def prior_rows(figures: Mapping[str, PriorFigures]) -> list[Row]:
-    """One row a prior and person with all figures."""
-    return [
-        {"prior": prior, "number": number, **dict(zip(asdict(of_prior), map(float, values), strict=True))}
-        for prior, of_prior in figures.items()
-        for number, values in enumerate(zip(*asdict(of_prior).values(), strict=True))
-    ]
-
-
-@dataclass(frozen=True)
-class PriorFigures:
-    """Fits of P people with one prior.
-
-    Attributes:
-        pa_v2v_mm: [P] surface error after similarity alignment; NaN where there is no true surface.
-        pa_mpjpe_mm: [P] joint error after similarity alignment.
-        wrong_bend_deg: [P] largest bend of an elbow or knee against its joint; not above 0 when all flex.
-        trunk_angle_deg: [P] between fitted and true trunk.
-    """
-
-    pa_v2v_mm: FloatArray
-    pa_mpjpe_mm: FloatArray
-    wrong_bend_deg: FloatArray
-    trunk_angle_deg: FloatArray
-
-
-def evaluate_people(data: BodyModelData, config: Config, people: Sequence[SyntheticPerson]) -> PriorFigures:
-    """Fit synthetic people without their focal length, with the prior of the configuration."""
+def evaluate_people(data: BodyModelData, config: Config, people: Sequence[SyntheticPerson]) -> list[Row]:
+    """Fit synthetic people without their focal length: a row of :data:`PRIOR_FIGURES` a person."""
     fits = fit_with_body(data, config, [observation_of(person) for person in people])
-    scores = [score(person, fit.vertices, fit.joints) for person, fit in zip(people, fits, strict=True)]
-    return PriorFigures(
-        np.array([figures["pa_v2v_mm"] for figures in scores]),
-        np.array([figures["pa_mpjpe_mm"] for figures in scores]),
-        np.array([wrong_bend(fit.result) for fit in fits]),
-        np.array([figures["trunk_angle_deg"] for figures in scores]),
-    )
+    rows: list[Row] = []
+    for person, fit in zip(people, fits, strict=True):
+        figures = {**score(person, fit.vertices, fit.joints), "wrong_bend_deg": wrong_bend(fit.result)}
+        rows.append({name: figures[name] for name in PRIOR_FIGURES})
+    return rows
 
 
-def evaluate_views(data: BodyModelData, config: Config, scenes: Sequence[ViewScene]) -> PriorFigures:
+def evaluate_views(data: BodyModelData, config: Config, scenes: Sequence[ViewScene]) -> list[Row]:
     """Fit every view of every scene alone, without its calibration; the truth is the triangulated person."""
-    views = fit_views(data, config, scenes)
-    return PriorFigures(
-        np.full(len(views), np.nan),
-        np.array([view.errors.pa_mpjpe_mm for view in views]),
-        np.array([wrong_bend(view.fit.result) for view in views]),
-        np.array([view.errors.posture.trunk_angle for view in views]),
-    )
+    return [
+        {
+            "pa_v2v_mm": np.nan,
+            "pa_mpjpe_mm": view.errors.pa_mpjpe_mm,
+            "wrong_bend_deg": wrong_bend(view.fit.result),
+            "trunk_angle_deg": view.errors.posture.trunk_angle,
+        }
+        for view in fit_views(data, config, scenes)
+    ]
 
 
 def wrong_bend(result: FitResult) -> float:
@@ -196,31 +168,36 @@ def wrong_bend(result: FitResult) -> float:
     return float(hinge_bends_of_pose(result.body_pose).max())
 
 
-def prior_table(figures: Mapping[str, PriorFigures]) -> str:
-    """Markdown, one row a prior: errors in millimetres, share of people bent backwards, trunk angle in degrees.
+def prior_table(rows: Mapping[str, Sequence[Row]]) -> str:
+    """Markdown, one line a prior: errors in millimetres, share of people bent backwards, trunk angle in degrees.
 
     The mean difference is from the first prior, person by person, with its 95 % interval: of the surface where that
     is known, else of the joints.
+
+    Args:
+        rows: of :func:`evaluate_people` or :func:`evaluate_views`, by prior.
     """
-    rows = [_COLUMNS, ("---", *["---:"] * (len(_COLUMNS) - 1))]
+    figures = {prior: {name: np.array(_column(some, name)) for name in PRIOR_FIGURES} for prior, some in rows.items()}
+    lines = [_COLUMNS, ("---", *["---:"] * (len(_COLUMNS) - 1))]
     first = _main_error(next(iter(figures.values()))) if figures else np.zeros(0)
-    rows += [(name, *_cells(of_prior, _main_error(of_prior) - first)) for name, of_prior in figures.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    lines += [(prior, *_cells(some, _main_error(some) - first)) for prior, some in figures.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _main_error(figures: PriorFigures) -> FloatArray:
-    return figures.pa_v2v_mm if np.isfinite(figures.pa_v2v_mm).any() else figures.pa_mpjpe_mm
+def _main_error(figures: Mapping[str, FloatArray]) -> FloatArray:
+    surface = figures["pa_v2v_mm"]
+    return surface if np.isfinite(surface).any() else figures["pa_mpjpe_mm"]
 
 
-def _cells(figures: PriorFigures, difference: FloatArray) -> tuple[str, ...]:
-    bent = figures.wrong_bend_deg > MAX_WRONG_BEND
+def _cells(figures: Mapping[str, FloatArray], difference: FloatArray) -> tuple[str, ...]:
+    bent = figures["wrong_bend_deg"] > MAX_WRONG_BEND
     interval = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
     return (
-        *_mean_and_median(figures.pa_v2v_mm),
-        *_mean_and_median(figures.pa_mpjpe_mm),
+        *_mean_and_median(figures["pa_v2v_mm"]),
+        *_mean_and_median(figures["pa_mpjpe_mm"]),
         f"{difference.mean():+.1f} ± {interval:.1f}" if difference.any() else "",
         f"{100.0 * bent.mean():.0f} % ({bent.sum()})",
-        f"{figures.trunk_angle_deg.mean():.1f}",
+        f"{figures['trunk_angle_deg'].mean():.1f}",
     )
 
 
@@ -228,3 +205,7 @@ def _mean_and_median(values: FloatArray) -> tuple[str, str]:
     if not np.isfinite(values).any():
         return "", ""
     return f"{values.mean():.1f}", f"{np.median(values):.1f}"
+
+
+def _column(rows: Sequence[Row], name: str) -> list[float]:
+    return [float(row[name]) for row in rows]

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
+from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation.ablations import HANDS_ALONE, BenchmarkFit, Trial, fit_hands
 from smplifyx.evaluation.ehf_layout import Frame, ehf_camera, read_benchmark
@@ -99,9 +98,8 @@ def test_table_goes_by_level_and_hand():
     assert lines[1]["alone minus whole body"] == lines[1]["alone minus whole body_low"] == 2.0
 
 
-def test_hands_are_fitted_and_kept(tmp_path, monkeypatch):
-    data = load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
-    (person,) = write_ehf(tmp_path / "ehf", data, 1)
+def test_hands_are_fitted_and_kept(tmp_path, monkeypatch, open_body):
+    (person,) = write_ehf(tmp_path / "ehf", open_body, 1)
     config = load_config("fit_mano", [Override("body.models_dir", str(OPEN_BODY_DIR))])
     trial, runner = Trial("fit_mano", HANDS_ALONE, config, "true"), Runner(tmp_path / "fits")
     frames = read_benchmark(tmp_path / "ehf")
