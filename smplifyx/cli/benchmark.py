@@ -153,7 +153,10 @@ def _collisions(arguments: argparse.Namespace, config: Any, data: Any) -> dict[s
     people = make_people(data, arguments.collision_people, arguments.seed, arguments.mocap)
     alone = people[: max(2, arguments.min_people)]
     sizes = sorted({1, max(arguments.batch_sizes)})
-    rows = [time_term(data, config, alone if size == 1 else people, size, device=arguments.device) for size in sizes]
+    rows = [
+        time_term(data, config, alone if size == 1 else people, size, arguments.repeats, arguments.device)
+        for size in sizes
+    ]
     messages.say(f"\nThe self-collision term\n\n{markdown(rows)}\n")
     sentences = check_candidates(data, config, people, max(arguments.batch_sizes), arguments.device)
     messages.say("\n".join(sentences))

@@ -112,10 +112,9 @@ def configuration(variant: Variant, base: Config) -> Config | Unavailable:
     return config
 
 
-def all_variants(tables: Sequence[Sequence[Variant]] = (TABLE_1, TABLE_2)) -> list[Variant]:
+def all_variants() -> list[Variant]:
     """Every variant once, the full method first."""
-    found = {variant.key: variant for table in ((FULL,), *tables) for variant in table}
-    return list(found.values())
+    return list({variant.key: variant for variant in (FULL, *TABLE_1, *TABLE_2)}.values())
 
 
 def _settings(overrides: Mapping[str, str]) -> str:

@@ -50,7 +50,7 @@ def time_term(
     config: Config,
     people: Sequence[SyntheticPerson],
     batch_size: int,
-    repeats: int = 2,
+    repeats: int,
     device: str = "cpu",
 ) -> Row:
     """Processor time of the stages with the term and of whole fits, without and with it: one row of a table."""

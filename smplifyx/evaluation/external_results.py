@@ -64,10 +64,8 @@ class ResultReader:
             return read_mesh(path) * (TURN_ABOUT_X if self.mesh_axes == "smplifyx" else 1.0)
         if ending == ".npz":
             result = load_result(path)
-            parameters = _Parameters(
-                result.betas, result.expression, fitted_rotations(result), result.camera_translation
-            )
-            return _surface(self.model(result.gender), parameters)
+            data, rotations = self.model(result.gender), fitted_rotations(result)
+            return _surface(data, result.betas, result.expression, rotations, result.camera_translation)
         return self._of_pickle(path)
 
     def _of_pickle(self, path: Path) -> FloatArray:
@@ -85,13 +83,9 @@ class ResultReader:
             ]
         )
         rotations = axis_angle_to_matrix(torch.as_tensor(pose).reshape(-1, 3)).numpy()
-        parameters = _Parameters(
-            _numbers(path, content, "betas"),
-            _numbers(path, content, "expression"),
-            np.float64(rotations),
-            _numbers(path, content, "camera_translation", (3,)),
-        )
-        return _surface(data, parameters)
+        betas, expression = (_numbers(path, content, name) for name in ("betas", "expression"))
+        translation = _numbers(path, content, "camera_translation", (3,))
+        return _surface(data, betas, expression, np.float64(rotations), translation)
 
     def _body_pose(self, path: Path, content: Mapping[str, Any]) -> FloatArray:
         pose = _numbers(path, content, "body_pose")
@@ -103,14 +97,6 @@ class ResultReader:
             problem = f"expected {_BODY_NUMBERS} or, as a VPoser code, {_VPOSER_NUMBERS} numbers, found {pose.shape}"
             raise InputError(path, problem, "body_pose")
         return pose
-
-
-@dataclass(frozen=True)
-class _Parameters:
-    betas: FloatArray
-    expression: FloatArray
-    rotations: FloatArray
-    translation: FloatArray
 
 
 def find_results(folder: Path, names: Iterable[str], truths: Iterable[Path] = ()) -> dict[str, Path]:
@@ -168,15 +154,19 @@ def _axis_angle(rotations: FloatArray) -> FloatArray:
 
 
 @torch.no_grad()
-def _surface(data: BodyModelData, parameters: _Parameters) -> FloatArray:
+def _surface(
+    data: BodyModelData, betas: FloatArray, expression: FloatArray, rotations: FloatArray, translation: FloatArray
+) -> FloatArray:
+    """Vertices [V, 3] of a body; coefficients that the model lacks are left out."""
+
     def padded(values: FloatArray, length: int) -> torch.Tensor:
         row = np.zeros(length)
         row[: min(length, len(values))] = values[:length]
         return torch.as_tensor(row)[None]
 
     output = BodyModel.from_data(data, torch.float64)(
-        padded(parameters.betas, data.shapedirs.shape[2]),
-        padded(parameters.expression, data.expression_dirs.shape[2]),
-        torch.as_tensor(parameters.rotations).reshape(1, skeleton.N_JOINTS, 3, 3),
+        padded(betas, data.shapedirs.shape[2]),
+        padded(expression, data.expression_dirs.shape[2]),
+        torch.as_tensor(rotations).reshape(1, skeleton.N_JOINTS, 3, 3),
     )
-    return np.float64(output.vertices[0].numpy()) + parameters.translation
+    return np.float64(output.vertices[0].numpy()) + translation

@@ -42,6 +42,7 @@ _DETAILS: tuple[tuple[str, str, bool], ...] = (
 )
 #: Share of the fits that count as worst, and smallest number of people for statements about their order.
 _WORST, _FEWEST_ORDERED = 0.1, 10
+_GROUP_METRICS = ("v2v", "pve", "pa_hands", "pa_face")
 _GROUPS: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("all", lambda row: True),
     ("whole in the photo", lambda row: "truncated" not in str(row["tags"])),
@@ -103,7 +104,7 @@ def details_table(evaluation: Evaluation) -> list[Row]:
     return _by_setting(evaluation, _DETAILS)
 
 
-def groups_table(evaluation: Evaluation, metrics: Sequence[str] = ("v2v", "pve", "pa_hands", "pa_face")) -> list[Row]:
+def groups_table(evaluation: Evaluation) -> list[Row]:
     """Means of the full method over groups of people."""
     table = []
     for config, camera in evaluation.settings():
@@ -111,7 +112,7 @@ def groups_table(evaluation: Evaluation, metrics: Sequence[str] = ("v2v", "pve",
         for name, belongs in _GROUPS:
             group = [row for row in rows if belongs(row)]
             line: Row = {**_setting(config, camera), "people": name, "number": len(group)}
-            for metric in metrics:
+            for metric in _GROUP_METRICS:
                 line |= mean_interval(_column(group, metric)).cells(metric)
             table.append(line)
     return table

@@ -41,9 +41,9 @@ def mean_interval(values: ArrayLike, seed: int = 0) -> MeanInterval:
     return MeanInterval(float(sample.mean()), float(low), float(high))
 
 
-def difference_interval(values: ArrayLike, reference: ArrayLike, seed: int = 0) -> MeanInterval:
+def difference_interval(values: ArrayLike, reference: ArrayLike) -> MeanInterval:
     """Mean of ``values - reference``, person by person, with its interval."""
-    return mean_interval(np.asarray(values, dtype=np.float64) - np.asarray(reference, dtype=np.float64), seed)
+    return mean_interval(np.asarray(values, dtype=np.float64) - np.asarray(reference, dtype=np.float64))
 
 
 def worst_share(errors: FloatArray, share: float) -> NDArray[np.bool_]:
