@@ -160,9 +160,9 @@ class NativeBody:
 
     @staticmethod
     def supports(view: BodyView) -> bool:
-        """Whether bodies of this kind are computed natively: single precision, on the CPU, with Warp installed."""
-        template, parameters = view.model.template, view.parameters
-        if template.device.type != "cpu" or template.dtype != torch.float32:
+        """Whether bodies of this kind have native matrices: on the CPU, with Warp installed."""
+        parameters = view.parameters
+        if view.model.template.device.type != "cpu":
             return False
         try:
             load_warp()
@@ -244,7 +244,7 @@ class NativeObjective:
             "keypoint_weights": terms.keypoint_weights, "cameras": cameras, "stance": terms.stance,
             "lifted": terms.lifted, "precision": terms.sqrt_precision, "quadratic": terms.quadratic,
         }  # fmt: skip
-        self._kept = {name: array.contiguous() for name, array in arrays.items()}
+        self._kept = {name: _single(array).contiguous() for name, array in arrays.items()}
         for name, array in self._kept.items():
             self._addresses[ADDRESS_OF[name]] = array.data_ptr()
         self.n_free = len(terms.free)
@@ -334,7 +334,7 @@ class NativeObjective:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
 
         Args:
-            x: the free parameters.
+            x: the free parameters, here and below in single precision.
             rows: the rows.
             damping: share by which the diagonal is raised.
         """
@@ -358,6 +358,11 @@ class NativeObjective:
         self._set_weights(damping=damping)
         self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch, **arrays)
         return matrices
+
+
+def _single(array: Tensor) -> Tensor:
+    """Numbers in single precision; integers as they are."""
+    return array.float() if array.is_floating_point() else array
 
 
 def _decoder(

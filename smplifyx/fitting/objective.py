@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,7 +120,9 @@ class Objective:
         self._all = _RowData(
             hypotheses.rows, x, hypotheses.initial, observed, self._keypoint_weights(observed.confidence), contour
         )
-        self._native, self._others = self._make_native()
+        self._curvature, self._others = self._make_native()
+        #: Computes losses and gradients, where these are wanted in its precision.
+        self._native = self._curvature if view.is_single else None
 
     @property
     def contour_rows(self) -> Tensor:
@@ -219,32 +222,51 @@ class Objective:
     def has_gauss_newton(self) -> bool:
         """Whether :meth:`inverse_hessians` may be asked for.
 
-        The curvature of other terms is left to the optimiser, except that of the pose prior: without it the matrix
-        is nearly singular.
+        The curvature of terms that are not native is left to the optimiser, except that of the pose prior: without
+        it the matrix is nearly singular.
         """
-        return self._native is not None and all(term.energy is not pose_prior for term, _ in self._others)
+        return self._curvature is not None
 
     def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices and derivatives of the joints, as those of the native objective."""
-        assert self._native is not None
-        return self._native.gauss_newton(x, rows)
+        assert self._curvature is not None
+        matrices, joints = self._curvature.gauss_newton(x.float(), rows)
+        return matrices + self._prior_curvature(x, rows).float(), joints
 
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
-        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F]."""
-        assert self._native is not None
-        inverse = self._native.inverse_hessians(x, rows, damping)
-        return inverse if self._collision is None else self._with_collisions(inverse, x, rows)
+        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F].
+
+        They are computed in single precision whatever that of x is: an optimiser needs no more.
+        """
+        assert self._curvature is not None
+        single = x.float()
+        if any(term.energy is pose_prior for term, _ in self._others):
+            inverse = _damped_inverses(self.gauss_newton(x, rows)[0], damping)
+        else:
+            inverse = self._curvature.inverse_hessians(single, rows, damping)
+        return (inverse if self._collision is None else self._with_collisions(inverse, single, rows)).to(x)
+
+    def _prior_curvature(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Curvature [A, F, F] of a pose prior that is not native."""
+        weight = sum(squared for term, squared in self._others if term.energy is pose_prior)
+        curvature = x.new_zeros(*x.shape, x.shape[1])
+        if weight:
+            columns = self._view.parameters.layout.slices["body_pose"]
+            place = torch.arange(len(self.free))[(self.free >= columns.start) & (self.free < columns.stop)]
+            pose = x[:, place][padded_rows(len(x), x.device)]
+            curvature[:, place[:, None], place] = weight * self._view.parameters.prior.curvature(pose)[: len(x)]
+        return curvature
 
     def _with_collisions(self, inverse: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         """Inverses [A, F, F] with the curvature of the collision term, one direction after the other."""
-        assert self._native is not None and self._collision is not None
-        found = self._collision.directions(self._native.bones(x, rows), rows)
+        assert self._curvature is not None and self._collision is not None
+        found = self._collision.directions(self._curvature.bones(x, rows), rows)
         if found is None or not len(found[0]):
             return inverse
         body, number, to_bones = found
         columns = x.new_zeros(int(number.max()) + 1, *x.shape)
         to_bones = to_bones.times(self._collision_weight**0.5)
-        columns[number, body] = self._native.pulled_back(x, rows, body, to_bones)
+        columns[number, body] = self._curvature.pulled_back(x, rows, body, to_bones)
         alongs = x.new_zeros(len(x), len(columns), x.shape[1])
         for k, column in enumerate(columns):
             along = row_products(inverse, column)
@@ -345,6 +367,13 @@ class Objective:
             if not isinstance(term.energy, KeypointEnergy):
                 loss = _add(loss, _energy(term, state, len(loss)), squared)
         return loss
+
+
+def _damped_inverses(matrices: Tensor, damping: float) -> Tensor:
+    """Inverses [A, F, F] of symmetric matrices whose diagonal is raised by a share; each has the same bits alone."""
+    raised = matrices.double()
+    raised.diagonal(dim1=1, dim2=2).mul_(1.0 + damping)
+    return torch.from_numpy(np.linalg.inv(raised.numpy())).to(matrices)
 
 
 def _energy(term: Term, state: BodyState, n_rows: int) -> Tensor:

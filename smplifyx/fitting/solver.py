@@ -38,7 +38,7 @@ _CAMERA_TERMS = (
 
 #: Share by which the diagonal of Gauss-Newton matrices is raised, and steps after which they are made anew.
 _DAMPING, _RENEW_EVERY = 0.001, 10
-#: Relative error of the loss in single precision.
+#: Relative error of the loss in single precision; self-collisions always have it.
 _LOSS_NOISE = 3e-6
 #: Smallest tolerance where decreases of the loss decide instead of matrices.
 _LEAST_TOLERANCE = 1e-6

@@ -71,8 +71,13 @@ class BodyView:
 
     @cached_property
     def native(self) -> NativeBody | None:
-        """The same body for the native objective; None where that does not apply."""
+        """The same body in single precision for the native objective; None where that does not apply."""
         return NativeBody(self) if NativeBody.supports(self) else None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the body has single precision, as the native objective."""
+        return self.model.template.dtype == torch.float32
 
     def pose(self, x: Tensor, initial: InitialPose) -> BodyState:
         """The posed bodies of parameters x [B, D] relative to an initial pose."""

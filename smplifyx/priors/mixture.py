@@ -46,6 +46,7 @@ class MixturePrior(BodyPosePrior):
     _whiten: Tensor
     _whitened_means: Tensor
     _log_weights: Tensor
+    _curvatures: Tensor
 
     def __init__(self, mixture: Mixture, mean: Tensor, basis: Tensor) -> None:
         super().__init__(mean, basis)
@@ -57,6 +58,7 @@ class MixturePrior(BodyPosePrior):
             "_whiten": whiten.reshape(n_components * N_BODY_POSE, N_BODY_POSE).T,
             "_whitened_means": moved.reshape(-1),
             "_log_weights": log_weights - log_weights.max(),
+            "_curvatures": 2.0 * np.einsum("mki,mkj->mij", along := whiten @ np.float64(basis.cpu()), along),
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.as_tensor(array.copy()).to(mean), persistent=False)
@@ -68,9 +70,18 @@ class MixturePrior(BodyPosePrior):
 
     def energy(self, z: Tensor) -> Tensor:
         """Energy [B] of the parameters z [B, 63]."""
+        return -2.0 * self._log_densities(z).logsumexp(1)
+
+    def curvature(self, z: Tensor) -> Tensor:
+        """Hessians [B, 63, 63] of the components, each with its share of the density; exact where one has it all."""
+        shares = self._log_densities(z).softmax(1)
+        return (shares[:, :, None, None] * self._curvatures).sum(1)
+
+    def _log_densities(self, z: Tensor) -> Tensor:
+        """Log densities [B, M] of the components, up to a constant."""
         pose = torch.addmm(self.mean, z, self.basis)
         whitened = torch.addmm(-self._whitened_means, pose, self._whiten).unflatten(1, (-1, N_BODY_POSE))
-        return -2.0 * (self._log_weights - 0.5 * whitened.square().sum(2)).logsumexp(1)
+        return self._log_weights - 0.5 * whitened.square().sum(2)
 
 
 def shipped_mixture() -> Path:

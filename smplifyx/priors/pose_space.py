@@ -89,6 +89,11 @@ class BodyPosePrior(nn.Module):
         """Energy [B] of the parameters z."""
         return self.scale * (z * z).sum(1)
 
+    def curvature(self, z: Tensor) -> Tensor:
+        """Positive semidefinite matrices [B, n_parameters, n_parameters] close to the Hessians of the energy."""
+        identity = torch.eye(self.n_parameters, dtype=z.dtype, device=z.device)
+        return (2.0 * self.scale * identity).expand(len(z), -1, -1)
+
 
 def load_gaussian(path: Path | None = None) -> tuple[FloatArray, FloatArray]:
     """Read mean [63] and covariance [63, 63] of a body-pose Gaussian, radians.

@@ -49,6 +49,7 @@ def _assert_same(one: FitResult, other: FitResult) -> None:
     [
         {"collision.enabled": False, "optimizer.max_iterations": 40},
         {"collision.rounds": 1, "optimizer.max_iterations": 40},
+        {"collision.enabled": False, "priors.body_pose": "gmm", "optimizer.max_iterations": 12},
         {
             "collision.enabled": False,
             "lifting.enabled": False,
@@ -57,7 +58,7 @@ def _assert_same(one: FitResult, other: FitResult) -> None:
         },
         pytest.param({}, marks=pytest.mark.slow),
     ],
-    ids=["without collisions", "collisions", "several headings", "default, to the end"],
+    ids=["without collisions", "collisions", "mixture", "several headings", "default, to the end"],
 )
 def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observations: list[Observation]) -> None:
     fitter = Fitter(overrides=settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -34,14 +34,17 @@ def _solver(
     residual: float = 2.0,
     rounding: float = 0.15,
     config: Config | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Solver:
     has_body = data.model_type not in ("mano", "flame")
-    pose_prior = make_body_pose_prior(prior, residual=residual, rounding=rounding) if has_body else None
-    parameters = BodyParameters(data, pose_prior, 12, torch.float32, "cpu")
+    pose_prior = None
+    if has_body:
+        pose_prior = make_body_pose_prior(prior, residual=residual, rounding=rounding, dtype=dtype)
+    parameters = BodyParameters(data, pose_prior, 12, dtype, "cpu")
     if config is None:
         config = replace(Config(), stages=(_ALL,))
     depth = replace(CAMERA_DEPTH, weight=10.0)
-    return Solver(data, BodyModel.from_data(data), parameters, config, [*default_terms(), depth])
+    return Solver(data, BodyModel.from_data(data, dtype), parameters, config, [*default_terms(), depth])
 
 
 def _hypotheses(solver: Solver) -> Hypotheses:
@@ -130,8 +133,10 @@ def _compare(solver: Solver) -> None:
     torch.testing.assert_close(gradient / scale, expected_gradient / scale, rtol=0, atol=1e-4)
 
 
-def test_rows_have_the_same_bits_in_any_batch():
-    objective, x = _objective(_solver(random_body_model()))
+@pytest.mark.parametrize("kind", ["vposer with residual", "mixture"])
+def test_rows_have_the_same_bits_in_any_batch(kind):
+    data, options = _kinds()[kind]
+    objective, x = _objective(_solver(data, **options))
     loss, gradient = objective(torch.arange(_N))(x)
     matrices = objective.inverse_hessians(x, torch.arange(_N), 0.1)
     generator = torch.Generator().manual_seed(1)
@@ -141,6 +146,45 @@ def test_rows_have_the_same_bits_in_any_batch():
         assert torch.equal(some_loss, loss[rows])
         assert torch.equal(some_gradient, gradient[rows])
         assert torch.equal(objective.inverse_hessians(x[rows], rows, 0.1), matrices[rows])
+
+
+@pytest.mark.parametrize("kind", ["vposer with residual", "mixture"])
+def test_double_precision_has_the_matrices_of_single_precision(kind):
+    data, options = _kinds()[kind]
+    single, x = _objective(_solver(data, **options))
+    solver = _solver(data, dtype=torch.float64, **options)
+    start = _hypotheses(solver)
+    targets = replace(start.targets, **_doubled(start.targets))
+    start = Hypotheses.start(start.person, targets, start.initial.to(torch.float64), start.x.double())
+    double = solver.objective(solver.stage_terms(1), start)
+    rows = torch.arange(_N)
+    assert double(rows)(x.double())[1].dtype == torch.float64
+    for found, expected in (
+        (double.gauss_newton(x.double(), rows)[0], single.gauss_newton(x, rows)[0]),
+        (double.inverse_hessians(x.double(), rows, 0.1), single.inverse_hessians(x, rows, 0.1)),
+    ):
+        largest = expected.abs().amax((1, 2), keepdim=True)
+        torch.testing.assert_close(found / largest, (expected / largest).to(found), rtol=0, atol=1e-3)
+
+
+def _doubled(targets: FitTargets) -> dict[str, torch.Tensor]:
+    values = {field.name: getattr(targets, field.name) for field in fields(targets)}
+    return {
+        name: value.double() for name, value in values.items() if torch.is_tensor(value) and value.is_floating_point()
+    }
+
+
+def test_the_mixture_adds_its_curvature_to_the_matrices():
+    data = random_body_model()
+    with_prior, x = _objective(_solver(data, prior="gmm"))
+    without = _solver(data, prior="gmm", config=replace(Config(), stages=(replace(_ALL, body_pose=0.0),)))
+    plain, rows = _objective(without)[0], torch.arange(_N)
+    added = with_prior.gauss_newton(x, rows)[0] - plain.gauss_newton(x, rows)[0]
+    first, prior = without.parameters.layout.slices["body_pose"].start, without.parameters.prior
+    place = torch.searchsorted(plain.free, torch.arange(first, first + prior.n_parameters))
+    expected = torch.zeros_like(added)
+    expected[:, place[:, None], place] = _ALL.body_pose**2 * prior.curvature(x[:, place])
+    torch.testing.assert_close(added, expected, rtol=1e-3, atol=1e-5 * float(plain.gauss_newton(x, rows)[0].max()))
 
 
 def test_gauss_newton_is_the_hessian_where_residuals_vanish():

@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 from smplifyx.errors import InputError
 from smplifyx.priors import make_body_pose_prior
-from smplifyx.priors.mixture import load_mixture, shipped_mixture
+from smplifyx.priors.mixture import Mixture, MixturePrior, load_mixture, shipped_mixture
 
 
 def _random_mixture(size: int) -> dict[str, np.ndarray]:
@@ -46,6 +46,19 @@ def test_gradient_agrees_with_finite_differences():
     prior = make_body_pose_prior("gmm", dtype=torch.float64)
     z = 0.5 * torch.randn(3, 63, dtype=torch.float64, generator=torch.manual_seed(0))
     assert torch.autograd.gradcheck(prior.energy, z.requires_grad_())
+
+
+def test_curvature_is_the_hessian_where_one_component_has_the_density():
+    rng = np.random.default_rng(3)
+    factors = rng.normal(size=(2, 63, 63)) / 8.0
+    covariances = factors @ factors.transpose(0, 2, 1) + 0.1 * np.eye(63)
+    means = np.stack([np.full(63, -3.0), np.full(63, 3.0)])
+    basis = torch.tensor(np.eye(63) + 0.1 * rng.normal(size=(63, 63)))
+    prior = MixturePrior(Mixture(means, covariances, np.array([0.4, 0.6])), torch.zeros(63).double(), basis)
+    z = prior.encode(torch.tensor(means) + 0.1)
+    for curvature, one in zip(prior.curvature(z), z, strict=True):
+        hessian = torch.autograd.functional.hessian(lambda point: prior.energy(point[None]).sum(), one)
+        torch.testing.assert_close(curvature, hessian, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
