@@ -36,12 +36,19 @@ def observations() -> list[Observation]:
 
 def _values(result: FitResult) -> dict[str, Any]:
     names = [field.name for field in fields(result) if not field.name.startswith("_") and field.name != "seconds"]
-    return {name: getattr(result, name) for name in names}
+    values: dict[str, Any] = {}
+    for name in names:
+        value = getattr(result, name)
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        values.update({f"{name} {key}": part for key, part in parts})
+    return values
 
 
 def _assert_same(one: FitResult, other: FitResult) -> None:
-    for name, value in _values(one).items():
-        np.testing.assert_array_equal(np.asarray(value), np.asarray(getattr(other, name)), err_msg=name)
+    values, others = _values(one), _values(other)
+    assert values.keys() == others.keys()
+    for name, value in values.items():
+        np.testing.assert_array_equal(np.asarray(value), np.asarray(others[name]), err_msg=name)
 
 
 @pytest.mark.parametrize(
