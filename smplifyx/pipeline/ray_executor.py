@@ -15,7 +15,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from types import ModuleType
 from typing import Any
@@ -59,13 +60,14 @@ class RayExecutor:
 
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """As :meth:`~smplifyx.pipeline.executor.Executor.run`."""
-        pool = _Pool(self._ray, units, job, self._task_size)
-        try:
-            yield from outcomes_of(pool, lambda: self._is_stopped)
-        finally:
-            pool.kill()
-            if self._started:
-                self._ray.shutdown()
+        with _quiet_ray():
+            pool = _Pool(self._ray, units, job, self._task_size)
+            try:
+                yield from outcomes_of(pool, lambda: self._is_stopped)
+            finally:
+                pool.kill()
+                if self._started:
+                    self._ray.shutdown()
 
     def stop(self) -> None:
         """As :meth:`~smplifyx.pipeline.executor.Executor.stop`."""
@@ -127,6 +129,7 @@ class _Pool:
         self._workers: list[_Actor] = []
         self._is_stopping = False
         self._n_early_deaths = 0
+        self._remarks: tuple[str, ...] = ()
         self._room, self._room_time = self._count_room(), time.monotonic()
         if not self._room:
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in self._resources.items())
@@ -238,7 +241,7 @@ class _Pool:
         else:
             assert worker.task is not None
             worker.task.units.pop(outcome.unit.stem, None)
-            yield outcome
+            yield replace(outcome, remarks=(*outcome.remarks, *self._remarks)) if self._remarks else outcome
 
     def _end_task(self, worker: _Actor) -> Iterator[Outcome]:
         assert worker.task is not None
@@ -251,6 +254,7 @@ class _Pool:
         """Let go of a worker that failed; its unfinished photos are tried again."""
         self._workers.remove(worker)
         self._ray.kill(worker.actor)
+        self._remarks = ("a worker of the Ray cluster was lost: its unfinished photos go to others",)
         if not worker.is_ready:
             self._n_early_deaths += 1
             if self._n_early_deaths >= _MOST_EARLY_DEATHS:
@@ -310,6 +314,21 @@ def _connect(ray: ModuleType, address: str | None) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         where = "" if address is None else f" at --ray-address {address}"
         raise UsageError(f"--executor ray: no Ray cluster{where}: {_last_line(error)}") from None
+
+
+@contextmanager
+def _quiet_ray() -> Iterator[None]:
+    """Keep off standard output what Ray prints there about a lost machine, dozens of lines; no setting does."""
+    module, name = importlib.import_module("ray._private.worker"), "print_to_stdstream"
+    printing = getattr(module, name, None)
+    if printing is None:
+        yield
+        return
+    setattr(module, name, lambda *arguments, **options: None)
+    try:
+        yield
+    finally:
+        setattr(module, name, printing)
 
 
 def _last_line(error: BaseException) -> str:

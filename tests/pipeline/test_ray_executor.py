@@ -82,7 +82,9 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.mark.slow
-def test_a_machine_is_lost_and_nothing_else(cluster: Any, photos: Path, tmp_path: Path) -> None:
+def test_a_machine_is_lost_and_nothing_else(
+    cluster: Any, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     second = cluster.add_node(num_cpus=1, memory=2 << 30)
     cluster.wait_for_nodes()
     executor = RayExecutor(cluster.address, task_size=5)
@@ -93,6 +95,8 @@ def test_a_machine_is_lost_and_nothing_else(cluster: Any, photos: Path, tmp_path
             cluster.remove_node(second, allow_graceful=False)
     assert sorted(outcome.unit.stem for outcome in outcomes) == [f"photo_{n:02d}" for n in range(_N_PHOTOS)]
     assert not any(outcome.failures for outcome in outcomes)
+    assert "was lost" in outcomes[-1].remarks[-1] and not outcomes[0].remarks
+    assert not capsys.readouterr().out  # Ray prints dozens of lines
 
     list(SerialExecutor().run(_units(photos), _job(tmp_path / "alone")))
     expected, found = _numbers(tmp_path / "alone"), _numbers(tmp_path / "ray")
