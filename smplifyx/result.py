@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
-import math
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +23,12 @@ from smplifyx.result_fields import (
     NAMES_OF_FIGURES,
     ResultField,
     Shape,
-    about_field,
     absent,
     array_field,
     loaded_value,
     number_field,
     read_entries,
+    result_field,
     stored_entries,
     stored_text,
     text_field,
@@ -55,109 +54,86 @@ class FitResult(FitFigures):
     Poses and coefficients that a model does not have are empty `[0]`. All fields: :data:`RESULT_FIELDS`.
     """
 
-    model_type: str = field(metadata=text_field("``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``"))
-    model_name: str = field(metadata=text_field("name of the body model"))
-    betas: np.ndarray = field(metadata=array_field("shape coefficients", _N_COEFFICIENTS))
-    expression: np.ndarray = field(
-        default_factory=absent, metadata=array_field("expression coefficients", _N_COEFFICIENTS)
+    model_type: str = text_field("``smplx``, ``smplh``, ``smpl``, ``mano`` or ``flame``", default=MISSING)
+    model_name: str = text_field("name of the body model", default=MISSING)
+    betas: np.ndarray = array_field("shape coefficients", _N_COEFFICIENTS)
+    expression: np.ndarray = array_field("expression coefficients", _N_COEFFICIENTS, default=absent)
+    global_orient: np.ndarray = array_field(
+        "axis-angle, turns the body into the camera frame about its root joint", 3
     )
-    global_orient: np.ndarray = field(
-        metadata=array_field("axis-angle, turns the body into the camera frame about its root joint", 3)
+    body_pose: np.ndarray = array_field("axis-angle of 21 joints (SMPL: 23, 69 numbers)", 63, default=absent)
+    jaw_pose: np.ndarray = array_field("axis-angle", 3, default=absent)
+    leye_pose: np.ndarray = array_field("axis-angle", 3, default=absent)
+    reye_pose: np.ndarray = array_field("axis-angle", 3, default=absent)
+    left_hand_pose: np.ndarray = array_field("axis-angle of 15 joints, hand mean included", 45, default=absent)
+    right_hand_pose: np.ndarray = array_field("axis-angle of 15 joints, hand mean included", 45, default=absent)
+    left_hand_pca: np.ndarray = array_field(
+        "coefficients of the hand pose space", N_HAND_COEFFICIENTS, default=absent
     )
-    body_pose: np.ndarray = field(
-        default_factory=absent, metadata=array_field("axis-angle of 21 joints (SMPL: 23, 69 numbers)", 63)
+    right_hand_pca: np.ndarray = array_field(
+        "coefficients of the hand pose space", N_HAND_COEFFICIENTS, default=absent
     )
-    jaw_pose: np.ndarray = field(default_factory=absent, metadata=array_field("axis-angle", 3))
-    leye_pose: np.ndarray = field(default_factory=absent, metadata=array_field("axis-angle", 3))
-    reye_pose: np.ndarray = field(default_factory=absent, metadata=array_field("axis-angle", 3))
-    left_hand_pose: np.ndarray = field(
-        default_factory=absent, metadata=array_field("axis-angle of 15 joints, hand mean included", 45)
+    hand_pose: np.ndarray = array_field("MANO: axis-angle of 15 joints, hand mean included", 45, default=absent)
+    hand_pca: np.ndarray = array_field(
+        "MANO: coefficients of the hand pose space", N_HAND_COEFFICIENTS, default=absent
     )
-    right_hand_pose: np.ndarray = field(
-        default_factory=absent, metadata=array_field("axis-angle of 15 joints, hand mean included", 45)
+    neck_pose: np.ndarray = array_field("FLAME: axis-angle", 3, default=absent)
+    body_pose_embedding: np.ndarray | None = result_field(
+        "float32", "VPoser code, with that prior", "E", default=None, required=False
     )
-    left_hand_pca: np.ndarray = field(
-        default_factory=absent, metadata=array_field("coefficients of the hand pose space", N_HAND_COEFFICIENTS)
+    camera_translation: np.ndarray = array_field("added to the model's points to reach the camera frame", 3)
+    camera_rotation: np.ndarray = array_field("identity for a single view", 3, 3)
+    world_rotation: np.ndarray | None = array_field(
+        "with ``--cameras``: from the world to the camera frame", 3, 3, default=None, required=False
     )
-    right_hand_pca: np.ndarray = field(
-        default_factory=absent, metadata=array_field("coefficients of the hand pose space", N_HAND_COEFFICIENTS)
+    world_translation: np.ndarray | None = array_field(
+        "added after this rotation, metres", 3, default=None, required=False
     )
-    hand_pose: np.ndarray = field(
-        default_factory=absent, metadata=array_field("MANO: axis-angle of 15 joints, hand mean included", 45)
+    focal_length: np.ndarray = array_field("(fx, fy), pixels", 2)
+    principal_point: np.ndarray = array_field("(cx, cy), pixels", 2)
+    image_size: np.ndarray = result_field("int64", "(width, height), pixels", 2)
+    joints: np.ndarray = array_field("in the camera frame, camera translation included, metres", "J", 3)
+    keypoints_2d: np.ndarray = array_field(
+        "observation (x, y, confidence); sides of arms or legs are swapped where a flag says so", 135, 3
     )
-    hand_pca: np.ndarray = field(
-        default_factory=absent, metadata=array_field("MANO: coefficients of the hand pose space", N_HAND_COEFFICIENTS)
+    projected_keypoints_2d: np.ndarray = array_field(
+        "projected keypoints of the model, pixels; NaN where it has none", 135, 2
     )
-    neck_pose: np.ndarray = field(default_factory=absent, metadata=array_field("FLAME: axis-angle", 3))
-    body_pose_embedding: np.ndarray | None = field(
-        default=None, metadata=about_field("float32", "VPoser code, with that prior", "E", required=False)
+    stage_losses: np.ndarray = array_field("value of the objective at the end of each stage", "S")
+    losses: dict[str, float] = result_field(
+        "figures",
+        "value of each term of the objective at the end; their sum is the loss",
+        default=dict,
+        required=False,
     )
-    camera_translation: np.ndarray = field(
-        metadata=array_field("added to the model's points to reach the camera frame", 3)
+    stage_term_losses: dict[str, np.ndarray] = result_field(
+        "figures",
+        "value of each term at the end of each stage; 0 where a stage lacks it",
+        "S",
+        default=dict,
+        required=False,
     )
-    camera_rotation: np.ndarray = field(metadata=array_field("identity for a single view", 3, 3))
-    world_rotation: np.ndarray | None = field(
-        default=None,
-        metadata=array_field("with ``--cameras``: from the world to the camera frame", 3, 3, required=False),
+    n_evaluations: int = result_field("int64", "evaluations of the objective, all stages together")
+    converged: bool = result_field("bool", "whether the last stage met its convergence criterion")
+    quality_features: dict[str, float] = result_field(
+        "figures", "inputs of the error predictor", default=dict, required=False
     )
-    world_translation: np.ndarray | None = field(
-        default=None, metadata=array_field("added after this rotation, metres", 3, required=False)
+    converted_from: str = text_field(
+        "model, name and gender of the body that the result was converted from", required=False
     )
-    focal_length: np.ndarray = field(metadata=array_field("(fx, fy), pixels", 2))
-    principal_point: np.ndarray = field(metadata=array_field("(cx, cy), pixels", 2))
-    image_size: np.ndarray = field(metadata=about_field("int64", "(width, height), pixels", 2))
-    joints: np.ndarray = field(
-        metadata=array_field("in the camera frame, camera translation included, metres", "J", 3)
+    conversion_error_mm: float = number_field(
+        "mean distance of the two surfaces after a conversion, millimetres", required=False
     )
-    keypoints_2d: np.ndarray = field(
-        metadata=array_field(
-            "observation (x, y, confidence); sides of arms or legs are swapped where a flag says so", 135, 3
-        )
+    image_path: str = text_field("image file", required=False)
+    keypoint_path: str = text_field("keypoint file", required=False)
+    version: str = text_field("version of smplifyx that made the fit", required=False)
+    settings_digest: str = text_field("hash of the settings that decide a fit; empty if unknown", required=False)
+    input_digest: str = text_field(
+        "hash of keypoints, camera and label of the person; empty if unknown", required=False
     )
-    projected_keypoints_2d: np.ndarray = field(
-        metadata=array_field("projected keypoints of the model, pixels; NaN where it has none", 135, 2)
-    )
-    stage_losses: np.ndarray = field(metadata=array_field("value of the objective at the end of each stage", "S"))
-    losses: dict[str, float] = field(
-        default_factory=dict,
-        metadata=about_field(
-            "figures", "value of each term of the objective at the end; their sum is the loss", required=False
-        ),
-    )
-    stage_term_losses: dict[str, np.ndarray] = field(
-        default_factory=dict,
-        metadata=about_field(
-            "figures", "value of each term at the end of each stage; 0 where a stage lacks it", "S", required=False
-        ),
-    )
-    n_evaluations: int = field(metadata=about_field("int64", "evaluations of the objective, all stages together"))
-    converged: bool = field(metadata=about_field("bool", "whether the last stage met its convergence criterion"))
-    quality_features: dict[str, float] = field(
-        default_factory=dict, metadata=about_field("figures", "inputs of the error predictor", required=False)
-    )
-    converted_from: str = field(
-        default="",
-        metadata=text_field("model, name and gender of the body that the result was converted from", required=False),
-    )
-    conversion_error_mm: float = field(
-        default=math.nan,
-        metadata=number_field("mean distance of the two surfaces after a conversion, millimetres", required=False),
-    )
-    image_path: str = field(default="", metadata=text_field("image file", required=False))
-    keypoint_path: str = field(default="", metadata=text_field("keypoint file", required=False))
-    version: str = field(default="", metadata=text_field("version of smplifyx that made the fit", required=False))
-    settings_digest: str = field(
-        default="", metadata=text_field("hash of the settings that decide a fit; empty if unknown", required=False)
-    )
-    input_digest: str = field(
-        default="",
-        metadata=text_field("hash of keypoints, camera and label of the person; empty if unknown", required=False),
-    )
-    photo_digest: str = field(
-        default="", metadata=text_field("hash of the image file; empty if unknown", required=False)
-    )
+    photo_digest: str = text_field("hash of the image file; empty if unknown", required=False)
 
-    #: The body that was fitted, if it is at hand; otherwise :meth:`body` looks for it.
+    #: The body that was fitted, if it is known; otherwise :meth:`body` looks for it.
     _body: Body | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -7,7 +7,7 @@ import math
 import os
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,26 +50,29 @@ class ResultField:
     required: bool = True
 
 
-def about_field(
-    kind: Kind, meaning: str, *shape: int | str, csv: str | None = None, required: bool = True
-) -> dict[str, Any]:
-    """Metadata of a field of :class:`FitResult`."""
-    return {"kind": kind, "shape": shape, "meaning": meaning, "csv": csv, "required": required}
+def result_field(
+    kind: Kind, meaning: str, *shape: int | str, default: Any = MISSING, csv: str | None = None, required: bool = True
+) -> Any:
+    """A field of :class:`FitResult`, see :class:`ResultField`; ``default`` may be a function that makes the value."""
+    about = {"kind": kind, "shape": shape, "meaning": meaning, "csv": csv, "required": required}
+    if callable(default):
+        return field(default_factory=default, metadata=about)
+    return field(default=default, metadata=about)
 
 
-def text_field(meaning: str, csv: str | None = None, required: bool = True) -> dict[str, Any]:
-    """Metadata of a text."""
-    return about_field("text", meaning, csv=csv, required=required)
+def text_field(meaning: str, default: Any = "", csv: str | None = None, required: bool = True) -> Any:
+    """A text."""
+    return result_field("text", meaning, default=default, csv=csv, required=required)
 
 
-def number_field(meaning: str, csv: str | None = None, required: bool = True) -> dict[str, Any]:
-    """Metadata of one number, single precision."""
-    return about_field("float32", meaning, csv=csv, required=required)
+def number_field(meaning: str, csv: str | None = None, required: bool = True) -> Any:
+    """One number, single precision, by default NaN."""
+    return result_field("float32", meaning, default=math.nan, csv=csv, required=required)
 
 
-def array_field(meaning: str, *shape: int | str, required: bool = True) -> dict[str, Any]:
-    """Metadata of an array, single precision."""
-    return about_field("float32", meaning, *shape, required=required)
+def array_field(meaning: str, *shape: int | str, default: Any = MISSING, required: bool = True) -> Any:
+    """An array, single precision."""
+    return result_field("float32", meaning, *shape, default=default, required=required)
 
 
 def absent() -> np.ndarray:
