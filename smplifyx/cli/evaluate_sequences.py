@@ -14,7 +14,7 @@ whole. The motions come from motion capture that no prior was trained on
 (--mocap FILE) or are mild random ones; the keypoints have errors that last
 from frame to frame, frames with exchanged sides, missing limbs or another
 person, and gaps. With the CMU motion capture a jump and a punch are fitted
-too. --cost measures time and memory.
+too. --cost measures processor time and memory.
 
 examples:
   smplifyx evaluate sequences --mocap cmu_body_pose.npz
@@ -40,19 +40,14 @@ def add_sequences(actions: Actions[Parser]) -> None:
     _add_motions(parser, 8, 64)
     parser.add_argument("--true-camera", action="store_true", help="give the fit the focal length")
     parser.add_argument("--no-fast", action="store_true", help="leave out the jump and the punch")
-    parser.add_argument("--cost", action="store_true", help="also measure time and memory")
+    parser.add_argument("--cost", action="store_true", help="also measure processor time and memory")
     parser.add_argument(
-        "--cost-frames", metavar="N", type=positive, nargs="+", default=(16, 64, 256), help="default: 16 64 256"
+        "--cost-frames", metavar="N", type=positive, nargs="+", default=(12, 24, 48), help="default: 12 24 48"
     )
     parser.add_argument(
-        "--cost-views",
-        metavar="N",
-        type=int,
-        nargs="+",
-        choices=(1, 2, 4, 8),
-        default=(1, 2, 4, 8),
-        help="default: 1 2 4 8",
-    )
+        "--cost-views", metavar="N", type=int, nargs="+", choices=(1, 2, 4, 8), default=(1, 2, 4),
+        help="default: 1 2 4",
+    )  # fmt: skip
     add_fit(parser)
     set_run(parser, "run_sequences.evaluate_sequences", check=_check_sequences)
 

@@ -252,7 +252,7 @@ class SequenceConfig:
 
     joint_smoothness: float = setting(0.5, "accelerations of joints, m/s^2", minimum=0)
     joint_acceleration: float = setting(
-        10.0, "acceleration from which the energy of a joint grows linearly, m/s^2", above=0
+        3.0, "acceleration from which the energy of a joint grows linearly, m/s^2", above=0
     )
     rotation_smoothness: float = setting(0.05, "accelerations of the body's rotations, rad/s^2", minimum=0)
     rotation_acceleration: float = setting(50.0, "the same as joint_acceleration for rotations, rad/s^2", above=0)

@@ -22,7 +22,7 @@ from smplifyx.skeleton import BODY_KEYPOINTS
 from smplifyx.tracking import Track
 
 #: Standard deviation of the joints of a bridged frame about those between its neighbours (metres).
-_BRIDGE_SD = 0.03
+_BRIDGE_SD = 0.005
 #: Residual (in 1/1000 of the person's size) below which no observation is an outlier, and no view disagrees.
 _GOOD_RESIDUAL = 20.0
 #: A view disagrees when its typical residual is more than this many times that of all views.
@@ -129,6 +129,11 @@ class Evidence:
         )
         sizes = torch.where(own, 1000.0 / rows.pixel_scale, torch.nan)
         return cls(TrackData(rows, track.views), seen, sizes)
+
+    def of_frames(self, frames: Tensor) -> Evidence:
+        """The same of some frames [N]."""
+        sizes = self.sizes.unflatten(0, self.observed.shape)[frames].flatten()
+        return Evidence(self.data.of_frames(frames), self.observed[frames.cpu().numpy()], sizes)
 
     def scaled(self, depth: Tensor) -> Evidence:
         """The same for a person at certain depths [F V] (metres): the unit of length follows them.

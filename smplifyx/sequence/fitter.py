@@ -17,6 +17,7 @@ from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.sequence.collect import collect_track, single_result
 from smplifyx.sequence.evidence import (
+    FEWEST_VIEWS,
     Evidence,
     agreement,
     certain_frames,
@@ -25,6 +26,7 @@ from smplifyx.sequence.evidence import (
 )
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import TrackData
+from smplifyx.sequence.restarts import Restarts
 from smplifyx.sequence.separation import Separation
 from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.solve import Solution
@@ -135,6 +137,8 @@ class _TrackRun:
         for number in range(1, _MOST_ROUNDS + 1):
             solution = self._solve_once()
             self.poses = solution.poses
+            if number == 1:
+                solution = self._restarted(solution)
             residuals, observed = self._residuals(solution), self._evidence.observed
             weights = revised_weights(residuals, observed, self.weights, self._agreement, config, number == 1)
             if number == _MOST_ROUNDS or np.allclose(weights, self.weights, atol=0.05):
@@ -154,9 +158,27 @@ class _TrackRun:
         window = self._fitter.config.sequence.window
         return solve_track(solver, data, self.poses, self._smoothness, used, window, self._known)
 
+    def _restarted(self, solution: Solution) -> Solution:
+        """The solution after second attempts at bad stretches, where they help; several views show all depth."""
+        if len(self._track.views) >= FEWEST_VIEWS:
+            return solution
+        restarts = Restarts(self._fitter.solver, self._smoothness, self._known, self._track.fps, self._data_of)
+        better = restarts(solution, np.asarray(self.weights.sum(1) > 0))
+        if better is None:
+            return solution
+        self.poses = better
+        solution = self._solve_once()
+        self.poses = solution.poses
+        return solution
+
     def _data(self) -> TrackData:
         """The observations with their weights."""
         return self._evidence.weighted(self.weights, self._joints(self.poses))
+
+    def _data_of(self, frames: Tensor, poses: WorldPoses | None) -> TrackData:
+        """The same of some frames; those without an observation are held near the joints of their bodies, or free."""
+        joints = None if poses is None else self._joints(poses)
+        return self._evidence.of_frames(frames).weighted(self.weights[frames.cpu().numpy()], joints)
 
     def _bridged(self, poses: WorldPoses) -> WorldPoses:
         """The bodies, with frames that no observation counts in between their neighbours."""

@@ -19,8 +19,8 @@ from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.solve import Solution, solve
 from smplifyx.sequence.world import WorldPoses
 
-#: Frames on both sides that move along, and those at the ends of a stretch that are held.
-_MARGIN, _HELD = 8, 2
+#: Frames on both sides of a stretch that move along, and those at its ends that are held.
+MARGIN, _HELD = 8, 2
 #: Iterations and tolerance of a minimisation with fixed contacts.
 _ITERATIONS, _TOLERANCE = 25, 1e-5
 
@@ -29,12 +29,22 @@ def stretches(frames: NDArray[np.int64], n_frames: int, size: int) -> list[range
     """Stretches of frames around some [N], ascending; those that meet are one, up to ``size`` marked frames."""
     found: list[range] = []
     for frame in frames.tolist():
-        start, stop = max(frame - _MARGIN, 0), min(frame + _MARGIN + 1, n_frames)
-        if found and start <= found[-1].stop and stop - found[-1].start <= size + 2 * _MARGIN:
+        start, stop = max(frame - MARGIN, 0), min(frame + MARGIN + 1, n_frames)
+        if found and start <= found[-1].stop and stop - found[-1].start <= size + 2 * MARGIN:
             found[-1] = range(found[-1].start, stop)
         else:
             found.append(range(start, stop))
     return found
+
+
+def held_ends(stretch: range, n_frames: int, device: torch.device) -> Tensor:
+    """Whether each frame [N] of a stretch is held, as its neighbours outside stay as they are."""
+    held = torch.zeros(len(stretch), dtype=torch.bool, device=device)
+    if stretch.start > 0:
+        held[:_HELD] = True
+    if stretch.stop < n_frames:
+        held[-_HELD:] = True
+    return held
 
 
 class Separation:
@@ -92,11 +102,6 @@ class Separation:
         chosen, marked = inside.nonzero()[:, 0], inside & touching
         term = solver.self_collision.contact_term(contacts.of(inside[touching]), stiffness)
         weight = float(torch.as_tensor(squared_weight(solver.weights[-1]["collision"], poses.x)).sum())
-        frozen = torch.zeros(len(stretch), dtype=torch.bool, device=poses.x.device)
-        if stretch.start > 0:
-            frozen[:_HELD] = True
-        if stretch.stop < n_frames:
-            frozen[-_HELD:] = True
         objective = JointObjective(
             solver,
             self._data.of_frames(chosen),
@@ -105,7 +110,7 @@ class Separation:
             fixed_shape=True,
             known=self._known,
             collisions=FrameCollisions(marked[chosen].nonzero()[:, 0], term, weight),
-            frozen=frozen,
+            frozen=held_ends(stretch, n_frames, poses.x.device),
         )
         solved = solve(solver, objective, _TOLERANCE, _ITERATIONS)
         return poses.overwrite(chosen, solved.poses)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.interpolate import interp1d
 
 import smplifyx
 from smplifyx.errors import InputError, UsageError
@@ -120,7 +121,14 @@ def test_a_gap_is_bridged(plain_fitter: Fitter, person: MovingPerson, fit: Track
     assert bridged.bridged.nonzero()[0].tolist() == list(gap) and not bridged.outlier_frames.any()
     assert all(("bridged" in one.flags) == (frame in gap) for frame, one in enumerate(bridged.results))
     assert all(one.status == "ok" for one in bridged.results)
-    assert mean_error(bridged, person, gap) < mean_error(fit, person) + 0.02
+    joints, others = bridged.joints_world, [frame for frame in range(10) if frame not in gap]
+    between = interp1d(others, joints[others], axis=0)(np.arange(10))
+    interpolation = replace(bridged, joints_world=between.astype(np.float32))
+    frozen = replace(bridged, joints_world=np.where(np.isin(range(10), gap)[:, None, None], joints[3], joints))
+    assert mean_error(bridged, person, gap) < mean_error(interpolation, person, gap) + 0.003
+    assert mean_error(bridged, person, gap) < mean_error(fit, person, gap) + 0.01
+    assert np.linalg.norm((joints - between)[gap], axis=2).mean() < 0.01
+    assert np.linalg.norm((joints - frozen.joints_world)[gap], axis=2).mean() > 0.05
 
 
 def test_an_outlier_is_rejected_and_does_not_drag_its_neighbours(
