@@ -30,6 +30,7 @@ from smplifyx.evaluation.tables import Row
 from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
+from smplifyx.fitting.native_source import LANES
 from smplifyx.optim.lbfgs import Evaluation, LBFGSResult, Objective, minimize
 from smplifyx.synthetic.documents import observation_of, write_openpose_json
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
@@ -50,6 +51,8 @@ class BatchFigures:
         seconds_per_person: elapsed.
         cpu_seconds_per_person: of the processor.
         evaluations_per_person: evaluations of the objective, those of all starts of a person together.
+        share_of_rows: of a batch that are not finished, the mean over all evaluations; others are not evaluated.
+        share_of_lanes: of the processor's vector registers that are filled.
         ms_per_evaluation_of_batch, ms_per_evaluation_of_person: time of one evaluation, and a person's share of it.
         peak_memory_mib: largest memory of a process that did nothing else.
         threads: of torch.
@@ -60,6 +63,8 @@ class BatchFigures:
     seconds_per_person: float
     cpu_seconds_per_person: float
     evaluations_per_person: float
+    share_of_rows: float
+    share_of_lanes: float
     ms_per_evaluation_of_batch: float
     ms_per_evaluation_of_person: float
     peak_memory_mib: float
@@ -68,10 +73,20 @@ class BatchFigures:
 
 @dataclass
 class EvaluationCount:
-    """Evaluations of the objective: calls for a batch, rows and seconds in all."""
+    """Evaluations of the objective.
+
+    Attributes:
+        calls: evaluations of a batch.
+        rows: of them all; finished rows are left out.
+        all_rows: the same, if finished rows were evaluated until the last row of their batch is finished.
+        lanes: the same, filled up to whole vector registers of the processor.
+        seconds: of them all.
+    """
 
     calls: int = 0
     rows: int = 0
+    all_rows: int = 0
+    lanes: int = 0
     seconds: float = 0.0
 
 
@@ -81,7 +96,11 @@ def counted_evaluations() -> Iterator[EvaluationCount]:
     count = EvaluationCount()
 
     def counted(objective: Objective) -> Objective:
+        n_rows = 0
+
         def evaluation_of(rows: Tensor) -> Evaluation:
+            nonlocal n_rows
+            n_rows = max(n_rows, len(rows))
             evaluate = objective(rows)
 
             def evaluation(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,6 +108,8 @@ def counted_evaluations() -> Iterator[EvaluationCount]:
                 result = evaluate(x)
                 count.seconds += time.perf_counter() - started
                 count.calls, count.rows = count.calls + 1, count.rows + len(x)
+                count.all_rows += n_rows
+                count.lanes += -(-len(x) // LANES) * LANES
                 return result
 
             return evaluation
@@ -136,6 +157,8 @@ def measure_batches(
         seconds_per_person=seconds / n_people,
         cpu_seconds_per_person=cpu_seconds / n_people,
         evaluations_per_person=count.rows / n_people,
+        share_of_rows=count.rows / count.all_rows,
+        share_of_lanes=count.rows / count.lanes,
         ms_per_evaluation_of_batch=1e3 * count.seconds / count.calls,
         ms_per_evaluation_of_person=1e3 * count.seconds / count.rows,
         peak_memory_mib=peak_memory_mib(),
@@ -237,6 +260,8 @@ def batch_table(figures: Sequence[BatchFigures], full_mesh_ms: float | None = No
             "s/person": f"{one.seconds_per_person:.3f}",
             "processor s/person": f"{one.cpu_seconds_per_person:.3f}",
             "evaluations/person": f"{one.evaluations_per_person:.0f}",
+            "rows unfinished": f"{one.share_of_rows:.0%}",
+            "lanes filled": f"{one.share_of_lanes:.0%}",
             "ms/evaluation of batch": f"{one.ms_per_evaluation_of_batch:.2f}",
             "ms/evaluation of person": f"{one.ms_per_evaluation_of_person:.3f}",
             **(

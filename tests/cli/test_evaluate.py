@@ -167,6 +167,7 @@ def test_benchmark(tmp_path, capsys):
     assert "peak MiB" in capsys.readouterr().out
     (batch,) = json.loads((tmp_path / "figures.json").read_text())["batches"]
     assert batch["n_people"] == 2 and batch["evaluations_per_person"] > 10 and batch["peak_memory_mib"] > 100
+    assert 0 < batch["share_of_rows"] <= 1 and 0 < batch["share_of_lanes"] <= 1
     with pytest.raises(SystemExit) as ended:
         main(["benchmark", "--repeats", "0"])
     assert ended.value.code == 2
