@@ -70,7 +70,7 @@ def balancing_scenes(folder: str | Path) -> list[ViewScene]:
         InputError: a file is missing or damaged.
     """
     folder = Path(folder)
-    cameras: Sequence[View] = read_qualisys(folder / "Calib.qca.txt")
+    cameras: Sequence[View] = [_of_any_size(camera) for camera in read_qualisys(folder / "Calib.qca.txt")]
     options = TriangulationOptions()
     found = []
     for frame in _BALANCING_FRAMES:
@@ -129,6 +129,11 @@ def observation_of_view(scene: ViewScene, view: int, true_camera: bool) -> Obser
         keypoint_path=scene.keypoint_files[view],
         points_3d=person.points_3d,
     )
+
+
+def _of_any_size(view: View) -> View:
+    """The view without its image size: the sensor has a few columns more than the photos, at the right border."""
+    return replace(view, camera=None if view.camera is None else replace(view.camera, image_size=None))
 
 
 def _same_person(

@@ -15,7 +15,7 @@ from smplifyx.evaluation.scores import Truths, rows_of
 from smplifyx.evaluation.trials import fit_and_score
 from smplifyx.evaluation.vertex_sets import vertex_sets
 from smplifyx.evaluation.view_scenes import _SEATED_UNIT as SEATED_UNIT
-from smplifyx.evaluation.view_scenes import balancing_scenes, seated_scene
+from smplifyx.evaluation.view_scenes import balancing_scenes, observation_of_view, seated_scene
 from smplifyx.evaluation.views import fit_views, view_rows
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.synthetic.documents import observation_of
@@ -169,6 +169,13 @@ def test_scenes_are_triangulated(scenes):
         assert scene.truth.valid.sum() >= 17
         assert np.nanmedian(scene.truth.errors_px) < 9.0
         assert all(path.is_file() for path in (*scene.images, *scene.keypoint_files))
+
+
+def test_true_cameras_fit_to_the_photos(scenes):
+    for scene in scenes:
+        for view in range(len(scene.cameras)):
+            observation = observation_of_view(scene, view, true_camera=True)
+            assert observation.camera.image_size in (None, observation.image_size)
 
 
 def test_every_view_gets_a_row(random_body, config, scenes):

@@ -72,7 +72,10 @@ def observed(camera: View, points: np.ndarray, random: np.random.Generator) -> n
 
 
 def balancing_folder(folder: Path) -> Path:
-    """Three instants before four cameras in Qualisys' layout; a bystander stands before the second camera."""
+    """Three instants before four cameras in Qualisys' layout; a bystander stands before the second camera.
+
+    The calibrated images have eight columns more than the photos, as in the sample data.
+    """
     random, cameras = np.random.default_rng(3), ring_of_cameras(4)
     elements = []
     for camera in cameras:
@@ -91,7 +94,7 @@ def balancing_folder(folder: Path) -> Path:
         turn = " ".join(f'r{i + 1}{j + 1}="{axes[i, j]}"' for i in range(3) for j in range(3))
         place = " ".join(f'{axis}="{value}"' for axis, value in zip("xyz", position, strict=True))
         elements.append(
-            f'<camera serial="{camera.name}"><fov_video left="0" top="0" right="{SIZE[0] - 1}" '
+            f'<camera serial="{camera.name}"><fov_video left="0" top="0" right="{SIZE[0] + 7}" '
             f'bottom="{SIZE[1] - 1}"/><transform {place} {turn}/><intrinsic {lens}/></camera>'
         )
     folder.mkdir(parents=True, exist_ok=True)
