@@ -51,7 +51,7 @@ class CandidateCache:
         search: of its triangles.
         n_rows: R.
         margin: metres by which boxes are inflated; 0 searches at each evaluation. A row with more candidates than
-            the search returns is searched at each evaluation too, without a margin, until it has fewer.
+            the search returns is searched at each evaluation too, for what intersects, until it has fewer.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class CandidateCache:
         self._is_searched = torch.zeros(n_rows, dtype=torch.bool, device=device)
         #: The candidates, their vertices posed by :meth:`pose`.
         self.lists = empty_pair_lists(n_rows, search.max_pairs, skinning.n_vertices, device)
-        #: [R] rows that once had too many candidates even without a margin, so that some were left out.
+        #: [R] rows that once had more pairs that intersect than the search returns, so that some were left out.
         self.truncated = torch.zeros(n_rows, dtype=torch.bool, device=device)
         self.counts = SearchCounts()
 
@@ -111,7 +111,7 @@ class CandidateCache:
         self._store(slots[~found.truncated], found.of(~found.truncated))
         if found.truncated.any():
             crowded = slots[found.truncated]
-            touching = self._search(posed[crowded], 0.0)
+            touching = self._search(posed[crowded])
             self.truncated[crowded] |= touching.truncated
             self._store(crowded, touching)
 

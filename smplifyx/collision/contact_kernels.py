@@ -10,12 +10,11 @@ No kernel adds floats atomically: a row's sums have one order, whatever the devi
 import warp as wp
 
 from smplifyx.collision.kernels import box_overlap, corners
+from smplifyx.collision.term_kernels import FLATNESS, add_point
 
 _ZERO = wp.constant(wp.float64(0.0))
 _HALF = wp.constant(wp.float64(0.5))
 _ONE = wp.constant(wp.float64(1.0))
-#: Distances count as equal within this share: corners and edges belong to several triangles.
-_EQUAL = wp.constant(1.0e-4)
 
 
 @wp.struct
@@ -24,8 +23,17 @@ class Shape:
 
     clearance: wp.float64
     soft: wp.float64
-    reach: wp.float64
     stiffness: wp.float64
+
+
+@wp.struct
+class Limits:
+    """Distances of the search, metres: see ``ContactShape``; ``outside`` is the greatest height of a vertex."""
+
+    outside: float
+    beside: float
+    clearance: float
+    soft: float
 
 
 @wp.struct
@@ -39,20 +47,14 @@ class Profile:
 
 @wp.func
 def _profile(depth: wp.float64, shape: Shape) -> Profile:
-    """For a positive depth. The slope rises to 1 within ``soft``, stays, and falls to 0 in the deeper half."""
+    """For a positive depth. The slope rises to 1 within ``soft`` and stays."""
     value = Profile()
-    deepest = shape.clearance + shape.reach
-    half = _HALF * deepest
     if depth < shape.soft:
         value.energy = _HALF * depth * depth / shape.soft
         value.slope = depth / shape.soft
-    elif depth < half:
+    else:
         value.energy = depth - _HALF * shape.soft
         value.slope = _ONE
-    else:
-        beyond = wp.min(depth, deepest) - half
-        value.slope = _ONE - beyond / half
-        value.energy = half - _HALF * shape.soft + _HALF * beyond * (_ONE + value.slope)
     # That of the parabola of the same slope, which lies above the energy.
     value.curvature = value.slope / depth
     return value
@@ -62,7 +64,7 @@ def _profile(depth: wp.float64, shape: Shape) -> Profile:
 class Contact:
     """A vertex before or behind the plane of a triangle: how far it is too deep, and the derivatives of that.
 
-    ``to_corners`` are the factors of minus the normal for the triangle's corners.
+    The derivative is minus the normal for the vertex, and the normal times ``to_corners`` for the corners.
     """
 
     depth: wp.float64
@@ -80,7 +82,7 @@ def _contact(posed: wp.array2d[wp.vec3], slot: int, vertex: int, face: wp.vec3i,
     offset = wp.vec3d(posed[slot, vertex]) - triangle[0]
     cross = wp.cross(b, c)
     squared = wp.length_sq(cross)
-    if squared > _ZERO:
+    if squared > FLATNESS * wp.length_sq(b) * wp.length_sq(c):
         value.normal = cross / wp.sqrt(squared)
         value.depth = shape.clearance - wp.dot(value.normal, offset)
         to_b = wp.dot(wp.cross(offset, c), cross) / squared
@@ -165,31 +167,28 @@ def find_contacts(
     vertex_parts: wp.array[int],
     may_touch: wp.array2d[wp.uint8],
     reaches: wp.array[float],
-    outside: float,
+    limits: Limits,
     part_lowers: wp.array[wp.vec3],
     part_uppers: wp.array[wp.vec3],
     near: wp.array2d[int],
     n_near: wp.array[int],
     triangles: wp.array2d[int],
-    distances: wp.array2d[float],
-    facing: wp.array2d[float],
+    heights: wp.array2d[float],
+    weights: wp.array2d[float],
 ) -> None:
-    """The triangle of other parts closest to each vertex, among those that face it; thread (row, vertex).
+    """The triangle that each vertex has a contact with, its height over the plane, the weight; thread (row, vertex).
 
-    ``distances`` from its plane are negative inside. ``facing`` rises from 0 for surfaces at a right angle to 1
-    where the angle between the normals is above 120 degrees. No triangle of a part is looked for beyond its reach.
+    See ``ContactSearch``.
     """
     row, vertex = wp.tid()
     n_vertices, n_parts = may_touch.shape[0], may_touch.shape[1]
     start = row * n_vertices
     point = positions[start + vertex]
     place = row * n_parts + vertex_parts[vertex]
-    nearest = float(1.0)
-    distance = float(0.0)
-    opposed = float(0.0)
-    triangle = int(-1)
+    least_misfit = float(1.0)
+    most_force = float(0.0)
     normal = wp.vec3()
-    around_point = wp.vec3(outside, outside, outside)
+    around_point = wp.vec3(limits.outside, limits.outside, limits.outside)
     for k in range(n_near[place]):
         other = near[place, k]
         group = row * n_parts + other
@@ -198,8 +197,11 @@ def find_contacts(
         ):
             if wp.length_sq(normal) == 0.0:
                 normal = _normal(positions, start, faces, around, around_start[vertex], around_start[vertex + 1])
-            radius = wp.min(wp.sqrt(nearest * (1.0 + _EQUAL)), reaches[other])
-            box = wp.vec3(radius, radius, radius)
+            reach = reaches[other]
+            misfit = float(1.0)
+            height = float(0.0)
+            triangle = int(-1)
+            box = wp.vec3(reach, reach, reach)
             query = wp.bvh_query_aabb(tree, point - box, point + box, wp.bvh_get_group_root(tree, group))
             found = int(0)
             while wp.bvh_query_next(query, found):
@@ -208,23 +210,28 @@ def find_contacts(
                 b = positions[start + face[1]]
                 c = positions[start + face[2]]
                 upwards = wp.normalize(wp.cross(b - a, c - a))
-                against = -wp.dot(upwards, normal)
-                if against > 0.0:
+                turned = wp.max(0.0, 1.0 + 2.0 * wp.dot(upwards, normal))
+                if turned < misfit:
                     offset = point - _closest_point(point, a, b, c)
                     squared = wp.length_sq(offset)
-                    if squared <= radius * radius and squared <= nearest * (1.0 + _EQUAL):
-                        height = wp.dot(offset, upwards)
-                        # Of the triangles at an edge or corner, the one that it lies most clearly above or below.
-                        if squared < nearest * (1.0 - _EQUAL) or wp.abs(height) > wp.abs(distance):
-                            distance = height
-                            opposed = against
-                            triangle = found - row * faces.shape[0]
-                        nearest = wp.min(nearest, squared)
-    if triangle >= 0 and distance <= outside:
-        rise = wp.min(1.0, 2.0 * opposed)
-        triangles[row, vertex] = triangle
-        distances[row, vertex] = distance
-        facing[row, vertex] = rise * rise * (3.0 - 2.0 * rise)
+                    over = wp.dot(offset, upwards)
+                    beside = wp.sqrt(wp.max(0.0, squared - over * over))
+                    total = wp.length(wp.vec3(turned, wp.sqrt(squared) / reach, beside / limits.beside))
+                    if total < misfit:
+                        misfit = total
+                        height = over
+                        triangle = found - row * faces.shape[0]
+            if triangle >= 0 and height <= limits.outside:
+                rise = wp.min(1.0, 3.0 * (1.0 - misfit))
+                weight = rise * rise * (3.0 - 2.0 * rise)
+                force = weight * wp.clamp((limits.clearance - height) / limits.soft, 0.0, 1.0)
+                # Of several parts the one that pushes most; where none does, the best fit.
+                if force > most_force or (most_force == 0.0 and misfit < least_misfit):
+                    most_force = force
+                    least_misfit = misfit
+                    triangles[row, vertex] = triangle
+                    heights[row, vertex] = height
+                    weights[row, vertex] = weight
 
 
 @wp.kernel(enable_backward=False)
@@ -256,40 +263,6 @@ def add_contacts(
             for k in range(3):
                 to_posed[slot, face[k]] = to_posed[slot, face[k]] + wp.vec3(contact.to_corners[k] * pull)
     energies[row] = total
-
-
-@wp.func
-def _add_point(
-    row: int,
-    group: int,
-    slot: int,
-    vertex: int,
-    gradient: wp.vec3,
-    component_start: wp.array[int],
-    component_index: wp.array[int],
-    component_shape: wp.array[wp.vec3],
-    bones: wp.array2d[int],
-    weights: wp.array2d[wp.float32],
-    transforms: wp.array3d[wp.float32],
-    shaped: wp.array2d[wp.vec3],
-    to_coefficients: wp.array3d[wp.float32],
-    to_transforms: wp.array4d[wp.float32],
-) -> None:
-    """Propagate the gradient for one posed vertex to coefficients and bones."""
-    point = shaped[slot, vertex]
-    to_shaped = wp.vec3()
-    for k in range(bones.shape[1]):
-        weight = weights[vertex, k]
-        if weight > 0.0:
-            bone = bones[vertex, k]
-            for i in range(3):
-                pull = weight * gradient[i]
-                for j in range(3):
-                    to_shaped[j] += pull * transforms[row, bone, 4 * i + j]
-                    to_transforms[row, group, bone, 4 * i + j] += pull * point[j]
-                to_transforms[row, group, bone, 4 * i + 3] += pull
-    for k in range(component_start[vertex], component_start[vertex + 1]):
-        to_coefficients[row, group, component_index[k]] += wp.dot(to_shaped, component_shape[k])
 
 
 @wp.kernel(enable_backward=False)
@@ -334,7 +307,7 @@ def add_directions(
                     if k > 0:
                         point = face[k - 1]
                         pull = contact.to_corners[k - 1] * curvature * contact.normal
-                    _add_point(
+                    add_point(
                         row, group, slot, point, wp.vec3(pull), component_start, component_index, component_shape,
                         bones, bone_weights, transforms, shaped, to_coefficients, to_transforms,
                     )  # fmt: skip

@@ -31,7 +31,7 @@ class ContactTerm:
         self._skinning, self._contacts = skinning, contacts
         self._kernels = importlib.import_module("smplifyx.collision.contact_kernels")
         self._shape = self._kernels.Shape()
-        for name in ("clearance", "soft", "reach", "stiffness"):
+        for name in ("clearance", "soft", "stiffness"):
             setattr(self._shape, name, getattr(shape, name))
         self._latest: tuple[Tensor, Evaluation] | None = None
 

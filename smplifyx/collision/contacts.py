@@ -26,20 +26,22 @@ N_GROUPS = 8
 class ContactShape:
     """Energy of a contact as a function of the depth: how far a vertex is below ``clearance`` over the triangle.
 
-    Its slope rises from 0 to 1 within ``soft``, and falls back to 0 at the depth ``clearance + reach``: so contacts
-    begin and end without a step. Times the vertex' area this is about the volume that two parts share.
+    Its slope rises from 0 to 1 within ``soft`` and stays: times the vertex' area the energy is about the volume that
+    two parts share.
 
     Attributes:
         clearance: distance at which a contact begins, metres; with it coarse triangles do not cross.
         soft: metres.
-        reach: greatest depth below the surface that is found, metres.
+        reach: distance from a part within which its triangles are found, metres; less in thin parts.
+        beside: distance from a triangle, within its plane, at which contacts end, metres.
         slack: contacts are kept up to this distance beyond the clearance, as vertices may come closer, metres.
         stiffness: energy of a cubic metre.
     """
 
     clearance: float = 0.002
     soft: float = 0.004
-    reach: float = 0.015
+    reach: float = 0.020
+    beside: float = 0.010
     slack: float = 0.005
     stiffness: float = 3e6
 
@@ -50,7 +52,7 @@ class Contacts:
 
     Attributes:
         found: their pairs are (vertex, triangle).
-        weights: [R, P] area of the vertex, square metres, times a factor that is 0 where surfaces do not face.
+        weights: [R, P] area of the vertex, square metres, times the contact's weight.
         parts: [R, P] a number for each pair of parts.
     """
 
@@ -89,8 +91,13 @@ class Contacts:
 class ContactSearch(TriangleSearch):
     """Search meshes that share their triangles for contacts, too.
 
-    A vertex has a contact with the closest triangle of the parts that it may collide with, among those that face it:
-    so the far side of a thin part does not pull it through. Parts that it is close to in the rest pose are left out.
+    A vertex has a contact with the triangle of the least misfit of those parts that it may collide with. The misfit
+    is the length of three numbers: the distance from the triangle, as a share of the reach; the distance sideways,
+    past the triangle's edge within its plane, as a share of ``beside``; and how little the two normals face each
+    other, 0 from 120 degrees on and 1 at a right angle. So the far side of a thin part does not pull it through.
+
+    The weight of a contact falls from 1 to 0 between misfits of 2/3 and 1: contacts begin and end without a force.
+    Of several parts the one that pushes most counts. Parts that push a vertex in the rest pose are left out.
 
     Args:
         rest_vertices, faces, pairs, max_pairs, device: see :class:`~smplifyx.collision.search.TriangleSearch`.
@@ -108,7 +115,10 @@ class ContactSearch(TriangleSearch):
     ) -> None:
         super().__init__(rest_vertices, faces, pairs, max_pairs, device)
         self._contact_kernels = importlib.import_module("smplifyx.collision.contact_kernels")
-        self._shape = shape or ContactShape()
+        self._shape = shape = shape or ContactShape()
+        self._limits = self._contact_kernels.Limits()
+        self._limits.outside = shape.clearance + shape.slack
+        self._limits.beside, self._limits.clearance, self._limits.soft = shape.beside, shape.clearance, shape.soft
         faces, n_vertices = np.asarray(faces, np.int64), len(rest_vertices)
         by_vertex = faces.ravel().argsort(kind="stable")
         starts = np.searchsorted(faces.ravel()[by_vertex], np.arange(n_vertices + 1))
@@ -129,14 +139,16 @@ class ContactSearch(TriangleSearch):
             np.logical_and.at(may_touch, corner, pairs.colliding_parts[pairs.labels])
         for triangles, others in (pairs.ignored_pairs.T, pairs.ignored_pairs.T[::-1]):
             may_touch[faces[triangles], pairs.labels[others][:, None]] = False
-        self._may_touch = self._array(may_touch.astype(np.uint8), self._warp.uint8)
-        at_rest = self._closest(self._rest[None])[0][0].cpu().numpy()
-        close = np.flatnonzero(at_rest >= 0)
-        may_touch[close, pairs.labels[at_rest[close]]] = False
-        self._may_touch = self._array(may_touch.astype(np.uint8), self._warp.uint8)
+        while True:  # a vertex may be close to several parts
+            self._may_touch = self._array(may_touch.astype(np.uint8), self._warp.uint8)
+            at_rest, heights, _ = (found[0].cpu().numpy() for found in self._search_contacts(self._rest[None]))
+            close = np.flatnonzero((at_rest >= 0) & (heights < shape.clearance))
+            if not len(close):
+                break
+            may_touch[close, pairs.labels[at_rest[close]]] = False
 
     def _part_reaches(self, corners: FloatArray, labels: IntArray) -> FloatArray:
-        """[P] reach into each part: no point within it is deeper than half of its thickness."""
+        """[P] reach of each part: at most half of its thickness, so that nothing is pulled through it."""
         thickness = np.zeros(self._n_parts)
         for part in np.unique(labels):
             thickness[part] = np.ptp(corners[labels == part].reshape(-1, 3), axis=0).min()
@@ -151,10 +163,10 @@ class ContactSearch(TriangleSearch):
         none = torch.zeros(0, len(self._rest), device=self.device)
         found = [(none.int(), none, none)]
         for chunk in chunks:
-            found += [self._closest(part) for part in chunk.detach().to(torch.float32).split(self._n_rows)]
-        triangles, distances, facing = (torch.cat(parts) for parts in zip(*found, strict=True))
-        touching = ((triangles >= 0) & (distances < self._shape.clearance)).any(1)
-        triangles, facing, n_rows = triangles[touching], facing[touching], int(touching.sum())
+            found += [self._search_contacts(part) for part in chunk.detach().to(torch.float32).split(self._n_rows)]
+        triangles, heights, shares = (torch.cat(parts) for parts in zip(*found, strict=True))
+        touching = ((shares > 0) & (heights < self._shape.clearance)).any(1)
+        triangles, shares, n_rows = triangles[touching], shares[touching], int(touching.sum())
         row, vertex = (triangles >= 0).nonzero(as_tuple=True)
         triangle = triangles[row, vertex].long()
         counts = torch.bincount(row, minlength=n_rows)
@@ -163,7 +175,7 @@ class ContactSearch(TriangleSearch):
         pairs = torch.zeros(n_rows, most, 2, dtype=torch.int32, device=row.device)
         pairs[row, place] = torch.stack([vertex, triangle], 1).int()
         weights = torch.zeros(n_rows, most, device=row.device)
-        weights[row, place] = self._areas[vertex] * facing[row, vertex]
+        weights[row, place] = self._areas[vertex] * shares[row, vertex]
         parts = torch.zeros(n_rows, most, dtype=torch.int64, device=row.device)
         ends = torch.stack([self._parts[vertex], self._labels_of[triangle]])
         parts[row, place] = ends.amin(0) * self._n_parts + ends.amax(0)
@@ -174,28 +186,28 @@ class ContactSearch(TriangleSearch):
         lists.set(torch.arange(n_rows, device=row.device), used)
         return Contacts(PairLists(pairs, counts.int(), lists), weights, parts), touching
 
-    def _closest(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Triangle (-1: none), distance and facing factor [B, V] of each vertex of as many meshes as a tree holds."""
-        shape, size, wrap = self._shape, vertices.shape[:2], self._warp.from_torch
+    def _search_contacts(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Triangle (-1: none), height over it and weight [B, V] of each vertex of as many meshes as a tree holds."""
+        size, wrap = vertices.shape[:2], self._warp.from_torch
         triangles = torch.full(size, -1, dtype=torch.int32, device=self.device)
-        distances, facing = (torch.zeros(size, device=self.device) for _ in range(2))
+        heights, weights = (torch.zeros(size, device=self.device) for _ in range(2))
         near: tuple[Any, Any] = self._near, self._n_near
         with torch_stream(self._warp, self.device):
             points = self._points(vertices)
             self._bound(points, 0.0)
             self._tree.refit()
-            outside = shape.clearance + shape.slack
             self._launch(
                 self._contact_kernels.list_neighbours,
                 (len(vertices), self._n_parts),
-                [*self._part_boxes, self._colliding, self._n_parts, outside, *near],
+                [*self._part_boxes, self._colliding, self._n_parts, self._limits.outside, *near],
             )
             self._launch(
                 self._contact_kernels.find_contacts,
                 (len(vertices), len(self._rest)),
                 [
                     self._tree.id, points, self._faces, *self._around, self._vertex_parts, self._may_touch,
-                    self._reaches, outside, *self._part_boxes, *near, wrap(triangles), wrap(distances), wrap(facing),
+                    self._reaches, self._limits, *self._part_boxes, *near,
+                    wrap(triangles), wrap(heights), wrap(weights),
                 ],
             )  # fmt: skip
-        return triangles, distances, facing
+        return triangles, heights, weights

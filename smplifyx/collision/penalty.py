@@ -44,7 +44,7 @@ class CollisionTerm:
 
     @property
     def truncated(self) -> Tensor:
-        """[R] rows that once had more candidates than the search returns, so that some were left out."""
+        """[R] rows that once had more pairs than the search returns, so that some were left out."""
         return self.pairs.truncated
 
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:

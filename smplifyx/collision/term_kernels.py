@@ -12,7 +12,7 @@ import warp as wp
 from smplifyx.collision.kernels import box_overlap, corners, triangles_intersect
 
 #: Triangles whose squared double area is less than this fraction of the product of two squared sides are flat.
-_FLATNESS = wp.constant(wp.float64(1e-10))
+FLATNESS = wp.constant(wp.float64(1e-10))
 _ZERO = wp.constant(wp.float64(0.0))
 _ONE = wp.constant(wp.float64(1.0))
 _TWO = wp.constant(wp.float64(2.0))
@@ -55,7 +55,7 @@ def _field_energy(vertices: wp.mat33d, triangle: wp.mat33d, cones: Cones) -> Fie
     b = triangle[1] - triangle[2]
     cross = wp.cross(a, b)
     squared_a, squared_b, squared = wp.length_sq(a), wp.length_sq(b), wp.length_sq(cross)
-    if squared <= _FLATNESS * squared_a * squared_b:
+    if squared <= FLATNESS * squared_a * squared_b:
         return value
     span = squared_a * b - squared_b * a
     arm = wp.cross(span, cross) / (_TWO * squared)
@@ -247,6 +247,40 @@ def add_pairs(
     energies[row] = total
 
 
+@wp.func
+def add_point(
+    row: int,
+    lane: int,
+    slot: int,
+    vertex: int,
+    gradient: wp.vec3,
+    component_start: wp.array[int],
+    component_index: wp.array[int],
+    component_shape: wp.array[wp.vec3],
+    bones: wp.array2d[int],
+    weights: wp.array2d[wp.float32],
+    transforms: wp.array3d[wp.float32],
+    shaped: wp.array2d[wp.vec3],
+    to_coefficients: wp.array3d[wp.float32],
+    to_transforms: wp.array4d[wp.float32],
+) -> None:
+    """Propagate the gradient for one posed vertex to a lane's sums for coefficients and bones."""
+    point = shaped[slot, vertex]
+    to_shaped = wp.vec3()
+    for k in range(bones.shape[1]):
+        weight = weights[vertex, k]
+        if weight > 0.0:
+            bone = bones[vertex, k]
+            for i in range(3):
+                pull = weight * gradient[i]
+                for j in range(3):
+                    to_shaped[j] += pull * transforms[row, bone, 4 * i + j]
+                    to_transforms[row, lane, bone, 4 * i + j] += pull * point[j]
+                to_transforms[row, lane, bone, 4 * i + 3] += pull
+    for k in range(component_start[vertex], component_start[vertex + 1]):
+        to_coefficients[row, lane, component_index[k]] += wp.dot(to_shaped, component_shape[k])
+
+
 @wp.kernel(enable_backward=False)
 def add_vertices(
     slots: wp.array[int],
@@ -275,20 +309,10 @@ def add_vertices(
         gradient = to_posed[slot, vertex]
         if gradient[0] != 0.0 or gradient[1] != 0.0 or gradient[2] != 0.0:
             to_posed[slot, vertex] = wp.vec3()
-            point = shaped[slot, vertex]
-            to_shaped = wp.vec3()
-            for k in range(bones.shape[1]):
-                weight = weights[vertex, k]
-                if weight > 0.0:
-                    bone = bones[vertex, k]
-                    for i in range(3):
-                        pull = weight * gradient[i]
-                        for j in range(3):
-                            to_shaped[j] += pull * transforms[row, bone, 4 * i + j]
-                            to_transforms[row, lane, bone, 4 * i + j] += pull * point[j]
-                        to_transforms[row, lane, bone, 4 * i + 3] += pull
-            for k in range(component_start[vertex], component_start[vertex + 1]):
-                to_coefficients[row, lane, component_index[k]] += wp.dot(to_shaped, component_shape[k])
+            add_point(
+                row, lane, slot, vertex, gradient, component_start, component_index, component_shape, bones, weights,
+                transforms, shaped, to_coefficients, to_transforms,
+            )  # fmt: skip
 
 
 @wp.kernel(enable_backward=False)

@@ -154,7 +154,7 @@ class Hypotheses(Rows):
         ends: the stages so far.
         status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.lbfgs.Status`.
         n_evaluations: [R] evaluations of all objectives together.
-        truncated: [R] whether a row had more collision candidates than are kept.
+        truncated: [R] whether a row had more pairs that collide than are kept.
         spread: [R] mean distance of rejected hypotheses from this one, weighted by their losses (metres).
         gap: [R] relative rise of the loss to the best different hypothesis; at most 1.
     """

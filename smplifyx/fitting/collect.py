@@ -254,7 +254,7 @@ def flags_of_fit(result: FitResult, truncated: bool) -> list[str]:
 
     Args:
         result: the fit.
-        truncated: whether it had more collision candidates than are kept.
+        truncated: whether it had more pairs that collide than are kept.
     """
     flags = []
     if not result.n_keypoints:

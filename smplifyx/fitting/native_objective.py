@@ -8,7 +8,8 @@ vector registers, so a row has the same bits whatever the other rows are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -230,7 +231,7 @@ class NativeObjective:
     """
 
     def __init__(self, body: NativeBody, terms: NativeTerms) -> None:
-        self._body = body
+        self._body, self._terms = body, terms
         self._addresses, self._sizes = body.addresses.copy(), body.sizes.copy()
         self._weights = np.zeros(len(WEIGHTS), np.float32)
         self._set_weights(
@@ -305,9 +306,21 @@ class NativeObjective:
             body: [N] the place of each gradient's body among these.
             to_bones: N gradients.
         """
-        _, own = self.evaluation(rows)(x)
-        _, both = self.evaluation(rows[body], lambda bones: (torch.zeros(len(body)), to_bones))(x[body])
-        return both - own[body]
+        evaluate = self._without_terms.evaluation(rows[body], lambda bones: (torch.zeros(len(body)), to_bones))
+        return evaluate(x[body])[1]
+
+    @cached_property
+    def _without_terms(self) -> NativeObjective:
+        """The same rows with all weights at 0."""
+        terms = self._terms
+        return NativeObjective(
+            self._body,
+            replace(
+                terms, quadratic=torch.zeros_like(terms.quadratic),
+                keypoint_weights=torch.zeros_like(terms.keypoint_weights), joint_limits=0.0, trunk_tilt=0.0,
+                upright_stance=0.0, lifting=0.0, depth=0.0, frames=0.0,
+            ),
+        )  # fmt: skip
 
     def _bones(self, x: Tensor, rows: Tensor, loss: Tensor, workspace: Tensor) -> BoneStates:
         """Set the losses of the terms, and pose the bones."""

@@ -17,7 +17,7 @@ from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips
-from smplifyx.fitting.objective import Objective
+from smplifyx.fitting.objective import Objective, StageTerms
 from smplifyx.fitting.solver import Solver, no_weight
 from smplifyx.optim import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
@@ -110,7 +110,10 @@ class Stage:
         last = collision.stiffnesses[-1]
         for stiffness in collision.stiffnesses:
             contacts, still = solver.contacts(hypotheses.index(touching))
-            touching = touching[still]
+            left, touching = touching[~still & hypotheses.colliding[touching]], touching[still]
+            if len(left):
+                apart = _without_contacts(solver, stage, hypotheses.index(left))
+                hypotheses = hypotheses.overwrite(left, apart)
             if not len(touching):
                 break
             rows = hypotheses.index(touching)
@@ -175,6 +178,13 @@ class FlipDepths:
         lowest, number = loss.topk(self.number, dim=0, largest=False)
         chosen = (number * n_rows + hypotheses.rows)[torch.isfinite(lowest)]
         return hypotheses.concatenate(flipped.index(chosen))
+
+
+def _without_contacts(solver: Solver, stage: StageTerms, rows: Hypotheses) -> Hypotheses:
+    """Rows that have come apart, with the loss of the other terms alone."""
+    objective = solver.objective(stage, rows, contour_rows=rows.contour_rows)
+    loss = objective.values(rows.x[:, objective.free])
+    return replace(rows, loss=loss, colliding=torch.zeros_like(rows.colliding))
 
 
 def make_schedule(config: Config, has_body: bool) -> list[Step]:

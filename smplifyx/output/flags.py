@@ -72,7 +72,8 @@ FLAGS: dict[str, Flag] = {
         "hand on a thigh, and good otherwise. --collision.max_loss_increase null always resolves it.",
     ),
     "collision_limit": Flag(
-        "too many pairs of triangles collide", "Some collisions of the body with itself may remain."
+        "too many pairs of triangles collide",
+        "With --collision.rounds 0 alone, at most 32,768 pairs count. Some collisions of the body may remain.",
     ),
     "behind_camera": Flag("the pelvis is behind the camera", "The fit is wrong: discard it."),
     "no_keypoints": Flag("no keypoint of the body model was seen", "Nothing was fitted. Check the keypoints."),

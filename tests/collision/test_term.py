@@ -79,7 +79,9 @@ def test_value_and_gradient_are_those_of_the_full_mesh(body, poses):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=3e-3 * float(other.abs().max()))
 
 
-@pytest.mark.parametrize(("margin", "max_pairs"), [(0.0, 32768), (0.002, 32768), (0.006, 200_000), (0.004, 6000)])
+@pytest.mark.parametrize(
+    ("margin", "max_pairs"), [(0.0, 32768), (0.002, 32768), (0.006, 200_000), (0.004, 6000), (0.004, 2000)]
+)
 def test_kept_candidates_miss_no_collision(body, poses, margin, max_pairs):
     """Random walks with small and large steps, some rows asked now and then only, some with too many candidates."""
     kept, always = body.candidates(4, margin, body.searching(max_pairs)), body.candidates(4, 0.0)
@@ -99,7 +101,8 @@ def test_kept_candidates_miss_no_collision(body, poses, margin, max_pairs):
             n_pairs += len(found)
     assert n_pairs > 1000 and not kept.truncated.any()
     assert always.counts.searches == always.counts.evaluations == kept.counts.evaluations
-    assert (kept.counts.searches == kept.counts.evaluations) == (margin == 0)
+    always_crowded = max_pairs == 2000  # more boxes meet, even without a margin, but fewer triangles intersect
+    assert (kept.counts.searches == kept.counts.evaluations) == (margin == 0 or always_crowded)
 
 
 def test_too_many_candidates_are_reported(body, poses):

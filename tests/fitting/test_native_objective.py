@@ -282,3 +282,22 @@ def test_matrices_have_the_curvature_of_collisions_along_their_directions():
     solver = Solver(solver.data, solver.model, solver.parameters, solver.config, default_terms())
     alone = solver.objective(solver.stage_terms(1), hypotheses, Heights(15))
     assert torch.equal(with_own.inverse_hessians(x, rows, 0.1), alone.inverse_hessians(x, rows, 0.1))
+
+
+def test_gradients_of_bones_are_pulled_back_without_those_of_the_terms():
+    """The same bits whatever the terms weigh, and those of differentiating the bones."""
+    found = []
+    for weight in (1.0, 3e4):
+        stage = replace(_ALL, hand_keypoints=weight)
+        solver = _solver(random_body_model(), config=replace(Config(), stages=(stage,)))
+        objective, x = _objective(solver)
+        rows, body = torch.arange(_N), torch.tensor([2, 5, 5])
+        to_bones = objective._native.bones(x, rows).index(body)  # any numbers
+        found.append(objective._native.pulled_back(x, rows, body, to_bones))
+    assert torch.equal(*found)
+    free = x[body].requires_grad_()
+    data = _hypotheses(solver).index(body)
+    bones = solver.stage_terms(1).view.pose(data.x.index_copy(1, objective.free, free), data.initial).bones
+    parts = [(getattr(bones, part.name), getattr(to_bones, part.name)) for part in fields(BoneStates)]
+    (expected,) = torch.autograd.grad(sum((one * other).sum() for one, other in parts), free)
+    torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))

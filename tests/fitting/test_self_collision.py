@@ -7,13 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
+from smplifyx.collision.contacts import Contacts
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
 from smplifyx.fitting import Fitter
+from smplifyx.fitting.batch import Hypotheses
+from smplifyx.fitting.schedule import Stage
 from smplifyx.result import FitResult
 from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
@@ -79,6 +83,25 @@ def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(data, people, measu
     assert sum(one.colliding_pairs for one in strict) > sum(one.colliding_pairs for one in free)
     for one in strict:
         assert ("self_penetration" in one.flags) == (one.penetration_mm > 15.0)
+
+
+def test_a_body_that_has_come_apart_has_the_loss_without_contacts(data, people, monkeypatch):
+    """Its contacts of the soft round are gone."""
+    fitter = Fitter(data, config=_config(max_iterations=8))
+    solver, number = fitter.solver, len(fitter.config.stages)
+    before = fitter.competing_hypotheses([observation_of(one, with_camera=True) for one in people[:3]])
+    find, rounds = solver.contacts, []
+
+    def contacts(rows: Hypotheses) -> tuple[Contacts, torch.Tensor]:
+        found, touching = find(rows)
+        rounds.append(touching)
+        return found, touching & (len(rounds) == 1)
+
+    monkeypatch.setattr(solver, "contacts", contacts)
+    after = Stage(number).run(solver, before)
+    assert rounds[0].any() and len(rounds) == 2 and not after.colliding.any()
+    objective = solver.objective(solver.stage_terms(number), after, contour_rows=after.contour_rows)
+    torch.testing.assert_close(after.loss, objective.values(after.x[:, objective.free]), rtol=1e-5, atol=0)
 
 
 def test_without_the_term_nothing_is_imported_or_measured(data, people, monkeypatch):
