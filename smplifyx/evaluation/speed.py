@@ -31,7 +31,8 @@ from smplifyx.evaluation.usage import peak_memory_mib
 from smplifyx.fitting import solver
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.fitting.native_source import LANES
-from smplifyx.optim.lbfgs import Evaluation, LBFGSResult, Objective, minimize
+from smplifyx.optim.lbfgs import minimize
+from smplifyx.optim.problem import Evaluation, LBFGSResult, Objective
 from smplifyx.synthetic.documents import observation_of, write_openpose_json
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.constants import index_of
-from smplifyx.optim.lbfgs import Status
+from smplifyx.optim.problem import Status
 
 _R = TypeVar("_R", bound="Rows")
 
@@ -152,7 +152,7 @@ class Hypotheses(Rows):
         contour_rows: [R] rows of the face contour's table that this objective took.
         colliding: [R] whether this objective has the collision term.
         ends: the stages so far.
-        status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.lbfgs.Status`.
+        status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.problem.Status`.
         n_evaluations: [R] evaluations of all objectives together.
         truncated: [R] whether a row had more pairs that collide than are kept.
         spread: [R] mean distance of rejected hypotheses from this one, weighted by their losses (metres).

@@ -23,7 +23,7 @@ from smplifyx.keypoints import Observation
 from smplifyx.lifting.lifter import lifting_energy, undo_swap
 from smplifyx.lifting.network import SWAPPABLE_LIMBS
 from smplifyx.optim import padded_rows
-from smplifyx.optim.lbfgs import Status
+from smplifyx.optim.problem import Status
 from smplifyx.result import FitResult
 from smplifyx.rotations import matrix_to_axis_angle
 from smplifyx.skeleton import BODY_KEYPOINTS, N_KEYPOINTS

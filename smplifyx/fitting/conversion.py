@@ -18,8 +18,8 @@ from smplifyx.body.correspondence import SurfaceMap, identity_map, nearest_surfa
 from smplifyx.body.data import BodyModelData, FloatArray
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.errors import UsageError
-from smplifyx.optim.lbfgs import minimize, rowwise
-from smplifyx.optim.options import LBFGSOptions
+from smplifyx.optim.lbfgs import minimize
+from smplifyx.optim.problem import LBFGSOptions, rowwise
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import SIDES
 

@@ -31,7 +31,7 @@ from smplifyx.fitting.terms import (
 )
 from smplifyx.optim import padded_rows
 from smplifyx.optim.inverse_hessian import row_products, weighted_sums
-from smplifyx.optim.lbfgs import Evaluation
+from smplifyx.optim.problem import Evaluation
 
 #: Terms that the native objective has, by their names there.
 _NATIVE = {

@@ -23,7 +23,7 @@ from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import BODY, CAMERA_DEPTH, FACE, HANDS, Term, Weight, is_zero, stage_weights
 from smplifyx.optim import padded_rows
 from smplifyx.optim.lbfgs import minimize
-from smplifyx.optim.options import LBFGSOptions
+from smplifyx.optim.problem import LBFGSOptions
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 
 #: Parameter groups that only hand or face keypoints constrain; without these keypoints they do not move.

@@ -7,67 +7,21 @@ objective at a time, whatever phase of its line search a row is in, and finished
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from smplifyx.optim.arrays import Array, arrays_on
-from smplifyx.optim.inverse_hessian import InverseHessian, Mask, Matrices, matrix_products, row_products
+from smplifyx.optim.inverse_hessian import InverseHessian, Mask, matrix_products, row_products
 from smplifyx.optim.line_search import StrongWolfeSearch
-from smplifyx.optim.options import LBFGSOptions
-
-#: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
-Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
-#: Rows `[A]` int64 of the start point, ascending -> their evaluation. Called again only after rows have ended, so it
-#: may gather the data of these rows.
-Objective = Callable[[Tensor], Evaluation]
-
-#: (x `[N, D]`, rows `[N]`) -> symmetric positive definite matrices `[N, D, D]` close to the inverse Hessians there,
-#: or operators that multiply by them.
-Preconditioner = Callable[[Tensor, Tensor], Matrices]
-
-
-def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
-    """The objective of a function of x `[A, D]` and rows `[A]`."""
-    return lambda rows: lambda x: function(x, rows)
-
+from smplifyx.optim.problem import LBFGSOptions, LBFGSResult, Objective, Preconditioner, Status
 
 #: On a device that has to be waited for: evaluations between two looks at which rows have ended, and the share of
 #: rows that is worth dropping. Until then they are evaluated along with the others.
 _LOOK_EVERY, _WORTH_DROPPING = 4, 0.2
 #: Steps after which the prediction of a preconditioned model is no longer trusted without a new preconditioner.
 _FRESH = 5
-
-
-class Status(IntEnum):
-    """Reasons why the minimisation of a row ended."""
-
-    RUNNING = 0
-    CONVERGED = 1  # by the loss or the gradient tolerance, or because the loss resolves no further decrease
-    MAX_ITERATIONS = 2  # or evaluations
-    LINE_SEARCH_FAILED = 3
-    NON_FINITE = 4  # loss or gradient at the start point
-
-
-@dataclass
-class LBFGSResult:
-    """Best points found; `loss` and `gradient` belong to `x`, and no loss is above that of the start point.
-
-    x: `[B, D]`. loss: `[B]`. gradient: `[B, D]`.
-    n_iterations, n_evaluations: `[B]` int64. status: `[B]` int64, values of `Status`.
-    All lie on the device of the start point.
-    """
-
-    x: Tensor
-    loss: Tensor
-    gradient: Tensor
-    n_iterations: Tensor
-    n_evaluations: Tensor
-    status: Tensor
 
 
 def minimize(

@@ -26,7 +26,7 @@ from smplifyx.fitting.terms import (
     upright_stance,
 )
 from smplifyx.optim.inverse_hessian import Operator
-from smplifyx.optim.lbfgs import Evaluation
+from smplifyx.optim.problem import Evaluation
 from smplifyx.sequence.band import BorderedBand
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.smoothness import Motion, Smoothness

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import LBFGSResult, rowwise
-from smplifyx.optim.options import LBFGSOptions
+from smplifyx.optim.problem import LBFGSOptions, LBFGSResult, rowwise
 
 OPTIONS = LBFGSOptions(
     max_iterations=4000, max_evaluations=4000, relative_loss_tolerance=1e-12, gradient_tolerance=1e-8

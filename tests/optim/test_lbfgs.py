@@ -6,8 +6,7 @@ import scipy.optimize
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import Status
-from smplifyx.optim.options import LBFGSOptions
+from smplifyx.optim.problem import LBFGSOptions, Status
 from tests.optim.problems import OPTIONS, Problem, geman_mcclure, generator, minimize, quadratic, rosenbrock
 
 

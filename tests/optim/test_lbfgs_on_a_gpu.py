@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smplifyx.optim.lbfgs import Evaluation, Status, minimize
-from smplifyx.optim.options import LBFGSOptions
+from smplifyx.optim.lbfgs import minimize
+from smplifyx.optim.problem import Evaluation, LBFGSOptions, Status
 from tests.simulated_gpu import simulated_device, simulated_gpu
 
 _N, _D = 10, 4

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from smplifyx.optim import lbfgs
-from smplifyx.optim.lbfgs import Status, rowwise
-from smplifyx.optim.options import LBFGSOptions
+from smplifyx.optim.problem import LBFGSOptions, Status, rowwise
 from tests.optim.problems import OPTIONS, Problem, generator, minimize
 
 

@@ -1,8 +1,29 @@
-"""Limits and tolerances of a minimisation."""
+"""Statement of a minimisation of many independent rows: objective, limits and tolerances, results."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
+
+from torch import Tensor
+
+from smplifyx.optim.inverse_hessian import Matrices
+
+#: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
+Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
+#: Rows `[A]` int64 of the start point, ascending -> their evaluation. Called again only after rows have ended, so it
+#: may gather the data of these rows.
+Objective = Callable[[Tensor], Evaluation]
+
+#: (x `[N, D]`, rows `[N]`) -> symmetric positive definite matrices `[N, D, D]` close to the inverse Hessians there,
+#: or operators that multiply by them.
+Preconditioner = Callable[[Tensor, Tensor], Matrices]
+
+
+def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
+    """The objective of a function of x `[A, D]` and rows `[A]`."""
+    return lambda rows: lambda x: function(x, rows)
 
 
 @dataclass(frozen=True)
@@ -42,3 +63,30 @@ class LBFGSOptions:
             raise ValueError(f"expected 0 < armijo < curvature < 1, found {self.armijo} and {self.curvature}")
         if min(self.history_size, self.patience, self.max_line_search) < 1:
             raise ValueError(f"history_size, patience and max_line_search must be at least 1, found {self}")
+
+
+class Status(IntEnum):
+    """Reasons why the minimisation of a row ended."""
+
+    RUNNING = 0
+    CONVERGED = 1  # by the loss or the gradient tolerance, or because the loss resolves no further decrease
+    MAX_ITERATIONS = 2  # or evaluations
+    LINE_SEARCH_FAILED = 3
+    NON_FINITE = 4  # loss or gradient at the start point
+
+
+@dataclass
+class LBFGSResult:
+    """Best points found; `loss` and `gradient` belong to `x`, and no loss is above that of the start point.
+
+    x: `[B, D]`. loss: `[B]`. gradient: `[B, D]`.
+    n_iterations, n_evaluations: `[B]` int64. status: `[B]` int64, values of `Status`.
+    All lie on the device of the start point.
+    """
+
+    x: Tensor
+    loss: Tensor
+    gradient: Tensor
+    n_iterations: Tensor
+    n_evaluations: Tensor
+    status: Tensor
