@@ -20,7 +20,8 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 def commands() -> list[str]:
     """Lines of code blocks that call smplifyx; those with placeholders for options are left out."""
-    lines = [line for page in PAGES for line in re.findall(r"^    (smplifyx .*)$", page.read_text(), re.MULTILINE)]
+    texts = [re.sub(r"\\\n +", "", page.read_text()) for page in PAGES]  # a command may go on in a second line
+    lines = [line for text in texts for line in re.findall(r"^    (smplifyx .*)$", text, re.MULTILINE)]
     return sorted({line.split("  #")[0].strip() for line in lines if not re.search(r"\.\.\.|\[|NAME$", line)})
 
 
