@@ -10,6 +10,7 @@ from smplifyx.detect.anchors import AnchorDetector
 from smplifyx.detect.body import BodyNetwork, BodyPoints, body_crop
 from smplifyx.detect.confidence import calibrated
 from smplifyx.detect.crops import ByteArray, Crop, FloatArray, Photo
+from smplifyx.detect.definitions import body_as_openpose, hand_as_openpose
 from smplifyx.detect.faces import FaceNetwork
 from smplifyx.detect.hands import HandNetwork
 from smplifyx.detect.movenet import MoveNet, Seen
@@ -138,12 +139,12 @@ class Detector:
             for number, parts in _WORLD_FROM_BODY.items():
                 world[number] = _mean(metres, parts)
             hands, face = self._hands(photo, person.body), self._face(photo, person.body)
-        body[:, 2], world[:, 3] = calibrated(body[:, 2]), calibrated(world[:, 3])
-        lists = {side: np.zeros((21, 3)) for side in ("left", "right")}
+        body[:, 2] = calibrated(body[:, 2])
+        lists: dict[str, FloatArray] = {side: np.zeros((21, 3)) for side in ("left", "right")}
         for side, hand in hands.items():
-            lists[side] = np.column_stack([hand.points, np.full(21, hand.score)])
+            lists[side] = hand_as_openpose(np.column_stack([hand.points, np.full(21, hand.score)]))
         points = np.zeros((70, 3)) if face is None else np.column_stack([face.points, face.confidence])
-        return DetectedPerson(person.score, body, lists["left"], lists["right"], points, world)
+        return DetectedPerson(person.score, body_as_openpose(body), lists["left"], lists["right"], points, world)
 
 
 def _tiles(size: tuple[int, int]) -> list[Crop]:
