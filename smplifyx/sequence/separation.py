@@ -16,7 +16,7 @@ from smplifyx.fitting.terms import squared_weight
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import FrameCollisions, JointObjective, TrackData
 from smplifyx.sequence.smoothness import Smoothness
-from smplifyx.sequence.solve import Solution, solve
+from smplifyx.sequence.solve import Solution, solve, track_rows
 from smplifyx.sequence.world import WorldPoses
 
 #: Frames on both sides of a stretch that move along, and those at its ends that are held.
@@ -116,10 +116,8 @@ class Separation:
         return poses.overwrite(chosen, solved.poses)
 
     def _at(self, solution: Solution, poses: WorldPoses) -> Solution:
-        objective = JointObjective(
-            self._solver, self._data, poses, self._smoothness, fixed_shape=True, known=self._known
-        )
-        rows = objective.at(objective.start)
+        size = self._solver.config.sequence.window
+        rows = track_rows(self._solver, self._data, poses, self._smoothness, size)
         return replace(solution, poses=poses, rows=replace(rows, status=solution.rows.status))
 
     def _rejected(self, before: Hypotheses, after: Hypotheses, n_views: int) -> Tensor:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.solver import Solver
 from smplifyx.optim.lbfgs import minimize
-from smplifyx.sequence.problem import JointObjective
+from smplifyx.sequence.problem import JointObjective, TrackData
+from smplifyx.sequence.smoothness import Smoothness
 from smplifyx.sequence.world import WorldPoses
 
 #: A track has converged when its loss would fall by less than this share.
@@ -28,7 +30,7 @@ class Solution:
         rows: the rows of all frames and views, with their losses.
         status: how the minimisation ended.
         n_iterations, n_evaluations: of the joint objective.
-        loss: at the end.
+        loss: at the end; NaN for several windows.
         disagreement_mm: mean distance of the joints of overlapping windows, millimetres; NaN for one window.
     """
 
@@ -39,6 +41,17 @@ class Solution:
     n_evaluations: int
     loss: float
     disagreement_mm: float = math.nan
+
+
+def track_rows(solver: Solver, data: TrackData, poses: WorldPoses, smoothness: Smoothness, size: int) -> Hypotheses:
+    """The rows [F V] of bodies in all frames and views, with their losses, by ``size`` frames to bound memory."""
+    parts = []
+    for frames in torch.arange(len(poses.x), device=poses.x.device).split(size):
+        some = data.of_frames(frames)
+        objective = JointObjective(solver, some, poses.index(frames), smoothness, fixed_shape=True)
+        rows = objective.at(objective.start)
+        parts.append(replace(rows, person=rows.person + frames[0]))
+    return reduce(Hypotheses.concatenate, parts)
 
 
 def solve(

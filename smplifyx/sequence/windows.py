@@ -15,7 +15,7 @@ from smplifyx.fitting.solver import Solver
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import JointObjective, TrackData
 from smplifyx.sequence.smoothness import Smoothness
-from smplifyx.sequence.solve import Solution, solve
+from smplifyx.sequence.solve import Solution, solve, track_rows
 from smplifyx.sequence.start import between
 from smplifyx.sequence.world import WorldPoses, with_shape, world_joints
 
@@ -63,15 +63,14 @@ def solve_track(
         objective = JointObjective(solver, some, start.index(chosen), smoothness, fixed_shape=True, known=known)
         solutions.append(solve(solver, objective))
     poses, disagreement = _joined(solver, windows, [one.poses for one in solutions])
-    whole = JointObjective(solver, data, poses, smoothness, fixed_shape=True, known=known)
-    rows, status = whole.at(whole.start), max(one.status for one in solutions)
+    rows, status = track_rows(solver, data, poses, smoothness, size), max(one.status for one in solutions)
     return Solution(
         poses=poses,
         rows=replace(rows, status=torch.full_like(rows.status, status)),
         status=status,
         n_iterations=sum(one.n_iterations for one in solutions),
         n_evaluations=max(one.n_evaluations for one in solutions),
-        loss=float(whole.evaluate(whole.start)[0]),
+        loss=math.nan,
         disagreement_mm=disagreement,
     )
 

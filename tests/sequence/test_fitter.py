@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.interpolate import interp1d
 
 import smplifyx
@@ -19,7 +20,7 @@ from smplifyx.sequence.evidence import observed_with_cameras
 from smplifyx.sequence.fitter import _TrackRun
 from smplifyx.sequence.known import Known
 from smplifyx.sequence.problem import JointObjective
-from smplifyx.sequence.solve import solve
+from smplifyx.sequence.solve import solve, track_rows
 from smplifyx.sequence.windows import window_frames
 from smplifyx.sequence.world import world_joints
 from smplifyx.tracking import Track, View
@@ -189,6 +190,17 @@ def test_windows_cover_all_and_overlap(n_frames: int, size: int) -> None:
     assert all(len(one) == min(size, n_frames) for one in windows)
     overlaps = [first.stop - second.start for first, second in itertools.pairwise(windows)]
     assert all(0.2 * size <= overlap < size for overlap in overlaps)
+
+
+def test_rows_in_parts_are_those_of_the_whole(plain_fitter: Fitter) -> None:
+    track = moving_person(9, 2).track
+    observed, cameras = observed_with_cameras(track, plain_fitter.config.camera, plain_fitter.config.people)
+    run = _TrackRun(plain_fitter, track, observed, cameras, Known())
+    arguments = plain_fitter.solver, run._data(), run.poses, run._smoothness
+    whole, parts = (track_rows(*arguments, size) for size in (9, 4))
+    assert whole.person.tolist() == parts.person.tolist() == [row // 2 for row in range(18)]
+    torch.testing.assert_close(parts.x, whole.x)
+    torch.testing.assert_close(parts.loss, whole.loss, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.slow
