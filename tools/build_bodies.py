@@ -14,10 +14,11 @@ from smplifyx.body.search import OPEN_BODY_DIR
 from smplifyx.errors import UsageError
 from tools.bodies.family import build_family
 from tools.bodies.smplx_body import build_all
+from tools.bodies.texture import write_texture_coordinates
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Build SMPL-X for three genders, then SMPL-H, SMPL, MANO and FLAME from them."""
+    """Build SMPL-X for three genders, then SMPL-H, SMPL, MANO and FLAME from them, and the texture coordinates."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for build in (build_all, build_family):
             for path in build(options.output, progress):
                 print(path)
+        print(write_texture_coordinates(options.output))
     except UsageError as error:
         parser.error(str(error))
 

@@ -18,6 +18,7 @@ from smplifyx.export.motion import Motion, PersonKey, motions_of_frames, natural
 from smplifyx.export.pickles import PickleLayout, pickle_bytes
 from smplifyx.export.programs import agora_bytes, easymocap_files, exavatar_files, talkshow_bytes
 from smplifyx.export.rig import Rig
+from smplifyx.export.texture import texture_map
 from smplifyx.export.trc import trc_text
 from smplifyx.export.usd import require_usd, write_usd
 from smplifyx.files import write_bytes
@@ -286,7 +287,9 @@ def _writer(one: ExportFormat, motion: Motion, options: ExportOptions) -> Callab
 
     def write(path: Path) -> tuple[str, ...]:
         if one in ("obj", "ply"):
-            save_mesh(motion.first.vertices, motion.data.faces, path)
+            texture = texture_map(motion.data)
+            points = None if texture is None else (texture.points, texture.corners)
+            save_mesh(motion.first.vertices, motion.data.faces, path, texture=points)
         elif one == "bvh":
             write_bytes(path, bvh_text(motion, fps).encode())
         elif one == "trc":

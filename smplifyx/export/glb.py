@@ -13,8 +13,9 @@ from scipy.spatial.transform import Rotation
 from smplifyx.camera import Camera
 from smplifyx.export.motion import Motion
 from smplifyx.export.rig import Rig
+from smplifyx.export.texture import texture_map
 from smplifyx.output.gltf import VERTEX_DATA, GltfFile
-from smplifyx.output.meshes import CAMERA_NAME, add_surface, gltf_camera
+from smplifyx.output.meshes import CAMERA_NAME, add_surface, gltf_camera, gltf_normals
 from smplifyx.output.render import ROUGHNESS, person_color
 
 
@@ -116,9 +117,11 @@ def _add_character(file: GltfFile, rig: Rig) -> tuple[int, list[int], int]:
 def _add_skinned_mesh(file: GltfFile, rig: Rig) -> int:
     motion = rig.motion
     primitive = _surface(file, motion, motion.template)
-    primitive["attributes"]["JOINTS_0"] = file.add_accessor(rig.joint_numbers, VERTEX_DATA)
-    primitive["attributes"]["WEIGHTS_0"] = file.add_accessor(rig.joint_weights, VERTEX_DATA)
-    targets = morph_targets(rig)
+    texture = texture_map(motion.data)
+    rows = np.arange(motion.data.n_vertices) if texture is None else texture.vertices
+    primitive["attributes"]["JOINTS_0"] = file.add_accessor(rig.joint_numbers[rows], VERTEX_DATA)
+    primitive["attributes"]["WEIGHTS_0"] = file.add_accessor(rig.joint_weights[rows], VERTEX_DATA)
+    targets = {name: moved[rows] for name, moved in morph_targets(rig).items()}
     if targets:
         primitive["targets"] = [{"POSITION": file.add_sparse_accessor(moved)} for moved in targets.values()]
     mesh: dict[str, Any] = {"name": f"{motion.key.node_name}_body", "primitives": [primitive]}
@@ -165,7 +168,7 @@ def _add_tracks(
 
 
 def _surface(file: GltfFile, motion: Motion, vertices: np.ndarray) -> dict[str, Any]:
-    """A primitive with the material of the person."""
+    """A primitive with the material of the person; vertices on seams of the texture are repeated after the others."""
     material = file.add(
         "materials",
         name=motion.key.node_name,
@@ -175,7 +178,14 @@ def _surface(file: GltfFile, motion: Motion, vertices: np.ndarray) -> dict[str, 
             "roughnessFactor": ROUGHNESS,
         },
     )
-    return add_surface(file, vertices, motion.data.faces) | {"material": material}
+    texture = texture_map(motion.data)
+    normals = gltf_normals(vertices, motion.data.faces)
+    if texture is None:
+        return add_surface(file, vertices, motion.data.faces, normals) | {"material": material}
+    primitive = add_surface(file, vertices[texture.vertices], texture.corners, normals[texture.vertices])
+    points = np.ascontiguousarray(texture.points * (1, -1) + (0, 1), np.float32)  # glTF counts from the upper left
+    primitive["attributes"]["TEXCOORD_0"] = file.add_accessor(points, VERTEX_DATA)
+    return primitive | {"material": material}
 
 
 def _about(motion: Motion) -> dict[str, Any]:

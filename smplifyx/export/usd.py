@@ -13,6 +13,7 @@ from smplifyx.errors import UsageError
 from smplifyx.export.glb import continuous, morph_targets, morph_values, quaternions
 from smplifyx.export.motion import Motion
 from smplifyx.export.rig import Rig
+from smplifyx.export.texture import texture_map
 from smplifyx.files import atomic_path
 from smplifyx.output.meshes import CAMERA_NAME, vertex_normals
 from smplifyx.output.render import ROUGHNESS, person_color
@@ -129,6 +130,12 @@ def _add_mesh(stage: Any, path: str, rig: Rig, targets: dict[str, np.ndarray]) -
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(vertex_normals(template, faces).astype(np.float32)))
     mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+    texture = texture_map(motion.data)
+    if texture is not None:
+        primvar = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar(
+            "st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.faceVarying
+        )
+        primvar.Set(Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(texture.points[texture.corners.ravel()])))
     binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
     size = rig.joint_numbers.shape[1]
     binding.CreateJointIndicesPrimvar(False, size).Set(

@@ -41,9 +41,10 @@ def save_mesh(
     path: str | Path,
     camera: Camera | None = None,
     camera_translation: np.ndarray | None = None,
+    texture: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:
     """Write :func:`mesh_bytes` to a file, all or nothing."""
-    write_bytes(path, mesh_bytes(vertices, faces, path, camera, camera_translation))
+    write_bytes(path, mesh_bytes(vertices, faces, path, camera, camera_translation, texture))
 
 
 def mesh_bytes(
@@ -52,6 +53,7 @@ def mesh_bytes(
     path: str | Path,
     camera: Camera | None = None,
     camera_translation: np.ndarray | None = None,
+    texture: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> bytes:
     """The file of a body with smooth normals, turned by 180 degrees about x. Vertices keep their order.
 
@@ -63,6 +65,7 @@ def mesh_bytes(
         path: name of the file; its suffix (.obj, .ply or .glb) is the format.
         camera: intrinsics of the photo.
         camera_translation: `[3]`, metres.
+        texture: of an .obj, points `[U, 2]` from the lower left, and the point of each corner `[F, 3]`.
 
     Raises:
         ValueError: another suffix, or vertices that are not finite.
@@ -73,7 +76,7 @@ def mesh_bytes(
     turned = np.asarray(vertices, np.float64) * TURN_ABOUT_X
     suffix = path.suffix.lower()
     if suffix == ".obj":
-        return _obj(turned, np.asarray(faces))
+        return _obj(turned, np.asarray(faces), texture)
     if suffix == ".ply":
         from trimesh.exchange.ply import export_ply
 
@@ -83,13 +86,17 @@ def mesh_bytes(
     raise ValueError(f"{path}: expected a mesh file ending in .obj, .ply or .glb")
 
 
-def _obj(vertices: np.ndarray, faces: np.ndarray) -> bytes:
+def _obj(vertices: np.ndarray, faces: np.ndarray, texture: tuple[np.ndarray, np.ndarray] | None) -> bytes:
     """The text of an .obj, each kind of line formatted at once; trimesh needs four times as long."""
-    corners = np.repeat(faces + 1, 2, axis=1)  # an .obj counts from 1, and a corner names its vertex and its normal
+    # an .obj counts from 1, and a corner names its vertex, its point of the texture and its normal
+    points, numbers = (np.zeros((0, 2)), faces) if texture is None else texture
+    kinds = [faces, faces] if texture is None else [faces, numbers, faces]
+    corner = "%d//%d" if texture is None else "%d/%d/%d"
     parts = (
         ("v %.6f %.6f %.6f\n", vertices),
+        ("vt %.5f %.5f\n", points),
         ("vn %.6f %.6f %.6f\n", vertex_normals(vertices, faces)),
-        ("f %d//%d %d//%d %d//%d\n", corners),
+        (f"f {corner} {corner} {corner}\n", np.stack(kinds, axis=2) + 1),
     )
     return "".join(line * len(rows) % tuple(rows.ravel().tolist()) for line, rows in parts).encode()
 
@@ -104,7 +111,7 @@ def _glb(
     vertices: np.ndarray, faces: np.ndarray, camera: Camera | None, camera_translation: np.ndarray | None
 ) -> bytes:
     file = GltfFile()
-    primitive = add_surface(file, vertices, faces)
+    primitive = add_surface(file, vertices, faces, gltf_normals(vertices, faces))
     mesh = file.add("meshes", name="body", primitives=[primitive])
     roots = [file.add("nodes", name="body", mesh=mesh)]
     if camera is not None and camera_translation is not None:
@@ -115,10 +122,15 @@ def _glb(
     return file.to_bytes()
 
 
-def add_surface(file: GltfFile, vertices: np.ndarray, faces: np.ndarray) -> dict[str, Any]:
-    """Add positions, smooth normals and triangles to a glTF file; returns the primitive of a mesh."""
+def gltf_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Normals `[V, 3]`, also of vertices without triangles, since glTF wants unit vectors."""
     normals = vertex_normals(vertices, faces)
-    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)  # of vertices without triangles; glTF wants unit vectors
+    normals[~normals.any(axis=1)] = (0.0, 0.0, 1.0)
+    return normals
+
+
+def add_surface(file: GltfFile, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> dict[str, Any]:
+    """Add positions, normals and triangles to a glTF file; returns the primitive of a mesh."""
     attributes = {
         "POSITION": file.add_accessor(vertices.astype(np.float32), VERTEX_DATA, bounds=True),
         "NORMAL": file.add_accessor(normals.astype(np.float32), VERTEX_DATA),

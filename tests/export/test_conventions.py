@@ -51,7 +51,7 @@ def test_blender_shows_the_people_as_the_photo(folder: Path, monkeypatch: pytest
     person = run(BLENDER, folder, monkeypatch)["person"]
     scene = bpy.context.scene
     body = bpy.data.objects["person_0_body"].evaluated_get(bpy.context.evaluated_depsgraph_get())
-    places = [body.matrix_world @ vertex.co for vertex in body.to_mesh().vertices]
+    places = [body.matrix_world @ vertex.co for vertex in body.to_mesh().vertices][: len(person.vertices)]
     x, y, z = (person.vertices * (1, -1, -1)).T
     difference = np.array(places) - np.stack([x, -z, y], axis=1)
     assert np.linalg.norm(difference, axis=1).max() < 0.002

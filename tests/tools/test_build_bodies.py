@@ -18,9 +18,10 @@ def test_bodies_and_their_relatives_are_built_in_order(tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(build_bodies, "build_all", builder("first"))
     monkeypatch.setattr(build_bodies, "build_family", builder("second"))
+    monkeypatch.setattr(build_bodies, "write_texture_coordinates", lambda directory: directory / "texture.npz")
     build_bodies.main(["--output", str(tmp_path)])
     captured = capsys.readouterr()
-    assert captured.out.split() == [str(tmp_path / "first.npz"), str(tmp_path / "second.npz")]
+    assert captured.out.split() == [str(tmp_path / f"{name}.npz") for name in ("first", "second", "texture")]
     assert captured.err.splitlines() == ["male: first", "male: second"]
 
 
