@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
+from smplifyx.cli import messages
 from smplifyx.cli.options import positive
 
 _DESCRIPTION = """Write OUTPUT/report/index.html, a page to judge the fits of a folder: all people, worst first, with
@@ -35,3 +37,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="write all files again, not only those that changed or are of another version",
     )
     parser.add_argument("--threads", metavar="N", type=positive, help="default: as many as usable cores")
+    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    messages.check_input(arguments.results, "OUTPUT")
+
+    from smplifyx.report import write_report
+
+    started = time.monotonic()
+    report = write_report(
+        arguments.results, arguments.details, arguments.models, arguments.overwrite, arguments.threads
+    )
+    messages.say(str(report.page))
+    for remark in report.remarks:
+        messages.note(f"note: {remark}")
+    people = messages.count(report.n_people, "person", "people")
+    seconds = messages.duration(time.monotonic() - started)
+    messages.note(f"{people}, {report.n_detailed} with details; {messages.size(report.n_bytes)}, {seconds}")
+    return 0

@@ -261,9 +261,10 @@ def _write_easymocap(path: Path, take: Take, options: ExportOptions) -> tuple[st
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> tuple[str, ...]:
     """Write files by path, and remove frames of an earlier export."""
-    for path in folder.glob("**/*.json"):
-        if path.stem.isdecimal() and path.relative_to(folder).as_posix() not in files:
-            path.unlink()
+    for inner in {(folder / name).parent for name in files}:  # others hold files of the user
+        for path in inner.glob("*.json"):
+            if path.stem.isdecimal() and path.relative_to(folder).as_posix() not in files:
+                path.unlink()
     for name, data in files.items():
         write_bytes(folder / name, data)
     return (f"{len(files)} files",)

@@ -193,10 +193,14 @@ def check_no_run(layout: OutputLayout) -> None:
 
 
 def _may_be_running(folder: Path, manifest: dict[str, Any]) -> bool:
+    path = folder / LOG
     try:
-        with (folder / LOG).open("r+b") as stream:
+        if not os.access(path, os.R_OK):  # of another user: its time can be read
+            return time.time() - path.stat().st_mtime <= _SILENT
+        # Some network file systems only lock what can be written.
+        with path.open("r+b" if os.access(path, os.W_OK) else "rb") as stream:
             return not is_abandoned(stream, manifest.get("host") == socket.gethostname(), _SILENT)
-    except OSError:  # it was removed
+    except FileNotFoundError:
         return False
 
 

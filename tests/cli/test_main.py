@@ -56,8 +56,10 @@ def test_help_fits_80_columns_at_every_level(monkeypatch):
         assert wide == [], parser.prog
 
 
-def test_every_argument_has_help():
+def test_every_command_does_something_and_every_argument_has_help():
     for parser in all_parsers(build_parser()):
+        has_actions = any(isinstance(action, argparse._SubParsersAction) for action in parser._actions)
+        assert has_actions or callable(parser.get_default("run")), parser.prog
         for action in parser._actions:
             assert action.help or isinstance(action, argparse._SubParsersAction), (parser.prog, action.dest)
 

@@ -181,6 +181,10 @@ def test_frames_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.glob("*.pkl")) == [
         "animation_000_talkshow.pkl", "frame_0_personId_0.pkl", "frame_1_personId_0.pkl"
     ]  # fmt: skip
+    own = folder / "animation_easymocap" / "annots" / "000001.json"  # EasyMocap's keypoints lie beside ours
+    own.parent.mkdir()
+    own.write_text("{}")
     assert main([*export, "--fps", "30", "--photo", "frame_0"]) == 0
+    assert own.exists()
     assert [path.name for path in frames.iterdir()] == ["0.json"]
     assert [path.name for path in (folder / "animation_easymocap" / "smpl").iterdir()] == ["000000.json"]

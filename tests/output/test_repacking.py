@@ -14,6 +14,7 @@ import pytest
 from smplifyx.cli.main import main
 from smplifyx.config import Config, RunOptions
 from smplifyx.errors import UsageError
+from smplifyx.locks import lock
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.repacking import pack, unpack
 from smplifyx.packs import OLD, PackWriter, mend_packs, pack_files
@@ -111,6 +112,24 @@ def test_of_this_machine_a_lock_tells_whether_a_run_writes(root: Path) -> None:
     check_no_run(OutputLayout(root))
     journal = Journal(OutputLayout(root), Config(), RunOptions(output=root), "settings", "context")
     shutil.rmtree(journal.folder)
+    check_no_run(OutputLayout(root))
+
+
+def test_a_log_that_cannot_be_written_tells_of_a_run_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of another user."""
+    log = run_without_end(root, socket.gethostname())
+    allowed = {os.R_OK}
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode in allowed if Path(path) == log else access(path, mode))
+    with log.open() as running:
+        assert lock(running)
+        with pytest.raises(UsageError, match="without an end"):
+            check_no_run(OutputLayout(root))
+    check_no_run(OutputLayout(root))
+    allowed.clear()  # nor read: its time tells
+    with pytest.raises(UsageError, match="without an end"):
+        check_no_run(OutputLayout(root))
+    os.utime(log, (1, 1))
     check_no_run(OutputLayout(root))
 
 
