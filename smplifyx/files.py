@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,6 +75,13 @@ def write_all(stream: FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[stream.write(view) :]
+
+
+def name_of_now() -> str:
+    """A name that sorts by time, other than those of other machines and processes: ``20260131T235959123456-HOST-PID``."""
+    moment = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
+    return f"{stamp}-{socket.gethostname()}-{os.getpid()}"
 
 
 def is_full(error: OSError) -> bool:

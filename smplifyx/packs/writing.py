@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import tarfile
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from smplifyx.files import write_all, write_text
+from smplifyx.files import name_of_now, write_all, write_text
 from smplifyx.locks import is_abandoned, lock
 from smplifyx.packs.contents import END, INDEX, PACKS, TAR, Contents, Sample, line_of, pack_files, padded
 
@@ -132,10 +131,8 @@ class PackWriter:
             self.close()
         if self._stream is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            moment = time.time()
-            begun = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
-            name = f"{begun}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-            self._path, self._end, self._index_end = self._folder / f"{name}{TAR}", 0, 0
+            self._path = self._folder / f"{name_of_now()}-{uuid4().hex[:8]}{TAR}"
+            self._end, self._index_end = 0, 0
             self._stream = self._path.open("xb", buffering=0)
             self._made.append(self._path)
             lock(self._stream)

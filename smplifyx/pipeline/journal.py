@@ -22,7 +22,7 @@ import smplifyx
 from smplifyx.camera import Camera
 from smplifyx.config import Config, RunOptions, to_yaml
 from smplifyx.errors import UsageError
-from smplifyx.files import output_to, write_text
+from smplifyx.files import name_of_now, output_to, write_text
 from smplifyx.locks import is_abandoned, lock
 from smplifyx.output.layout import OutputLayout, person_name
 from smplifyx.output.summary import SummaryRow
@@ -81,7 +81,7 @@ class Journal:
     def __init__(
         self, layout: OutputLayout, config: Config, run: RunOptions, settings_digest: str, context: str
     ) -> None:
-        self.name = _run_name(run)
+        self.name = f"{name_of_now()}-{run.shard_index}of{run.num_shards}"
         self.folder = layout.runs_path / self.name
         self._digest, self._level = settings_digest, run.log_level
         self._manifest: dict[str, Any] = {
@@ -319,13 +319,6 @@ def _figures(row: SummaryRow) -> dict[str, Any]:
 
 def _rounded(value: Any) -> Any:
     return float(f"{value:.7g}") if isinstance(value, float) else value
-
-
-def _run_name(run: RunOptions) -> str:
-    """A name that sorts by time and is unique among machines, processes and shards."""
-    moment = time.time()
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
-    return f"{stamp}-{socket.gethostname()}-{os.getpid()}-{run.shard_index}of{run.num_shards}"
 
 
 def _now() -> str:
