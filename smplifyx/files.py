@@ -78,7 +78,7 @@ def write_all(stream: FileIO, data: bytes) -> None:
 
 
 def name_of_now() -> str:
-    """A name that sorts by time, other than those of other machines and processes: ``20260131T235959123456-HOST-PID``."""
+    """A name that sorts by time and differs between machines and processes: ``20260131T235959123456-HOST-PID``."""
     moment = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(moment)) + f"{int(moment % 1 * 1e6):06d}"
     return f"{stamp}-{socket.gethostname()}-{os.getpid()}"
