@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -360,8 +359,3 @@ def _named(error: InputError, unit: Unit) -> tuple[str, str]:
 
 def _without_path(error: InputError, path: Path | None) -> str:
     return str(error).removeprefix(f"{path}: ")
-
-
-def count_flags(outcomes: Sequence[Outcome]) -> Counter[str]:
-    """Number of people with each flag of their keypoints."""
-    return Counter(flag for outcome in outcomes for flag in outcome.flags)
