@@ -40,7 +40,7 @@ class ContactShape:
 
     clearance: float = 0.002
     soft: float = 0.004
-    reach: float = 0.020
+    reach: float = 0.035
     beside: float = 0.010
     slack: float = 0.005
     stiffness: float = 3e6
