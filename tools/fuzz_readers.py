@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pickle
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -129,6 +130,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespa
     parser = argparse.ArgumentParser(prog="python -m tools.fuzz_readers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("reader", choices=TARGETS, help="the reader to try")
     parser.add_argument("--corpus", type=Path, help="folder of inputs that reached new branches; kept between runs")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of the file that the fuzzing process reads
     return parser.parse_known_args(argv)
 
 
@@ -150,9 +152,26 @@ def check(read: Callable[[Path], Any], path: Path, data: bytes) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Fuzz one reader until it fails or its runs are done."""
+    """Fuzz one reader until it fails or its runs are done, in a process of its own, which libFuzzer ends at once."""
+    argv = sys.argv[1:] if argv is None else list(argv)
     arguments, rest = parse_arguments(argv)
-    target = TARGETS[arguments.reader]
+    if arguments.folder is not None:
+        fuzz(TARGETS[arguments.reader], arguments.folder, arguments.corpus or arguments.folder / "corpus", rest)
+        return
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        sys.exit(subprocess.call([sys.executable, "-m", "tools.fuzz_readers", *argv, "--folder", folder]))
+
+
+def fuzz(target: Target, folder: Path, corpus: Path, options: Sequence[str]) -> None:
+    """Fuzz one reader; does not return.
+
+    Args:
+        target: the reader.
+        folder: for the file that is read.
+        corpus: folder of inputs that reach new branches.
+        options: of libFuzzer, or files of inputs to be tried alone.
+    """
     try:
         import atheris
     except ImportError:
@@ -160,16 +179,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     with atheris.instrument_imports(include=[target.module]):
         read = target.make()
     warnings.simplefilter("ignore")
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
-    corpus = arguments.corpus or folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, example in enumerate(target.examples):
         (corpus / f"example_{number}").write_bytes(example)
     path = folder / target.name
-    print(f"inputs that reach new branches: {corpus}", file=sys.stderr)
-    crashes = [name for name in rest if not name.startswith("-")]
-    atheris.Setup([sys.argv[0], *rest, *([] if crashes else [str(corpus)])], lambda data: check(read, path, data))
+    crashes = [name for name in options if not name.startswith("-")]
+    atheris.Setup([sys.argv[0], *options, *([] if crashes else [str(corpus)])], lambda data: check(read, path, data))
     atheris.Fuzz()
 
 
