@@ -1,8 +1,10 @@
-"""Names of a package that are imported when they are used, so that light commands start without torch."""
+"""Imports that wait until they are needed, so that light commands start without torch, and quick ones of the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -21,3 +23,14 @@ def late_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(f"{package}.{homes[name]}"), name)
 
     return get
+
+
+@contextmanager
+def importing_much() -> Iterator[None]:
+    """Look for no reference cycles inside the block, nor later among what it imports: it stays for good."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

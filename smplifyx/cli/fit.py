@@ -10,6 +10,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, SEQUENCE_OPTIONS, add_options, effective_config
 from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.errors import UsageError
+from smplifyx.late_imports import importing_much
 
 _DESCRIPTION = """Fit a body to every person in a folder of photos.
 
@@ -86,6 +87,7 @@ def fit_folder(config: Config, options: RunOptions) -> int:
         if config.output.render and one_process and n_usable_cores() > 1:
             renderer = stack.enter_context(RendererProcess())  # starts while torch is imported
 
-        from smplifyx.cli.fit_run import run_fit
+        with importing_much():
+            from smplifyx.cli.fit_run import run_fit
 
         return run_fit(config, options, renderer)
