@@ -27,6 +27,14 @@ def test_shares_of_people_near_the_lowest_loss():
     assert row["restarts within 1%"] == "50.0 %"
 
 
+def test_a_usual_fit_that_is_not_finite_is_the_worst():
+    figures = restarts.RestartFigures(
+        np.array([np.inf, 100.0]), np.array([[100.0, 100.5], [np.inf, 200.0]]), np.zeros(2, bool)
+    )
+    row = restarts.restart_row(figures)
+    assert (row["within 1%"], row["restarts within 1%"], row["worst"]) == ("50.0 %", "50.0 %", "+inf %")
+
+
 def test_only_restarts_begin_elsewhere(config):
     data = random_body_model()
     people = make_people(data, 2, 3, None)
