@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         messages.note(table.restored)
     for problem in table.problems:
         messages.note(f"failed: {problem}")
-    messages.say(f"runs:    {status.n_runs}, {status.n_without_end} of them without an end (killed, or going on)")
+    n_killed = status.n_without_end - status.n_going_on
+    messages.say(f"runs:    {status.n_runs}; {status.n_going_on} of them going on, {n_killed} killed")
     messages.say(f"photos:  {status.n_done} of {status.n_photos} are done")
     messages.say(f"people:  {status.n_people} have results, {status.n_other_settings} of them with other settings")
     _say_names("failed", [str(one) for one in status.failed], arguments.verbose)

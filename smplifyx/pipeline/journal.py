@@ -184,7 +184,7 @@ def check_no_run(layout: OutputLayout) -> None:
         UsageError: a run without an end holds its log or, on another machine, has written in the last hour.
     """
     for name, manifest in read_manifests(layout):
-        if manifest.get("ended") is None and _may_be_running(layout.runs_path / name, manifest):
+        if may_be_running(layout.runs_path / name, manifest):
             raise UsageError(
                 f"{layout.runs_path / name} is a run on {manifest.get('host')} without an end: expected that nothing "
                 f"writes into the folder; try again when it has ended, or, if it was killed, {_SILENT / 60:.0f} "
@@ -192,7 +192,10 @@ def check_no_run(layout: OutputLayout) -> None:
             )
 
 
-def _may_be_running(folder: Path, manifest: dict[str, Any]) -> bool:
+def may_be_running(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether a run, with this folder and manifest, goes on; of another machine, whether it has lately written."""
+    if manifest.get("ended") is not None:
+        return False
     path = folder / LOG
     try:
         if not os.access(path, os.R_OK):  # of another user: its time can be read

@@ -15,7 +15,7 @@ from smplifyx.files import write_text
 from smplifyx.keypoints.folder import keypoint_path
 from smplifyx.output import OutputLayout
 from smplifyx.pipeline.digests import context_digest, file_stamp, settings_digest
-from smplifyx.pipeline.journal import SETTINGS, PhotoRecord, read_logs, read_manifests
+from smplifyx.pipeline.journal import SETTINGS, PhotoRecord, may_be_running, read_logs, read_manifests
 from smplifyx.pipeline.reading import Photo, PhotoReader
 from smplifyx.pipeline.shards import shards_of
 from smplifyx.pipeline.units import Failure, Job, Unit
@@ -31,7 +31,7 @@ class Status:
 
     Attributes:
         settings: the file with the settings of the latest run.
-        n_runs, n_without_end: runs, and those that were killed or still go on.
+        n_runs, n_without_end, n_going_on: runs, those without an end, and those of them that were not killed.
         n_photos, n_done: photos of the input, and those of which nothing is left to do.
         n_people: people of the photos that are done.
         n_other_settings: people whose result was fitted with other settings.
@@ -49,6 +49,7 @@ class Status:
     settings: Path
     n_runs: int = 0
     n_without_end: int = 0
+    n_going_on: int = 0
     n_photos: int = 0
     n_done: int = 0
     n_people: int = 0
@@ -104,6 +105,7 @@ def read_status(root: Path) -> Status:
     shard = manifest.get("shard")
     status = Status(settings, len(runs), n_photos=work.n_photos, left_out=left_out)
     status.n_without_end = sum(one.get("ended") is None for _, one in runs)
+    status.n_going_on = sum(may_be_running(layout.runs_path / name, one) for name, one in runs)
     if isinstance(shard, list) and len(shard) == 2 and isinstance(shard[1], int):
         status.n_shards = max(1, shard[1])
     records, failures = read_logs(layout)

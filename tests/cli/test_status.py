@@ -57,6 +57,7 @@ def test_every_state_is_told_apart(mixed: Folders) -> None:
 def test_the_printed_command_finishes_the_rest(mixed: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(mixed.output)]) == 1
     printed = capsys.readouterr().out
+    assert printed.startswith("runs:    3; 0 of them going on, 0 killed\n")
     assert "photos:  2 of 8 are done" in printed and "damaged: 1\n  damaged, person 0\n" in printed
     assert [row.stem for row in read_summary(mixed.output / "summary.csv")] == [
         "changed",

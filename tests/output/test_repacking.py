@@ -18,7 +18,7 @@ from smplifyx.locks import lock
 from smplifyx.output.layout import OutputLayout
 from smplifyx.output.repacking import pack, unpack
 from smplifyx.packs import OLD, PackWriter, mend_packs, pack_files
-from smplifyx.pipeline.journal import Journal, check_no_run
+from smplifyx.pipeline.journal import Journal, check_no_run, may_be_running
 
 STEMS = ("a", "b", "c")
 
@@ -103,9 +103,11 @@ def test_a_folder_is_not_packed_while_a_run_of_another_machine_writes(
 
 
 def test_of_this_machine_a_lock_tells_whether_a_run_writes(root: Path) -> None:
-    run_without_end(root, socket.gethostname())
+    folder = run_without_end(root, socket.gethostname()).parent
     check_no_run(OutputLayout(root))  # it was killed just now
+    assert not may_be_running(folder, {"host": socket.gethostname(), "ended": None})
     journal = Journal(OutputLayout(root), Config(), RunOptions(output=root), "settings", "context")
+    assert may_be_running(journal.folder, {"host": socket.gethostname(), "ended": None})
     with pytest.raises(UsageError, match="without an end"):
         check_no_run(OutputLayout(root))
     journal.close("done", {})
