@@ -1,8 +1,7 @@
-"""Confidences that say how much a point helps a fit, whatever a network's own numbers mean.
+"""Confidences that say how far a point may be off, whatever a network's own numbers mean.
 
-A fit weights the square of a keypoint's error by the square of its confidence. Points that the networks hardly see
-are several times as far from the truth as the others, and still better than none: fits to rendered people lose when
-such points count much less. So confidences rise quickly, and differ little between points that are seen.
+A fit weights the square of a keypoint's error by the square of its confidence. So confidences are set by
+how far points of the same raw confidence are from the truth of rendered people, and from OpenPose's on photos.
 """
 
 from __future__ import annotations
@@ -13,22 +12,22 @@ from smplifyx.detect.crops import FloatArray
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES
 
 #: Raw confidences of the columns below; between them, confidences are interpolated.
-_RAW = (0.0, 0.001, 0.005, 0.1, 0.3, 0.5, 1.0)
-#: Below a raw confidence of 0.1 a point is a guess, such as one outside of the photo: it stays below 0.2, from which
-#: on points count as seen where people are chosen. Hips are never sure: other data place them elsewhere.
+_RAW = (0.0, 0.02, 0.1, 0.3, 0.5, 1.0)
+#: Hips are never sure: other data place them elsewhere. Wrists and elbows of low confidence are off by a forearm.
+#: Hidden feet are placed from the rest of the leg, and better than their low confidence says.
 _CALIBRATED = {
-    "head": (0.0, 0.1, 0.19, 0.19, 0.3, 0.58, 0.77),
-    "shoulder": (0.0, 0.1, 0.19, 0.19, 0.3, 0.58, 0.75),
-    "elbow": (0.0, 0.1, 0.19, 0.19, 0.3, 0.58, 0.77),
-    "wrist": (0.0, 0.1, 0.19, 0.19, 0.3, 0.66, 0.77),
-    "hip": (0.0, 0.1, 0.19, 0.19, 0.3, 0.58, 0.66),
-    "knee": (0.0, 0.1, 0.19, 0.19, 0.3, 0.64, 0.77),
-    "ankle": (0.0, 0.1, 0.19, 0.19, 0.3, 0.64, 0.77),
-    "big_toe": (0.0, 0.1, 0.19, 0.19, 0.3, 0.64, 0.73),
-    "heel": (0.0, 0.1, 0.19, 0.19, 0.3, 0.64, 0.73),
+    "head": (0.0, 0.02, 0.1, 0.25, 0.4, 0.8),
+    "shoulder": (0.0, 0.1, 0.2, 0.3, 0.4, 0.75),
+    "elbow": (0.0, 0.1, 0.2, 0.3, 0.4, 0.8),
+    "wrist": (0.0, 0.05, 0.1, 0.2, 0.55, 0.8),
+    "hip": (0.0, 0.1, 0.15, 0.25, 0.4, 0.55),
+    "knee": (0.0, 0.05, 0.15, 0.25, 0.5, 0.8),
+    "ankle": (0.0, 0.1, 0.2, 0.25, 0.5, 0.8),
+    "big_toe": (0.0, 0.1, 0.2, 0.25, 0.5, 0.7),
+    "heel": (0.0, 0.1, 0.2, 0.25, 0.5, 0.7),
 }
 #: Neck and middle of the hips are means of two points, little evidence of their own.
-_DERIVED = {"neck": ("shoulder", 0.9), "mid_hip": ("hip", 0.98)}
+_DERIVED = {"neck": ("shoulder", 0.75), "mid_hip": ("hip", 0.95)}
 _HEAD = ("nose", "eye", "ear")
 
 

@@ -139,7 +139,7 @@ class Detector:
             for number, parts in _WORLD_FROM_BODY.items():
                 world[number] = _mean(metres, parts)
             hands, face = self._hands(photo, person.body), self._face(photo, person.body)
-        body[:, 2] = calibrated(body[:, 2])
+        body[:, 2], world[:, 3] = calibrated(body[:, 2]), calibrated(world[:, 3])
         lists: dict[str, FloatArray] = {side: np.zeros((21, 3)) for side in ("left", "right")}
         for side, hand in hands.items():
             lists[side] = hand_as_openpose(np.column_stack([hand.points, np.full(21, hand.score)]))
