@@ -15,6 +15,9 @@ from smplifyx.detect.movenet import Seen
 _SAME_PERSON = 0.09
 #: A body further than this from all people that MoveNet saw was seen by BlazePose alone.
 _APART = 0.35
+#: A body that BlazePose alone saw is a false one if more than this share of its points lies in somebody's box, unless
+#: it is smaller than this share of the box.
+_SHARED, _SMALLER = 0.3, 0.7
 #: Two networks that place a point closer together than this mean the same point.
 _AGREE = 0.08
 #: Confidence of points on which they disagree, as a factor.
@@ -116,6 +119,19 @@ def same_body(first: FloatArray, second: FloatArray) -> bool:
     return bool((apart[both] < 0.1).mean() > 0.5)
 
 
+def _lies_on(points: FloatArray, seen: Seen) -> bool:
+    """Whether a body is made of points of somebody: many of its COCO points [17, 2] lie in the box of that person.
+
+    A child in front of an adult is smaller.
+    """
+    good = seen.confidence > _MIN_SEEN
+    if good.sum() < 5:
+        return False
+    low, high = seen.points[good].min(0), seen.points[good].max(0)
+    is_small = np.ptp(points, axis=0).max() < _SMALLER * (high - low).max()
+    return bool(not is_small and ((points > low) & (points < high)).all(1).mean() > _SHARED)
+
+
 def join(bodies: Sequence[BodyPoints], seen: Sequence[Seen]) -> list[Person]:
     """People from the bodies that BlazePose placed and the people that MoveNet saw."""
     people, used = [], set()
@@ -127,7 +143,7 @@ def join(bodies: Sequence[BodyPoints], seen: Sequence[Seen]) -> list[Person]:
             if best not in used:
                 used.add(best)
                 people.append(Person(max(body.score, seen[best].score), combine(body, seen[best]), body))
-        elif best < 0 or gaps[best] > _APART:
+        elif (best < 0 or gaps[best] > _APART) and not any(_lies_on(points, one) for one in seen):
             people.append(Person(body.score, np.column_stack([points, body.confidence[COCO_POINTS]]), body))
     for number, one in enumerate(seen):
         if number in used or one.score < _SURE or (one.confidence > _SURE).sum() < 8:

@@ -43,6 +43,18 @@ def test_a_body_that_contradicts_what_was_seen_gives_way():
     assert [person.body for person in people] == [None, None]
 
 
+def test_a_body_drawn_from_somebody_and_the_background_is_nobody():
+    lying = body_at(100, 100)  # head and shoulders on the person, the rest beside
+    lying.points[COCO_POINTS] = np.column_stack([100 - 0.9 * (_FIGURE[:, 1] + 80), 100 + _FIGURE[:, 0]])
+    (person,) = join([lying], [seen_at(100, 100)])
+    assert person.body is None
+    assert len(join([lying], [])) == 1
+    child = body_at(100, 165, scale=0.3)  # in front
+    assert len(join([child], [seen_at(100, 100)])) == 2
+    beside = body_at(180, 100)
+    assert len(join([beside], [seen_at(100, 100)])) == 2
+
+
 def test_a_person_found_twice_is_one_person():
     assert len(join([body_at(100, 100), body_at(101, 100)], [seen_at(100, 100)])) == 1
     assert len(join([], [seen_at(100, 100), seen_at(103, 101, score=0.5)])) == 1
