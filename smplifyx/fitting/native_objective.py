@@ -7,7 +7,7 @@ vector registers, so a row has the same bits whatever the other rows are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,18 +19,17 @@ from torch import Tensor
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.errors import UsageError
+from smplifyx.fitting.native_layers import decoder_of, packed_layer
 from smplifyx.fitting.native_source import LANES, objective_kernel
 from smplifyx.fitting.native_tables import ADDRESS_OF, ADDRESSES, MAX_LAYERS, RUNS, SIZE_OF, SIZES, WEIGHT_OF, WEIGHTS
 from smplifyx.fitting.upright_stance import TILT_SEGMENTS
 from smplifyx.priors.joint_limits import HINGES
-from smplifyx.priors.pose_space import BodyPosePrior
-from smplifyx.priors.vposer import FRAME_LIMIT, ResidualVPoser, VPoser
+from smplifyx.priors.vposer import FRAME_LIMIT, VPoser
 from smplifyx.skeleton import BODY_JOINTS
 
 if TYPE_CHECKING:
     from smplifyx.fitting.state import BodyView
 
-_BLOCK = 8
 _FORWARD, _BACKWARD, _BOTH, _GAUSS_NEWTON = range(len(RUNS))
 _FIRST_CALL_ARRAY = ADDRESS_OF["rows"]
 
@@ -104,7 +103,7 @@ class NativeBody:
         self.n_pose = model.pose_shapes.shape[0]
         n_feature = 9 * (model.n_joints - 1) if self.n_pose else 0
         self.n_shape = model.blend_shapes.shape[0]
-        mode, n_code, layers, turns = _decoder(prior)
+        mode, n_code, layers, turns = decoder_of(prior)
         pose = slices["body_pose"].start if prior is not None else 0
         segments = [segment for segment in TILT_SEGMENTS if prior is not None]
         hinges = [hinge for hinge in HINGES if prior is not None]
@@ -155,8 +154,8 @@ class NativeBody:
         self._keep("segment_shape", np.array([(tilt**2, share) for *_, tilt, share in segments], np.float32))
         self._keep("hinges", np.array([(joint, axis, round(sign)) for joint, axis, sign in hinges], np.int32))
         for number, (weight, offset) in enumerate(layers):
-            self._keep(f"layer_{number}", _packed(weight, offset))
-            self._keep(f"layer_{number}_t", _packed(weight.T, None))
+            self._keep(f"layer_{number}", packed_layer(weight, offset))
+            self._keep(f"layer_{number}_t", packed_layer(weight.T, None))
         self._commands: dict[int, tuple[Any, ...]] = {}
 
     @staticmethod
@@ -184,8 +183,8 @@ class NativeBody:
 
     def _keep_map(self, name: str, matrix: Tensor, bias: Tensor | None = None) -> None:
         weight = matrix.numpy()
-        self._keep(name, _packed(weight, None if bias is None else bias.numpy()))
-        self._keep(f"{name}_t", _packed(weight.T, None))
+        self._keep(name, packed_layer(weight, None if bias is None else bias.numpy()))
+        self._keep(f"{name}_t", packed_layer(weight.T, None))
 
     def _keep_sparse(self, names: tuple[str, str, str], matrix: np.ndarray) -> None:
         rows, columns = np.nonzero(matrix)
@@ -343,6 +342,11 @@ class NativeObjective:
         self._call(_FORWARD, rows, x, loss, self._body.workspace(len(rows)))
         return loss
 
+    @property
+    def unheld(self) -> Tensor:
+        """Columns of the free parameters of which no squared sum is a term."""
+        return self._terms.free[self._terms.quadratic[self._terms.free] <= 0]
+
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
 
@@ -376,29 +380,3 @@ class NativeObjective:
 def _single(array: Tensor) -> Tensor:
     """Numbers in single precision; integers as they are."""
     return array.float() if array.is_floating_point() else array
-
-
-def _decoder(
-    prior: BodyPosePrior | None,
-) -> tuple[int, int, Sequence[tuple[np.ndarray, np.ndarray]], tuple[Tensor, Tensor] | None]:
-    """Decoding of poses: the mode, the length of the learned code, its layers, and the affine map to turns."""
-    if prior is None:
-        return 0, 0, [], None
-    if isinstance(prior, ResidualVPoser):
-        basis = prior.residual_basis.T
-        return 3, prior.n_embedding, prior.decoder_layers(), (basis, basis.new_zeros(len(basis)))
-    if isinstance(prior, VPoser):
-        return 2, prior.n_embedding, prior.decoder_layers(), None
-    return 1, 0, [], (prior.basis.T, prior.mean)
-
-
-def _packed(weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """A matrix [N, K] in blocks of eight outputs, [N / 8, K, 8], and its bias behind it; padded with zeros."""
-    n_out, n_in = weight.shape
-    n_blocks = -(-n_out // _BLOCK)
-    padded = np.zeros((n_blocks * _BLOCK, n_in + 1), np.float32)
-    padded[:n_out, :n_in] = weight
-    if bias is not None:
-        padded[:n_out, n_in] = bias
-    blocks = padded[:, :n_in].reshape(n_blocks, _BLOCK, n_in).transpose(0, 2, 1)
-    return np.concatenate([blocks.ravel(), padded[:, n_in]])

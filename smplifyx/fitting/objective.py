@@ -222,10 +222,15 @@ class Objective:
     def has_gauss_newton(self) -> bool:
         """Whether :meth:`inverse_hessians` may be asked for.
 
-        The curvature of terms that are not native is left to the optimiser, except that of the pose prior: without
-        it the matrix is nearly singular.
+        Parameters that no prior holds, other than the place and heading of the body, make the matrix nearly singular
+        where keypoints do not show them.
         """
-        return self._curvature is not None
+        if self._curvature is None:
+            return False
+        layout, names = self._view.parameters.layout, ["translation", "global_orient"]
+        if any(term.energy is pose_prior for term, _ in self._others):
+            names.append("body_pose")
+        return bool(torch.isin(self._curvature.unheld, layout.indices(names)).all())
 
     def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices and derivatives of the joints, as those of the native objective."""

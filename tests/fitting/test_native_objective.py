@@ -187,6 +187,23 @@ def test_the_mixture_adds_its_curvature_to_the_matrices():
     torch.testing.assert_close(added, expected, rtol=1e-3, atol=1e-5 * float(plain.gauss_newton(x, rows)[0].max()))
 
 
+@pytest.mark.parametrize(
+    ("prior", "stage", "expected"),
+    [
+        ("vposer", {}, True),
+        ("gmm", {}, True),
+        ("l2", {}, True),
+        ("none", {}, False),
+        ("vposer", {"body_pose": 0.0}, False),
+        ("gmm", {"body_pose": 0.0}, False),
+        ("vposer", {"expression": 0.0}, False),
+    ],
+)
+def test_matrices_need_a_prior_of_all_that_keypoints_may_not_show(prior, stage, expected):
+    config = replace(Config(), stages=(replace(_ALL, **stage),))
+    assert _objective(_solver(random_body_model(), prior=prior, config=config))[0].has_gauss_newton is expected
+
+
 def test_gauss_newton_is_the_hessian_where_residuals_vanish():
     """Without pose blend shapes, whose derivatives it leaves out, and robust errors."""
     data = random_body_model()
