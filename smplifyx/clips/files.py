@@ -206,8 +206,6 @@ def save_report(summaries: Sequence[TrackSummary], fits: Sequence[TrackFit], pat
         if fit is not None:
             errors = used_errors(fit)
             row |= {
-                "first": fit.track.frames[0],
-                "last": fit.track.frames[-1],
                 "bridged": int(fit.bridged.sum()),
                 "outliers": int(fit.outlier_frames.sum()),
                 "reprojection_px": f"{errors.mean():.2f}" if len(errors) else "",

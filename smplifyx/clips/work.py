@@ -30,7 +30,7 @@ from smplifyx.pipeline.fits import BatchFitter, StopRequested
 from smplifyx.pipeline.units import Failure, Job, Outcome
 from smplifyx.pipeline.writing import OpenRenderer
 from smplifyx.sequence import SequenceFitter, TrackFit
-from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks
+from smplifyx.tracking import Track, TrackingOptions, TrackSummary, View, find_tracks, summary_of
 from smplifyx.words import count
 
 #: Frames from which the start of a fit is announced, as it takes long.
@@ -186,6 +186,8 @@ class ClipWorker:
         for before, after in zip(fits, trimmed, strict=True):
             if len(after) < len(before):
                 outcome.notes.append(_trimmed_in_words(before, after))
+        by_number = {fit.track.number: summary_of(fit.track) for fit in trimmed}
+        outcome.summaries = [by_number.get(one.track, one) for one in outcome.summaries]
         return trimmed
 
     def _fit_group(self, fitter: SequenceFitter, tracks: list[Track], outcome: ClipOutcome) -> list[TrackFit]:

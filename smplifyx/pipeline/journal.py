@@ -102,9 +102,9 @@ class Journal:
     def _begin(self, config: Config, run: RunOptions, context: str) -> None:
         self.folder.mkdir(parents=True)
         write_text(self.folder / SETTINGS, to_yaml(config, for_all_shards(run)))
-        self._write_manifest()
         self._log = (self.folder / LOG).open("a", encoding="utf-8")
-        lock(self._log)  # shows that the run goes on
+        lock(self._log)  # shows that the run goes on; before the manifest, since who reads that tries the lock
+        self._write_manifest()
         shard = [run.shard_index, run.num_shards]
         about = {"settings": self._digest, "context": context, "shard": shard, "overwrite": run.overwrite}
         self._line("start", about)

@@ -133,15 +133,19 @@ class PhotoWriter:
         self._storage.close()
 
     def _check_result(self, person: Person, photo: Photo) -> None:
-        """Raise InputError if another run has meanwhile written a result of another photo of this name."""
-        path = self._layout.result_path(*person.key)
-        if self._job.run.overwrite or not path.is_file():
+        """Raise InputError if another run has meanwhile written results of another photo of this name.
+
+        The files of a photo stay together, so that one readable result tells whose they are.
+        """
+        if self._job.run.overwrite:
             return
-        try:
-            stored = load_result(path)
-        except InputError:  # damaged
+        for key in self._layout.people_of(person.key[0]):
+            try:
+                stored = load_result(self._layout.result_path(*key))
+            except InputError:  # damaged
+                continue
+            photo.check_owns(stored, self._layout.root)
             return
-        photo.check_owns(stored, self._layout.root)
 
     def _put_aside(self, held: _OpenPhoto) -> None:
         """Put the files of people aside who are not in the photo any more."""

@@ -2,7 +2,7 @@
 
 from smplifyx.tracking.people import TrackingOptions
 from smplifyx.tracking.track import Track
-from smplifyx.tracking.tracks import TrackSummary, find_tracks
+from smplifyx.tracking.tracks import TrackSummary, find_tracks, summary_of
 from smplifyx.tracking.view import View
 
-__all__ = ["Track", "TrackSummary", "TrackingOptions", "View", "find_tracks"]
+__all__ = ["Track", "TrackSummary", "TrackingOptions", "View", "find_tracks", "summary_of"]

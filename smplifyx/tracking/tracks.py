@@ -78,10 +78,10 @@ def find_tracks(
     summaries: list[TrackSummary] = []
     for person in people:
         reason = reasons[id(person)]
-        number = -1 if reason else len(tracks)
+        track = _track(-1 if reason else len(tracks), person, views, fps)
+        summaries.append(summary_of(track, reason))
         if not reason:
-            tracks.append(_track(number, person, views, fps))
-        summaries.append(_summary(number, person, views, reason))
+            tracks.append(track)
     return tracks, summaries
 
 
@@ -114,24 +114,26 @@ def _track(number: int, person: SeenPerson, views: Sequence[View], fps: float) -
     return Track(number, numbers, rows, views, fps)
 
 
-def _summary(number: int, person: SeenPerson, views: Sequence[View], reason: str) -> TrackSummary:
-    seen = sorted(person.frames())
+def summary_of(track: Track, dropped: str = "") -> TrackSummary:
+    """The line of the report about a track."""
+    observed = np.array([[one is not None for one in row] for row in track.observations])
+    seen = np.flatnonzero(observed.any(1))
     steps = np.diff(seen) - 1
     counts = [
         int((one.keypoints[BODY_KEYPOINTS, 2] > 0).sum())
-        for tracks in person.tracks.values()
-        for track in tracks
-        for one in track.observations.values()
+        for row in track.observations
+        for one in row
+        if one is not None
     ]
-    names = " ".join(f"{views[view].name or view}:{len(person.frames(view))}" for view in sorted(person.tracks))
+    names = [f"{view.name or number}:{observed[:, number].sum()}" for number, view in enumerate(track.views)]
     return TrackSummary(
-        number,
-        seen[0],
-        seen[-1],
+        track.number,
+        track.frames[0],
+        track.frames[-1],
         len(seen),
         int((steps > 0).sum()),
         int(steps.max(initial=0)),
         float(np.mean(counts)),
-        names,
-        reason,
+        " ".join(name for number, name in enumerate(names) if observed[:, number].any()),
+        dropped,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from smplifyx.keypoints import Observation
-from smplifyx.tracking import Track, TrackingOptions, find_tracks
+from smplifyx.tracking import Track, TrackingOptions, find_tracks, summary_of
 from smplifyx.tracking.matching import triangulated
 from smplifyx.tracking.people import size_of
 from tests.tracking.walkers import FIGURE, cameras, part, seen
@@ -61,6 +63,14 @@ def test_people_move_further_between_frames_that_are_far_apart() -> None:
     frames = [[[seen(at(1.5 * (k % 2)), VIEW)]] for k in range(6)]  # to and fro, a metre and a half
     assert len(find_tracks(frames, fps=30.0, options=TrackingOptions(min_frames=1))[0]) == 2
     assert len(find_tracks(frames, fps=1.0)[0]) == 1
+
+
+def test_the_report_of_a_part_of_a_track_counts_that_part() -> None:
+    frames: list[list[list[Observation]]] = [[[seen(at(0.02 * k), VIEW)] if k % 5 else []] for k in range(21)]
+    (track,), (line,) = find_tracks(frames)
+    assert (line.first, line.last, line.frames, line.gaps) == (1, 19, 16, 3) and summary_of(track) == line
+    part = summary_of(replace(track, frames=track.frames[:10], observations=track.observations[:10]))
+    assert (part.first, part.last, part.frames, part.gaps, part.views) == (1, 10, 8, 1, "0:8")
 
 
 def test_short_ghosts_are_dropped_with_the_reason() -> None:
