@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smplifyx.fitting.batch import FitTargets
-from smplifyx.skeleton import BODY_KEYPOINTS
+from smplifyx.skeleton import BODY_KEYPOINTS, HAND_KEYPOINTS, keypoint_index
 from smplifyx.tracking import View
 
 #: Fewer views cannot tell which of them is wrong.
@@ -44,14 +44,21 @@ def consensus_residuals(targets: FitTargets, views: Sequence[View]) -> NDArray[n
 
 
 def with_consensus(targets: FitTargets, views: Sequence[View]) -> FitTargets:
-    """The targets, with less confidence in single keypoints that the other views contradict.
+    """The targets, with less confidence in single keypoints that the other views contradict, and in whole hands.
 
-    A detector guesses what it does not see: an arm behind the body, and the whole hand with it.
+    A detector guesses what it does not see: an arm behind the body, and the whole hand with it. A hand counts little
+    where it is not at the wrist on which the views agree.
     """
-    distance = _consensus_distances(targets, views).flatten(0, 1)
-    factor = 1.0 / (1.0 + (distance / _DOUBTFUL) ** 4)
-    factor = torch.where(torch.isnan(distance), 1.0, factor).to(targets.confidence)
-    return replace(targets, confidence=targets.confidence * factor)
+    distance = _consensus_distances(targets, views)
+    factor = _belief(distance)
+    for side, hand in HAND_KEYPOINTS.items():
+        factor[..., hand] *= _belief(_hand_distances(targets, views, keypoint_index(f"{side}_wrist"), hand.start))
+    return replace(targets, confidence=targets.confidence * factor.flatten(0, 1).to(targets.confidence))
+
+
+def _belief(distance: Tensor) -> Tensor:
+    """Share of the confidence that is left at some distances from the consensus; all of it where there is none."""
+    return torch.where(torch.isnan(distance), 1.0, 1.0 / (1.0 + (distance / _DOUBTFUL) ** 4))
 
 
 def _consensus_distances(targets: FitTargets, views: Sequence[View]) -> Tensor:
@@ -59,23 +66,48 @@ def _consensus_distances(targets: FitTargets, views: Sequence[View]) -> Tensor:
 
     NaN where fewer than three views see a keypoint, and for those that do not.
     """
+    return _agreed_distances(*_rays(targets, views), views)
+
+
+def _hand_distances(targets: FitTargets, views: Sequence[View], wrist: int, hand: int) -> Tensor:
+    """Distances [F, V, 1] of the first point of a hand from the body's wrist on which the views agree best, metres.
+
+    NaN where fewer than three views see the wrist, and for views without the hand.
+    """
+    rays, seen = _rays(targets, views)
+    both = (
+        torch.cat([rays[:, :, [wrist]], rays[:, :, [hand]]], 1),
+        torch.cat([seen[..., [wrist]], seen[..., [hand]]], 1),
+    )
+    distance = _agreed_distances(*both, [*views, *views])[:, len(views) :]
+    enough = seen[..., wrist].sum(1) >= _LEAST_VIEWS
+    return torch.where(enough[:, None, None], distance, torch.nan)
+
+
+def _rays(targets: FitTargets, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+    """Directions [F, V, K, 2] of the keypoints in their cameras, at depth 1, and whether they are seen [F, V, K]."""
     n_views = len(views)
-    confidence = _by_view(targets.confidence, n_views)
-    if n_views < _LEAST_VIEWS:
-        return torch.full_like(confidence, torch.nan)
     focal, centre = _by_view(targets.focal_length, n_views), _by_view(targets.principal_point, n_views)
-    pixels = _by_view(targets.keypoints, n_views)
-    rays = (pixels - centre[:, :, None]) / focal[:, :, None]
+    rays = (_by_view(targets.keypoints, n_views) - centre[:, :, None]) / focal[:, :, None]
+    return rays, _by_view(targets.confidence, n_views) > 0
+
+
+def _agreed_distances(rays: Tensor, seen: Tensor, views: Sequence[View]) -> Tensor:
+    """Distances [F, V, K] from the points of the pair of views that suits all of them best, metres.
+
+    NaN where fewer than three views see a keypoint, and for those that do not.
+    """
+    distance = rays.new_full(seen.shape, torch.nan)
+    if len(views) < _LEAST_VIEWS:
+        return distance
     rotation = torch.as_tensor(np.stack([np.asarray(view.rotation) for view in views])).to(rays)
     shift = torch.as_tensor(np.stack([np.asarray(view.translation) for view in views])).to(rays)
     # ray z - (x, y) = 0: a point in the world solves two equations of each view.
     rows = rays[..., None] * rotation[:, None, None, 2] - rotation[:, None, :2]  # [F, V, K, 2, 3]
     right = shift[:, None, :2] - rays * shift[:, None, 2:]
-    least = rays.new_full(confidence.transpose(1, 2).shape[:2], torch.inf)
-    distance = rays.new_full(confidence.shape, torch.nan)
-    seen = confidence > 0
+    least = rays.new_full(seen[:, 0].shape, torch.inf)
     enough = seen.sum(1) >= _LEAST_VIEWS
-    for pair in itertools.combinations(range(n_views), 2):
+    for pair in itertools.combinations(range(len(views)), 2):
         both = seen[:, list(pair)].all(1) & enough
         found = _distances(_point(rows[:, list(pair)], right[:, list(pair)]), rays, rotation, shift)
         cost = torch.where(seen, found.clamp_max(_FAR), 0.0).sum(1)

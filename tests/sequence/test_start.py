@@ -132,6 +132,24 @@ def test_a_keypoint_that_the_other_views_contradict_loses_its_confidence(plain_f
     assert float(confidence.min()) > 0.95
 
 
+def test_a_hand_that_is_not_at_the_wrist_of_the_other_views_loses_its_confidence(plain_fitter: Fitter) -> None:
+    person = moving_person(2, 4)
+    for view in range(4):  # two views see the left hand: one at the wrist, one elsewhere
+        observed = person.track.observations[1][view]
+        assert observed is not None
+        keypoints = observed.keypoints.copy()
+        keypoints[25:67] = 0.0
+        if view < 2:
+            keypoints[25:46] = (*(keypoints[7, :2] + 150.0 * view), 0.9)
+        person = with_keypoints(person, 1, keypoints, view)
+    evidence = evidence_of(plain_fitter, person)
+    before = evidence.data.targets.confidence.unflatten(0, (2, 4))[1, :, 25:46]
+    after = evidence.with_consensus(np.ones((2, 4))).data.targets.confidence.unflatten(0, (2, 4))[1, :, 25:46]
+    assert float(before[:2].min()) > 0.5 and float(before[2:].max()) == 0.0
+    torch.testing.assert_close(after[0], before[0], rtol=0.02, atol=0)
+    assert float(after[1].max()) < 0.1
+
+
 def test_a_view_that_disagrees_in_one_frame_or_in_all_counts_nothing(plain_fitter: Fitter) -> None:
     person = moving_person(4, 5)
     for frame, view in [(2, 1), *((frame, 3) for frame in range(4))]:
