@@ -197,14 +197,16 @@ def _cells(figures: Mapping[str, FloatArray], difference: FloatArray) -> tuple[s
         *_mean_and_median(figures["pa_mpjpe_mm"]),
         f"{difference.mean():+.1f} ± {interval:.1f}" if difference.any() else "",
         f"{100.0 * bent.mean():.0f} % ({bent.sum()})",
-        f"{figures['trunk_angle_deg'].mean():.1f}",
+        _mean_and_median(figures["trunk_angle_deg"])[0],
     )
 
 
 def _mean_and_median(values: FloatArray) -> tuple[str, str]:
-    if not np.isfinite(values).any():
+    """Mean and median of the people who have the figure: the truth of some shows no trunk."""
+    known = values[np.isfinite(values)]
+    if not len(known):
         return "", ""
-    return f"{values.mean():.1f}", f"{np.median(values):.1f}"
+    return f"{known.mean():.1f}", f"{np.median(known):.1f}"
 
 
 def _column(rows: Sequence[Row], name: str) -> list[float]:

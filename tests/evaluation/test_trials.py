@@ -70,5 +70,7 @@ def test_table_compares_person_by_person_and_counts_bends():
 
 def test_views_are_compared_by_their_joints():
     first = rows_of([np.nan] * 2, [30, 36], [0, 0], [0, 0])
-    second = rows_of([np.nan] * 2, [31, 37], [0, 0], [0, 0])
-    assert "|  |  | 34.0 | 34.0 | +1.0 ± 0.0 |" in trials.prior_table({"vposer": first, "none": second})
+    second = rows_of([np.nan] * 2, [31, 37], [0, 0], [7, np.nan])  # one truth shows no trunk
+    assert "|  |  | 34.0 | 34.0 | +1.0 ± 0.0 | 0 % (0) | 7.0 |" in trials.prior_table(
+        {"vposer": first, "none": second}
+    )
