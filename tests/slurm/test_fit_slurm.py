@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,8 @@ class _Cluster:
             "SHARDS": str(_N_SHARDS),
             "SMPLIFYX": str(program),
         }
+        #: When tasks were let go.
+        self._nudged: dict[str, float] = {}
 
     def run(self, *command: str) -> str:
         done = subprocess.run(command, env=self.environment, cwd=self.folder, capture_output=True, text=True)
@@ -80,20 +83,24 @@ class _Cluster:
             time.sleep(0.5)
 
     def wait_for_end(self, job: str) -> None:
-        # A task that is put back into the queue waits there for some two minutes, and may not be listed at first.
+        # A task that is put back into the queue is not listed there at first.
         def is_over() -> bool:
-            return all(not self._nudged(job) and not time.sleep(2) for _ in range(5))
+            self._nudge(job)
+            return set(re.findall(r"JobState=(\w+)", self.run("scontrol", "show", "job", job))) == {"COMPLETED"}
 
         self.wait_for(is_over, "the end of all tasks")
 
-    def _nudged(self, job: str) -> str:
-        """The tasks that are left, with those that wait because of a restart let go at once."""
+    def _nudge(self, job: str) -> None:
+        """Let go soon the tasks that wait some two minutes because of a restart.
+
+        In the second in which a task was put back, Slurm refuses its credential.
+        """
         left = self.run("squeue", "--noheader", "--array", "--format=%i %T %r", f"--jobs={job}")
         for line in left.splitlines():
             task, state, why = line.split()
-            if state == "PENDING" and why == "BeginTime":
-                self.run("scontrol", "update", f"JobId={task}", "StartTime=now", "TimeLimit=60")
-        return left
+            if state == "PENDING" and why == "BeginTime" and time.monotonic() > self._nudged.get(task, 0.0) + 10.0:
+                self._nudged[task] = time.monotonic()
+                self.run("scontrol", "update", f"JobId={task}", "StartTime=now+3", "TimeLimit=60")
 
     def results(self) -> list[str]:
         return sorted(path.parent.name for path in self.output.glob("results/*/*.npz"))
