@@ -27,10 +27,12 @@ def late_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
 @contextmanager
 def importing_much() -> Iterator[None]:
-    """Look for no reference cycles inside the block, nor later among what it imports: it stays for good."""
+    """Collect no garbage inside the block, nor later among the objects that it creates: modules stay for good."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if was_enabled:
+            gc.enable()

@@ -46,7 +46,7 @@ def is_abandoned(stream: IO[Any], is_of_this_machine: bool, seconds: float) -> b
 def locked_folder(folder: Path) -> Iterator[None]:
     """Hold a folder while its content is changed: others that want to, wait. It is made if need be.
 
-    Without locks nobody waits. Where the folder cannot be made, whoever writes into it will tell.
+    Without locks there is no waiting. A folder that cannot be made is no error here: writing into it will be one.
     """
     descriptor = None
     try:

@@ -110,7 +110,7 @@ class ClipWorker:
         without = sum(shot.keypoints is None for shot in clip.all_shots())
         if without:
             photos = count(len(clip.all_shots()), "photo", "photos")
-            outcome.notes.append(f"no keypoint file for {without} of {photos}: nobody is there")
+            outcome.notes.append(f"no keypoint file for {without} of {photos}: taken as without people")
         try:
             if not self._job.run.overwrite:
                 check_results(clip, self._layout)

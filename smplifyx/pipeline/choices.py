@@ -29,7 +29,7 @@ def gender_chooser(config: Config, device: torch.device | str) -> GenderChooser:
 
 
 def given_gender(config: Config) -> str | None:
-    """The gender of everybody, or None if it is decided for each person; MANO has one gender only."""
+    """The gender of all people, or None if it is decided for each person; MANO has one gender only."""
     if config.body.model == "mano":
         return "neutral"
     return None if config.body.gender == "auto" else config.body.gender

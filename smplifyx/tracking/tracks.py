@@ -16,7 +16,7 @@ from smplifyx.tracking.track import Track
 from smplifyx.tracking.view import View
 
 #: Least share of the frames between the first and the last of a track, of those with people, that show the person:
-#: false detections at one place now and then are nobody.
+#: less are repeated false detections at one place.
 _LEAST_SHARE = 0.2
 
 

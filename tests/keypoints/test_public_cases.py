@@ -1,4 +1,4 @@
-"""Files that people met in public, as they would be read for a fit: who is found, and what is told."""
+"""Keypoint files of public bug reports, read as for a fit: the people and the messages."""
 
 from __future__ import annotations
 

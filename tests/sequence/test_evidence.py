@@ -1,4 +1,4 @@
-"""How far observations count: after a solution, and the lifted joints of several views."""
+"""Weights of observations after a solution, and of the lifted joints of several views."""
 
 from __future__ import annotations
 

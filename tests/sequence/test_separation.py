@@ -82,9 +82,9 @@ def test_bodies_come_apart_and_frozen_frames_stay(
 ) -> None:
     fitter, evidence, poses, smoothness = colliding
     solver = fitter.solver
-    nobody = evidence.weighted(np.zeros((_FRAMES, 1)), torch.zeros(_FRAMES, 21, 3))
+    unobserved = evidence.weighted(np.zeros((_FRAMES, 1)), torch.zeros(_FRAMES, 21, 3))
     frozen = torch.tensor([True, False, False, False, True])
-    held = JointObjective(solver, nobody, poses, smoothness, fixed_shape=True, frozen=frozen)
+    held = JointObjective(solver, unobserved, poses, smoothness, fixed_shape=True, frozen=frozen)
     moved = solve(solver, held, max_iterations=3)
     torch.testing.assert_close(moved.poses.x[frozen], poses.x[frozen])
     assert not torch.allclose(moved.poses.x[2], poses.x[2])
