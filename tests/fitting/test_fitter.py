@@ -124,26 +124,25 @@ def test_the_same_input_gives_the_same_result(fitter, people, results):
 
 
 def _assert_same_path(one: FitResult, other: FitResult) -> None:
-    np.testing.assert_allclose(one.stage_losses, other.stage_losses, rtol=1e-6)
-    assert one.loss == pytest.approx(other.loss, rel=1e-6)
+    """To the bit: a row in single precision does not depend on the others."""
+    np.testing.assert_array_equal(one.stage_losses, other.stage_losses)
+    assert one.loss == other.loss
 
 
 @pytest.fixture(scope="module")
-def precise(data) -> Fitter:
-    # Single precision of matrices would take other rows' last bits for a difference.
-    settings = {"optimizer.max_iterations": 10, "optimizer.gauss_newton": False}
-    return Fitter(data, overrides=settings, dtype="float64")
+def brief(data) -> Fitter:
+    return Fitter(data, overrides={"optimizer.max_iterations": 10})
 
 
 @pytest.fixture(scope="module")
-def undisturbed(precise, people) -> list[FitResult]:
-    return precise.fit([observation_of(person, with_camera=True) for person in people[:3]])
+def undisturbed(brief, people) -> list[FitResult]:
+    return brief.fit([observation_of(person, with_camera=True) for person in people[:3]])
 
 
-def test_a_person_of_nan_fails_alone(precise, people, undisturbed):
+def test_a_person_of_nan_fails_alone(brief, people, undisturbed):
     observations = [observation_of(person, with_camera=True) for person in people[:3]]
     observations[1].keypoints[:10, 0] = np.nan  # an observation made with NaN is refused
-    fitted = precise.fit(observations)
+    fitted = brief.fit(observations)
     assert fitted[1].status == "failed"
     assert "not_finite" in fitted[1].flags
     for index in (0, 2):
@@ -151,10 +150,10 @@ def test_a_person_of_nan_fails_alone(precise, people, undisturbed):
         _assert_same_path(fitted[index], undisturbed[index])
 
 
-def test_a_person_without_any_keypoint_does_not_stop_the_others(precise, people, undisturbed):
+def test_a_person_without_any_keypoint_does_not_stop_the_others(brief, people, undisturbed):
     observations = [observation_of(person, with_camera=True) for person in people[:3]]
     observations[0] = replace(observations[0], keypoints=np.zeros((135, 3), dtype=np.float32))
-    fitted = precise.fit(observations)
+    fitted = brief.fit(observations)
     assert "few_keypoints" in fitted[0].flags
     for index in (1, 2):
         _assert_same_path(fitted[index], undisturbed[index])
