@@ -147,7 +147,16 @@ def test_home_folder_in_paths(tmp_path):
         ("priors.body_pose", "none", "none"),
         ("body.models_dir", "123", Path("123")),
         ("body.models_dir", "a: b", Path("a: b")),
-        ("body.models_dir", "none", None),
+        *(
+            ("body.models_dir", text, Path(text))
+            for text in ("none", "Null", "yes", "1e3", "0123", "2024-01-01", "# b")
+        ),
+        ("body.models_dir", "~", Path.home()),
+        ("body.models_dir", "null", None),
+        ("body.models_dir", "./null", Path("null")),
+        ("run.output", "null", Path("null")),
+        ("run.ray_address", "none", "none"),
+        ("run.layout", "null", "null"),
         ("gender.classifier", "none", "none"),
         ("gender.classifier", "a.onnx", Path("a.onnx")),
         ("camera.optimize_translation", "false", False),
@@ -162,8 +171,9 @@ def test_home_folder_in_paths(tmp_path):
     ],
 )
 def test_values_of_the_command_line(key, text, value):
-    node = load_config(None, [Override(key, text)])
-    for name in key.replace("-", "_").split("."):
+    config, run = load_run(None, [Override(key, text)])
+    node = run if key.startswith("run.") else config
+    for name in key.removeprefix("run.").replace("-", "_").split("."):
         node = node[int(name) - 1] if name.isdecimal() else getattr(node, name)
     assert node == value
     assert isinstance(node, type(value))
@@ -180,6 +190,7 @@ def test_values_of_the_command_line(key, text, value):
         ("camera.focal_length", ".nan", "found .nan"),
         ("output.render", "maybe", "expected true or false, found maybe"),
         ("priors.body_pose", "laplace", "gaussian"),
+        ("stages.1.jaw_pose", "1,2 # 3", "expected a list of 3"),
         ("stages.1.jaw_pose", "1,2", "expected a list of 3, each a number of at least 0"),
         ("objective.ignored_keypoints", "neck,rigth_hip", "did you mean right_hip?"),
         ("objective.ignored_keypoints", "[1, 9]", "each a name such as nose, found [1, 9]; number 1 is neck"),
@@ -209,6 +220,11 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
     ("text", "expected"),
     [
         ("camera: {focal_length: long}", "camera.focal_length: expected a number above 0 or null, found long"),
+        (
+            "body: {models_dir: 2024-01-01}",
+            "body.models_dir: expected a path or null, found 2024-01-01; a name that reads as another value needs "
+            'quotes, as in "2024-01-01"',
+        ),
         ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean camera.focal_length?"),
         ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
         ("camera: 3", "camera: expected a mapping of settings, found 3"),

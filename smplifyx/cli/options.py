@@ -29,7 +29,8 @@ _SETTINGS_INTRO = """settings, with their defaults in brackets:
   On the command line --SECTION.KEY VALUE; in a YAML file the same names, nested
   or dotted. Stages are numbered from 1: --stages.4.collision 20 sets one weight
   of one stage, --stages.all.collision 20 of all stages. Relative paths start at
-  the working folder, in a YAML file at its folder; ~ is the home folder.
+  the working folder, in a YAML file at its folder; ~ is the home folder, null no
+  path (./null is a file of that name).
   (paper) marks the values of the SMPLify-X paper, which --config paper sets."""
 
 

@@ -224,7 +224,7 @@ def _as_path(value: Any, rule: Rule) -> Path:
 
 
 def _as_null(value: Any, rule: Rule) -> None:
-    if value is not None and not (isinstance(value, str) and value.lower() == "none"):
+    if value is not None:
         raise _MismatchError
 
 
@@ -239,8 +239,9 @@ _SCALARS: dict[Any, Callable[[Any, Rule], Any]] = {
 
 
 def _as_first_fit(value: Any, hints: tuple[Any, ...], rule: Rule) -> Any:
-    # Null and choices first: "none" must not become the text or path of an optional one.
-    for hint in sorted(hints, key=lambda hint: hint is not type(None) and get_origin(hint) is not Literal):
+    if isinstance(value, str) and value.lower() == "none" and not {str, Path} & set(hints):
+        value = None  # of an optional number
+    for hint in sorted(hints, key=lambda hint: get_origin(hint) is not Literal):  # a choice is no path
         try:
             return fit(value, hint, rule)
         except _MismatchError:
@@ -272,8 +273,15 @@ def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
     try:
         return fit(value, hint, rule)
     except _MismatchError as mismatch:
-        advice = f"; {mismatch.advice}" if mismatch.advice else ""
-        raise ConfigError(source, key, f"expected {expected(hint, rule)}, found {_abridged(value)}{advice}") from None
+        advice = mismatch.advice
+        if (
+            not isinstance(value, (str, Path, list, dict))
+            and {str, Path} & {hint, *get_args(hint)}
+            and not rule.names
+        ):
+            advice = "a name that reads as another value needs quotes"
+        found = f"{_abridged(value)}; {advice}" if advice else _abridged(value)
+        raise ConfigError(source, key, f"expected {expected(hint, rule)}, found {found}") from None
 
 
 def shown(value: Any) -> str:
@@ -318,18 +326,19 @@ def load_yaml(text: str) -> Any:
 
 
 def parse_text(text: str, hint: Any) -> Any:
-    """Parse a value of the command line: YAML, lists also as ``1, 2, 3``, and text unchanged."""
+    """Parse a value of the command line.
+
+    A path or name is the text as it is, but ``null`` where it is optional. Others are YAML, lists also ``1, 2, 3``.
+    """
+    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    takes_text = any(one in (str, Path) or get_origin(one) is Literal for one in alternatives)
+    if takes_text and not {int, float} & set(alternatives):
+        return None if text == "null" and type(None) in alternatives else text
     if get_origin(hint) is tuple and get_args(hint)[0] is str and not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     try:
         value = load_yaml(text)
+        is_list = any(get_origin(alternative) is tuple for alternative in alternatives)
+        return load_yaml(f"[{text}]") if is_list and isinstance(value, (str, int, float)) else value
     except (yaml.YAMLError, RecursionError):
         return text
-    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if any(get_origin(alternative) is tuple for alternative in alternatives) and isinstance(value, (str, int, float)):
-        return load_yaml(f"[{text}]")
-    takes_text = any(alternative in (str, Path) or get_origin(alternative) is Literal for alternative in alternatives)
-    takes_number = any(alternative in (int, float) for alternative in alternatives)
-    if takes_text and not takes_number and value is not None:
-        return text
-    return value
