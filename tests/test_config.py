@@ -222,8 +222,7 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
         ("camera: {focal_length: long}", "camera.focal_length: expected a number above 0 or null, found long"),
         (
             "body: {models_dir: 2024-01-01}",
-            "body.models_dir: expected a path or null, found 2024-01-01; a name that reads as another value needs "
-            'quotes, as in "2024-01-01"',
+            "expected a path or null, found 2024-01-01; a name that reads as another value needs quotes",
         ),
         ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean camera.focal_length?"),
         ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
