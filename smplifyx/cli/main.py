@@ -30,7 +30,7 @@ from smplifyx.cli import (
     train,
     view,
 )
-from smplifyx.cli.options import HelpFormatter, all_parsers, split_dotted
+from smplifyx.cli.options import HelpFormatter, accept_both, all_parsers, split_dotted
 from smplifyx.config import all_settings
 from smplifyx.config.original_names import original_equivalent
 from smplifyx.errors import SmplifyxError, UsageError
@@ -56,6 +56,15 @@ _COMMANDS = (
     convert_results,
     completion,
 )
+#: The input of each command as an option, which may also be given without its name.
+_INPUTS = {
+    **dict.fromkeys(("fit", "detect"), "--images"),
+    **dict.fromkeys(("keypoints convert", "keypoints show", "keypoints check"), "--keypoints"),
+    **dict.fromkeys(("train vposer", "train lifting", "train gender", "evaluate ehf"), "--data"),
+    **dict.fromkeys(("status", "pack", "unpack", "report", "view", "measure", "evaluate photos"), "--output"),
+    "models export": "--output",
+    "calibration show": "--cameras",
+}
 _EPILOG = """exit status:
   0    all people fitted
   1    some inputs failed; the others are written
@@ -80,6 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_parser(commands)
     for one in all_parsers(parser):
         one.formatter_class, one.allow_abbrev = HelpFormatter, False
+        name = one.prog.removeprefix("smplifyx ")
+        if name in _INPUTS:
+            accept_both(one, _INPUTS[name])
     return parser
 
 
@@ -152,6 +164,8 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 def _advice(unknown: str, arguments: argparse.Namespace) -> str:
     """The equivalent of an option of SMPLify-X, or the nearest of our options."""
+    if arguments.command in ("fit", "detect") and not unknown.startswith("-"):
+        return f"; {_INPUTS[arguments.command]} takes one folder or one photo"
     name = unknown.split("=")[0]
     options = {option.flag: option.flag for option in getattr(arguments, "options", ())}
     if not options:

@@ -29,8 +29,8 @@ _SETTINGS_INTRO = """settings, with their defaults in brackets:
   On the command line --SECTION.KEY VALUE; in a YAML file the same names, nested
   or dotted. Stages are numbered from 1: --stages.4.collision 20 sets one weight
   of one stage, --stages.all.collision 20 of all stages. Relative paths start at
-  the working folder, in a YAML file at its folder; ~ is the home folder, null no
-  path (./null is a file of that name).
+  the working folder, in a YAML file at its folder. ~ is the home folder,
+  null no path, ./null a file of that name.
   (paper) marks the values of the SMPLify-X paper, which --config paper sets."""
 
 
@@ -133,6 +133,40 @@ def all_parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser
             for command in dict.fromkeys(action.choices.values()):
                 found += all_parsers(command)
     return found
+
+
+class _OtherSpelling(argparse.Action):
+    """The input of a command in another spelling, which stands for the documented one."""
+
+    def __init__(self, documented: argparse.Action, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._documented = documented
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest, None) is None:
+            self._documented.required = False  # a parser parses once
+            setattr(namespace, self.dest, parser._get_value(self._documented, values))
+        else:  # a second one is as unknown as any other argument
+            unknown = vars(namespace).setdefault(argparse._UNRECOGNIZED_ARGS_ATTR, [])
+            unknown.append(str(values))
+
+
+def accept_both(parser: argparse.ArgumentParser, flag: str) -> None:
+    """Take the input of a command as the value of an option and as an argument without a name.
+
+    Args:
+        parser: of the command, which has one of the two.
+        flag: the name of the option.
+    """
+    documented = parser._option_string_actions.get(flag)
+    more: dict[str, Any] = {"action": _OtherSpelling, "help": argparse.SUPPRESS}
+    if documented is not None:
+        parser.add_argument(documented.dest, nargs="?", default=argparse.SUPPRESS, documented=documented, **more)
+    else:
+        documented = next(action for action in parser._actions if not action.option_strings)
+        parser.add_argument(flag, dest=documented.dest, documented=documented, **more)
 
 
 def add_options(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:

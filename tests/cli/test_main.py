@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import smplifyx
-from smplifyx.cli.main import build_parser, main
+from smplifyx.cli.main import _INPUTS, build_parser, main
 from smplifyx.cli.options import all_parsers
 from smplifyx.config import all_settings
 from smplifyx.config.original_names import ORIGINAL_NAMES
@@ -175,3 +175,29 @@ def test_counts_are_whole_numbers_from_1(argv, count, capsys):
         main([*argv, count])
     assert end.value.code == 2
     assert "whole number from 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "option"), _INPUTS.items())
+def test_the_input_may_be_given_with_and_without_the_name_of_its_option(command, option):
+    needed = {
+        "detect": ["--keypoints", "k"],
+        "keypoints convert": ["--output", "o"],
+        "keypoints show": ["--images", "i", "--output", "o"],
+        "keypoints check": ["--images", "i"],
+    }
+    others = needed.get(command, [])
+
+    def values(*argv):
+        arguments = vars(build_parser().parse_args([*command.split(), *argv]))
+        return {name: str(value) for name, value in arguments.items() if name != "run"}
+
+    named = values(option, "given", *others)
+    assert "given" in named.values()
+    assert values("given", *others) == values(*others, "given") == named
+
+
+def test_a_second_input_is_refused():
+    """As for ``--images *.jpg`` in a shell."""
+    done = smplifyx_command("fit", "--images", "a.jpg", "b.jpg")
+    assert done.returncode == 2
+    assert "unknown argument b.jpg; --images takes one folder or one photo" in done.stderr
