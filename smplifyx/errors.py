@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: Advice in messages about keypoints; the command line names the option instead.
+#: Advice in messages about inputs; the command line names the option instead.
 GIVE_LAYOUT = "give the layout"
 GIVE_SCALE = "give a keypoint scale"
 KEEP_UPRIGHT = "keypoint frame upright"
 CHOOSE_STORED = "choose the keypoint frame stored"
+FIT_CLIPS = "fit frames as clips"
+FIT_VIDEO = "fit it as a clip"
 
 
 class SmplifyxError(Exception):

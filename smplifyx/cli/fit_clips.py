@@ -96,7 +96,7 @@ class _ClipRun:
         self._layout = OutputLayout.of(run.output, config.output)
         self._stopping = threading.Event()
         self._worker: ClipWorker | None = None
-        self._n_tracks = self._n_frames = self._n_kept = 0
+        self._n_tracks = self._n_frames = self._n_kept = self._n_kept_photos = 0
         self._report = FitReport(config, replace(run, output=output), Finished())
         self._dropped: Counter[str] = Counter()
         self._has_packs = has_packs(run.output)
@@ -144,7 +144,7 @@ class _ClipRun:
         status = "error"
         try:
             n_photos = sum(len(clip.all_shots()) for clip in self._clips)
-            with Progress(n_photos, is_shown=not self._job.run.quiet) as progress:
+            with Progress(n_photos, lambda: self._n_kept_photos, not self._job.run.quiet) as progress:
                 for clip in self._clips:
                     if self._stopping.is_set():
                         break
@@ -169,13 +169,13 @@ class _ClipRun:
             self._detect(clip, progress)
         if not self._job.run.overwrite and is_finished(clip, self._job, self._rig):
             self._n_kept += 1
-            for _ in clip.all_shots():
-                progress.add(0, 0)
+            self._n_kept_photos += len(clip.all_shots())
             return
         if self._has_packs:
             raise UsageError(
                 f"{self._output} holds packed results; expected files: smplifyx unpack {self._output}, then fit again"
             )
+        progress.begin_clip(len(clip.all_shots()))
         try:
             for record in worker.run(clip, outcome):
                 table.add(record.rows)

@@ -23,6 +23,8 @@ _ADVICE = {
     errors.GIVE_SCALE: "give --keypoint-scale FACTOR",
     errors.KEEP_UPRIGHT: "--keypoint-frame upright",
     errors.CHOOSE_STORED: "choose --keypoint-frame stored",
+    errors.FIT_CLIPS: "fit frames as clips with smplifyx fit --sequence",
+    errors.FIT_VIDEO: "fit it with smplifyx fit --video",
 }
 
 

@@ -193,6 +193,9 @@ class ClipWriter:
         if self._rig is not None and self._rig.up is not None:
             up = np.asarray(place.rotation) @ self._rig.up_vector
         joints = [one.joints for some in results.values() for one in some if one.status != "failed"]
+        bodies = {
+            fit.track.number: _Bodies(results[fit.track.number], fit.track.number, self._fits) for fit in fitted.fits
+        }
         stage: SideStage | None = None
         size: tuple[int, ...] | None = None
         for frame, row in enumerate(fitted.clip.shots):
@@ -206,13 +209,9 @@ class ClipWriter:
                 left = np.full(size, 128, np.uint8)
             size = left.shape
             stage = stage or SideStage.around(joints, left.shape[0], up)
-            shown = [
-                (fit.track.number, results[fit.track.number][frame - fit.track.frames[0]])
-                for fit in fitted.fits
-                if 0 <= frame - fit.track.frames[0] < len(fit)
-            ]
-            meshes = [self._mesh(one, number) for number, one in shown if one.status != "failed"]
-            yield side_by_side(left, stage.picture(meshes, self._writer.renderer))
+            meshes = [bodies[fit.track.number].mesh(frame - fit.track.frames[0]) for fit in fitted.fits]
+            shown = [one for one in meshes if one is not None]
+            yield side_by_side(left, stage.picture(shown, self._writer.renderer))
 
     def _shown(self, shot: Shot, view: View) -> NDArray[np.uint8] | None:
         """The photo with its people as it was drawn, else the photo alone."""
@@ -223,9 +222,37 @@ class ClipWriter:
         except (InputError, OSError):
             return None
 
-    def _mesh(self, result: FitResult, number: int) -> BodyMesh:
-        vertices, faces = self._fits.vertices(result)
-        return BodyMesh(vertices + result.camera_translation, faces, person_color(number))
+
+class _Bodies:
+    """The meshes of a track in the axes of a view, posed many frames at a time.
+
+    Args:
+        results: of all frames in this view.
+        number: of the track, for its colour.
+        fits: poses the bodies.
+    """
+
+    def __init__(self, results: Sequence[FitResult], number: int, fits: BatchFitter) -> None:
+        self._results, self._color, self._fits = results, person_color(number), fits
+        self._posed: dict[int, BodyMesh] = {}
+
+    def mesh(self, position: int) -> BodyMesh | None:
+        """The mesh of a frame of the track; None outside of the track and where the fit failed."""
+        if not 0 <= position < len(self._results) or self._results[position].status == "failed":
+            return None
+        if position not in self._posed:
+            end = position + _FRAMES_HELD
+            chosen = {
+                number: one
+                for number, one in enumerate(self._results[position:end], position)
+                if one.status != "failed"
+            }
+            meshes = self._fits.meshes(list(chosen.values()))
+            self._posed = {
+                number: BodyMesh(vertices + one.camera_translation, faces, self._color)
+                for (number, one), (vertices, faces) in zip(chosen.items(), meshes, strict=True)
+            }
+        return self._posed[position]
 
 
 class _Appearance:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smplifyx.errors import InputError, UsageError
+from smplifyx.errors import FIT_CLIPS, FIT_VIDEO, InputError, UsageError
 from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.observation import KEYPOINT_SUFFIX
 
@@ -111,7 +111,10 @@ def image_files(images: str | Path) -> list[Path]:
     images = Path(images)
     if images.suffix.lower() in VIDEO_ENDINGS and images.is_file():
         example = f"ffmpeg -i {images.name} -start_number 0 frames/{images.stem}_%012d.png"
-        raise UsageError(f"{images} is a video; expected photos: {example} writes its frames, named as OpenPose does")
+        raise UsageError(
+            f"{images} is a video; expected photos: {FIT_VIDEO}, or write its frames, named as OpenPose does: "
+            f"{example}"
+        )
     files = _files(images, "photos", IMAGE_ENDINGS)
     stems = {path.stem for path in files}
     files = [path for path in files if not _is_drawing(path, stems) or images.is_file()]
@@ -149,10 +152,10 @@ def _elsewhere(folder: Path) -> str:
     inner = [one for one in inner if any(path.suffix.lower() in IMAGE_ENDINGS for path in one.iterdir())]
     if inner:
         names = ", ".join(one.name for one in inner[:5]) + (", ..." if len(inner) > 5 else "")
-        return f"its subfolders hold photos ({names}): run once for each, such as {inner[0]}"
+        return f"its subfolders hold photos ({names}): run once for each, such as {inner[0]}, or {FIT_CLIPS}"
     videos = [one for one in folder.iterdir() if one.suffix.lower() in VIDEO_ENDINGS]
     if videos:
-        return f"{videos[0].name} is a video: write its frames as photos first, for example with ffmpeg"
+        return f"{videos[0].name} is a video: {FIT_VIDEO}, or write its frames as photos, for example with ffmpeg"
     return "expected files such as NAME.jpg or NAME.png"
 
 

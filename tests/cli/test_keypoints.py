@@ -134,7 +134,9 @@ def test_doubts_about_frame_and_size_name_the_option(tmp_path, capsys):
 
 
 def test_all_advice_of_the_library_has_its_option(capsys):
-    for advice in (errors.GIVE_LAYOUT, errors.GIVE_SCALE, errors.KEEP_UPRIGHT, errors.CHOOSE_STORED):
+    listed = [text for name, text in vars(errors).items() if name.isupper()]
+    assert errors.FIT_VIDEO in listed
+    for advice in listed:
         messages.note(f"in doubt: {advice}")
         assert "--" in capsys.readouterr().err and "--" not in advice
 

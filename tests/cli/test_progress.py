@@ -20,6 +20,29 @@ def test_a_line_tells_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> 
     assert shown.line() == "1,030 of 4,100 photos, 60 people fitted, 2.00 people/s, 51 min left, 1 failure"
 
 
+def test_the_time_left_of_clips_knows_that_frames_are_written_after_their_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two clips of 20 frames, 100 seconds of fit and 1 second a frame each, after one that was finished before."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = Progress(50, lambda: 10, is_shown=False)
+
+    def left() -> str:
+        return shown.line().split(", ")[3]
+
+    for clip in (0, 120):
+        shown.begin_clip(20)
+        now[0] = clip + 60.0
+        assert left() == ("unknown time left" if not clip else "60 s left")
+        for frame in range(1, 21):
+            now[0] = clip + 100.0 + frame
+            shown.add(n_people=1, n_failures=0)
+            if frame == 10:
+                assert left() == ("2 min left" if not clip else "10 s left")
+    assert left() == "0 s left"
+
+
 def test_lines_come_although_no_photo_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smplifyx.errors import UsageError
+from smplifyx.errors import FIT_VIDEO, UsageError
 from smplifyx.keypoints import load_pairs, unpaired
 from smplifyx.keypoints.folder import image_files, pair_folder
 
@@ -144,11 +144,13 @@ def test_subfolders_and_videos_are_named(tmp_path: Path) -> None:
     (images / "clip.mp4").touch()
     with pytest.raises(UsageError, match=r"clip\.mp4 is a video"):
         pair_folder(images, keypoints)
-    with pytest.raises(UsageError, match=r"is a video; expected photos: ffmpeg -i clip\.mp4"):
+    with pytest.raises(UsageError, match=rf"is a video; expected photos: {FIT_VIDEO}, or .*: ffmpeg -i clip\.mp4"):
         pair_folder(images / "clip.mp4", keypoints)
     for name in ("seq1", "seq2", "empty"):
         (images / name).mkdir()
     (images / "seq1" / "0001.jpg").touch()
     (images / "seq2" / "0001.jpg").touch()
-    with pytest.raises(UsageError, match=r"its subfolders hold photos \(seq1, seq2\).*such as .*seq1"):
+    with pytest.raises(
+        UsageError, match=r"its subfolders hold photos \(seq1, seq2\).*such as .*seq1, or fit frames as clips"
+    ):
         pair_folder(images, keypoints)
