@@ -1,14 +1,26 @@
-"""Signals of processes that this one starts: the parent alone decides when they end."""
+"""Child processes and threads: their number, and signals, as the parent alone decides when they end."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 #: Sent to whole groups of processes by terminals and schedulers.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+
+
+def n_usable_cores() -> int:
+    """Cores that this process may use, by its affinity and the quota of its control group."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no quota
+        return cores
 
 
 def _numbers() -> list[signal.Signals]:

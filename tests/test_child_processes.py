@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from smplifyx import child_processes
 from smplifyx.child_processes import starting_a_child
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no such signals on this system")
@@ -21,6 +23,21 @@ def test_a_child_is_safe_before_it_ignores_signals() -> None:
         os.kill(child.pid, number)
     child.communicate(b"\n")
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("400000 100000", 4), ("50000 100000", 1), ("max 100000", 6), ("9900000 100000", 6), (None, 6)],
+)
+def test_usable_cores_are_those_of_affinity_and_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str | None, expected: int
+) -> None:
+    file = tmp_path / "cpu.max"
+    if quota is not None:
+        file.write_text(quota)
+    monkeypatch.setattr(child_processes, "Path", lambda name: file)
+    monkeypatch.setattr(child_processes.os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert child_processes.n_usable_cores() == expected
 
 
 def test_this_process_gets_its_signals_again() -> None:

@@ -79,7 +79,8 @@ def _check_effects(options: RunOptions) -> None:
 
 def fit_folder(config: Config, options: RunOptions) -> int:
     """Fit the people in a folder of photos, see :func:`~smplifyx.cli.fit_run.run_fit`."""
-    from smplifyx.output import RendererProcess, n_usable_cores
+    from smplifyx.child_processes import n_usable_cores
+    from smplifyx.output import RendererProcess
 
     with ExitStack() as stack:
         renderer = None

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.camera import read_calibration
+from smplifyx.child_processes import n_usable_cores
 from smplifyx.cli import messages
 from smplifyx.cli.fit_report import FitReport
 from smplifyx.cli.fit_run import check_run_inputs, portable, with_mesh_format, write_page
@@ -26,7 +27,7 @@ from smplifyx.config import Config, RunOptions, to_yaml, with_absolute_paths
 from smplifyx.detect.folder import detect_folder
 from smplifyx.errors import UsageError
 from smplifyx.files import output_to, write_text
-from smplifyx.output import OutputLayout, RendererProcess, n_usable_cores
+from smplifyx.output import OutputLayout, RendererProcess
 from smplifyx.output.layout import PART_MODELS, TRACKS
 from smplifyx.packs import has_packs
 from smplifyx.pipeline.digests import settings_digest

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.camera import Camera
+from smplifyx.child_processes import n_usable_cores
 from smplifyx.errors import CHOOSE_STORED, GIVE_SCALE, KEEP_UPRIGHT, InputError
 from smplifyx.keypoints import frames, images
 from smplifyx.keypoints.documents import Document
@@ -148,7 +149,7 @@ def load_pairs(
     def load(pair: Pair) -> Loaded:
         return load_pair(pair, chosen, options, documents.get(pair.keypoints))
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(n_usable_cores()) as pool:
         loaded = merge_loaded(pool.map(load, pairs))
     judgement = judge(loaded, options)
     return replace(judged(loaded, judgement), notes=(*loaded.notes, *judgement.notes))

@@ -13,7 +13,7 @@ from smplifyx.output.render import (
     open_renderer,
     person_color,
 )
-from smplifyx.output.render_process import RendererProcess, n_usable_cores
+from smplifyx.output.render_process import RendererProcess
 from smplifyx.output.results import save_smplifyx_pickle
 from smplifyx.output.summary import SummaryRow, append_summary, compact_summary, complete_summary, read_summary
 
@@ -34,7 +34,6 @@ __all__ = [
     "complete_summary",
     "contact_sheet",
     "mesh_bytes",
-    "n_usable_cores",
     "open_renderer",
     "overlay",
     "person_color",

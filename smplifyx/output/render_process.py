@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -13,11 +12,6 @@ import numpy as np
 from smplifyx.camera import Camera
 from smplifyx.child_processes import ignore_signals, starting_a_child
 from smplifyx.output.render import BodyMesh, BodyRenderer, open_renderer
-
-
-def n_usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class RendererProcess:

@@ -23,10 +23,9 @@ from typing import Any, Literal
 
 import torch
 
-from smplifyx.child_processes import ignore_signals, starting_a_child
+from smplifyx.child_processes import ignore_signals, n_usable_cores, starting_a_child
 from smplifyx.config import RunOptions
 from smplifyx.errors import OutputError, SmplifyxError, UsageError, reason
-from smplifyx.output import n_usable_cores
 from smplifyx.pipeline.executor import outcomes_of
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
@@ -61,11 +60,6 @@ def _free_cores() -> int:
     The load is that of the machine: it says nothing about a part of it that a scheduler has set aside.
     """
     cores = n_usable_cores()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
     is_shared = cores == os.cpu_count() and hasattr(os, "getloadavg")
     return max(1, cores - int(os.getloadavg()[0]) if is_shared else cores)
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import smplifyx
+from smplifyx.child_processes import n_usable_cores
 from smplifyx.errors import UsageError
 from smplifyx.files import write_bytes
 from smplifyx.keypoints.draw import BONES
-from smplifyx.output import SummaryRow, complete_summary, n_usable_cores
+from smplifyx.output import SummaryRow, complete_summary
 from smplifyx.output.flags import FLAGS, badness, is_problem
 from smplifyx.output.layout import person_name
 from smplifyx.report.people import PeopleWriter, ReportLayout, person_id, photo_id, relative_url, write_script

@@ -126,7 +126,6 @@ def test_the_load_counts_where_the_machine_is_shared(
     monkeypatch: pytest.MonkeyPatch, usable: int, expected: int
 ) -> None:
     monkeypatch.setattr(processes, "n_usable_cores", lambda: usable)
-    monkeypatch.setattr(processes, "Path", lambda name: Path("/nowhere"))
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.setattr("os.getloadavg", lambda: (5.3, 0.0, 0.0))
     assert processes._free_cores() == expected
