@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,9 +90,9 @@ def read_compact(file: ArrayReader, n_betas: int | None, n_expressions: int | No
     if SOURCE_KEY in file:
         return _read_derived(file, skeleton, n_betas)
     if "faces" in file:
-        return _read(file, file, skeleton, n_betas, n_expressions)
-    with NpzReader(file.path.parent / shared_file_name(skeleton.model_type)) as shared:
-        return _read(file, shared, skeleton, n_betas, n_expressions)
+        return _read(file, _shared_arrays(file, skeleton), skeleton, n_betas, n_expressions)
+    shared = _arrays_of_shared_file(file.path.parent / shared_file_name(skeleton.model_type), skeleton)
+    return _read(file, shared, skeleton, n_betas, n_expressions)
 
 
 def _read_derived(file: ArrayReader, skeleton: Skeleton, n_betas: int | None) -> BodyModelData:
@@ -117,8 +119,35 @@ def _skeleton(file: ArrayReader) -> Skeleton:
     return skeleton_of(model_type, side)
 
 
+def _arrays_of_shared_file(path: Path, skeleton: Skeleton) -> Arrays:
+    """Read a shared file; a file that has not changed since is not read again."""
+    try:
+        found = path.stat()
+        version: tuple[int, ...] = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    except OSError:  # reading it says why
+        version = ()
+    return _read_shared_file(path, version, skeleton.model_type)
+
+
+@lru_cache(maxsize=2)
+def _read_shared_file(path: Path, version: tuple[int, ...], model_type: str) -> Arrays:
+    """The large arrays of a process are kept once for all genders; ``version`` distinguishes changes of the file."""
+    with NpzReader(path) as file:
+        return _shared_arrays(file, skeleton_of(model_type))
+
+
+def _shared_arrays(file: ArrayReader, skeleton: Skeleton) -> Arrays:
+    """The arrays that do not depend on the gender."""
+    return {
+        "skinning_weights": _unpack_sparse(file, "skinning_weights"),
+        "expression_dirs": _unpack_blend_shapes(file, "expression_dirs"),
+        "posedirs": _unpack_blend_shapes(file, "posedirs"),
+        **_read_plain_arrays(file, _shared_shapes(skeleton), skeleton),
+    }
+
+
 def _read(
-    file: ArrayReader, shared: ArrayReader, skeleton: Skeleton, n_betas: int | None, n_expressions: int | None
+    file: ArrayReader, shared: Arrays, skeleton: Skeleton, n_betas: int | None, n_expressions: int | None
 ) -> BodyModelData:
     values: Mapping[str, Any] = {
         **{name: file.text(name) for name in _TEXTS},
@@ -127,10 +156,8 @@ def _read(
         "v_template": file.array("v_template", (None, 3)),
         "shapedirs": _unpack_blend_shapes(file, "shapedirs")[..., :n_betas],
         "joint_regressor": _unpack_sparse(file, "joint_regressor").T,
-        "skinning_weights": _unpack_sparse(shared, "skinning_weights"),
-        "expression_dirs": _unpack_blend_shapes(shared, "expression_dirs")[..., :n_expressions],
-        "posedirs": _unpack_blend_shapes(shared, "posedirs"),
-        **_read_plain_arrays(shared, _shared_shapes(skeleton), skeleton),
+        **shared,
+        "expression_dirs": shared["expression_dirs"][..., :n_expressions],
         **_read_plain_arrays(file, {"rest_contact_pairs": (None, 2)}, skeleton),
     }
     return BodyModelData(**values)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL import WebPImagePlugin as _  # noqa: F401 - else the first .webp imports the modules of all formats
 
 from smplifyx.files import write_bytes
 

@@ -13,7 +13,7 @@ import pytest
 import roma
 import torch
 
-from smplifyx.body.arrays import PickleReader
+from smplifyx.body.arrays import NpzReader, PickleReader, save_npz
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data, write_plain
 from smplifyx.body.model import BodyModel
@@ -199,6 +199,31 @@ def test_compact_file_without_its_shared_file(tmp_path: Path) -> None:
     path.write_bytes((OPEN_BODY_DIR / path.name).read_bytes())
     with pytest.raises(InputError, match=r"shared\.npz: the file does not exist"):
         load_body_model_data(path)
+
+
+def test_genders_share_arrays_until_the_shared_file_changes(tmp_path: Path) -> None:
+    for name in ("SMPLX_NEUTRAL.npz", "SMPLX_MALE.npz", "shared.npz"):
+        (tmp_path / name).write_bytes((OPEN_BODY_DIR / name).read_bytes())
+    neutral, male = (load_body_model_data(tmp_path / f"SMPLX_{gender}.npz") for gender in ("NEUTRAL", "MALE"))
+    assert np.shares_memory(neutral.posedirs, male.posedirs)
+    arrays = dict(np.load(tmp_path / "shared.npz"))
+    arrays["posedirs_scale"] = 2 * arrays["posedirs_scale"]
+    save_npz(tmp_path / "shared.npz", arrays)
+    changed = load_body_model_data(tmp_path / "SMPLX_NEUTRAL.npz")
+    np.testing.assert_array_equal(changed.posedirs, 2 * neutral.posedirs)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_half_precision_that_is_not_finite_is_named(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "arrays.npz"
+    largest = np.full((3, 5), np.finfo(np.float16).min, np.float16)
+    spoilt = largest.copy()
+    spoilt[1, 2] = value
+    save_npz(path, {"largest": largest, "spoilt": spoilt})
+    with NpzReader(path) as file:
+        np.testing.assert_array_equal(file.array("largest", (3, 5)), largest)
+        with pytest.raises(InputError, match=r"spoilt: .*not finite"):
+            file.array("spoilt", (3, 5))
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,18 @@ def test_every_command_does_something_and_every_argument_has_help():
             assert action.help or isinstance(action, argparse._SubParsersAction), (parser.prog, action.dest)
 
 
+def test_the_parser_of_one_command_is_that_of_all_commands():
+    help_of_all = {parser.prog: parser.format_help() for parser in all_parsers(build_parser())}
+    commands = [prog.split()[1] for prog in help_of_all if len(prog.split()) == 2]
+    help_of_each: dict[str, str] = {}
+    for name in commands:
+        own = {parser.prog: parser.format_help() for parser in all_parsers(build_parser(name))[1:]}
+        assert f"smplifyx {name}" in own
+        help_of_each |= own
+    del help_of_all["smplifyx"]
+    assert help_of_each == help_of_all
+
+
 def test_python_m_is_the_same_command():
     done = subprocess.run([sys.executable, "-m", "smplifyx", "--version"], capture_output=True, text=True)
     assert done.stdout == f"smplifyx {smplifyx.__version__}\n"
