@@ -16,10 +16,15 @@ _COLLECT_AFTER = 100_000
 def run() -> NoReturn:
     """Run one command and end the process at once: tidying up all of torch at its end takes half a second."""
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
-    from smplifyx.cli.main import main
+    from smplifyx.cli.signals import STATUS_OF, end_with_status
 
+    end_with_status()  # at once: importing the rest takes a second
     try:
+        from smplifyx.cli.main import main
+
         status = main()
+    except KeyboardInterrupt:
+        status = STATUS_OF["SIGINT"]
     except SystemExit as ending:  # argparse: --help, wrong options
         status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     atexit._run_exitfuncs()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
@@ -55,6 +56,26 @@ class StopRequest:
         if self.number:
             name = signal.Signals(self.number).name
             raise Interrupted(f"{finished}; the same command continues", STATUS_OF[name])
+
+
+def end_with_status() -> None:
+    """Let a signal end this process with its own status and a line from now on, where the system's default is set."""
+    process = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a copy of it
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        name = signal.Signals(number).name
+        with suppress(OSError):
+            os.write(2, f"smplifyx: stopped by {name}\n".encode())
+        os._exit(STATUS_OF[name])
+
+    for name in STATUS_OF:
+        number = getattr(signal, name, None)  # Windows lacks some
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from smplifyx.cli.messages import Interrupted
-from smplifyx.cli.signals import stopping
+from smplifyx.cli.signals import STATUS_OF, stopping
 
 
 class Stoppable:
@@ -66,3 +68,42 @@ def test_a_signal_before_the_work_interrupts_at_once() -> None:
     with pytest.raises(Interrupted) as interrupt, stopping():
         os.kill(os.getpid(), signal.SIGUSR1)
     assert interrupt.value.status == 75
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
+def test_a_signal_during_the_imports_ends_with_its_status(name: str) -> None:
+    """The process sends it to itself where the command line would be imported."""
+    code = f"""
+import os, signal, sys, types
+class Sender:
+    def find_spec(self, module, path=None, target=None):
+        if module == "smplifyx.cli.main":
+            os.kill(os.getpid(), signal.{name})
+sys.meta_path.insert(0, Sender())
+from smplifyx.__main__ import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True)
+    assert done.returncode == STATUS_OF[name]
+    assert not done.stdout and "Traceback" not in done.stderr
+
+
+def test_a_copy_of_the_process_ends_by_the_signal_itself() -> None:
+    code = """
+import multiprocessing, signal, time
+from smplifyx.cli.signals import end_with_status
+end_with_status()
+def wait(ready):
+    ready.set()
+    time.sleep(60)
+context = multiprocessing.get_context("fork")
+ready = context.Event()
+child = context.Process(target=wait, args=(ready,))
+child.start()
+ready.wait()
+child.terminate()
+child.join()
+print(child.exitcode == -signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
