@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from smplifyx.errors import InputError, reason
 from smplifyx.priors import HELD_OUT_SUBJECTS
-from smplifyx.priors.pose_space import load_gaussian
+from smplifyx.priors.pose_space import N_BODY_POSE, load_gaussian
 
 FloatArray = NDArray[np.float64]
 
@@ -41,60 +41,112 @@ class Clip:
         return self.name.split("_")[0]
 
 
+@dataclass(frozen=True)
+class Recordings:
+    """Body poses of a motion-capture file.
+
+    Attributes:
+        body_pose: [N, 63] axis-angle, radians.
+        clip_index: [N] the clip of each pose.
+        clip_names: [C] ``SUBJECT_TRIAL``.
+        clip_subjects: [C] the part of each name before the underscore.
+        frames: [N] numbers of the frames, ascending in a clip; None if the file has none.
+        fps: frames per second; None if the file does not tell.
+    """
+
+    body_pose: FloatArray
+    clip_index: NDArray[np.int64]
+    clip_names: NDArray[np.str_]
+    clip_subjects: NDArray[np.str_]
+    frames: NDArray[np.int64] | None
+    fps: float | None
+
+    @property
+    def subjects(self) -> NDArray[np.str_]:
+        """[N] the subject of each pose."""
+        return self.clip_subjects[self.clip_index]
+
+
+def read_recordings(path: str | Path) -> Recordings:
+    """Read a motion-capture file.
+
+    Args:
+        path: ``.npz`` with ``body_pose`` [N, 63], ``clip_index`` [N], ``clip_names`` [C], and maybe ``frame`` [N] and
+            ``fps``.
+
+    Raises:
+        InputError: an array is missing or has a wrong shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            poses, clips = np.float64(file["body_pose"]), np.int64(file["clip_index"])
+            names = np.asarray(file["clip_names"]).astype(str)
+            frames = np.int64(file["frame"]) if "frame" in file else None
+            fps = float(file["fps"]) if "fps" in file else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(path, f"not a motion-capture file: {reason(error)}") from error
+    if poses.ndim != 2 or poses.shape[1] != N_BODY_POSE:
+        raise InputError(path, f"expected shape [N, {N_BODY_POSE}], found {list(poses.shape)}", "body_pose")
+    for name, array in (("clip_index", clips), ("frame", frames)):
+        if array is not None and array.shape != (len(poses),):
+            raise InputError(path, f"expected shape [{len(poses)}], found {list(array.shape)}", name)
+    if clips.size and not 0 <= clips.min() <= clips.max() < names.size:
+        problem = f"expected positions in the {names.size} clip_names, found {clips.min()} to {clips.max()}"
+        raise InputError(path, problem, "clip_index")
+    subjects = np.array([name.split("_")[0] for name in names], str)
+    return Recordings(poses, clips, names, subjects, frames, fps)
+
+
 def held_out_poses(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJECTS) -> PosePool:
     """The poses of some subjects of a motion-capture file; every subject has the same share.
 
     Args:
-        path: ``.npz`` with ``body_pose`` [N, 63], ``clip_index`` [N] and ``clip_names`` (``SUBJECT_TRIAL``).
+        path: see :func:`read_recordings`.
         subjects: the parts of the clip names before the underscore.
 
     Raises:
         InputError: the file is damaged or holds none of the subjects.
     """
-    poses, of_frame = _poses_and_subjects(path)
-    chosen = np.isin(of_frame, subjects)
+    recordings = read_recordings(path)
+    of_pose = recordings.subjects
+    chosen = np.isin(of_pose, subjects)
     if not chosen.any():
-        raise InputError(path, f"expected clips of the subjects {', '.join(subjects)}", "clip_names")
-    _, index, counts = np.unique(of_frame[chosen], return_inverse=True, return_counts=True)
+        raise _lacks(path, subjects)
+    _, index, counts = np.unique(of_pose[chosen], return_inverse=True, return_counts=True)
     weights = 1.0 / counts[index]
-    return PosePool(poses[chosen], weights / weights.sum())
+    return PosePool(recordings.body_pose[chosen], weights / weights.sum())
 
 
 def held_out_clips(path: str | Path, subjects: tuple[str, ...] = HELD_OUT_SUBJECTS) -> list[Clip]:
     """The clips of some subjects of a motion-capture file, in the file's order.
 
     Args:
-        path: as in :func:`held_out_poses`, with ``frame`` [N] besides: numbers of the frames, ascending in a clip.
+        path: see :func:`read_recordings`; with numbers of frames.
         subjects: see :func:`held_out_poses`.
 
     Raises:
         InputError: see :func:`held_out_poses`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            poses, frames = np.float64(file["body_pose"]), np.int64(file["frame"])
-            clips, names = np.int64(file["clip_index"]), [str(name) for name in file["clip_names"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a motion-capture file with frame numbers: {reason(error)}") from error
-    chosen = [number for number, name in enumerate(names) if name.split("_")[0] in subjects]
-    if not chosen:
-        raise InputError(path, f"expected clips of the subjects {', '.join(subjects)}", "clip_names")
-    return [Clip(names[number], frames[clips == number], poses[clips == number]) for number in chosen]
+    recordings = read_recordings(path)
+    if recordings.frames is None:
+        raise InputError(path, "expected the number of each frame", "frame")
+    clips = []
+    for number in np.flatnonzero(np.isin(recordings.clip_subjects, subjects)):
+        inside = recordings.clip_index == number
+        name = str(recordings.clip_names[number])
+        clips.append(Clip(name, recordings.frames[inside], recordings.body_pose[inside]))
+    if not clips:
+        raise _lacks(path, subjects)
+    return clips
+
+
+def _lacks(path: str | Path, subjects: tuple[str, ...]) -> InputError:
+    return InputError(path, f"expected clips of the subjects {', '.join(subjects)}", "clip_names")
 
 
 def subjects_of(path: str | Path) -> set[str]:
     """The subjects of a motion-capture file; raises InputError as :func:`held_out_poses` does."""
-    return set(_poses_and_subjects(path)[1].tolist())
-
-
-def _poses_and_subjects(path: str | Path) -> tuple[FloatArray, NDArray[np.str_]]:
-    """All poses [N, 63] and the subject of each [N]."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            poses, clips, names = np.float64(file["body_pose"]), file["clip_index"], file["clip_names"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a motion-capture file: {reason(error)}") from error
-    return poses, np.array([str(name).split("_")[0] for name in names])[clips]
+    return set(read_recordings(path).subjects.tolist())
 
 
 def mild_poses(n_poses: int = 1000, spread: float = 0.5, seed: int = 0) -> PosePool:

@@ -24,6 +24,7 @@ from smplifyx.errors import InputError, reason
 from smplifyx.priors.pose_space import N_BODY_JOINTS, N_BODY_POSE, FloatArray
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import body_pose_row
+from smplifyx.synthetic.poses import read_recordings
 from smplifyx.training.settings import PoseData
 
 #: Columns of the body joints in an AMASS pose vector, which starts with the global orientation.
@@ -119,19 +120,13 @@ def load_motion_capture(path: Path, fps: float = 30.0) -> MotionCapture:
 
 
 def _load_clips(path: Path) -> MotionCapture:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            poses, clips, frames = np.float64(file["body_pose"]), file["clip_index"], file["frame"]
-            names, fps = file["clip_names"].astype(str), float(file["fps"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(path, f"not a motion-capture file: {reason(error)}", "body_pose") from error
-    if poses.ndim != 2 or poses.shape[1] != N_BODY_POSE:
-        raise InputError(path, f"expected shape [N, 63], found {list(poses.shape)}", "body_pose")
-    durations = np.ones(len(poses))
-    same_clip = clips[1:] == clips[:-1]
-    durations[:-1][same_clip] = np.clip(np.diff(frames)[same_clip], 1, _LONGEST_HOLD * fps)
-    subjects = np.array([name.split("_")[0] for name in names])
-    return MotionCapture(poses, durations, subjects[clips], names[clips])
+    data = read_recordings(path)
+    if data.frames is None or data.fps is None:
+        raise InputError(path, "expected the number of each frame and frames per second", "frame and fps")
+    durations = np.ones(len(data.body_pose))
+    same_clip = data.clip_index[1:] == data.clip_index[:-1]
+    durations[:-1][same_clip] = np.clip(np.diff(data.frames)[same_clip], 1, _LONGEST_HOLD * data.fps)
+    return MotionCapture(data.body_pose, durations, data.subjects, data.clip_names[data.clip_index])
 
 
 def _load_amass(folder: Path, fps: float) -> MotionCapture:

@@ -16,7 +16,7 @@ from smplifyx.synthetic.detector import Sight, detect
 from smplifyx.synthetic.documents import write_openpose_json
 from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, hidden_by_body, synthetic_people
-from smplifyx.synthetic.poses import held_out_poses, mild_poses
+from smplifyx.synthetic.poses import held_out_clips, held_out_poses, mild_poses
 
 MOCAP = Path(__file__).parents[2].parent / "shared" / "mocap" / "cmu_body_pose.npz"
 CLEAN = DetectorNoise(0.0, 0.0, 0.0, occlusion=False, hand_miss_rate=0.0, swap_rate=0.0, min_part_px=0.0)
@@ -178,6 +178,14 @@ def test_damaged_motion_capture_is_named(tmp_path):
     np.savez(path, body_pose=np.zeros((2, 63)))
     with pytest.raises(InputError, match="not a motion-capture file"):
         held_out_poses(path)
+    arrays = {"body_pose": np.zeros((2, 63)), "clip_index": np.zeros(2, int), "clip_names": np.array(["06_1"])}
+    for name, wrong in (("body_pose", np.zeros((2, 66))), ("clip_index", np.zeros(3, int)), ("clip_index", [0, 1])):
+        np.savez(path, **{**arrays, name: wrong})
+        with pytest.raises(InputError, match=rf"poses.npz: {name}: expected"):
+            held_out_poses(path)
+    np.savez(path, **arrays)
+    with pytest.raises(InputError, match=r"poses.npz: frame: expected the number of each frame"):
+        held_out_clips(path)
     assert len(held_out_poses_of_one(tmp_path).weights) == 2
 
 
