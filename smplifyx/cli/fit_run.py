@@ -212,12 +212,13 @@ def write_page(job: Job, report: FitReport, stop: StopRequest) -> Path | None:
     if job.run.num_shards > 1:
         messages.note(f"after the last shard, smplifyx report {report.output} writes a page to judge the fits")
         return None
-    if page.is_file() and not report.has_changes:
+    from smplifyx.report import is_of_this_version, write_report  # late: a run starts without it
+
+    if not report.has_changes and is_of_this_version(report.output):
         return page
     n_people = report.counts["fitted"] + report.counts["kept"]
     if n_people > _MANY_PEOPLE:
         messages.note(f"writing the report of {n_people} people")
-    from smplifyx.report import write_report  # late: a run starts without it
 
     def end_if_asked() -> None:
         stop.raise_if_asked(report.finished_so_far())

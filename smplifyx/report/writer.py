@@ -106,11 +106,24 @@ def write_report(
         remarks.insert(0, f"The page lists the {len(rows):,} worst of {len(everybody):,} people.")
     _write_index(layout, rows)
     _write_about(layout, rows, remarks)
-    for source in sorted(_PAGE.iterdir()):
-        if source.suffix in (".html", ".css", ".js"):
-            write_bytes(layout.folder / source.name, source.read_bytes())
+    for source in _page_files():
+        write_bytes(layout.folder / source.name, source.read_bytes())
     _remove_others(layout, rows, detailed)
     return WrittenReport(layout.page, len(everybody), len(detailed), _size(layout.folder), tuple(remarks))
+
+
+def _page_files() -> list[Path]:
+    return [path for path in sorted(_PAGE.iterdir()) if path.suffix in (".html", ".css", ".js")]
+
+
+def is_of_this_version(root: str | Path) -> bool:
+    """Whether an output folder has a report that this code wrote, all but its figures."""
+    layout = ReportLayout(Path(root))
+    with suppress(OSError):
+        return _is_of_this_format(layout) and all(
+            (layout.folder / source.name).read_bytes() == source.read_bytes() for source in _page_files()
+        )
+    return False
 
 
 def _is_of_this_format(layout: ReportLayout) -> bool:

@@ -37,6 +37,10 @@ def test_a_fit_ends_with_a_report(folders: Folders, capsys: pytest.CaptureFixtur
     written = page.stat().st_mtime_ns
     assert main(folders.argv(*WITH_REPORT)) == 0
     assert str(page) in capsys.readouterr().out and page.stat().st_mtime_ns == written
+    content = page.read_text()
+    page.write_text("of an earlier version")
+    assert main(folders.argv(*WITH_REPORT)) == 0
+    assert page.read_text() == content
     folders.add("two", [person()])
     assert main(folders.argv(*WITH_REPORT)) == 0
     assert page.stat().st_mtime_ns > written

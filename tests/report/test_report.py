@@ -18,7 +18,7 @@ from PIL import Image
 from smplifyx.cli.main import SUCCESS, WRONG_CALL, main
 from smplifyx.output import OutputLayout, SummaryRow, append_summary
 from smplifyx.output.flags import FLAGS, badness
-from smplifyx.report import write_report, writer
+from smplifyx.report import is_of_this_version, write_report, writer
 from smplifyx.report.details import details, part_of, residuals
 from smplifyx.report.mesh import STEP, packed, packed_vertices
 from smplifyx.report.people import relative_url
@@ -111,6 +111,8 @@ def test_files_of_another_version_are_written_again(run: Path, monkeypatch: pyte
     with monkeypatch.context() as earlier:
         earlier.setattr(writer, "_format", lambda: "earlier")
         write_report(run, threads=1)
+        assert is_of_this_version(run)
+    assert not is_of_this_version(run)
     written = {path: path.stat().st_mtime_ns for path in (run / "report").glob("[pt]*/*/*")}
     write_report(run, threads=1)
     assert len(written) == 9 and all(path.stat().st_mtime_ns != time for path, time in written.items())
