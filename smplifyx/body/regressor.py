@@ -92,9 +92,9 @@ class KeypointRegressor(nn.Module):
         static = [k for k in self.keypoints if k < CONTOUR_KEYPOINTS.start]
         contour = [k - CONTOUR_KEYPOINTS.start for k in self.keypoints if k >= CONTOUR_KEYPOINTS.start]
 
-        full = _static_matrix(data, definitions, static)
-        used = np.unique(np.nonzero(full)[1])
-        static_vertices = used[used >= data.n_joints] - data.n_joints
+        points = [_static_point(data, definitions, keypoint) for keypoint in static]
+        used = {column for point in points for column, weight in point.items() if weight}
+        static_vertices = np.array(sorted(used - set(range(data.n_joints))), np.int64) - data.n_joints
         contour_faces, contour_weights = _contour(data, contour)
         contour_corners = np.asarray(data.faces)[contour_faces]  # [79, n, 3]
         vertices = np.concatenate([static_vertices, np.setdiff1d(contour_corners, static_vertices)]).astype(np.int64)
@@ -102,9 +102,13 @@ class KeypointRegressor(nn.Module):
         place[vertices] = np.arange(len(vertices))
 
         self._n_static_vertices = len(static_vertices)
-        columns = np.concatenate([np.arange(data.n_joints), data.n_joints + static_vertices])
+        weights = np.zeros((len(static), data.n_joints + len(static_vertices)))
+        for row, point in zip(weights, points, strict=True):
+            for column in used & point.keys():
+                at = column if column < data.n_joints else data.n_joints + place[column - data.n_joints]
+                row[at] = point[column]
         self._register("vertices", vertices, torch.int64, device)
-        self._register("_static", full[:, columns], dtype, device)
+        self._register("_static", weights, dtype, device)
         self._register("_contour_vertices", place[contour_corners], torch.int64, device)
         self._register("_contour_weights", contour_weights, dtype, device)
         face_joint = data.skeleton.face_joint
@@ -196,17 +200,14 @@ def available_keypoints(data: BodyModelData) -> tuple[int, ...]:
     return tuple(k for part, has in parts if has for k in range(part.start, part.stop))
 
 
-def _static_matrix(
-    data: BodyModelData, definitions: Mapping[str, PointCombination], keypoints: Sequence[int]
-) -> np.ndarray:
-    """Weights [N, J + V] of joints and vertices for keypoints outside the face contour."""
-    matrix = np.zeros((len(keypoints), data.n_joints + data.n_vertices), dtype=np.float64)
-    for row, keypoint in zip(matrix, keypoints, strict=True):
-        if keypoint in range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop):
-            _set_landmark(row, data, keypoint - FACE_KEYPOINTS.start)
-        else:
-            _set_point(row, data, _point_name(CANONICAL_KEYPOINT_NAMES[keypoint]), definitions)
-    return matrix
+def _static_point(
+    data: BodyModelData, definitions: Mapping[str, PointCombination], keypoint: int
+) -> dict[int, float]:
+    """Weights of joints (0 to J - 1) and vertices (from J) for a keypoint outside the face contour."""
+    if keypoint in range(FACE_KEYPOINTS.start, FACE_KEYPOINTS.stop):
+        return _landmark(data, keypoint - FACE_KEYPOINTS.start)
+    name = _point_name(CANONICAL_KEYPOINT_NAMES[keypoint])
+    return {_column(data, point): weight for point, weight in definitions.get(name, {name: 1.0}).items()}
 
 
 def _point_name(keypoint: str) -> str:
@@ -214,16 +215,14 @@ def _point_name(keypoint: str) -> str:
     return keypoint.replace("_hand_", "_").removesuffix("4")
 
 
-def _set_landmark(row: np.ndarray, data: BodyModelData, landmark: int) -> None:
+def _landmark(data: BodyModelData, landmark: int) -> dict[int, float]:
     assert data.landmark_faces is not None
     assert data.landmark_barycentric is not None
-    corners = np.asarray(data.faces)[data.landmark_faces[landmark]]
-    np.add.at(row, data.n_joints + corners, data.landmark_barycentric[landmark])
-
-
-def _set_point(row: np.ndarray, data: BodyModelData, name: str, definitions: Mapping[str, PointCombination]) -> None:
-    for point, weight in definitions.get(name, {name: 1.0}).items():
-        row[_column(data, point)] = weight
+    corners = data.n_joints + np.asarray(data.faces)[data.landmark_faces[landmark]]
+    weights: dict[int, float] = {}
+    for corner, weight in zip(corners.tolist(), data.landmark_barycentric[landmark].tolist(), strict=True):
+        weights[corner] = weights.get(corner, 0.0) + weight
+    return weights
 
 
 def _column(data: BodyModelData, point: str) -> int:

@@ -134,9 +134,9 @@ class ContactSearch(TriangleSearch):
         third = np.bincount(faces.ravel(), np.repeat(areas / 3, 3), n_vertices)
         self._areas = torch.as_tensor(third, dtype=torch.float32, device=self.device)
         self._reaches = self._array(self._part_reaches(corners, pairs.labels), float)
-        may_touch = np.ones((n_vertices, self._n_parts), bool)
-        for corner in faces.T:
-            np.logical_and.at(may_touch, corner, pairs.colliding_parts[pairs.labels])
+        belongs_to = np.zeros((n_vertices, self._n_parts), np.float32)
+        belongs_to[faces, pairs.labels[:, None]] = 1.0
+        may_touch = belongs_to @ ~pairs.colliding_parts == 0.0
         for triangles, others in (pairs.ignored_pairs.T, pairs.ignored_pairs.T[::-1]):
             may_touch[faces[triangles], pairs.labels[others][:, None]] = False
         while True:  # a vertex may be close to several parts

@@ -339,8 +339,19 @@ class SparseBody:
     @classmethod
     def of_model(cls, model: BodyModel) -> SparseBody:
         """Collect the nonzero entries."""
-        shapes = _component_shapes(model).cpu().float().numpy()
-        vertex, component = np.nonzero(shapes.any(1))
+        blocks = [
+            block.cpu().float().numpy().reshape(len(block), -1, 3)
+            for block in (model.blend_shapes, model.pose_shapes)
+        ]
+        # coordinate by coordinate, which is several times as fast as along the last axis
+        moves = [(block[..., 0] != 0) | (block[..., 1] != 0) | (block[..., 2] != 0) for block in blocks]
+        vertex, component = np.nonzero(np.ascontiguousarray(np.concatenate(moves).T))
+        shapes = np.empty((len(vertex), 3), np.float32)
+        start = 0
+        for block in blocks:
+            own = (component >= start) & (component < start + len(block))
+            shapes[own] = block[component[own] - start, vertex[own]]
+            start += len(block)
         weights = model.skinning_weights.cpu().float().numpy()
         n_bones = int((weights > 0).sum(1).max())
         bones = np.argsort(-weights, 1, kind="stable")[:, :n_bones]
@@ -348,7 +359,7 @@ class SparseBody:
             template=model.template.cpu().float().numpy().reshape(-1, 3),
             component_start=np.searchsorted(vertex, np.arange(len(weights) + 1)).astype(np.int32),
             component_index=component.astype(np.int32),
-            component_shape=shapes[vertex, :, component],
+            component_shape=shapes,
             bones=bones.astype(np.int32),
             weights=np.take_along_axis(weights, bones, 1),
         )
