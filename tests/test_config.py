@@ -203,6 +203,8 @@ def test_values_of_the_command_line(key, text, value):
         ("camera.focal_length.x", "3", "is a single setting"),
         ("camera.focal_lenght", "3", "did you mean camera.focal_length?"),
         ("rho", "3", "did you mean objective.rho?"),
+        ("checkpiont", "3", "did you mean lifting.checkpoint?"),
+        ("enable", "3", "did you mean lifting.enabled or collision.enabled?"),
         ("stages.1.shap", "3", "did you mean stages.1.shape?"),
         ("objectiv.rho", "3", "objectiv.rho: unknown setting; did you mean objective.rho?"),
         ("nonsense.of.all", "3", "expected one of people, camera"),

@@ -112,7 +112,7 @@ def _run(argv: Sequence[str]) -> int:
     if unknown:
         # Values of unknown options are unknown too; only the options are named.
         options = [one for one in unknown if one.startswith("-")] or unknown[:1]
-        lines = [f"unknown argument {one}{_advice(one, arguments)}" for one in options]
+        lines = [f"unknown argument {one}{_advice(one, arguments, parser)}" for one in options]
         raise UsageError(f"{arguments.command}: " + "\n  ".join(lines))
     if overrides and not hasattr(arguments, "options"):
         raise UsageError(f"{arguments.command} has no option --{overrides[0].key}")
@@ -147,17 +147,20 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
 
 
-def _advice(unknown: str, arguments: argparse.Namespace) -> str:
-    """The equivalent of an option of SMPLify-X, or the nearest of our options."""
+def _advice(unknown: str, arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """The equivalent of an option of SMPLify-X, or the nearest of the command's options and settings."""
     if arguments.command in ("fit", "detect") and not unknown.startswith("-"):
         return f"; {_INPUTS[arguments.command]} takes one folder or one photo"
     name = unknown.split("=")[0]
-    options = {option.flag: option.flag for option in getattr(arguments, "options", ())}
-    if not options:
-        return ""
-    original = original_equivalent(name)
-    if original is not None:
-        return f", an option of SMPLify-X; here: {original}"
-    options |= {f"--{leaf.key.rsplit('.', 1)[-1]}": f"--{leaf.key}" for leaf in all_settings()}
-    near = get_close_matches(name, list(options), n=1)
-    return f"; did you mean {options[near[0]]}?" if near else ""
+    words = [parser.prog, arguments.command, getattr(arguments, "action", None)]
+    program = " ".join(word for word in words if word)
+    own = next(one for one in all_parsers(parser) if one.prog == program)
+    options = {flag: [flag] for flag in own._option_string_actions if flag.startswith("--")}
+    if getattr(arguments, "options", ()):
+        original = original_equivalent(name)
+        if original is not None:
+            return f", an option of SMPLify-X; here: {original}"
+        for leaf in all_settings():
+            options.setdefault(f"--{leaf.key.rsplit('.', 1)[-1]}", []).append(f"--{leaf.key}")
+    near = get_close_matches(name, options, n=1)
+    return f"; did you mean {' or '.join(options[near[0]])}?" if near else ""

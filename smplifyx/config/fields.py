@@ -138,9 +138,12 @@ def suggestion(unknown: Sequence[str], owner: type, prefix: str, everywhere: Seq
     near = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names, n=1)
     near = [".".join((prefix + other, *rest)) for other in near]
     if not near:
-        last_names = {key.rsplit(".", 1)[-1]: key for key in everywhere}
-        near = [last_names[match] for match in get_close_matches(name, list(last_names), n=1, cutoff=0.75)]
-    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
+        last_names = [key.rsplit(".", 1)[-1] for key in everywhere]
+        match = get_close_matches(name, last_names, n=1, cutoff=0.75)
+        near = [key for key, last in zip(everywhere, last_names, strict=True) if last in match]
+    else:
+        near = near[:1]
+    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(names)}"
 
 
 def expected(hint: Any, rule: Rule) -> str:

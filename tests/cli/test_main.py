@@ -129,6 +129,8 @@ def test_light_commands_import_few_heavy_modules(command, expected):
         (["cfg_files/fit_smplx.yaml"], "as in smplifyx fit --config cfg_files/fit_smplx.yaml"),
         (["fit", "--data_folder", "d"], "--data_folder, an option of SMPLify-X; here: --images DIR/images"),
         (["fit", "--visualize=False"], f"an option of SMPLify-X; here: {ORIGINAL_NAMES['visualize']}"),
+        (["status", "o", "--verbos"], "status: unknown argument --verbos; did you mean --verbose?"),
+        (["fit", "--enabled", "no"], "did you mean --lifting.enabled or --collision.enabled?"),
         (["models", "list", "--run.threads", "3"], "no option --run.threads"),
     ],
 )
