@@ -1,4 +1,4 @@
-"""Numbers of a calibration file, checked, and the views that they make."""
+"""Numbers of a calibration file, checked, and the cameras that they make."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from smplifyx.tracking.view import View
 
 #: Largest skew that counts as none, as a share of the focal length.
 _NO_SKEW = 1e-3
+#: Video coding fills the last block of pixels; a calibration may count them.
+_BLOCK = 16
+#: Largest difference of the two scales of a resized photo.
+_SAME_SHAPE = 0.005
 
 
 def numbers(path: Path, field: str, value: object, *shape: int) -> NDArray[np.float64]:
@@ -74,3 +78,24 @@ def view_of(
         return View(name, camera, rotation, translation, tuple(distortion))
     except InputError as error:
         raise InputError(path, error.problem, f"camera {name}") from None
+
+
+def camera_for_size(camera: Camera, size: tuple[int, int], path: Path | None = None) -> Camera:
+    """The camera for photos of (width, height) pixels.
+
+    A calibration of a size that differs by less than a block of video coding holds as it is; one for photos of
+    another resolution is scaled.
+
+    Raises:
+        InputError: the photos have another shape than the calibrated ones.
+    """
+    known = camera.image_size
+    if known is None or known == size:
+        return camera.for_image(size)
+    if max(abs(known[0] - size[0]), abs(known[1] - size[1])) < _BLOCK:
+        return Camera(camera.focal_length, camera.center, camera.source, size, camera.distortion)
+    if abs(size[0] / known[0] / (size[1] / known[1]) - 1) > _SAME_SHAPE:
+        problem = f"expected photos of {known[0]} x {known[1]} pixels or a multiple, found {size[0]} x {size[1]}"
+        raise InputError(path, problem, "image_size")
+    resized = camera.resized(size)
+    return Camera(resized.focal_length, resized.center, camera.source, size, camera.distortion)

@@ -8,12 +8,11 @@ import numpy as np
 
 from smplifyx.detect.anchors import AnchorDetector
 from smplifyx.detect.body import BodyNetwork, BodyPoints, body_crop
-from smplifyx.detect.confidence import calibrated
 from smplifyx.detect.crops import ByteArray, Crop, FloatArray, Photo
-from smplifyx.detect.definitions import body_as_openpose, hand_as_openpose
 from smplifyx.detect.faces import FaceNetwork
 from smplifyx.detect.hands import HandNetwork
 from smplifyx.detect.movenet import MoveNet, Seen
+from smplifyx.detect.openpose import body_as_openpose, calibrated, hand_as_openpose
 from smplifyx.detect.people import Person, crop_of, inside, join, points_of, same_body, size_of
 
 #: BODY_25 from COCO's 17 points; neck and middle of the hips are means of two.

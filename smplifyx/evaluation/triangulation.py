@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
 from smplifyx.lens import intrinsic_matrix
-from smplifyx.tracking.triangulation import triangulated_slopes
-from smplifyx.tracking.view import View
+from smplifyx.tracking.view import View, triangulated_slopes
 
 FloatArray = NDArray[np.float64]
 

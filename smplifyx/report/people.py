@@ -21,8 +21,7 @@ from smplifyx.keypoints.images import read_image
 from smplifyx.output import OutputLayout, SummaryRow, person_color
 from smplifyx.output.layout import person_name
 from smplifyx.packs import Packs, member_of
-from smplifyx.report.details import details
-from smplifyx.report.mesh import packed, packed_vertices
+from smplifyx.report.details import details, packed, packed_vertices
 from smplifyx.report.pictures import (
     least_scale,
     person_box,

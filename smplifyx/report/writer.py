@@ -36,7 +36,7 @@ _LISTED, _THUMBNAILS = 50_000, 10_000
 #: The parts of the page that are the same for every report.
 _PAGE = Path(__file__).parent / "page"
 #: The code that makes the files of people.
-_CODE = ("details.py", "mesh.py", "people.py", "pictures.py")
+_CODE = ("details.py", "people.py", "pictures.py")
 #: Rows of people in a file.
 _CHUNK = 1000
 #: Files of people who are not in the report any more are removed once they are this old, seconds: runs that share

@@ -12,8 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from smplifyx.keypoints.observation import Observation
 from smplifyx.skeleton import BODY_KEYPOINTS
 from smplifyx.tracking.people import ViewTrack
-from smplifyx.tracking.triangulation import triangulated_slopes
-from smplifyx.tracking.view import View
+from smplifyx.tracking.view import View, triangulated_slopes
 
 #: Body points of less confidence are not compared.
 _SEEN = 0.3

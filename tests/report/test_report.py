@@ -19,8 +19,7 @@ from smplifyx.cli.main import SUCCESS, WRONG_CALL, main
 from smplifyx.output import OutputLayout, SummaryRow, append_summary
 from smplifyx.output.flags import FLAGS, badness
 from smplifyx.report import is_of_this_version, write_report, writer
-from smplifyx.report.details import details, part_of, residuals
-from smplifyx.report.mesh import STEP, packed, packed_vertices
+from smplifyx.report.details import STEP, details, packed, packed_vertices, part_of, residuals
 from smplifyx.report.people import relative_url
 from smplifyx.report.pictures import person_box, thumbnail, thumbnail_of
 from smplifyx.result import load_result

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from smplifyx.detect.definitions import body_as_openpose, hand_as_openpose
+from smplifyx.detect.openpose import body_as_openpose, calibrated, hand_as_openpose
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, HAND_KEYPOINT_NAMES, mirror_order
 
 
@@ -46,3 +46,19 @@ def test_only_the_wrist_of_a_hand_moves_away_from_the_fingers() -> None:
     lengths = [np.linalg.norm(points[wrist, :2] - points[knuckle, :2]) for points in (hand, moved)]
     assert lengths[1] == pytest.approx(1.12 * lengths[0])
     np.testing.assert_array_equal(np.delete(moved, wrist, 0), np.delete(hand, wrist, 0))
+
+
+def test_confidence_rises_with_the_networks_own_and_unseen_points_stay_unseen() -> None:
+    raw = np.linspace(0.0, 1.0, 50)[:, None] * np.ones(25)
+    found = np.stack([calibrated(row) for row in raw])
+    toes = [name.endswith("small_toe") for name in BODY_KEYPOINT_NAMES]
+    assert (np.diff(found, axis=0) >= 0).all()
+    assert (np.diff(found, axis=0)[:, ~np.array(toes)].sum(0) > 0.1).all()
+    assert (found[0] == 0).all() and found.max() <= 1.0
+
+
+def test_hips_count_less_than_knees_and_means_less_than_what_they_are_means_of() -> None:
+    found = dict(zip(BODY_KEYPOINT_NAMES, calibrated(np.ones(25)), strict=True))
+    assert found["left_hip"] < found["left_knee"]
+    assert found["mid_hip"] < found["left_hip"] and found["neck"] < found["left_shoulder"]
+    assert all(found[name] == found[name.replace("left", "right")] for name in found if name.startswith("left"))
