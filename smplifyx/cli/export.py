@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smplifyx.cli import messages
 from smplifyx.cli.messages import check_input, check_output
+from smplifyx.cli.options import add_results
 from smplifyx.errors import UsageError
 
 _FORMATS = (
@@ -44,14 +45,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
+    add_results(parser, photos=True)
     parser.add_argument(
         "--format", metavar="FORMAT", choices=_FORMATS, nargs="+", required=True, help="one or more of those below"
     )
     parser.add_argument("--output", metavar="DIR", type=Path, help="gets the files (default: OUTPUT/exports)")
-    parser.add_argument(
-        "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
-    )
     parser.add_argument("--person", metavar="N", type=int, help="only the person of this number")
     parser.add_argument("--fps", type=float, help="one animation of all photos, frames per second")
     parser.add_argument("--no-rig", action="store_true", help="glb: plain meshes, exactly as fitted")
@@ -65,7 +63,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="keys of pickles: SMPLify-X without and with VPoser, or arguments of the smplx package "
         "(default: smplifyx)",
     )
-    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smplifyx.cli import messages
 from smplifyx.cli.messages import check_input
+from smplifyx.cli.options import add_results
 from smplifyx.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "measure", help="height, girths and limb lengths of fitted people", description=_DESCRIPTION, epilog=_EPILOG
     )
-    parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
-    parser.add_argument(
-        "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
-    )
+    add_results(parser, photos=True)
     parser.add_argument(
         "--focal-length-factor",
         metavar="FACTOR",
@@ -54,7 +52,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="an unknown focal length may be this much longer or shorter (default: 1.6)",
     )
     parser.add_argument("--no-uncertainty", action="store_true", help="do not fit again")
-    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
 
 

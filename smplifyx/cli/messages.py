@@ -16,6 +16,8 @@ from typing import TextIO, TypeVar
 from smplifyx import errors
 from smplifyx.errors import InputError, UsageError
 from smplifyx.words import count as count
+from smplifyx.words import duration as duration
+from smplifyx.words import size as size
 
 #: Advice of the library, which has no options, in words of the command line.
 _ADVICE = {
@@ -106,20 +108,6 @@ def complain(error: Exception, with_traceback: bool) -> None:
     if with_traceback:
         traceback.print_exception(error)
     fault(f"smplifyx: error: {error}")
-
-
-def duration(seconds: float) -> str:
-    """A time in a suitable unit: ``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def size(n_bytes: int) -> str:
-    """A number of bytes in a suitable unit: ``850 kB``, ``12.3 MB``."""
-    if n_bytes < 1e6:
-        return f"{n_bytes / 1e3:.0f} kB"
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:.2f} GB"
 
 
 T = TypeVar("T")

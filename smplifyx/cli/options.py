@@ -125,6 +125,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def add_results(parser: argparse.ArgumentParser, photos: bool = False) -> None:
+    """Give a command the output folder of a fit, the folder of body models, and maybe a choice of photos."""
+    parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
+    if photos:
+        parser.add_argument(
+            "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
+        )
+    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
+
+
 def all_parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """A parser and those of its commands, at every level."""
     found = [parser]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 from smplifyx.cli import messages
-from smplifyx.cli.options import positive
+from smplifyx.cli.options import add_results, positive
 
 _DESCRIPTION = """Write OUTPUT/report/index.html, a page to judge the fits of a folder: all people, worst first, with
 filters; for each person the photo and the fit under a slider, keypoints, residuals, losses, flags in plain
@@ -23,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "report", help="a page to judge the fits of an output folder", description=_DESCRIPTION, epilog=_EPILOG
     )
-    parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
+    add_results(parser)
     parser.add_argument(
         "--details",
         metavar="N",
@@ -37,7 +36,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="write all files again, not only those that changed or are of another version",
     )
     parser.add_argument("--threads", metavar="N", type=positive, help="default: as many as usable cores")
-    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from smplifyx.cli import messages
-from smplifyx.cli.options import positive
+from smplifyx.cli.options import add_results, positive
 
 _DESCRIPTION = """Show the results of a folder in the browser: the bodies of a photo in space, the photo on the
 frustum of its camera, sliders for shape, expression and the pose of each joint, and the photos in order as an
@@ -21,10 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "view", help="results in a scene in the browser, with sliders", description=_DESCRIPTION, epilog=_EPILOG
     )
-    parser.add_argument("results", metavar="OUTPUT", type=Path, help="output folder of `fit`")
-    parser.add_argument(
-        "--photo", metavar="NAME", nargs="+", default=[], help="only these photos; * and ? stand for any text"
-    )
+    add_results(parser, photos=True)
     parser.add_argument(
         "--host",
         metavar="ADDRESS",
@@ -34,7 +30,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--port", metavar="N", type=_port, default=8080, help="to listen at, or the next free one (default: 8080)"
     )
-    parser.add_argument("--models", metavar="DIR", type=Path, help="the only folder to take body models from")
     parser.set_defaults(run=_run)
 
 
