@@ -1,4 +1,4 @@
-"""Fits tracks: the public entry point."""
+"""Fits of tracks: the public entry point."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MOST_ROUNDS = 4
 
 
 class SequenceFitter:
-    """Fits people over time and from several cameras: one shape a track, poses that are smooth in time.
+    """Fitter of people over time and from several cameras: one shape a track, poses that are smooth in time.
 
     Args:
         fitter: the fitter of the body model; or its first argument, a model's name or arrays.
