@@ -118,7 +118,7 @@ def list_neighbours(
 
 
 @wp.func
-def _closest_point(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec3:
+def closest_point(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec3:
     """The point of a triangle closest to p, by the region of its plane that p lies above."""
     ab = b - a
     ac = c - a
@@ -212,7 +212,7 @@ def find_contacts(
                 upwards = wp.normalize(wp.cross(b - a, c - a))
                 turned = wp.max(0.0, 1.0 + 2.0 * wp.dot(upwards, normal))
                 if turned < misfit:
-                    offset = point - _closest_point(point, a, b, c)
+                    offset = point - closest_point(point, a, b, c)
                     squared = wp.length_sq(offset)
                     over = wp.dot(offset, upwards)
                     beside = wp.sqrt(wp.max(0.0, squared - over * over))

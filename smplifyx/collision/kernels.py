@@ -1,4 +1,4 @@
-"""Warp kernels of the search for colliding triangles, and of winding numbers. Import late: this imports Warp."""
+"""Warp kernels of the search for colliding triangles. Import late: this imports Warp."""
 
 # Kernels are written in Warp's dialect, which only looks like typed Python: int(0) is a variable, 0 a constant.
 # mypy: ignore-errors
@@ -8,10 +8,6 @@ import warp as wp
 
 #: Two closed triangles collide unless an axis keeps them apart by more than this, relative to the axis' length.
 _TOUCH = wp.constant(wp.float64(1e-12))
-#: Distance, in radii of a branch of the tree, from which its far field replaces it.
-_ACCURACY = wp.constant(2.0)
-#: A vertex of the surface itself has about a half, in a crease up to one, and one more inside another part.
-_SURROUNDED_TWICE = wp.constant(1.0)
 
 
 @wp.func
@@ -235,12 +231,3 @@ def find_pairs(
                         place = wp.atomic_add(counts, row, 1)
                         if place < pairs.shape[1]:
                             pairs[row, place] = wp.vec2i(wp.min(triangle, other), wp.max(triangle, other))
-
-
-@wp.kernel(enable_backward=False)
-def surrounded_twice(mesh: wp.uint64, points: wp.array[wp.vec3], reach: float, inside: wp.array[wp.uint8]) -> None:
-    """Mark points that the mesh, which ``reach`` covers, goes around more than once; thread (point)."""
-    point = wp.tid()
-    query = wp.mesh_query_point_sign_winding_number(mesh, points[point], reach, _ACCURACY, _SURROUNDED_TWICE)
-    if query.sign < 0.0:
-        inside[point] = wp.uint8(1)

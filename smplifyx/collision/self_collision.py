@@ -24,7 +24,7 @@ from smplifyx.collision.parts import (
     with_free_end,
 )
 from smplifyx.collision.penalty import CollisionTerm
-from smplifyx.collision.penetration import FastWinding, Penetration, PenetrationMeter
+from smplifyx.collision.penetration import Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
 from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
 from smplifyx.config import CollisionConfig
@@ -136,13 +136,14 @@ class SelfCollision:
         for _, vertices in self._posed(betas, expression, rotations):
             pairs = self.search(vertices)
             rows, triangles = pairs.rows.cpu().numpy(), pairs.triangles.cpu().numpy()
-            measured += [self._measure(vertices[row], triangles[rows == row]) for row in range(len(vertices))]
+            bodies = vertices.cpu().numpy()
+            measured += [self._measure(body, triangles[rows == row]) for row, body in enumerate(bodies)]
         return measured
 
-    def _measure(self, vertices: Tensor, pairs: np.ndarray) -> Penetration:
+    def _measure(self, vertices: np.ndarray, pairs: np.ndarray) -> Penetration:
         if not len(pairs):
             return Penetration(0, 0.0, np.zeros(len(vertices)), [])
-        return self._meter.measure(vertices.double().cpu().numpy(), pairs)
+        return self.meter.measure(vertices, pairs)
 
     @torch.no_grad()
     def _posed(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -165,6 +166,7 @@ class SelfCollision:
         return self._model.restrict(torch.zeros(0, dtype=torch.int64, device=self._device))
 
     @cached_property
-    def _meter(self) -> PenetrationMeter:
-        chosen, faces = self.pair_filter, self._data.faces
-        return PenetrationMeter(faces, chosen.labels, chosen.related_parts, FastWinding(faces))
+    def meter(self) -> PenetrationMeter:
+        """Meter of single bodies."""
+        data, chosen = self._data, self.pair_filter
+        return PenetrationMeter(data.v_template, data.faces, chosen.labels, chosen.related_parts)

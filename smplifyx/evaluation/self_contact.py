@@ -10,20 +10,15 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
 from smplifyx.camera import resolve_cameras
-from smplifyx.collision.penetration import (
-    FastWinding,
-    Penetration,
-    PenetrationMeter,
-    overlap_volume,
-    point_triangle_distances,
-)
+from smplifyx.collision.parts import body_parts
+from smplifyx.collision.penetration import Penetration, overlap_volume
 from smplifyx.collision.self_collision import SelfCollision
+from smplifyx.collision.surface import PosedSurface
 from smplifyx.config import CollisionConfig, Config
 from smplifyx.evaluation.runner import FittedPerson, fit_with_body
 from smplifyx.evaluation.scores import score
@@ -43,8 +38,6 @@ OPTIONS = SyntheticOptions(
     shape_sd=0.0, expression_sd=0.0, hand_sd=0.0, facing_share=1.0, facing_sd_deg=30.0, truncated_share=0.0,
     image_sizes=((1024, 1024),), extent_range=(0.75, 0.9),
 )  # fmt: skip
-#: Number of triangles around a vertex of a hand, nearest by their centres, that are measured.
-_NEAREST_TRIANGLES = 16
 #: Enough for a tenth of the volume.
 _VOLUME_POINTS = 800
 _PICTURE_HEIGHT, _PICTURE_SIDE = 480, 1024
@@ -77,10 +70,15 @@ class ContactJudge:
     def __init__(self, data: BodyModelData, config: CollisionConfig | None = None) -> None:
         self._collision = SelfCollision(data, BodyModel.from_data(data), config or CollisionConfig())
         self._faces = np.asarray(data.faces)
-        chosen = self._collision.pair_filter
-        self.meter = PenetrationMeter(data.faces, chosen.labels, chosen.related_parts, FastWinding(data.faces))
-        self._vertex_parts = np.zeros(data.n_vertices, np.int64)
-        self._vertex_parts[self._faces] = chosen.labels[:, None]
+        self.meter = self._collision.meter
+        labels = body_parts(data).labels
+        self._hands: dict[str, tuple[NDArray[np.integer], PosedSurface]] = {}
+        for side in ("left", "right"):
+            hand = skeleton.HAND_JOINTS[side]
+            arm = [*hand, *(skeleton.joint_index(f"{side}_{name}") for name in _ARM)]
+            of_arm = np.isin(self._faces, self._faces[np.isin(labels, arm)]).any(1)
+            rest = PosedSurface(data.v_template, self._faces[~of_arm], np.zeros((~of_arm).sum(), int))
+            self._hands[side] = np.unique(self._faces[np.isin(labels, hand)]), rest
 
     def pairs(self, vertices: FloatArray) -> NDArray[np.integer]:
         """Colliding pairs of triangles [N, 2] of a body [V, 3]."""
@@ -90,7 +88,7 @@ class ContactJudge:
     def measure(self, vertices: FloatArray) -> ContactFigures:
         """Figures of a body [V, 3], metres."""
         penetration = self.meter.measure(vertices, self.pairs(vertices))
-        volume = overlap_volume(vertices, self._faces, penetration, _VOLUME_POINTS)
+        volume = overlap_volume(self.meter.surface, vertices, self._faces, penetration, _VOLUME_POINTS)
         return ContactFigures(penetration, volume, self.hand_gaps(vertices))
 
     def hand_gaps(self, vertices: FloatArray) -> tuple[float, float]:
@@ -98,14 +96,9 @@ class ContactJudge:
         return self._hand_gap(vertices, "left"), self._hand_gap(vertices, "right")
 
     def _hand_gap(self, vertices: FloatArray, side: str) -> float:
-        hand = [*skeleton.HAND_JOINTS[side]]
-        arm = hand + [skeleton.joint_index(f"{side}_{name}") for name in _ARM]
-        of_hand, of_arm = np.isin(self._vertex_parts, hand), np.isin(self._vertex_parts, arm)
-        rest = vertices[self._faces[~of_arm[self._faces].any(1)]]
-        points = vertices[of_hand]
-        _, nearest = cKDTree(rest.mean(1)).query(points, k=_NEAREST_TRIANGLES)
-        repeated = np.repeat(points, _NEAREST_TRIANGLES, axis=0)
-        return float(point_triangle_distances(repeated, rest[nearest.reshape(-1)]).min())
+        hand, rest = self._hands[side]
+        rest.pose(vertices)
+        return float(rest.distances(vertices[hand]).min())
 
 
 def touching_people(

@@ -10,6 +10,7 @@ from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.fitting.native_source import objective_kernel
 
 _MODULES = tuple(f"smplifyx.collision.{name}" for name in ("kernels", "term_kernels", "contact_kernels"))
+_CPU_MODULES = ("smplifyx.collision.surface_kernels",)
 
 
 def compile_kernels() -> str:
@@ -24,6 +25,6 @@ def compile_kernels() -> str:
     warp = load_warp()
     warp.load_module(objective_kernel().module, device="cpu", block_dim=1)
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for name in _MODULES:
+        for name in (*_MODULES, *(_CPU_MODULES if device == "cpu" else ())):
             warp.load_module(importlib.import_module(name), device=device)
     return str(warp.config.kernel_cache_dir)

@@ -7,14 +7,11 @@ import pytest
 import trimesh
 from trimesh.transformations import rotation_matrix
 
-from smplifyx.collision.penetration import (
-    Penetration,
-    PenetrationMeter,
-    overlap_volume,
-    point_triangle_distances,
-    winding_numbers,
-)
+from smplifyx.collision.penetration import Penetration, PenetrationMeter, overlap_volume
+from smplifyx.collision.surface import PosedSurface
+from tests.collision import plain_penetration
 from tests.collision.pairs import intersecting_pairs
+from tests.collision.plain_penetration import point_triangle_distances, winding_numbers
 
 
 def two_shapes(first: trimesh.Trimesh, second: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -29,8 +26,9 @@ def measure(first: trimesh.Trimesh, second: trimesh.Trimesh) -> tuple[Penetratio
     vertices, faces, labels = two_shapes(first, second)
     related = np.eye(2, dtype=bool)
     pairs = intersecting_pairs(vertices, faces, labels, related)
-    result = PenetrationMeter(faces, labels, related).measure(vertices, pairs)
-    return result, overlap_volume(vertices, faces, result)
+    meter = PenetrationMeter(vertices, faces, labels, related)
+    result = meter.measure(vertices, pairs)
+    return result, overlap_volume(meter.surface, vertices, faces, result)
 
 
 @pytest.mark.parametrize("overlap", [0.02, 0.05])
@@ -61,13 +59,41 @@ def test_shapes_apart_do_not_penetrate() -> None:
     assert (result.n_pairs, result.depth, volume) == (0, 0.0, 0.0)
 
 
+def two_balls(subdivisions: int, shift: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two balls of 10 cm in one mesh, the second one shifted."""
+    first = trimesh.creation.icosphere(subdivisions, 0.1)
+    return two_shapes(first, trimesh.creation.icosphere(subdivisions, 0.1).apply_translation([shift, 0.0, 0.0]))
+
+
 def test_winding_numbers_count_the_layers() -> None:
-    first = trimesh.creation.icosphere(2, 0.1)
-    vertices, faces, _ = two_shapes(first, trimesh.creation.icosphere(2, 0.1).apply_translation([0.1, 0.0, 0.0]))
+    vertices, faces, labels = two_balls(2, 0.1)
     points = np.array([[0.3, 0.0, 0.0], [-0.05, 0.0, 0.0], [0.05, 0.0, 0.0]])
     np.testing.assert_allclose(winding_numbers(points, vertices, faces), [0.0, 1.0, 2.0], atol=1e-5)
-    on_surface = winding_numbers(vertices[:1] * 1.0, vertices, faces)
+    on_surface = winding_numbers(vertices[:1], vertices, faces)
     assert 0.3 < on_surface[0] % 1 < 0.5
+    surface = PosedSurface(vertices, faces, labels)
+    for number in (-0.5, 0.5, 1.5, 2.5):
+        np.testing.assert_array_equal(surface.surrounds(points, number), np.arange(3) > number)
+
+
+def test_surrounds_and_distances_are_those_of_all_single_triangles() -> None:
+    """For points all around, for vertices, and for one part that is open, in another pose than that of the start."""
+    rest, faces, labels = two_balls(3, 0.1)
+    vertices = (rest + 0.03 * np.sin(40.0 * rest[:, [1, 2, 0]] + 0.2)).astype(np.float32).astype(np.float64)
+    faces, labels = faces[10:], labels[10:]  # with a hole, so that all numbers occur
+    surface = PosedSurface(rest, faces, labels)
+    surface.pose(vertices)
+    points = np.concatenate([np.random.default_rng(0).uniform(-0.2, 0.3, (100, 3)), vertices[::20]])
+    only_first = np.tile([True, False], (len(points), 1))
+    for parts, chosen in ((None, faces), (only_first, faces[labels == 0]), (~only_first, faces[labels == 1])):
+        numbers = winding_numbers(points, vertices, chosen)
+        for number in (0.03, 0.5, 0.97, 1.5):
+            clear = np.abs(numbers - number) > 1e-5  # single precision cannot tell the others
+            assert clear.mean() > 0.95
+            np.testing.assert_array_equal(surface.surrounds(points, number, parts)[clear], (numbers > number)[clear])
+        expected = plain_penetration.distances(points, vertices, chosen)
+        np.testing.assert_allclose(surface.distances(points, parts), expected, atol=1e-6)
+    assert np.isinf(surface.distances(points[:1], np.zeros((1, 2), bool))).all()
 
 
 def test_point_triangle_distances_against_trimesh() -> None:
@@ -78,3 +104,9 @@ def test_point_triangle_distances_against_trimesh() -> None:
     np.testing.assert_allclose(point_triangle_distances(points, triangles), expected, atol=1e-12)
     degenerate = np.zeros((1, 3, 3))
     assert point_triangle_distances(np.array([[3.0, 4.0, 0.0]]), degenerate) == pytest.approx(5.0)
+
+
+def test_triangles_without_an_area_have_a_distance() -> None:
+    surface = PosedSurface(np.ones((3, 3)), np.array([[0, 1, 2], [0, 0, 1]]), np.array([0, 0]))
+    np.testing.assert_allclose(surface.distances(np.array([[1.0, 4.0, 5.0]])), 5.0)
+    assert not surface.surrounds(np.array([[1.0, 4.0, 5.0], [1.0, 1.0, 1.0]]), 0.01).any()

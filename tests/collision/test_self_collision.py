@@ -13,6 +13,7 @@ from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import CollisionConfig
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.synthetic.poses import mild_poses
+from tests.collision.plain_penetration import depths
 
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -55,6 +56,21 @@ def test_measured_bodies(model: BodyModel, inputs: Inputs) -> None:
     measured = collision.measure(*inputs)
     assert [one.n_pairs for one in measured] == np.bincount(found.rows.numpy(), minlength=5).tolist()
     assert measured[2].depth == 0 and max(one.depth for one in measured) > 0.005
+
+
+def test_depths_are_those_of_all_single_triangles(model: BodyModel, inputs: Inputs) -> None:
+    collision = collision_of(model)
+    measured = collision.measure(*inputs)
+    row = min((row for row, one in enumerate(measured) if one.depth > 0.0005), key=lambda row: measured[row].n_pairs)
+    one = tuple(part[row : row + 1] for part in inputs)
+    output = model(*one)
+    vertices = (output.vertices - output.joints[:, :1])[0].double().numpy()
+    pairs, chosen = collision.find(*one).triangles.numpy(), collision.pair_filter
+    faces = load_body_model_data(find_body_model("smplx", "neutral")).faces.astype(np.int64)
+    expected = depths(vertices, faces, chosen.labels, chosen.related_parts, pairs)
+    np.testing.assert_allclose(measured[row].depths, expected, atol=1e-6)
+    assert (expected > 0).sum() > 5
+    assert {*np.flatnonzero(expected)} <= {*np.concatenate(measured[row].patches)}
 
 
 def test_no_bodies(model: BodyModel, inputs: Inputs) -> None:
