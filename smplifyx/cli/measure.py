@@ -84,7 +84,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
         path = arguments.results / "measurements.csv"
         write_text(path, _table(rows))
-        messages.note(f"metres; {messages.count(len(rows), 'person', 'people')} in {path}")
+        unsure = "; +- is of the focal length alone" if ranges else ""
+        messages.note(f"metres{unsure}; {messages.count(len(rows), 'person', 'people')} in {path}")
     return 1 if failed else 0
 
 

@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 _CONFIDENT = 0.5
 #: A keypoint this near, as a share of the person's box, is hit.
 _HIT = 0.05
+#: Column of the share of such keypoints.
+_WITHIN = f"within {_HIT:.0%}"
 #: Shoulders further apart than this share of the trunk, across it, distinguish chest from back.
 _CLEAR_ORDER = 0.25
 
@@ -97,7 +99,7 @@ def keypoint_rows(fits: Sequence[PhotoFit]) -> list[Row]:
         hits = _hits(column)
         if len(hits):
             median = f"{100 * np.nanmedian(column):.1f} %"
-            rows.append({"keypoint": name, "seen": len(hits), "hit": _percent(hits), "median distance": median})
+            rows.append({"keypoint": name, "seen": len(hits), _WITHIN: _percent(hits), "median distance": median})
     return rows
 
 
@@ -109,9 +111,9 @@ def worst_rows(fits: Sequence[PhotoFit], count: int = 10) -> list[Row]:
 
     return [
         {
-            "person": fit.name,
-            "hit": _percent(_hits(fit.errors)),
-            "mean distance": f"{100 * fit.mean_error:.1f} %",
+            "worst people": fit.name,
+            _WITHIN: _percent(_hits(fit.errors)),
+            "mean distance": "-" if np.isnan(fit.mean_error) else f"{100 * fit.mean_error:.1f} %",
             "remarks": ", ".join(_remarks(fit)),
         }
         for fit in sorted(fits, key=badness, reverse=True)[:count]

@@ -24,13 +24,25 @@ _STATISTICS: dict[str, Callable[[NDArray[np.float64]], float]] = {
 
 
 def format_table(rows: Sequence[Mapping[str, Cell]], decimals: int = 1) -> str:
-    """Columns under the keys of the first row, numbers right-aligned; an empty string for no rows."""
+    """Columns under the keys of the first row: numbers right-aligned, words left; an empty string for no rows."""
     if not rows:
         return ""
     columns = list(rows[0])
     cells = [columns] + [[_text(row.get(column, ""), decimals) for column in columns] for row in rows]
     widths = [max(len(line[k]) for line in cells) for k in range(len(columns))]
-    return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in cells)
+    holds_words = [any(_is_words(row.get(column, "")) for row in rows) for column in columns]
+    lines = [
+        "  ".join(
+            text.ljust(width) if is_left else text.rjust(width)
+            for text, width, is_left in zip(line, widths, holds_words, strict=True)
+        )
+        for line in cells
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _is_words(cell: Cell) -> bool:
+    return isinstance(cell, str) and any(character.isalpha() for character in cell)
 
 
 def summarise(rows: Sequence[Mapping[str, Cell]]) -> list[Row]:

@@ -87,7 +87,7 @@ def test_distances_are_shares_of_the_box_of_confident_keypoints(open_body):
     assert errors[KEYPOINT["neck"]] == pytest.approx(0.04, rel=1e-3)
     assert errors[KEYPOINT["left_elbow"]] == pytest.approx(0.06, rel=1e-3)
     by_name = {row["keypoint"]: row for row in keypoint_rows([judge(result, "a"), judge(person(open_body), "b")])}
-    assert by_name["neck"]["hit"] == "100.0 %" and by_name["left_elbow"]["hit"] == "50.0 %"
+    assert by_name["neck"]["within 5%"] == "100.0 %" and by_name["left_elbow"]["within 5%"] == "50.0 %"
     assert "nose" not in by_name
 
 
@@ -143,7 +143,7 @@ def test_tables_count_and_the_worst_come_first(open_body):
     assert values["people"] == "3" and values["flags"] == "1"
     assert values["people with a joint bent backwards"] == "1"
     worst = worst_rows(fits, 2)
-    assert [row["person"] for row in worst] == ["bad/001", "fair/000"]
+    assert [row["worst people"] for row in worst] == ["bad/001", "fair/000"]
     assert worst[0]["remarks"] == "left_knee 30 deg backwards, few_keypoints"
 
 

@@ -14,6 +14,7 @@ def test_text_and_summary():
     rows = [{"name": "a", "error": 1.0}, {"name": "b", "error": -5.0}, {"name": "c", "error": float("nan")}]
     lines = format_table(rows).splitlines()
     assert lines[0].split() == ["name", "error"] and lines[2].split() == ["b", "-5.0"]
+    assert lines[0] == "name  error" and lines[1] == "a       1.0", "words left, numbers right"
     summary = {line[""]: line["error"] for line in summarise(rows)}
     assert summary == {"mean": -2.0, "median": -2.0, "mean |.|": 3.0, "worst": -5.0}
     assert format_table([]) == ""
