@@ -10,7 +10,8 @@ from smplifyx.cli import messages
 
 _PACK = """Move results, meshes and pictures of an output folder into tar archives that WebDataset reads
 (OUTPUT/packs), a sample for each person and one for the picture of all people of a photo. All commands
-read packed results, and further runs of `smplifyx fit` pack theirs. Archives that are there already are written anew, without samples that were replaced.
+read packed results, and further runs of `smplifyx fit` pack theirs. Archives that are there already are
+written anew, without samples that were replaced.
 
 example:
   smplifyx pack output"""
