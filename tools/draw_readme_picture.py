@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from smplifyx.output import contact_sheet, save_picture, sheet_entries
+from smplifyx.output import save_picture
+from smplifyx.output.contact_sheet import contact_sheet, sheet_entries
 
 _CELL = (230, 300)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from smplifyx.cli import messages
@@ -78,8 +78,13 @@ def _check_effects(options: RunOptions) -> None:
 
 
 def fit_folder(config: Config, options: RunOptions) -> int:
-    """Fit the people in a folder of photos, see :func:`~smplifyx.cli.fit_run.run_fit`."""
+    """Fit the people in a folder of photos, see :func:`~smplifyx.cli.fit_run.run_fit`.
+
+    A second core, if there is one, starts the renderer, links torch's libraries and reads the body, in this order.
+    This thread meanwhile imports what needs no torch, then torch, then the rest.
+    """
     from smplifyx.child_processes import n_usable_cores
+    from smplifyx.cli.head_start import head_start
     from smplifyx.output import RendererProcess
 
     with ExitStack() as stack:
@@ -88,7 +93,7 @@ def fit_folder(config: Config, options: RunOptions) -> int:
         if config.output.render and one_process and n_usable_cores() > 1:
             renderer = stack.enter_context(RendererProcess())  # starts while torch is imported
 
-        with importing_much():
+        with importing_much(), head_start(config) if n_usable_cores() > 1 else nullcontext():
             from smplifyx.cli.fit_run import run_fit
 
         return run_fit(config, options, renderer)

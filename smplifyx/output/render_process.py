@@ -6,12 +6,15 @@ import multiprocessing
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from smplifyx.camera import Camera
 from smplifyx.child_processes import ignore_signals, starting_a_child
-from smplifyx.output.render import BodyMesh, BodyRenderer, open_renderer
+
+if TYPE_CHECKING:  # the process is to start before this one imports NumPy
+    import numpy as np
+
+    from smplifyx.camera import Camera
+    from smplifyx.output.render import BodyMesh, BodyRenderer
 
 
 class RendererProcess:
@@ -48,7 +51,7 @@ class RendererProcess:
         try:
             return self, self._connection.recv()
         except (EOFError, OSError):
-            return open_renderer()
+            return _open_renderer()
 
     def render(self, meshes: Sequence[BodyMesh], camera: Camera) -> np.ndarray:
         """RGBA `[H, W, 4]` uint8, colours premultiplied by alpha, of all bodies as ``camera`` sees them."""
@@ -57,19 +60,25 @@ class RendererProcess:
                 self._connection.send((list(meshes), camera))
                 answer = self._connection.recv()
             except (EOFError, OSError):
-                self._own, _ = open_renderer()
+                self._own, _ = _open_renderer()
             else:
                 if isinstance(answer, Exception):
                     raise answer
-                return np.asarray(answer)
+                return answer
         return self._own.render(meshes, camera)
+
+
+def _open_renderer() -> tuple[BodyRenderer, str | None]:
+    from smplifyx.output.render import open_renderer
+
+    return open_renderer()
 
 
 def _serve(connection: Connection) -> None:
     """Open a renderer and draw until the other end is closed."""
     ignore_signals()
     try:
-        renderer, remark = open_renderer()
+        renderer, remark = _open_renderer()
         connection.send(remark)
         while True:
             meshes, camera = connection.recv()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smplifyx.output import SheetEntry, contact_sheet
+from smplifyx.output.contact_sheet import SheetEntry, contact_sheet
 
 
 def _entry(color: int, keypoints: np.ndarray | None = None) -> SheetEntry:
