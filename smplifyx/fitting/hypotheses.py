@@ -112,21 +112,26 @@ def depth_flips(view: BodyView, x: Tensor, initial: InitialPose) -> tuple[Tensor
         Parameters [H, D] of the flipped bodies, the row [H] of ``x`` each comes from, and whether [H] the flip
         changes anything.
     """
-    state = view.pose(x, initial)
-    output, parameters = state.output, view.parameters
-    local = state.inputs.rotations[:, :_N_BODY]
-    turned = output.joint_rotations[:, :_N_BODY]
-    levels = {name: _level(output.joints, _joint(name), _joint(end)) for name, end in _BONE_ENDS.items()}
-    # Turning a bone by as much again mirrors it.
-    mirrors = {name: level @ level for name, level in levels.items()}
-    sines = {name: _view_sine(output.joints, _joint(name), _joint(end)).abs() for name, end in _BONE_ENDS.items()}
-    flipped, matters = [], []
-    for names, turns in [(names, mirrors) for names in _FLIPS] + [(names, levels) for names in _LEVELLED]:
-        flipped.append(_compose(local, turned, {_joint(name): turns[name] for name in names}))
-        matters.append(torch.stack([sines[name] for name in names]).max(0).values > _FLAT)
-    origin = torch.arange(len(x), device=x.device).repeat(len(flipped))
-    changed = _with_rotations(parameters, x[origin], initial.index(origin), torch.cat(flipped))
-    return changed, origin, torch.cat(matters)
+    n_rows, filled = len(x), padded_rows(len(x), x.device)
+    state = view.pose(x[filled], initial.index(filled))
+    joints, turned = state.output.joints, state.output.joint_rotations[:, :_N_BODY]
+    sines = {name: _view_sine(joints, _joint(name), _joint(end)).abs() for name, end in _BONE_ENDS.items()}
+    levelled, mirrored = {}, {}
+    for name, end in _BONE_ENDS.items():
+        level = _level(joints, _joint(name), _joint(end))
+        # Turning a bone by as much again mirrors it.
+        levelled[name], mirrored[name] = level @ turned[:, _joint(name)], level @ level @ turned[:, _joint(name)]
+    versions = [(names, mirrored) for names in _FLIPS] + [(names, levelled) for names in _LEVELLED]
+    world = turned.repeat(len(versions), 1, 1, 1, 1)
+    for number, (names, goals) in enumerate(versions):
+        for name in names:
+            world[number, :, _joint(name)] = goals[name]
+    local = _followed(world, state.inputs.rotations[:, :_N_BODY])[:, :n_rows].flatten(0, 1)
+    matters = [torch.stack([sines[name] for name in names]).max(0).values > _FLAT for names, _ in versions]
+    origin = torch.arange(n_rows, device=x.device).repeat(len(versions))
+    filled = padded_rows(len(origin), x.device)
+    changed = _with_rotations(view.parameters, x[origin[filled]], initial.index(origin[filled]), local[filled])
+    return changed[: len(origin)], origin, torch.stack(matters)[:, :n_rows].flatten()
 
 
 def _view_direction(joints: Tensor, joint: int) -> Tensor:
@@ -160,21 +165,18 @@ def _between(start: Tensor, end: Tensor) -> Tensor:
     return identity + cross + cross @ cross / (1.0 + cosine)
 
 
-def _compose(local: Tensor, turned: Tensor, turns: dict[int, Tensor]) -> Tensor:
-    """Local rotations [B, 22, 3, 3] after some joints' world rotations were turned."""
-    world: list[Tensor] = []
-    rotations = []
-    for joint in range(_N_BODY):
-        parent = skeleton.PARENTS[joint]
-        if joint in turns:
-            new = turns[joint] @ turned[:, joint]
-        elif joint in _KEEP_DIRECTION or parent < 0:
-            new = turned[:, joint]
-        else:
-            new = world[parent] @ local[:, joint]
-        world.append(new)
-        rotations.append(new if parent < 0 else world[parent].transpose(1, 2) @ new)
-    return torch.stack(rotations, 1)
+def _followed(world: Tensor, local: Tensor) -> Tensor:
+    """Local rotations [F, B, 22, 3, 3] of flipped bodies; joints that keep no direction follow those above them.
+
+    Args:
+        world: [F, B, 22, 3, 3] rotations of the joints in the world; those of joints that follow are overwritten.
+        local: [B, 22, 3, 3] of the bodies before.
+    """
+    for joint in range(1, _N_BODY):
+        if joint not in _KEEP_DIRECTION:
+            world[:, :, joint] = world[:, :, skeleton.PARENTS[joint]] @ local[:, joint]
+    above = world[:, :, list(skeleton.PARENTS[1:_N_BODY])].transpose(-1, -2)
+    return torch.cat([world[:, :, :1], above @ world[:, :, 1:]], 2)
 
 
 def _with_rotations(parameters: BodyParameters, x: Tensor, initial: InitialPose, rotations: Tensor) -> Tensor:

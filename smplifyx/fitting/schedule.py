@@ -167,10 +167,7 @@ class FlipDepths:
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """The hypotheses, followed by their flips."""
         n_rows = len(hypotheses.x)
-        padded = hypotheses.index(padded_rows(n_rows, solver.device))
-        x, origin, matters = depth_flips(solver.first_view, padded.x, padded.initial)
-        own = (torch.arange(len(x), device=solver.device) % len(padded.x)) < n_rows
-        x, origin, matters = x[own], origin[own], matters[own]
+        x, origin, matters = depth_flips(solver.first_view, hypotheses.x, hypotheses.initial)
         flipped = replace(hypotheses.index(origin), x=x)
         objective = solver.objective(solver.stage_terms(self.stage), flipped)
         loss = objective.values(x[:, objective.free])
