@@ -71,11 +71,16 @@ def pair_folder(images: str | Path, keypoints: str | Path) -> Pairing:
         keypoints: a folder of keypoint files, or one such file. One photo and one file form a pair by any name.
 
     Raises:
-        UsageError: one of the two does not exist, or there is no photo.
+        UsageError: one of the two does not exist, or there is no photo or no keypoint file.
     """
     images, keypoints = Path(images), Path(keypoints)
     photos = image_files(images)
     files = keypoint_files(keypoints)
+    if not files:
+        found = _content(keypoints)
+        raise UsageError(
+            f"no keypoint file in {keypoints}; expected files such as NAME_keypoints.json, found {found}"
+        )
     if images.is_file() and keypoints.is_file():
         return Pairing((Pair(images.stem, images, keypoints),))
 
@@ -157,6 +162,12 @@ def _elsewhere(folder: Path) -> str:
     if videos:
         return f"{videos[0].name} is a video: {FIT_VIDEO}, or write its frames as photos, for example with ffmpeg"
     return "expected files such as NAME.jpg or NAME.png"
+
+
+def _content(folder: Path) -> str:
+    """The content of a folder in a few words."""
+    names = sorted(path.name for path in folder.iterdir())
+    return "nothing" if not names else names[0] + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
 def _files(path: Path, content: str, endings: frozenset[str]) -> list[Path]:

@@ -154,3 +154,13 @@ def test_subfolders_and_videos_are_named(tmp_path: Path) -> None:
         UsageError, match=r"its subfolders hold photos \(seq1, seq2\).*such as .*seq1, or fit frames as clips"
     ):
         pair_folder(images, keypoints)
+
+
+@pytest.mark.parametrize(("names", "found"), [((), "nothing"), (("a.jpg", "b.jpg"), r"a\.jpg and 1 more")])
+def test_a_folder_without_keypoint_files_is_an_error_of_the_call(tmp_path, names, found):
+    for folder, files in (("images", ("a.jpg",)), ("keypoints", names)):
+        (tmp_path / folder).mkdir()
+        for name in files:
+            (tmp_path / folder / name).touch()
+    with pytest.raises(UsageError, match=rf"no keypoint file in .*keypoints; expected .*, found {found}$"):
+        pair_folder(tmp_path / "images", tmp_path / "keypoints")
