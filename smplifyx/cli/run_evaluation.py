@@ -21,8 +21,7 @@ from smplifyx.cli import messages
 from smplifyx.cli.detect import detect_photos
 from smplifyx.cli.messages import required_file
 from smplifyx.cli.run_common import calibrated_scenes, load_body, print_report, progress_bar
-from smplifyx.config import Config, load_config
-from smplifyx.config.loading import find_config
+from smplifyx.config import Config, find_config, load_config
 from smplifyx.errors import InputError, UsageError
 from smplifyx.evaluation.ablations import (
     FULL,

@@ -175,7 +175,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> Any:
     """Settings: defaults, then ``--config``, then single settings by their dotted names, with absolute paths."""
-    from smplifyx.config.loading import find_config, merge, read_yaml, with_absolute_paths, with_override
+    from smplifyx.config import find_config, with_absolute_paths
+    from smplifyx.config.loading import merge, read_yaml, with_override
     from smplifyx.training.settings import GenderTraining, LiftingConfig, VPoserConfig
 
     defaults = {"vposer": VPoserConfig, "lifting": LiftingConfig, "gender": GenderTraining}

@@ -10,8 +10,6 @@ from smplifyx.config.loading import (
     load_config,
     load_recorded,
     load_run,
-    to_yaml,
-    with_absolute_paths,
 )
 from smplifyx.config.schema import (
     BodyConfig,
@@ -29,6 +27,7 @@ from smplifyx.config.schema import (
     Stage,
     StartsConfig,
 )
+from smplifyx.config.writing import to_yaml, with_absolute_paths
 
 __all__ = [
     "SHIPPED_CONFIGS",

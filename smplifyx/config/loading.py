@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -92,7 +92,7 @@ def load_config(file: str | Path | None = None, overrides: Overrides = ()) -> Co
 def load_run(file: str | Path | None = None, overrides: Overrides = ()) -> tuple[Config, RunOptions]:
     """Settings and the arguments of a run, as :func:`load_config`; arguments have names such as ``run.images``."""
     config, run = (Config(), RunOptions()) if file is None else read_file(find_config(file))
-    loaded = _joined(config, run)
+    loaded = joined(config, run)
     for override in _as_overrides(overrides):
         loaded = with_override(loaded, override)
     config, run = _parted(loaded)
@@ -151,7 +151,8 @@ def _remove(values: Any, names: list[str]) -> bool:
     return True
 
 
-def _joined(config: Config, run: RunOptions) -> _File:
+def joined(config: Config, run: RunOptions) -> Config:
+    """The settings, with the arguments of a run as the group ``run``."""
     return _File(**{one.name: getattr(config, one.name) for one in dataclasses.fields(config)}, run=run)
 
 
@@ -331,63 +332,3 @@ def _hint(owner: type, name: str, source: str, prefix: str, rest: Sequence[str] 
         advice = suggestion((name, *rest), owner, prefix, everywhere)
         raise ConfigError(source, ".".join((f"{prefix}{name}", *rest)), f"unknown setting; {advice}")
     return hints[name]
-
-
-def to_yaml(config: Any, run: RunOptions | None = None) -> str:
-    """Every setting of a configuration, a dataclass of groups of settings, with its help as a comment.
-
-    Args:
-        config: the settings.
-        run: arguments of a run that are written too, under ``run``.
-    """
-    return "\n".join(_sections(config if run is None else _joined(config, run))) + "\n"
-
-
-def with_absolute_paths(config: T, folder: Path) -> T:
-    """The configuration with every relative path, of whatever setting, made absolute.
-
-    Args:
-        config: a configuration dataclass.
-        folder: what relative paths are relative to.
-    """
-    changes: dict[str, Any] = {}
-    for one in dataclasses.fields(config):  # type: ignore[arg-type]
-        value = getattr(config, one.name)
-        if dataclasses.is_dataclass(value):
-            changes[one.name] = with_absolute_paths(value, folder)
-        elif isinstance(value, Path):
-            changes[one.name] = (folder / value).resolve()
-    changed: T = dataclasses.replace(config, **changes)  # type: ignore[type-var]
-    return changed
-
-
-def _sections(config: Any) -> Iterator[str]:
-    owner: type = type(config)
-    hints = hints_of(owner)
-    for number, field in enumerate(dataclasses.fields(config)):
-        if number:
-            yield ""
-        yield f"{field.name}:  # {rule_of(owner, field.name).help}"
-        value = getattr(config, field.name)
-        if item_dataclass(hints[field.name]) is None:
-            yield from _settings(value, "  ", with_help=True)
-        else:
-            yield from _entries(value)
-
-
-def _entries(entries: tuple[Any, ...]) -> Iterator[str]:
-    for number, entry in enumerate(entries):
-        lines = list(_settings(entry, "    ", with_help=number == 0))
-        yield "  - " + lines[0].lstrip()
-        yield from lines[1:]
-
-
-def _settings(group: Any, indent: str, with_help: bool) -> Iterator[str]:
-    for field in dataclasses.fields(group):
-        help_line = rule_of(type(group), field.name).help
-        comment = f"  # {help_line}" if with_help and help_line else ""
-        yield f"{indent}{field.name}: {_plain(getattr(group, field.name))}{comment}"
-
-
-def _plain(value: Any) -> str:
-    return shown(list(value) if isinstance(value, tuple) else value)
