@@ -151,7 +151,7 @@ def _remove(values: Any, names: list[str]) -> bool:
     return True
 
 
-def joined(config: Config, run: RunOptions) -> Config:
+def joined(config: Config, run: RunOptions) -> _File:
     """The settings, with the arguments of a run as the group ``run``."""
     return _File(**{one.name: getattr(config, one.name) for one in dataclasses.fields(config)}, run=run)
 
