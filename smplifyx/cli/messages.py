@@ -144,4 +144,4 @@ def check_output(path: Path | None, option: str = "--output") -> None:
 def check_input(path: Path | None, option: str) -> None:
     """Check that a folder to read from exists; None names no folder; raises UsageError."""
     if path is not None and not path.is_dir():
-        raise UsageError(f"{option}: {path} is {'a file' if path.exists() else 'not there'}; expected a folder")
+        raise UsageError(f"{option}: {path} {'is a file' if path.exists() else 'does not exist'}; expected a folder")

@@ -222,7 +222,7 @@ def _read_with_opencv(path: str | Path) -> NDArray[np.uint8]:
         image = None
     if image is None:
         is_heic = data[4:8].tobytes() == b"ftyp" and data[8:12].tobytes() in _HEIC
-        found = "is a HEIC image, which cannot be decoded here" if is_heic else "is no image that can be decoded"
+        found = "is a HEIC image, which cannot be decoded here" if is_heic else "cannot be decoded as an image"
         raise InputError(path, f"{found}; expected for example JPEG, PNG or TIFF")
     return np.asarray(image, np.uint8)
 

@@ -139,7 +139,7 @@ def _read_picture(path: Path) -> np.ndarray:
     except (OSError, cv2.error) as error:
         raise InputError(path, f"cannot be read: {reason(error)}") from error
     if picture is None:
-        raise InputError(path, "is no picture that can be decoded")
+        raise InputError(path, "cannot be decoded as an image")
     return np.asarray(picture)
 
 
