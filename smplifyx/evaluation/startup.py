@@ -65,7 +65,9 @@ def measure_timeline(arguments: Sequence[str]) -> Timeline:
     """
     started, cpu = time.monotonic(), _children_cpu_seconds()
     command = [sys.executable, str(Path(__file__)), str(started), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    # compiled modules are kept, as pip keeps them
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
     ended = time.monotonic()  # one clock for all processes since the start of the machine
     recorded = json.loads(done.stderr.splitlines()[-1])
     recorded["phases"][_AFTER] = ended - recorded["ended"]
