@@ -1,15 +1,14 @@
-"""Warp kernels of contacts: find them, their energies and gradients, directions of their curvature. Import late.
+"""Warp kernels of contacts: their energies and gradients, directions of their curvature. Import late.
 
 No kernel adds floats atomically: a row's sums have one order, whatever the device and the other rows.
 """
 
 # Kernels are written in Warp's dialect, which only looks like typed Python: int(0) is a variable, 0 a constant.
 # mypy: ignore-errors
-# ruff: noqa: RUF046, UP018
 
 import warp as wp
 
-from smplifyx.collision.kernels import box_overlap, corners
+from smplifyx.collision.kernels import corners
 from smplifyx.collision.term_kernels import FLATNESS, add_point
 
 _ZERO = wp.constant(wp.float64(0.0))
@@ -24,16 +23,6 @@ class Shape:
     clearance: wp.float64
     soft: wp.float64
     stiffness: wp.float64
-
-
-@wp.struct
-class Limits:
-    """Distances of the search, metres: see ``ContactShape``; ``outside`` is the greatest height of a vertex."""
-
-    outside: float
-    beside: float
-    clearance: float
-    soft: float
 
 
 @wp.struct
@@ -89,149 +78,6 @@ def _contact(posed: wp.array2d[wp.vec3], slot: int, vertex: int, face: wp.vec3i,
         to_c = wp.dot(wp.cross(b, offset), cross) / squared
         value.to_corners = wp.vec3d(_ONE - to_b - to_c, to_b, to_c)
     return value
-
-
-@wp.kernel(enable_backward=False)
-def list_neighbours(
-    part_lowers: wp.array[wp.vec3],
-    part_uppers: wp.array[wp.vec3],
-    colliding_parts: wp.array2d[wp.uint8],
-    n_parts: int,
-    reach: float,
-    near: wp.array2d[int],
-    n_near: wp.array[int],
-) -> None:
-    """For each part those that it may collide with and whose box, widened by the reach, meets its own."""
-    row, part = wp.tid()
-    place = row * n_parts + part
-    wide = wp.vec3(reach, reach, reach)
-    count = int(0)
-    for other in range(n_parts):
-        if colliding_parts[part, other] != wp.uint8(0):
-            there = row * n_parts + other
-            lower = part_lowers[there] - wide
-            upper = part_uppers[there] + wide
-            if box_overlap(part_lowers[place], part_uppers[place], lower, upper):
-                near[place, count] = other
-                count += 1
-    n_near[place] = count
-
-
-@wp.func
-def closest_point(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec3:
-    """The point of a triangle closest to p, by the region of its plane that p lies above."""
-    ab = b - a
-    ac = c - a
-    along_ab, along_ac = wp.dot(ab, p - a), wp.dot(ac, p - a)
-    if along_ab <= 0.0 and along_ac <= 0.0:
-        return a
-    from_b_ab, from_b_ac = wp.dot(ab, p - b), wp.dot(ac, p - b)
-    if from_b_ab >= 0.0 and from_b_ac <= from_b_ab:
-        return b
-    from_c_ab, from_c_ac = wp.dot(ab, p - c), wp.dot(ac, p - c)
-    if from_c_ac >= 0.0 and from_c_ab <= from_c_ac:
-        return c
-    area_c = along_ab * from_b_ac - from_b_ab * along_ac
-    if area_c <= 0.0 and along_ab >= 0.0 and from_b_ab <= 0.0:
-        return a + (along_ab / (along_ab - from_b_ab)) * ab
-    area_b = from_c_ab * along_ac - along_ab * from_c_ac
-    if area_b <= 0.0 and along_ac >= 0.0 and from_c_ac <= 0.0:
-        return a + (along_ac / (along_ac - from_c_ac)) * ac
-    area_a = from_b_ab * from_c_ac - from_c_ab * from_b_ac
-    towards_c, towards_b = from_b_ac - from_b_ab, from_c_ab - from_c_ac
-    if area_a <= 0.0 and towards_c >= 0.0 and towards_b >= 0.0:
-        return b + (towards_c / (towards_c + towards_b)) * (c - b)
-    return a + (area_b * ab + area_c * ac) / (area_a + area_b + area_c)
-
-
-@wp.func
-def _normal(
-    positions: wp.array[wp.vec3], start: int, faces: wp.array[wp.vec3i], around: wp.array[int], first: int, last: int
-) -> wp.vec3:
-    """Mean normal of the triangles around a vertex, weighted by their areas."""
-    total = wp.vec3()
-    for k in range(first, last):
-        face = faces[around[k]]
-        a = positions[start + face[0]]
-        total += wp.cross(positions[start + face[1]] - a, positions[start + face[2]] - a)
-    return wp.normalize(total)
-
-
-@wp.kernel(enable_backward=False)
-def find_contacts(
-    tree: wp.uint64,
-    positions: wp.array[wp.vec3],
-    faces: wp.array[wp.vec3i],
-    around_start: wp.array[int],
-    around: wp.array[int],
-    vertex_parts: wp.array[int],
-    may_touch: wp.array2d[wp.uint8],
-    reaches: wp.array[float],
-    limits: Limits,
-    part_lowers: wp.array[wp.vec3],
-    part_uppers: wp.array[wp.vec3],
-    near: wp.array2d[int],
-    n_near: wp.array[int],
-    triangles: wp.array2d[int],
-    heights: wp.array2d[float],
-    weights: wp.array2d[float],
-) -> None:
-    """The triangle that each vertex has a contact with, its height over the plane, the weight; thread (row, vertex).
-
-    See ``ContactSearch``.
-    """
-    row, vertex = wp.tid()
-    n_vertices, n_parts = may_touch.shape[0], may_touch.shape[1]
-    start = row * n_vertices
-    point = positions[start + vertex]
-    place = row * n_parts + vertex_parts[vertex]
-    least_misfit = float(1.0)
-    most_force = float(0.0)
-    normal = wp.vec3()
-    around_point = wp.vec3(limits.outside, limits.outside, limits.outside)
-    for k in range(n_near[place]):
-        other = near[place, k]
-        group = row * n_parts + other
-        if may_touch[vertex, other] != wp.uint8(0) and box_overlap(
-            point - around_point, point + around_point, part_lowers[group], part_uppers[group]
-        ):
-            if wp.length_sq(normal) == 0.0:
-                normal = _normal(positions, start, faces, around, around_start[vertex], around_start[vertex + 1])
-            reach = reaches[other]
-            misfit = float(1.0)
-            height = float(0.0)
-            triangle = int(-1)
-            box = wp.vec3(reach, reach, reach)
-            query = wp.bvh_query_aabb(tree, point - box, point + box, wp.bvh_get_group_root(tree, group))
-            found = int(0)
-            while wp.bvh_query_next(query, found):
-                face = faces[found - row * faces.shape[0]]
-                a = positions[start + face[0]]
-                b = positions[start + face[1]]
-                c = positions[start + face[2]]
-                upwards = wp.normalize(wp.cross(b - a, c - a))
-                turned = wp.max(0.0, 1.0 + 2.0 * wp.dot(upwards, normal))
-                if turned < misfit:
-                    offset = point - closest_point(point, a, b, c)
-                    squared = wp.length_sq(offset)
-                    over = wp.dot(offset, upwards)
-                    beside = wp.sqrt(wp.max(0.0, squared - over * over))
-                    total = wp.length(wp.vec3(turned, wp.sqrt(squared) / reach, beside / limits.beside))
-                    if total < misfit:
-                        misfit = total
-                        height = over
-                        triangle = found - row * faces.shape[0]
-            if triangle >= 0 and height <= limits.outside:
-                rise = wp.min(1.0, 3.0 * (1.0 - misfit))
-                weight = rise * rise * (3.0 - 2.0 * rise)
-                force = weight * wp.clamp((limits.clearance - height) / limits.soft, 0.0, 1.0)
-                # Of several parts the one that pushes most; where none does, the best fit.
-                if force > most_force or (most_force == 0.0 and misfit < least_misfit):
-                    most_force = force
-                    least_misfit = misfit
-                    triangles[row, vertex] = triangle
-                    heights[row, vertex] = height
-                    weights[row, vertex] = weight
 
 
 @wp.kernel(enable_backward=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +13,16 @@ import torch
 from torch import Tensor
 
 from smplifyx.body.data import FloatArray, IntArray
+from smplifyx.collision.clusters import LANES, TriangleClusters, cluster_triangles
 from smplifyx.collision.parts import PairFilter
 from smplifyx.collision.search import TriangleSearch
 from smplifyx.collision.skinning import PairLists, VertexLists
 from smplifyx.collision.warp_runtime import torch_stream
 
+#: Meshes searched together: the memory of their vertices stays in the cache of a CPU; a GPU wants many threads.
+_ROWS_AT_ONCE, _GPU_ROWS_AT_ONCE = 16, 64
+#: Modules of the kernels, imported late.
+_KERNELS = "cluster_kernels", "contact_search_kernels"
 #: Number of groups of contacts, each with a curvature of its own, see :attr:`Contacts.groups`.
 N_GROUPS = 8
 
@@ -88,6 +93,78 @@ class Contacts:
         return groups
 
 
+class _Workspace:
+    """Arrays that a search for contacts writes, and its launches, recorded once.
+
+    Attributes:
+        n_rows: R, most meshes.
+        triangles: [R, V] triangle of each vertex' contact; -1 for none.
+        heights, weights: [R, V] height over it, metres, and weight, of the vertices that have one.
+        touching: [R] 1 where a vertex is closer than the clearance.
+
+    Args:
+        warp: the module.
+        n_rows: R.
+        n_slots: most meshes that are searched at the same time.
+        mesh, limits: as the kernels take them.
+        device: where.
+    """
+
+    def __init__(self, warp: Any, n_rows: int, n_slots: int, mesh: Any, limits: Any, device: str) -> None:
+        self.n_rows = n_rows
+        n_parts, n_owned = mesh.may_touch.shape
+        n_clusters, n_vertices = len(mesh.parts), len(mesh.around_starts) - 1
+
+        def array(dtype: Any, *shape: int) -> Any:
+            return warp.zeros(shape, dtype=dtype, device=device)
+
+        bounds, search = (importlib.import_module(f"smplifyx.collision.{name}") for name in _KERNELS)
+        work, found = bounds.Work(), search.Found()
+        work.boxes, work.part_boxes = (
+            array(float, n_slots, 6, n_clusters + LANES),
+            array(bounds.Box, n_slots, n_parts),
+        )
+        work.near, work.n_near = array(int, n_slots, n_parts, n_parts), array(int, n_slots, n_parts)
+        work.bounds, work.normals = array(float, n_slots, n_clusters, 7, LANES), array(warp.vec3, n_slots, n_owned)
+        work.misfits, work.heights = (array(float, n_slots, n_owned) for _ in range(2))
+        work.triangles = array(int, n_slots, n_owned)
+        found.triangles, found.touching = array(int, n_rows, n_vertices), array(int, n_rows)
+        for name in ("heights", "weights", "forces", "misfits"):
+            setattr(found, name, array(float, n_rows, n_vertices))
+        self.triangles, self.heights, self.weights, self.touching = (
+            warp.to_torch(getattr(found, name)) for name in ("triangles", "heights", "weights", "touching")
+        )
+        self._rows = warp.array(np.arange(n_slots, dtype=np.int32), dtype=int, device=device)
+        posed = array(warp.vec3, 1, 1)
+        self._steps = []
+        for kernel, n_threads, inputs in (
+            (bounds.bound_clusters, n_clusters, [posed, self._rows, mesh, work]),
+            (bounds.bound_parts, n_parts, [mesh, work]),
+            (bounds.list_neighbours, n_parts, [mesh, limits, work]),
+            (bounds.bound_triangles, n_clusters, [posed, self._rows, mesh, limits, work]),
+            (search.find_contacts, n_clusters, [posed, self._rows, mesh, limits, work, found]),
+        ):
+            launch = warp.launch(kernel, (n_slots, n_threads), inputs, device=device, record_cmd=True)
+            self._steps.append((launch, n_threads, inputs[0] is posed))
+
+    def run(self, posed: Any, n_meshes: int, row: int | None = None) -> None:
+        """Search some meshes at the same time.
+
+        Args:
+            posed: [R, V] vertices.
+            n_meshes: how many, from the first one on.
+            row: on the CPU the one to search.
+        """
+        if row is not None:
+            self._rows.numpy()[0] = row
+        for launch, n_threads, reads_posed in self._steps:
+            if row is None:
+                launch.set_dim((n_meshes, n_threads))
+            if reads_posed and not row:
+                launch.set_param_at_index(0, posed)
+            launch.launch()
+
+
 class ContactSearch(TriangleSearch):
     """Search meshes that share their triangles for contacts, too.
 
@@ -114,38 +191,55 @@ class ContactSearch(TriangleSearch):
         shape: ContactShape | None = None,
     ) -> None:
         super().__init__(rest_vertices, faces, pairs, max_pairs, device)
-        self._contact_kernels = importlib.import_module("smplifyx.collision.contact_kernels")
+        kernels = importlib.import_module(f"smplifyx.collision.{_KERNELS[0]}")
         self._shape = shape = shape or ContactShape()
-        self._limits = self._contact_kernels.Limits()
+        self._limits, self._mesh = kernels.Limits(), kernels.Mesh()
         self._limits.outside = shape.clearance + shape.slack
         self._limits.beside, self._limits.clearance, self._limits.soft = shape.beside, shape.clearance, shape.soft
-        faces, n_vertices = np.asarray(faces, np.int64), len(rest_vertices)
-        by_vertex = faces.ravel().argsort(kind="stable")
-        starts = np.searchsorted(faces.ravel()[by_vertex], np.arange(n_vertices + 1))
-        self._around = self._array(starts.astype(np.int32), int), self._array((by_vertex // 3).astype(np.int32), int)
+        self._workspace: _Workspace | None = None
+        faces, labels = (np.asarray(some, np.int64) for some in (faces, pairs.labels))
+        n_vertices = len(rest_vertices)
         parts = np.zeros(n_vertices, np.int64)
-        parts[faces] = pairs.labels[:, None]
-        self._vertex_parts = self._array(parts.astype(np.int32), int)
+        parts[faces] = labels[:, None]
         self._parts, self._labels_of = (
-            torch.as_tensor(some, dtype=torch.int64, device=self.device) for some in (parts, pairs.labels)
+            torch.as_tensor(some, dtype=torch.int64, device=self.device) for some in (parts, labels)
         )
         corners = np.asarray(rest_vertices, np.float64)[faces]
         areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
         third = np.bincount(faces.ravel(), np.repeat(areas / 3, 3), n_vertices)
         self._areas = torch.as_tensor(third, dtype=torch.float32, device=self.device)
-        self._reaches = self._array(self._part_reaches(corners, pairs.labels), float)
-        belongs_to = np.zeros((n_vertices, self._n_parts), np.float32)
-        belongs_to[faces, pairs.labels[:, None]] = 1.0
-        may_touch = belongs_to @ ~pairs.colliding_parts == 0.0
+        clusters = cluster_triangles(rest_vertices, faces, labels, parts, self._n_parts)
+        self._n_clusters = len(clusters.parts)
+        self._set_clusters(clusters, faces)
+        self._mesh.colliding = self._colliding
+        self._mesh.reaches = self._array(self._part_reaches(corners, labels), float)
+        touches = np.zeros((n_vertices, self._n_parts), np.float32)  # the parts of each vertex' triangles
+        touches[faces, labels[:, None]] = 1.0
+        may_touch = touches @ pairs.related_parts.astype(np.float32) == 0
         for triangles, others in (pairs.ignored_pairs.T, pairs.ignored_pairs.T[::-1]):
-            may_touch[faces[triangles], pairs.labels[others][:, None]] = False
+            may_touch[faces[triangles], labels[others][:, None]] = False
         while True:  # a vertex may be close to several parts
-            self._may_touch = self._array(may_touch.astype(np.uint8), self._warp.uint8)
-            at_rest, heights, _ = (found[0].cpu().numpy() for found in self._search_contacts(self._rest[None]))
-            close = np.flatnonzero((at_rest >= 0) & (heights < shape.clearance))
+            self._mesh.may_touch = self._array(may_touch[clusters.owned].T.astype(np.uint8), self._warp.uint8)
+            self._workspace = None
+            found = self._search_contacts(self._rest[None])
+            close = ((found.triangles[0] >= 0) & (found.heights[0] < shape.clearance)).nonzero()[:, 0]
             if not len(close):
                 break
-            may_touch[close, pairs.labels[at_rest[close]]] = False
+            pushing = self._labels_of[found.triangles[0, close].long()]
+            may_touch[close.cpu().numpy(), pushing.cpu().numpy()] = False
+
+    def _set_clusters(self, clusters: TriangleClusters, faces: IntArray) -> None:
+        """Hand the triangles and their clusters to the kernels."""
+        mesh = self._mesh
+        mesh.faces = self._array(faces[clusters.triangles].astype(np.int32), self._warp.vec3i)
+        for field in fields(clusters):
+            setattr(mesh, field.name, self._array(getattr(clusters, field.name).astype(np.int32), int))
+        place = np.empty_like(clusters.triangles)
+        place[clusters.triangles] = np.arange(len(place))
+        by_vertex = faces.ravel().argsort(kind="stable")
+        starts = np.searchsorted(faces.ravel()[by_vertex], np.arange(len(self._rest) + 1))
+        mesh.around = self._array(place[by_vertex // 3].astype(np.int32), int)
+        mesh.around_starts = self._array(starts.astype(np.int32), int)
 
     def _part_reaches(self, corners: FloatArray, labels: IntArray) -> FloatArray:
         """[P] reach of each part: at most half of its thickness, so that nothing is pulled through it."""
@@ -160,54 +254,50 @@ class ContactSearch(TriangleSearch):
         Args:
             chunks: some at a time of the meshes [B, V, 3], metres.
         """
-        none = torch.zeros(0, len(self._rest), device=self.device)
-        found = [(none.int(), none, none)]
+        at_once = _ROWS_AT_ONCE if self.device.type == "cpu" else _GPU_ROWS_AT_ONCE
+        none = torch.zeros(0, dtype=torch.int64, device=self.device)
+        touching, found, n_rows = [none.bool()], [(none, none, none, none.float())], 0
         for chunk in chunks:
-            found += [self._search_contacts(part) for part in chunk.detach().to(torch.float32).split(self._n_rows)]
-        triangles, heights, shares = (torch.cat(parts) for parts in zip(*found, strict=True))
-        touching = ((shares > 0) & (heights < self._shape.clearance)).any(1)
-        triangles, shares, n_rows = triangles[touching], shares[touching], int(touching.sum())
-        row, vertex = (triangles >= 0).nonzero(as_tuple=True)
-        triangle = triangles[row, vertex].long()
+            for meshes in chunk.detach().to(torch.float32).split(at_once) if len(chunk) else ():
+                fits = self._search_contacts(meshes)
+                touching.append(fits.touching[: len(meshes)] > 0)
+                number = n_rows + touching[-1].cumsum(0) - 1
+                row, vertex = ((fits.triangles[: len(meshes)] >= 0) & touching[-1][:, None]).nonzero(as_tuple=True)
+                triangle = fits.triangles[row, vertex].long()
+                found.append((number[row], vertex, triangle, fits.weights[row, vertex]))
+                n_rows += int(touching[-1].sum())
+        row, vertex, triangle, shares = (torch.cat(parts) for parts in zip(*found, strict=True))
         counts = torch.bincount(row, minlength=n_rows)
         place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
         most = int(counts.max()) if n_rows else 0
         pairs = torch.zeros(n_rows, most, 2, dtype=torch.int32, device=row.device)
         pairs[row, place] = torch.stack([vertex, triangle], 1).int()
         weights = torch.zeros(n_rows, most, device=row.device)
-        weights[row, place] = self._areas[vertex] * shares[row, vertex]
+        weights[row, place] = self._areas[vertex] * shares
         parts = torch.zeros(n_rows, most, dtype=torch.int64, device=row.device)
         ends = torch.stack([self._parts[vertex], self._labels_of[triangle]])
         parts[row, place] = ends.amin(0) * self._n_parts + ends.amax(0)
-        used = torch.zeros(triangles.shape, dtype=torch.bool, device=row.device)
+        used = torch.zeros(n_rows, len(self._rest), dtype=torch.bool, device=row.device)
         used[row, vertex] = True
         used[row[:, None], self.faces[triangle]] = True
         lists = VertexLists(n_rows, len(self._rest), self.device)
         lists.set(torch.arange(n_rows, device=row.device), used)
-        return Contacts(PairLists(pairs, counts.int(), lists), weights, parts), touching
+        return Contacts(PairLists(pairs, counts.int(), lists), weights, parts), torch.cat(touching)
 
-    def _search_contacts(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Triangle (-1: none), height over it and weight [B, V] of each vertex of as many meshes as a tree holds."""
-        size, wrap = vertices.shape[:2], self._warp.from_torch
-        triangles = torch.full(size, -1, dtype=torch.int32, device=self.device)
-        heights, weights = (torch.zeros(size, device=self.device) for _ in range(2))
-        near: tuple[Any, Any] = self._near, self._n_near
+    def _search_contacts(self, vertices: Tensor) -> _Workspace:
+        """The contacts of each vertex of some meshes, in the first rows; the next call overwrites them."""
+        n_rows, is_cpu = len(vertices), self.device.type == "cpu"
+        if self._workspace is None or self._workspace.n_rows < n_rows:
+            n_slots = 1 if is_cpu else n_rows
+            self._workspace = _Workspace(self._warp, n_rows, n_slots, self._mesh, self._limits, str(self.device))
+        space = self._workspace
+        space.triangles.fill_(-1)
+        space.touching.zero_()
         with torch_stream(self._warp, self.device):
-            points = self._points(vertices)
-            self._bound(points, 0.0)
-            self._tree.refit()
-            self._launch(
-                self._contact_kernels.list_neighbours,
-                (len(vertices), self._n_parts),
-                [*self._part_boxes, self._colliding, self._n_parts, self._limits.outside, *near],
-            )
-            self._launch(
-                self._contact_kernels.find_contacts,
-                (len(vertices), len(self._rest)),
-                [
-                    self._tree.id, points, self._faces, *self._around, self._vertex_parts, self._may_touch,
-                    self._reaches, self._limits, *self._part_boxes, *near,
-                    wrap(triangles), wrap(heights), wrap(weights),
-                ],
-            )  # fmt: skip
-        return triangles, heights, weights
+            posed = self._warp.from_torch(self._finite(vertices), dtype=self._warp.vec3)
+            if is_cpu:  # one after the other, so that what is known of a mesh stays in the cache
+                for row in range(n_rows):
+                    space.run(posed, 1, row)
+            else:
+                space.run(posed, n_rows)
+        return space

@@ -114,6 +114,33 @@ def box_overlap(lower_a: wp.vec3, upper_a: wp.vec3, lower_b: wp.vec3, upper_b: w
 
 
 @wp.func
+def closest_point(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec3:
+    """The point of a triangle closest to p, by the region of its plane that p lies above."""
+    ab = b - a
+    ac = c - a
+    along_ab, along_ac = wp.dot(ab, p - a), wp.dot(ac, p - a)
+    if along_ab <= 0.0 and along_ac <= 0.0:
+        return a
+    from_b_ab, from_b_ac = wp.dot(ab, p - b), wp.dot(ac, p - b)
+    if from_b_ab >= 0.0 and from_b_ac <= from_b_ab:
+        return b
+    from_c_ab, from_c_ac = wp.dot(ab, p - c), wp.dot(ac, p - c)
+    if from_c_ac >= 0.0 and from_c_ab <= from_c_ac:
+        return c
+    area_c = along_ab * from_b_ac - from_b_ab * along_ac
+    if area_c <= 0.0 and along_ab >= 0.0 and from_b_ab <= 0.0:
+        return a + (along_ab / (along_ab - from_b_ab)) * ab
+    area_b = from_c_ab * along_ac - along_ab * from_c_ac
+    if area_b <= 0.0 and along_ac >= 0.0 and from_c_ac <= 0.0:
+        return a + (along_ac / (along_ac - from_c_ac)) * ac
+    area_a = from_b_ab * from_c_ac - from_c_ab * from_b_ac
+    towards_c, towards_b = from_b_ac - from_b_ab, from_c_ab - from_c_ac
+    if area_a <= 0.0 and towards_c >= 0.0 and towards_b >= 0.0:
+        return b + (towards_c / (towards_c + towards_b)) * (c - b)
+    return a + (area_b * ab + area_c * ac) / (area_a + area_b + area_c)
+
+
+@wp.func
 def _share_vertex(a: wp.vec3i, b: wp.vec3i) -> wp.bool:
     for i in range(3):
         if a[i] == b[0] or a[i] == b[1] or a[i] == b[2]:

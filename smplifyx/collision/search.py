@@ -134,13 +134,15 @@ class TriangleSearch:
         return self._collect(len(vertices))
 
     def _points(self, vertices: Tensor) -> Any:
-        """The meshes as Warp's array. One that is not finite is replaced by the rest pose, without collisions."""
+        """The meshes as Warp's array."""
+        return self._warp.from_torch(self._finite(vertices).reshape(-1, 3), dtype=self._warp.vec3)
+
+    def _finite(self, vertices: Tensor) -> Tensor:
+        """The meshes, contiguous. One that is not finite is replaced by the rest pose, without collisions."""
         if self.device.type == "cpu" and bool(vertices.sum().isfinite()):
-            points = vertices.reshape(-1, 3).contiguous()
-        else:
-            finite = vertices.isfinite().flatten(1).all(1)
-            points = torch.where(finite[:, None, None], vertices, self._rest).reshape(-1, 3).contiguous()
-        return self._warp.from_torch(points, dtype=self._warp.vec3)
+            return vertices.contiguous()
+        finite = vertices.isfinite().flatten(1).all(1)
+        return torch.where(finite[:, None, None], vertices, self._rest)
 
     def _bound(self, points: Any, margin: float) -> None:
         """Boxes of triangles and parts."""

@@ -26,7 +26,7 @@ from smplifyx.collision.parts import (
 from smplifyx.collision.penalty import CollisionTerm
 from smplifyx.collision.penetration import Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
-from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, VertexLists, bone_states
+from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, bone_states
 from smplifyx.config import CollisionConfig
 from smplifyx.optim import padded_rows
 
@@ -154,11 +154,7 @@ class SelfCollision:
             rows = start + padded_rows(n_rows, self._device)
             output = self._joints(betas[rows], expression[rows], rotations[rows])
             state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)
-            slots = torch.arange(n_rows, device=self._device)
-            lists = VertexLists(len(slots), self._data.n_vertices, self._device)
-            lists.list_all(slots)
-            self._skinning.skin(state.index(slots), lists, slots)
-            yield start, lists.posed
+            yield start, self._skinning.pose(state.index(torch.arange(n_rows, device=self._device)))
 
     @cached_property
     def _joints(self) -> BodyModel:

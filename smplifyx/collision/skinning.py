@@ -113,6 +113,7 @@ class SparseSkinning:
         self._warp = load_warp()
         self.vec3, self.vec2i = self._warp.vec3, self._warp.vec2i
         self.kernels = importlib.import_module("smplifyx.collision.term_kernels")
+        self._lane_kernels = importlib.import_module("smplifyx.collision.lane_kernels")
         self.device = device
         body = SparseBody.of_model(model)
         vec3 = self.vec3
@@ -145,6 +146,35 @@ class SparseSkinning:
             self.wrap(lists.shaped, self.vec3),
             self.wrap(lists.posed, self.vec3),
         )
+
+    def pose(self, state: BoneStates) -> Tensor:
+        """[B, V, 3] all posed vertices of the bodies [B] of ``state``."""
+        n_rows = len(state.coefficients)
+        if self.device.type == "cpu":
+            posed = torch.empty(n_rows, self.n_vertices, 3)
+            self.launch(
+                self._lane_kernels.pose_meshes,
+                (-(-n_rows // self._lane_kernels.LANES),),
+                n_rows,
+                self.template,
+                *self.components,
+                *self.bones,
+                self._tiled(state.coefficients.float()),
+                self._tiled(state.transforms.float().flatten(1)),
+                self.wrap(posed, self.vec3),
+            )
+            return posed
+        slots = torch.arange(n_rows, device=self.device)
+        lists = VertexLists(n_rows, self.n_vertices, self.device)
+        lists.list_all(slots)
+        self.skin(state, lists, slots)
+        return lists.posed
+
+    def _tiled(self, rows: Tensor) -> Any:
+        """Rows [B, N] in the lanes of tiles [T, N, LANES], the last one padded with zeros."""
+        n_lanes = self._lane_kernels.LANES
+        rows = torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % n_lanes))
+        return self.wrap(rows.unflatten(0, (-1, n_lanes)).transpose(1, 2))
 
     def meeting(self, found: PairLists, slots: Tensor) -> Tensor:
         """Mask of the pairs of some rows that intersect, with posed vertices; touching counts.

@@ -6,7 +6,7 @@
 
 import warp as wp
 
-from smplifyx.collision.contact_kernels import closest_point
+from smplifyx.collision.kernels import closest_point
 
 #: Distance, in radii of a block, beyond which its triangles count as one.
 _FAR = wp.constant(2.0)

@@ -9,8 +9,9 @@ import torch
 from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.fitting.native_source import objective_kernel
 
-_MODULES = tuple(f"smplifyx.collision.{name}" for name in ("kernels", "term_kernels", "contact_kernels"))
-_CPU_MODULES = ("smplifyx.collision.surface_kernels",)
+_MODULES = "kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"
+#: Modules for the CPU alone.
+_CPU_MODULES = "lane_kernels", "surface_kernels"
 
 
 def compile_kernels() -> str:
@@ -25,6 +26,6 @@ def compile_kernels() -> str:
     warp = load_warp()
     warp.load_module(objective_kernel().module, device="cpu", block_dim=1)
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for name in (*_MODULES, *(_CPU_MODULES if device == "cpu" else ())):
-            warp.load_module(importlib.import_module(name), device=device)
+        for name in _MODULES + (_CPU_MODULES if device == "cpu" else ()):
+            warp.load_module(importlib.import_module(f"smplifyx.collision.{name}"), device=device)
     return str(warp.config.kernel_cache_dir)
