@@ -125,6 +125,51 @@ def test_contacts_are_those_of_brute_force(balls):
     assert len(found) > 20 and in_two > 0
 
 
+def test_contacts_of_a_body_are_those_of_brute_force(body):
+    """Of a sample: no other triangle of the part fits better, and the weight is that of the misfit."""
+    _, posed = body.state(body.angles, body.betas)
+    faces, labels, contacts = body.data.faces, body.collision.pair_filter.labels, body.contacts
+    at_rest = trimesh.Trimesh(body.data.v_template, faces, process=False)
+    areas = np.bincount(faces.ravel(), np.repeat(at_rest.area_faces / 3, 3))
+    rng, least, most = np.random.default_rng(0), SHAPE.clearance + SHAPE.slack, SHAPE.reach
+    for row, vertices in enumerate(posed):
+        points = (vertices - vertices.mean(0)).double().numpy()
+        mesh = trimesh.Trimesh(points, faces, process=False)
+        for place in rng.choice(int(contacts.found.n_pairs[row]), 10, replace=False):
+            vertex, triangle = contacts.found.pairs[row, place].tolist()
+            around = (faces == vertex).any(1)
+            normal = (mesh.face_normals[around] * mesh.area_faces[around, None]).sum(0)
+            of_part = np.flatnonzero(labels == labels[triangle])
+            thickness = np.ptp(at_rest.vertices[faces[of_part]].reshape(-1, 3), axis=0).min()
+            reach = float(np.clip(thickness / 2, least, most))
+            every = misfits(points, normal / np.linalg.norm(normal), vertex, points[faces[of_part]], reach)[:, 0]
+            assert every[of_part == triangle] == pytest.approx(every.min(), abs=1e-3)
+            share = float(contacts.weights[row, place]) / areas[vertex]
+            assert share == pytest.approx(float(weight_of(every.min())), abs=3e-3)
+
+
+def test_the_search_for_a_body_does_not_depend_on_its_neighbours(body):
+    """Contacts to the bit, whatever else is in the batch and in which order."""
+    inputs = body.betas, torch.zeros(len(body.betas), 10), axis_angle_to_matrix(body.angles)
+    together, _ = body.collision.contacts(*inputs)
+    for some in (torch.arange(len(body.betas)).flip(0), torch.tensor([1]), torch.tensor([0, 1] * 9)):
+        alone, touching = body.collision.contacts(*(part[some] for part in inputs))
+        assert touching.all()
+        for row, other in enumerate(some.tolist()):
+            count = int(together.found.n_pairs[other])
+            assert int(alone.found.n_pairs[row]) == count
+            assert torch.equal(alone.found.pairs[row, :count], together.found.pairs[other, :count])
+            assert torch.equal(alone.weights[row, :count], together.weights[other, :count])
+
+
+def test_a_mesh_that_is_not_finite_has_no_contacts(balls):
+    vertices = balls.placed((0, 0, 0), (0.071, 0.01, 0.004), (0.047, 0.015, 0.0)).repeat(3, 1, 1)
+    vertices[1, 5, 2] = torch.nan
+    contacts, touching = balls.search.contacts([vertices])
+    assert touching.tolist() == [True, False, True]
+    assert torch.equal(contacts.found.pairs[0], contacts.found.pairs[1])
+
+
 @pytest.mark.parametrize(("angle", "expected"), [(85, None), (97, 0.822), (120, 1.0), (170, 1.0)])
 def test_surfaces_have_to_face_each_other(angle, expected):
     """A small plate whose middle lies on a large one, and their normals at an angle."""

@@ -63,6 +63,17 @@ def test_listed_vertices_are_those_of_the_full_body(body):
     assert not lists.posed[1].any() and not lists.posed[3].any()
 
 
+@pytest.mark.parametrize("n_bodies", [1, 9])
+def test_whole_meshes_are_those_of_the_full_body(body, n_bodies):
+    """One after the other in the lanes of registers, the last ones empty."""
+    data, model = body
+    state, vertices = _posed(model, _inputs(n_bodies, 3))
+    skinning = SparseSkinning(model, data.faces, torch.device("cpu"))
+    posed = skinning.pose(state)
+    np.testing.assert_allclose(posed, vertices, atol=3e-6)
+    assert torch.equal(skinning.pose(state.index(torch.tensor([n_bodies - 1]))), posed[-1:])
+
+
 @pytest.mark.parametrize("step", [1e-3, 0.03, 1.0])
 def test_no_vertex_moves_by_more_than_the_bound(body, step):
     _, model = body
