@@ -80,20 +80,21 @@ def _check_effects(options: RunOptions) -> None:
 def fit_folder(config: Config, options: RunOptions) -> int:
     """Fit the people in a folder of photos, see :func:`~smplifyx.cli.fit_run.run_fit`.
 
-    A second core, if there is one, starts the renderer, links torch's libraries and reads the body, in this order.
-    This thread meanwhile imports what needs no torch, then torch, then the rest.
+    A second core starts the renderer, a third one, or the second one without pictures, links libraries and reads the
+    body. This thread meanwhile imports Warp, what needs no torch, torch, and the rest, in this order.
     """
     from smplifyx.child_processes import n_usable_cores
     from smplifyx.cli.head_start import head_start
     from smplifyx.output import RendererProcess
 
     with ExitStack() as stack:
-        renderer = None
         one_process = options.executor == "local" and options.workers in (1, "auto")
-        if config.output.render and one_process and n_usable_cores() > 1:
-            renderer = stack.enter_context(RendererProcess())  # starts while torch is imported
+        renderer, n_spare = None, n_usable_cores() - 1 if one_process else 0
+        if config.output.render and n_spare > 0:
+            renderer = stack.enter_context(RendererProcess())
+            n_spare -= 1
 
-        with importing_much(), head_start(config) if n_usable_cores() > 1 else nullcontext():
+        with importing_much(), head_start(config) if n_spare > 0 else nullcontext():
             from smplifyx.cli.fit_run import run_fit
 
         return run_fit(config, options, renderer)
