@@ -71,8 +71,7 @@ SEQUENCE_OPTIONS = (
     Option("--min-frames", "run.min_frames", "N"),
     Option("--max-gap", "run.max_gap", "SECONDS"),
 )
-RUN_OPTIONS = (
-    Option("--output", "run.output", "DIR"),
+FIT_OPTIONS = (
     Option("--model", "body.model"),
     Option("--models", "body.models_dir", "DIR"),
     Option("--gender", "body.gender"),
@@ -80,6 +79,21 @@ RUN_OPTIONS = (
     Option("--calibration", "camera.calibration", "FILE"),
     Option("--max-persons", "people.max_persons", "N"),
     Option("--min-keypoints", "people.min_keypoints", "N"),
+)
+OUTPUT_OPTIONS = (
+    Option("--output", "run.output", "DIR"),
+    Option("--overwrite", "run.overwrite", value="true"),
+    Option("--mesh-format", "output.mesh_format"),
+    Option("--no-mesh", "output.mesh_format", value="none", help="write no meshes"),
+    Option("--no-render", "output.render", value="false", help="draw no pictures"),
+    Option("--no-report", "output.report", value="false", help="write no report page"),
+    Option("--save-pkl", "output.save_pickle", value="true"),
+    Option("--pack", "output.pack", value="true"),
+    Option("--quiet", "run.quiet", value="true"),
+    Option("--verbose", "run.verbose", value="true"),
+    Option("--log-level", "run.log_level"),
+)
+COMPUTER_OPTIONS = (
     Option("--device", "run.device"),
     Option("--dtype", "run.dtype"),
     Option("--batch-size", "run.batch_size", "N|auto"),
@@ -90,17 +104,16 @@ RUN_OPTIONS = (
     Option("--shard", "run.shard"),
     Option("--executor", "run.executor"),
     Option("--ray-address", "run.ray_address", "ADDRESS"),
-    Option("--log-level", "run.log_level"),
-    Option("--mesh-format", "output.mesh_format"),
-    Option("--no-mesh", "output.mesh_format", value="none", help="write no meshes"),
-    Option("--no-render", "output.render", value="false", help="draw no pictures"),
-    Option("--no-report", "output.report", value="false", help="write no report page"),
-    Option("--save-pkl", "output.save_pickle", value="true"),
-    Option("--pack", "output.pack", value="true"),
-    Option("--overwrite", "run.overwrite", value="true"),
-    Option("--quiet", "run.quiet", value="true"),
-    Option("--verbose", "run.verbose", value="true"),
 )
+RUN_OPTIONS = (*FIT_OPTIONS, *OUTPUT_OPTIONS, *COMPUTER_OPTIONS)
+#: Headings of the help.
+_GROUPS = {
+    "inputs": INPUT_OPTIONS,
+    "sequences and several cameras": SEQUENCE_OPTIONS,
+    "bodies and cameras": FIT_OPTIONS,
+    "outputs and messages": OUTPUT_OPTIONS,
+    "processors and clusters": COMPUTER_OPTIONS,
+}
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -188,13 +201,18 @@ def add_options(parser: argparse.ArgumentParser, options: Sequence[Option]) -> N
         help="YAML file with settings, or a shipped one by name: fit_smplx (the default), fit_smplx_paper "
         "(or paper), fit_smplh, fit_smpl, fit_mano, fit_flame (the default with --model of that name)",
     )
-    for option in options:
-        _add_option(parser, option, leaves[option.key])
+    for title, group in _GROUPS.items():
+        heading = parser.add_argument_group(title)  # without options it is not shown
+        for option in options:
+            if option in group:
+                _add_option(heading, option, leaves[option.key])
+    inputs = "--images DIR [--keypoints DIR] " if INPUT_OPTIONS[0] in options else ""
+    parser.usage = f"%(prog)s {inputs}[--output DIR] [OPTION ...]"
     parser.epilog = settings_help()
     parser.set_defaults(options=tuple(options))
 
 
-def _add_option(parser: argparse.ArgumentParser, option: Option, leaf: Leaf) -> None:
+def _add_option(parser: argparse._ArgumentGroup, option: Option, leaf: Leaf) -> None:
     text = (option.help or leaf.rule.help).replace("%", "%%")
     dest = _destination(option)
     if option.value is not None:
