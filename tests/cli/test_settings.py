@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from smplifyx.cli.options import INPUT_OPTIONS, RUN_OPTIONS, add_options, effective_config, split_dotted
+from smplifyx.cli.options import (
+    INPUT_OPTIONS,
+    RUN_OPTIONS,
+    SEQUENCE_OPTIONS,
+    add_options,
+    effective_config,
+    split_dotted,
+)
 from smplifyx.config import Override, RunOptions, all_settings
 from smplifyx.config.fields import leaves
 from smplifyx.errors import UsageError
@@ -68,3 +75,16 @@ def test_options_go_before_the_file_and_dotted_settings_before_options(tmp_path)
 def test_every_option_stands_for_a_setting_or_an_argument():
     names = {leaf.key for leaf in (*all_settings(), *leaves(RunOptions(), "run."))}
     assert {option.key for option in (*INPUT_OPTIONS, *RUN_OPTIONS)} <= names
+
+
+def test_every_option_has_a_heading_in_the_help():
+    options = (*INPUT_OPTIONS, *SEQUENCE_OPTIONS, *RUN_OPTIONS)
+    parser = argparse.ArgumentParser()
+    add_options(parser, options)
+    titles = {
+        action.option_strings[0]: group.title for group in parser._action_groups for action in group._group_actions
+    }
+    assert {option.flag for option in options} <= set(titles)
+    assert (titles["--images"], titles["--fps"], titles["--device"]) == (
+        "inputs", "sequences and several cameras", "processors and clusters"
+    )  # fmt: skip
