@@ -198,7 +198,7 @@ def _load_file(
     document: Document | InputError | None = None,
 ) -> Loaded:
     """Read the people of a keypoint file, for an image of a known size."""
-    size, orientation, focal_length = header.size, header.orientation, header.focal_length_px
+    size, orientation = header.size, header.orientation
     try:
         content = read_document(path) if document is None else document
         if isinstance(content, InputError):
@@ -216,25 +216,9 @@ def _load_file(
     skipped = [Skipped(path, index, reason) for index, reason in left_out]
     if not file.people and not file.failures:
         skipped.append(Skipped(path, None, "no people in the file"))
-    observations = tuple(
-        Observation(
-            keypoints=person.keypoints,
-            image_size=size,
-            camera=None if focal_length is None else Camera(focal_length, source="exif"),
-            image_path=image,
-            keypoint_path=path,
-            person_index=person.index,
-            gender=person.gender,
-            stem=stem,
-            warnings=person.warnings,
-            flags=person.flags,
-            points_3d=person.points_3d,
-        )
-        for person in chosen
-    )
     is_turned = any(frames.TURNED in person.flags for person in people)
     return Loaded(
-        observations,
+        tuple(_observation(person, header, image, path, stem) for person in chosen),
         file.failures,
         tuple(skipped),
         kinds={(file.format, file.layout): 1} if file.layout else {},
@@ -242,6 +226,25 @@ def _load_file(
         turned=int(is_turned),
         upright=int(orientation != 1 and not is_turned and frames.people_stand(people)),
         extents=() if extent is None else (extent,),
+    )
+
+
+def _observation(
+    person: PersonKeypoints, header: images.PhotoHeader, image: Path | None, path: Path, stem: str
+) -> Observation:
+    focal_length = header.focal_length_px
+    return Observation(
+        keypoints=person.keypoints,
+        image_size=header.size,
+        camera=None if focal_length is None else Camera(focal_length, source="exif"),
+        image_path=image,
+        keypoint_path=path,
+        person_index=person.index,
+        gender=person.gender,
+        stem=stem,
+        warnings=person.warnings,
+        flags=person.flags,
+        points_3d=person.points_3d,
     )
 
 
