@@ -26,6 +26,8 @@ from smplifyx.skeleton import GENDERS, MODEL_TYPES, SIDES, Skeleton, skeleton_of
 Shape = tuple[int | None, ...]
 #: A sparse matrix larger than this (in elements) is refused: no body model has one.
 MAX_DENSE = 10**8
+#: Values that are looked at together.
+_PART = 1 << 16
 #: Dates inside the zip archive, so that the same arrays give the same bytes.
 _FIXED_DATE = (2020, 1, 1, 0, 0, 0)
 _TYPE_OF_JOINTS = {skeleton_of(t, "right" if t == "mano" else None).n_joints: t for t in MODEL_TYPES}
@@ -106,8 +108,9 @@ class ArrayReader(ABC):
 
 def _all_finite(array: NDArray[np.floating]) -> bool:
     """Whether an array holds no infinity and no NaN; by the bits of half precision, which is ten times as fast."""
-    if array.dtype == np.float16:
-        return bool((array.view(np.uint16) & 0x7FFF).max(initial=0) < 0x7C00)  # sign left out, exponent not full
+    if array.dtype == np.float16:  # sign left out, exponent not full; by parts that stay in the cache
+        bits = array.reshape(-1).view(np.uint16)
+        return all((bits[start : start + _PART] & 0x7FFF).max() < 0x7C00 for start in range(0, len(bits), _PART))
     return bool(np.isfinite(array).all())
 
 

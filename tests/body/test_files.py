@@ -216,14 +216,14 @@ def test_genders_share_arrays_until_the_shared_file_changes(tmp_path: Path) -> N
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_half_precision_that_is_not_finite_is_named(tmp_path: Path, value: float) -> None:
     path = tmp_path / "arrays.npz"
-    largest = np.full((3, 5), np.finfo(np.float16).min, np.float16)
+    largest = np.full((3, 50_000), np.finfo(np.float16).min, np.float16)
     spoilt = largest.copy()
-    spoilt[1, 2] = value
+    spoilt[2, -1] = value
     save_npz(path, {"largest": largest, "spoilt": spoilt})
     with NpzReader(path) as file:
-        np.testing.assert_array_equal(file.array("largest", (3, 5)), largest)
+        np.testing.assert_array_equal(file.array("largest", (3, None)), largest)
         with pytest.raises(InputError, match=r"spoilt: .*not finite"):
-            file.array("spoilt", (3, 5))
+            file.array("spoilt", (3, None))
 
 
 @pytest.mark.parametrize(
