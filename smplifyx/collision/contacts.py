@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.body.data import FloatArray, IntArray
-from smplifyx.collision.clusters import LANES, TriangleClusters, cluster_triangles
+from smplifyx.collision.clusters import LANES
 from smplifyx.collision.parts import PairFilter
 from smplifyx.collision.search import TriangleSearch
 from smplifyx.collision.skinning import PairLists, VertexLists
@@ -191,9 +191,8 @@ class ContactSearch(TriangleSearch):
         shape: ContactShape | None = None,
     ) -> None:
         super().__init__(rest_vertices, faces, pairs, max_pairs, device)
-        kernels = importlib.import_module(f"smplifyx.collision.{_KERNELS[0]}")
         self._shape = shape = shape or ContactShape()
-        self._limits, self._mesh = kernels.Limits(), kernels.Mesh()
+        self._limits = self._kernels.Limits()
         self._limits.outside = shape.clearance + shape.slack
         self._limits.beside, self._limits.clearance, self._limits.soft = shape.beside, shape.clearance, shape.soft
         self._workspace: _Workspace | None = None
@@ -208,10 +207,7 @@ class ContactSearch(TriangleSearch):
         areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
         third = np.bincount(faces.ravel(), np.repeat(areas / 3, 3), n_vertices)
         self._areas = torch.as_tensor(third, dtype=torch.float32, device=self.device)
-        clusters = cluster_triangles(rest_vertices, faces, labels, parts, self._n_parts)
-        self._n_clusters = len(clusters.parts)
-        self._set_clusters(clusters, faces)
-        self._mesh.colliding = self._colliding
+        self._set_around(faces)
         self._mesh.reaches = self._array(self._part_reaches(corners, labels), float)
         touches = np.zeros((n_vertices, self._n_parts), np.float32)  # the parts of each vertex' triangles
         touches[faces, labels[:, None]] = 1.0
@@ -219,7 +215,7 @@ class ContactSearch(TriangleSearch):
         for triangles, others in (pairs.ignored_pairs.T, pairs.ignored_pairs.T[::-1]):
             may_touch[faces[triangles], labels[others][:, None]] = False
         while True:  # a vertex may be close to several parts
-            self._mesh.may_touch = self._array(may_touch[clusters.owned].T.astype(np.uint8), self._warp.uint8)
+            self._mesh.may_touch = self._array(may_touch[self._clusters.owned].T.astype(np.uint8), self._warp.uint8)
             self._workspace = None
             found = self._search_contacts(self._rest[None])
             close = ((found.triangles[0] >= 0) & (found.heights[0] < shape.clearance)).nonzero()[:, 0]
@@ -228,18 +224,15 @@ class ContactSearch(TriangleSearch):
             pushing = self._labels_of[found.triangles[0, close].long()]
             may_touch[close.cpu().numpy(), pushing.cpu().numpy()] = False
 
-    def _set_clusters(self, clusters: TriangleClusters, faces: IntArray) -> None:
-        """Hand the triangles and their clusters to the kernels."""
-        mesh = self._mesh
-        mesh.faces = self._array(faces[clusters.triangles].astype(np.int32), self._warp.vec3i)
-        for field in fields(clusters):
-            setattr(mesh, field.name, self._array(getattr(clusters, field.name).astype(np.int32), int))
-        place = np.empty_like(clusters.triangles)
-        place[clusters.triangles] = np.arange(len(place))
+    def _set_around(self, faces: IntArray) -> None:
+        """Hand the triangles around each vertex to the kernels."""
+        order = self._clusters.triangles
+        place = np.empty_like(order)
+        place[order] = np.arange(len(place))
         by_vertex = faces.ravel().argsort(kind="stable")
         starts = np.searchsorted(faces.ravel()[by_vertex], np.arange(len(self._rest) + 1))
-        mesh.around = self._array(place[by_vertex // 3].astype(np.int32), int)
-        mesh.around_starts = self._array(starts.astype(np.int32), int)
+        self._mesh.around = self._array(place[by_vertex // 3].astype(np.int32), int)
+        self._mesh.around_starts = self._array(starts.astype(np.int32), int)
 
     def _part_reaches(self, corners: FloatArray, labels: IntArray) -> FloatArray:
         """[P] reach of each part: at most half of its thickness, so that nothing is pulled through it."""

@@ -1,8 +1,7 @@
-"""Warp kernels of the search for colliding triangles. Import late: this imports Warp."""
+"""Geometry of triangles and boxes for Warp kernels. Import late: this imports Warp."""
 
 # Kernels are written in Warp's dialect, which only looks like typed Python: int(0) is a variable, 0 a constant.
 # mypy: ignore-errors
-# ruff: noqa: RUF046, SIM110, UP018
 
 import warp as wp
 
@@ -96,11 +95,6 @@ def corners(a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.mat33d:
 
 
 @wp.func
-def _triangle(positions: wp.array[wp.vec3], offset: int, face: wp.vec3i) -> wp.mat33d:
-    return corners(positions[offset + face[0]], positions[offset + face[1]], positions[offset + face[2]])
-
-
-@wp.func
 def box_overlap(lower_a: wp.vec3, upper_a: wp.vec3, lower_b: wp.vec3, upper_b: wp.vec3) -> wp.bool:
     """Whether two closed boxes have a point in common."""
     return (
@@ -138,123 +132,3 @@ def closest_point(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.vec3:
     if area_a <= 0.0 and towards_c >= 0.0 and towards_b >= 0.0:
         return b + (towards_c / (towards_c + towards_b)) * (c - b)
     return a + (area_b * ab + area_c * ac) / (area_a + area_b + area_c)
-
-
-@wp.func
-def _share_vertex(a: wp.vec3i, b: wp.vec3i) -> wp.bool:
-    for i in range(3):
-        if a[i] == b[0] or a[i] == b[1] or a[i] == b[2]:
-            return True
-    return False
-
-
-@wp.func
-def _contains(keys: wp.array[wp.int64], key: wp.int64) -> wp.bool:
-    """Whether ascending ``keys`` hold ``key``."""
-    place = wp.lower_bound(keys, key)
-    if place >= keys.shape[0]:
-        return False
-    return keys[place] == key
-
-
-@wp.kernel(enable_backward=False)
-def bound_triangles(
-    positions: wp.array[wp.vec3],
-    faces: wp.array[wp.vec3i],
-    parts: wp.array[int],
-    n_vertices: int,
-    n_parts: int,
-    margin: float,
-    lowers: wp.array[wp.vec3],
-    uppers: wp.array[wp.vec3],
-    part_lowers: wp.array[wp.vec3],
-    part_uppers: wp.array[wp.vec3],
-) -> None:
-    """Boxes of the triangles and of the parts of each row, inflated by the margin; thread (row, triangle)."""
-    row, triangle = wp.tid()
-    face = faces[triangle]
-    a = positions[row * n_vertices + face[0]]
-    b = positions[row * n_vertices + face[1]]
-    c = positions[row * n_vertices + face[2]]
-    reach = wp.vec3(margin, margin, margin)
-    lower = wp.min(a, wp.min(b, c)) - reach
-    upper = wp.max(a, wp.max(b, c)) + reach
-    leaf = row * faces.shape[0] + triangle
-    lowers[leaf] = lower
-    uppers[leaf] = upper
-    part = row * n_parts + parts[triangle]
-    wp.atomic_min(part_lowers, part, lower)
-    wp.atomic_max(part_uppers, part, upper)
-
-
-@wp.kernel(enable_backward=False)
-def list_near_parts(
-    part_lowers: wp.array[wp.vec3],
-    part_uppers: wp.array[wp.vec3],
-    colliding_parts: wp.array2d[wp.uint8],
-    n_parts: int,
-    near: wp.array2d[int],
-    n_near: wp.array[int],
-) -> None:
-    """For each part the later ones that it may collide with and whose box meets its own; thread (row, part)."""
-    row, part = wp.tid()
-    place = row * n_parts + part
-    count = int(0)
-    for other in range(part + 1, n_parts):
-        if colliding_parts[part, other] != wp.uint8(0):
-            there = row * n_parts + other
-            if box_overlap(part_lowers[place], part_uppers[place], part_lowers[there], part_uppers[there]):
-                near[place, count] = other
-                count += 1
-    n_near[place] = count
-
-
-@wp.kernel(enable_backward=False)
-def find_pairs(
-    tree: wp.uint64,
-    positions: wp.array[wp.vec3],
-    faces: wp.array[wp.vec3i],
-    parts: wp.array[int],
-    ignored: wp.array[wp.int64],
-    n_vertices: int,
-    n_parts: int,
-    exact: int,
-    lowers: wp.array[wp.vec3],
-    uppers: wp.array[wp.vec3],
-    part_lowers: wp.array[wp.vec3],
-    part_uppers: wp.array[wp.vec3],
-    near: wp.array2d[int],
-    n_near: wp.array[int],
-    pairs: wp.array2d[wp.vec2i],
-    counts: wp.array[int],
-) -> None:
-    """Triangles whose boxes overlap (``exact``: that intersect) after the filter; thread (row, triangle).
-
-    ``counts`` includes the pairs for which ``pairs`` has no room.
-    """
-    row, triangle = wp.tid()
-    part = row * n_parts + parts[triangle]
-    n_triangles = faces.shape[0]
-    leaf = row * n_triangles + triangle
-    lower = lowers[leaf]
-    upper = uppers[leaf]
-    face = faces[triangle]
-    for k in range(n_near[part]):
-        group = row * n_parts + near[part, k]
-        if box_overlap(lower, upper, part_lowers[group], part_uppers[group]):
-            query = wp.bvh_query_aabb(tree, lower, upper, wp.bvh_get_group_root(tree, group))
-            found = int(0)
-            while wp.bvh_query_next(query, found):
-                other = found - row * n_triangles
-                key = wp.int64(wp.min(triangle, other)) * wp.int64(n_triangles) + wp.int64(wp.max(triangle, other))
-                if not _share_vertex(face, faces[other]) and not _contains(ignored, key):
-                    hit = wp.bool(True)
-                    if exact != 0:
-                        hit = triangles_intersect(
-                            _triangle(positions, row * n_vertices, face),
-                            _triangle(positions, row * n_vertices, faces[other]),
-                        )
-                    if hit:
-                        place = wp.atomic_add(counts, row, 1)
-                        if place < pairs.shape[1]:
-                            pairs[row, place] = wp.vec2i(wp.min(triangle, other), wp.max(triangle, other))

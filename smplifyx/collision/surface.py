@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smplifyx.body.data import FloatArray, IntArray
+from smplifyx.collision.clusters import cluster_triangles
 from smplifyx.collision.warp_runtime import load_warp
 
 BoolArray = NDArray[np.bool_]
-
-#: Triangles of a block, at most.
-_BLOCK_SIZE = 16
-_GRID_BITS = 10
 
 
 class PosedSurface:
@@ -34,23 +31,22 @@ class PosedSurface:
         self._warp = load_warp()
         self._kernels = importlib.import_module("smplifyx.collision.surface_kernels")
         faces, labels = np.asarray(faces, np.int32), np.asarray(part_labels, np.int64)
-        order = _by_part_and_place(np.asarray(rest_vertices, np.float64)[faces].mean(1), labels)
-        labels = labels[order]
-        first_of_part = np.searchsorted(labels, labels)
-        starts = np.flatnonzero((np.arange(len(labels)) - first_of_part) % _BLOCK_SIZE == 0)
+        self._n_parts, vertex_parts = int(labels.max()) + 1, np.zeros(len(rest_vertices), np.int64)
+        vertex_parts[faces] = labels[:, None]
+        clusters = cluster_triangles(rest_vertices, faces, labels, vertex_parts, self._n_parts)
+        self._n_clusters = len(clusters.parts)
         surface = self._surface = self._kernels.Surface()
-        surface.triangles = self._array(faces[order], self._warp.vec3i)
-        surface.starts = self._array(np.append(starts, len(labels)).astype(np.int32), int)
-        surface.parts = self._array(labels[starts].astype(np.int32), int)
-        surface.centres, surface.areas = (self._zeros(len(starts), self._warp.vec3) for _ in range(2))
-        surface.radii = self._zeros(len(starts), float)
-        self._n_blocks, self._n_parts = len(starts), int(labels.max()) + 1
+        surface.triangles = self._array(faces[clusters.triangles], self._warp.vec3i)
+        surface.starts = self._array(clusters.starts.astype(np.int32), int)
+        surface.parts = self._array(clusters.parts.astype(np.int32), int)
+        surface.centres, surface.areas = (self._zeros(self._n_clusters, self._warp.vec3) for _ in range(2))
+        surface.radii = self._zeros(self._n_clusters, float)
         self.pose(rest_vertices)
 
     def pose(self, vertices: FloatArray) -> None:
         """Move the vertices [V, 3], metres."""
         self._surface.vertices = self._array(np.asarray(vertices, np.float32), self._warp.vec3)
-        self._launch(self._kernels.bound_blocks, self._n_blocks)
+        self._launch(self._kernels.bound_clusters, self._n_clusters)
 
     def surrounds(self, points: FloatArray, number: float, parts: BoolArray | None = None) -> BoolArray:
         """Whether the winding number at points [N, 3] is greater than ``number``; [N].
@@ -95,12 +91,3 @@ class PosedSurface:
 
     def _array(self, values: np.ndarray, dtype: Any) -> Any:
         return self._warp.array(values, dtype=dtype, device="cpu")
-
-
-def _by_part_and_place(centres: FloatArray, labels: IntArray) -> IntArray:
-    """An order [F] of triangles by part, within it along a Morton curve: neighbours in space are close."""
-    low, size = centres.min(0), np.ptp(centres) or 1.0
-    cells = ((centres - low) / size * (2**_GRID_BITS - 1)).astype(np.int64)
-    bits = (cells[:, None] >> np.arange(_GRID_BITS)[:, None]) & 1  # [F, bits, 3]
-    code = bits.reshape(len(cells), -1) @ (1 << np.arange(3 * _GRID_BITS))
-    return np.lexsort([code, labels])

@@ -8,7 +8,7 @@ import warp as wp
 
 from smplifyx.collision.kernels import closest_point
 
-#: Distance, in radii of a block, beyond which its triangles count as one.
+#: Distance, in radii of a cluster, beyond which its triangles count as one.
 _FAR = wp.constant(2.0)
 #: Winding numbers closer than this to the one they are compared with are summed from single triangles.
 _DOUBT = wp.constant(0.1)
@@ -17,14 +17,14 @@ _TWO_PI = wp.constant(2.0 * wp.pi)
 
 @wp.struct
 class Surface:
-    """A posed surface whose triangles are grouped in blocks of neighbours, each of one part.
+    """A posed surface whose triangles are grouped in clusters, see ``TriangleClusters``.
 
     Attributes:
         vertices: [V] metres.
-        triangles: [F] in the order of the blocks.
-        starts: [B + 1] first triangle of each block.
-        parts: [B] part of each block.
-        centres, radii, areas: [B] centre, radius about it, and sum of the triangles' area vectors.
+        triangles: [F] in the order of the clusters.
+        starts: [K + 1] first triangle of each cluster.
+        parts: [K] part of each cluster.
+        centres, radii, areas: [K] centre, radius about it, and sum of the triangles' area vectors.
     """
 
     vertices: wp.array[wp.vec3]
@@ -37,29 +37,29 @@ class Surface:
 
 
 @wp.kernel(enable_backward=False)
-def bound_blocks(surface: Surface) -> None:
-    """Set centres, radii and areas from the vertices; thread (block)."""
-    block = wp.tid()
+def bound_clusters(surface: Surface) -> None:
+    """Set centres, radii and areas from the vertices; thread (cluster)."""
+    cluster = wp.tid()
     area = wp.vec3()
     centre = wp.vec3()
     total = float(0.0)
-    for k in range(surface.starts[block], surface.starts[block + 1]):
+    for k in range(surface.starts[cluster], surface.starts[cluster + 1]):
         face = surface.triangles[k]
         a, b, c = surface.vertices[face[0]], surface.vertices[face[1]], surface.vertices[face[2]]
         own = 0.5 * wp.cross(b - a, c - a)
-        size = wp.length(own) + 1.0e-12  # a block of triangles without an area has a centre, too
+        size = wp.length(own) + 1.0e-12  # a cluster of triangles without an area has a centre, too
         area += own
         centre += size / 3.0 * (a + b + c)
         total += size
     centre = centre / total
     radius = float(0.0)
-    for k in range(surface.starts[block], surface.starts[block + 1]):
+    for k in range(surface.starts[cluster], surface.starts[cluster + 1]):
         face = surface.triangles[k]
         for corner in range(3):
             radius = wp.max(radius, wp.length(surface.vertices[face[corner]] - centre))
-    surface.centres[block] = centre
-    surface.radii[block] = radius
-    surface.areas[block] = area
+    surface.centres[cluster] = centre
+    surface.radii[cluster] = radius
+    surface.areas[cluster] = area
 
 
 @wp.func
@@ -86,17 +86,17 @@ def _plus_solid_angle(sum: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3) -> wp.ve
 
 @wp.func
 def _winding_number(surface: Surface, point: wp.vec3, counts: wp.array[wp.uint8], far: float) -> float:
-    """Winding number of those parts that count; blocks further away than ``far`` radii are taken as one triangle."""
+    """Winding number of those parts that count; clusters further away than ``far`` radii count as one triangle."""
     near = wp.vec3(1.0, 0.0, 0.0)
     total = float(0.0)
-    for block in range(surface.parts.shape[0]):
-        if counts[surface.parts[block]] != wp.uint8(0):
-            offset = surface.centres[block] - point
+    for cluster in range(surface.parts.shape[0]):
+        if counts[surface.parts[cluster]] != wp.uint8(0):
+            offset = surface.centres[cluster] - point
             distance = wp.length(offset)
-            if distance > far * surface.radii[block]:
-                total += 0.5 * wp.dot(surface.areas[block], offset) / (distance * distance * distance)
+            if distance > far * surface.radii[cluster]:
+                total += 0.5 * wp.dot(surface.areas[cluster], offset) / (distance * distance * distance)
             else:
-                for k in range(surface.starts[block], surface.starts[block + 1]):
+                for k in range(surface.starts[cluster], surface.starts[cluster + 1]):
                     face = surface.triangles[k]
                     near = _plus_solid_angle(
                         near,
@@ -120,10 +120,10 @@ def _is_around(surface: Surface, point: wp.vec3, counts: wp.array[wp.uint8], num
 def _distance(surface: Surface, point: wp.vec3, counts: wp.array[wp.uint8]) -> float:
     """Distance to the triangles of the parts that count; infinite without any."""
     least = float(wp.inf)
-    for block in range(surface.parts.shape[0]):
-        if counts[surface.parts[block]] != wp.uint8(0):
-            if wp.length(surface.centres[block] - point) - surface.radii[block] < least:
-                for k in range(surface.starts[block], surface.starts[block + 1]):
+    for cluster in range(surface.parts.shape[0]):
+        if counts[surface.parts[cluster]] != wp.uint8(0):
+            if wp.length(surface.centres[cluster] - point) - surface.radii[cluster] < least:
+                for k in range(surface.starts[cluster], surface.starts[cluster + 1]):
                     face = surface.triangles[k]
                     nearest = closest_point(
                         wp.vec3(),

@@ -9,7 +9,7 @@ import torch
 from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.fitting.native_source import objective_kernel
 
-_MODULES = "kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"
+_MODULES = "pair_kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"
 #: Modules for the CPU alone.
 _CPU_MODULES = "lane_kernels", "surface_kernels"
 

@@ -12,7 +12,7 @@ from smplifyx.collision.warp_runtime import load_warp
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"]
+    "name", ["pair_kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"]
 )
 def test_kernels_compile_to_ptx(name: str, tmp_path: Path) -> None:
     warp = load_warp()
