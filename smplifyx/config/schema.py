@@ -145,12 +145,12 @@ class StartsConfig:
     )
     depth_flips: int = setting(
         4,
-        "number of poses with limbs or trunk mirrored in depth that compete with the best start for one stage",
+        "number of poses with limbs or trunk mirrored in depth that are tried beside the best start",
         minimum=0,
         maximum=20,
     )
     select_after_stage: int = setting(
-        3, "the best heading is selected after this stage (from 1), depth flips compete in the next", minimum=1
+        3, "the best heading is selected after this stage (from 1), depth flips are tried in the next", minimum=1
     )
     side_view_threshold: float | None = setting(
         None, "also start turned by 180 degrees if the shoulders are closer than this, pixels; (paper) 25", above=0

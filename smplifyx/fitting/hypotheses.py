@@ -21,6 +21,10 @@ _DIFFERENT = 0.06
 #: The gap where no hypothesis differs.
 _NO_RIVAL = 1.0
 _BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
+#: Hypotheses of which no body joint is farther apart become the same (metres).
+_SAME = 0.04
+#: A hypothesis whose loss is higher by this share of the best is not going to win.
+_HOPELESS = 0.3
 
 
 class Ambiguity(NamedTuple):
@@ -64,6 +68,39 @@ def ambiguity(joints: Tensor, loss: Tensor, person: Tensor, best: Tensor) -> Amb
     rival = torch.where(counts & (distance > _DIFFERENT), rise, _NO_RIVAL).clamp(max=_NO_RIVAL)
     gap = loss.new_full((len(best),), _NO_RIVAL).scatter_reduce(0, person, rival, "amin")
     return Ambiguity(spread, gap)
+
+
+@torch.no_grad()
+def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
+    """Rows of the hypotheses that may still win, ascending.
+
+    Of those that have come to the same pose the one of lowest loss stays; others have too high a loss.
+
+    Args:
+        joints: [R, J, 3] of all hypotheses, camera frame.
+        loss: [R] their losses; those that are not finite lose.
+        person: [R] the person of each, ascending or not; each person keeps at least one row.
+    """
+    loss = torch.where(torch.isfinite(loss), loss, torch.inf)
+    order = loss.argsort(stable=True)
+    order = order[person[order].argsort(stable=True)]
+    counts = torch.bincount(person)
+    owner = person[order]
+    rank = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[owner]
+    size = len(counts), int(counts.max())
+    rows = order.new_full(size, -1)
+    rows[owner, rank] = order
+    losses = torch.where(rows >= 0, loss[rows], torch.inf)
+    lowest = losses[:, :1]
+    promising = (rows >= 0) & (losses - lowest <= _HOPELESS * lowest.abs())
+    promising[:, 0] = rows[:, 0] >= 0
+    body = joints[:, _BODY]
+    body = (body - body.mean(1, keepdim=True))[rows]
+    kept = promising.clone()
+    for place in range(1, size[1]):
+        apart = (body[:, :place] - body[:, place : place + 1]).norm(dim=3).amax(2)
+        kept[:, place] &= ~(kept[:, :place] & (apart < _SAME)).any(1)
+    return rows[kept].sort().values
 
 
 _joint = skeleton.joint_index

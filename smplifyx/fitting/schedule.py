@@ -2,8 +2,8 @@
 
 A whole body with the default settings goes through::
 
-    [CameraStage(), Stage(1), Stage(2), Stage(3), SelectBest(), FlipDepths(4, stage=4),
-     Stage(4, resolve_collisions=False), SelectBest(), Stage(5)]
+    [CameraStage(), Stage(1), Stage(2), Stage(3), SelectBest(), FlipDepths(4, stage=4), Trial(4),
+     Stage(4, resolve_collisions=False), KeepDistinct(), Stage(5, select=True)]
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
-from smplifyx.fitting.hypotheses import ambiguity, depth_flips
+from smplifyx.fitting.hypotheses import ambiguity, depth_flips, distinct
 from smplifyx.fitting.objective import Objective, StageTerms
 from smplifyx.fitting.solver import Solver, no_weight
-from smplifyx.optim import padded_rows
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
@@ -27,6 +27,9 @@ _MIN_TRUNK_KEYPOINTS = 3
 #: Iterations of all minimisations with contacts but the last, and tolerance. Where one does not arrive, the contacts
 #: of the next one are due to chance.
 _ROUND_ITERATIONS, _ROUND_TOLERANCE = 40, 1e-7
+#: Iterations after which most hypotheses that are going to end in the same pose have come close to each other. The
+#: matrices from the start serve for all of them.
+_TRIAL_ITERATIONS = 15
 
 
 class Step(Protocol):
@@ -63,15 +66,19 @@ class Stage:
     Attributes:
         number: the stage in the settings, counted from 1.
         resolve_collisions: False leaves the collision term out.
+        select: keep the best hypothesis of each person, before collisions are resolved.
     """
 
     number: int
     resolve_collisions: bool = True
+    select: bool = False
 
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """Minimise the terms of the stage."""
         objective = solver.objective(solver.stage_terms(self.number), hypotheses)
         hypotheses = solver.minimize(objective, hypotheses, solver.optimizer_options(self.number))
+        if self.select:
+            hypotheses = SelectBest().run(solver, hypotheses)
         if self.resolve_collisions and solver.self_collision is not None and self._collides(solver):
             hypotheses = self._resolve(solver, hypotheses)
         return replace(hypotheses, ends=hypotheses.ends.followed_by(StageEnds.of(hypotheses)))
@@ -142,13 +149,39 @@ class SelectBest:
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """One hypothesis per person, in the order of the people."""
         best = hypotheses.best()
-        padded = hypotheses.index(padded_rows(len(hypotheses.x), hypotheses.x.device))
-        joints = solver.pose(padded.x, padded.initial).joints[: len(hypotheses.x)]
-        found = ambiguity(joints, hypotheses.loss, hypotheses.person, best)
+        found = ambiguity(_joints(solver, hypotheses), hypotheses.loss, hypotheses.person, best)
         chosen = hypotheses.index(best)
         return replace(
             chosen, spread=torch.maximum(chosen.spread, found.spread), gap=torch.minimum(chosen.gap, found.gap)
         )
+
+
+@dataclass(frozen=True)
+class KeepDistinct:
+    """Keep the hypotheses of each person that may still win, each pose once."""
+
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """At least one hypothesis per person, in their order."""
+        return hypotheses.index(distinct(_joints(solver, hypotheses), hypotheses.loss, hypotheses.person))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A few iterations of a stage, after which only distinct hypotheses go on: most of them end in the same pose.
+
+    Attributes:
+        number: the stage in the settings, counted from 1.
+    """
+
+    number: int
+
+    def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """At least one hypothesis per person, nearer to its minimum."""
+        objective = solver.objective(solver.stage_terms(self.number), hypotheses)
+        options = solver.optimizer_options(self.number)
+        limit = min(options.max_iterations, _TRIAL_ITERATIONS)
+        brief = replace(options, max_iterations=limit, renew_every=_TRIAL_ITERATIONS)
+        return KeepDistinct().run(solver, solver.minimize(objective, hypotheses, brief))
 
 
 @dataclass(frozen=True)
@@ -177,6 +210,11 @@ class FlipDepths:
         return hypotheses.concatenate(flipped.index(chosen))
 
 
+def _joints(solver: Solver, hypotheses: Hypotheses) -> Tensor:
+    """[R, J, 3] joints in the camera frame."""
+    return solver.padded_pose(hypotheses).joints[: len(hypotheses.x)]
+
+
 def _without_contacts(solver: Solver, stage: StageTerms, rows: Hypotheses) -> Hypotheses:
     """Rows that have come apart, with the loss of the other terms alone."""
     objective = solver.objective(stage, rows, contour_rows=rows.contour_rows)
@@ -191,15 +229,19 @@ def make_schedule(config: Config, has_body: bool) -> list[Step]:
         config: the settings.
         has_body: False for hands and heads, which have no limbs to flip.
     """
-    starts, flips = config.starts, config.starts.depth_flips if has_body else 0
+    starts, flips, last = config.starts, config.starts.depth_flips if has_body else 0, len(config.stages)
+    flipping = starts.select_after_stage + 1 if flips else None
+    # The best of what competes is known after one more stage, and only its collisions are resolved.
+    deciding = None if flipping is None else min(flipping + 1, last)
     steps: list[Step] = [CameraStage()]
-    for number in range(1, len(config.stages) + 1):
-        flipping = flips > 0 and number == starts.select_after_stage + 1
-        if flipping:
-            steps.append(FlipDepths(flips, number))
-        # Where flips compete, the collisions of the best one are resolved in the next stage.
-        steps.append(Stage(number, resolve_collisions=not flipping))
-        if flipping or number == starts.select_after_stage:
+    for number in range(1, last + 1):
+        undecided = number == flipping and number != deciding
+        if number == flipping:
+            steps += [FlipDepths(flips, number), Trial(number)]
+        steps.append(Stage(number, resolve_collisions=not undecided, select=number == deciding))
+        if undecided:
+            steps.append(KeepDistinct())
+        elif number == starts.select_after_stage:
             steps.append(SelectBest())
     return steps
 

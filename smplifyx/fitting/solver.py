@@ -36,7 +36,8 @@ _CAMERA_TERMS = (
     Term("face_keypoints", 1.0, FACE),
 )
 
-#: Share by which the diagonal of Gauss-Newton matrices is raised, and steps after which they are made anew.
+#: Share by which the diagonal of Gauss-Newton matrices is raised, and steps after which they are made anew unless the
+#: options say otherwise.
 _DAMPING, _RENEW_EVERY = 0.001, 10
 #: Relative error of the loss in single precision; self-collisions always have it.
 _LOSS_NOISE = 3e-6
@@ -157,7 +158,7 @@ class Solver:
                 options,
                 predicted_tolerance=options.relative_loss_tolerance,
                 relative_loss_tolerance=-1.0,
-                renew_every=_RENEW_EVERY,
+                renew_every=options.renew_every or _RENEW_EVERY,
                 loss_noise=_LOSS_NOISE,
             )
         result = minimize(objective, hypotheses.x[:, free], options, scales.square(), preconditioner)

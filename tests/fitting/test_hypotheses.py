@@ -11,10 +11,10 @@ from smplifyx import skeleton
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import OPENPOSE_DEFINITIONS
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
-from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, ambiguity, depth_flips
+from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, ambiguity, depth_flips, distinct
 from smplifyx.fitting.initialization import facing_camera
 from smplifyx.fitting.parameters import BodyParameters
-from smplifyx.fitting.schedule import SelectBest
+from smplifyx.fitting.schedule import KeepDistinct, SelectBest
 from smplifyx.fitting.state import BodyView
 from smplifyx.priors import make_body_pose_prior
 from tests.random_body import random_body_model
@@ -139,7 +139,7 @@ class _PosedAs:
     def __init__(self, joints: torch.Tensor) -> None:
         self.joints = joints
 
-    def pose(self, x: torch.Tensor, initial: InitialPose) -> _PosedAs:
+    def padded_pose(self, hypotheses: Hypotheses) -> _PosedAs:
         return self
 
 
@@ -153,3 +153,30 @@ def test_selecting_keeps_the_worse_of_two_ambiguities():
     assert chosen.person.tolist() == [0, 1] and chosen.loss.tolist() == [10.0, 7.0]
     torch.testing.assert_close(chosen.gap, torch.tensor([0.1, 1.0]))
     assert chosen.spread[0] > 0.01 and chosen.spread[1] < 1e-6
+
+
+def test_of_equal_poses_the_lowest_loss_stays_and_hopeless_ones_go():
+    joints = _joints(0, 0, 0.5, 0.5, 0, 0.5)
+    joints[1] += 3.0  # moving as a whole is no difference
+    person = torch.tensor([0, 0, 0, 1, 1, 1])
+    loss = torch.tensor([11.0, 10.0, 12.0, 10.0, 13.1, torch.nan])
+    assert distinct(joints, loss, person).tolist() == [1, 2, 3]
+
+
+def test_losses_below_zero_and_people_in_any_order():
+    joints, person = _joints(0, 0.5, 0, 0.5), torch.tensor([1, 0, 0, 1])
+    assert distinct(joints, torch.tensor([-10.0, -6.0, -10.0, -8.0]), person).tolist() == [0, 2, 3]
+
+
+def test_each_person_keeps_a_hypothesis_where_all_failed():
+    loss = torch.tensor([torch.nan, torch.inf, 5.0])
+    assert distinct(_joints(0, 0.5, 0), loss, torch.tensor([0, 0, 1])).tolist() == [0, 2]
+
+
+def test_distinct_hypotheses_stay_with_all_that_is_theirs():
+    zeros = torch.zeros(3)
+    targets = FitTargets(*(zeros for _ in range(9)))
+    hypotheses = Hypotheses.start(torch.tensor([0, 0, 1]), targets, InitialPose(zeros, zeros), torch.zeros(3, 2))
+    hypotheses = replace(hypotheses, loss=torch.tensor([12.0, 10.0, 7.0]))
+    kept = KeepDistinct().run(_PosedAs(_joints(0, 0, 0)), hypotheses)
+    assert kept.person.tolist() == [0, 1] and kept.loss.tolist() == [10.0, 7.0]

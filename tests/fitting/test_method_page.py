@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from smplifyx.config import Config
-from smplifyx.fitting.schedule import FlipDepths, Stage, Step, make_schedule
+from smplifyx.config import Config, Override, load_config
+from smplifyx.fitting.schedule import FlipDepths, Stage, Step, Trial, make_schedule
 from smplifyx.fitting.terms import CAMERA_DEPTH, default_terms, stage_weights
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
@@ -42,11 +42,25 @@ def test_the_page_has_the_settings_of_sequences() -> None:
 
 def test_the_page_has_the_default_schedule() -> None:
     def name(step: Step) -> str:
-        return f"Stage {step.number}" if isinstance(step, Stage) else type(step).__name__
+        return type(step).__name__ + (f" {step.number}" if isinstance(step, Stage | Trial) else "")
 
     steps = make_schedule(Config(), has_body=True)
     assert ", ".join(map(name, steps)) in _PAGE
     assert [step.stage for step in steps if isinstance(step, FlipDepths)] == [4]
+    assert [step.number for step in steps if isinstance(step, Stage) and step.select] == [5]
+    assert [step.number for step in steps if isinstance(step, Stage) and not step.resolve_collisions] == [4]
+
+
+def test_flips_in_the_last_stage_are_decided_there() -> None:
+    config = load_config(overrides=[Override("starts.select_after_stage", "4", "test")])
+    *_, flip, trial, last = make_schedule(config, has_body=True)
+    assert flip == FlipDepths(4, stage=5) and trial == Trial(5) and last == Stage(5, select=True)
+
+
+def test_without_flips_nothing_is_decided_late() -> None:
+    steps = make_schedule(load_config("fit_smplx_paper"), has_body=True)
+    assert not any(isinstance(step, Trial | FlipDepths) for step in steps)
+    assert not any(step.select for step in steps if isinstance(step, Stage))
 
 
 def test_the_joint_limits_are_those_of_the_paper() -> None:
