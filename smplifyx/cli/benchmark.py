@@ -48,37 +48,36 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=_DEFAULT_PARTS,
         help="parts to measure: batches, mesh, collisions, startup (default: these), workers",
     )
-    parser.add_argument(
+    batches = parser.add_argument_group("batches")
+    batches.add_argument(
         "--batch-sizes", metavar="N", type=positive, nargs="+", default=_BATCH_SIZES, help="default: 1 8 32 64 128"
     )
-    parser.add_argument(
+    batches.add_argument(
         "--min-people", metavar="N", type=positive, default=8, help="people of small batches (default: %(default)s)"
     )
-    parser.add_argument(
-        "--collision-people",
-        metavar="N",
-        type=positive,
-        default=64,
-        help="people of that part (default: %(default)s)",
+    collisions = parser.add_argument_group("collisions")
+    collisions.add_argument(
+        "--collision-people", metavar="N", type=positive, default=64, help="people (default: %(default)s)"
     )
-    parser.add_argument(
+    collisions.add_argument(
         "--repeats",
         metavar="N",
         type=positive,
         default=2,
-        help="repeated fits of that part and of startup (default: %(default)s)",
+        help="repeated fits, also of startup (default: %(default)s)",
     )
-    parser.add_argument(
-        "--workers", metavar="N", type=positive, nargs="+", default=(1, 2), help="of that part (default: 1 2)"
+    collisions.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz)")
+    workers = parser.add_argument_group("workers")
+    workers.add_argument(
+        "--workers", metavar="N", type=positive, nargs="+", default=(1, 2), help="numbers of them (default: 1 2)"
     )
-    parser.add_argument(
+    workers.add_argument(
         "--worker-people",
         metavar="N",
         type=positive,
         default=160,
-        help="people of that part, one a photo (default: %(default)s)",
+        help="people, one a photo (default: %(default)s)",
     )
-    parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz) of that part")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
@@ -93,8 +92,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from smplifyx.cli.run_common import load_body
     from smplifyx.config import load_config
     from smplifyx.evaluation import speed
-    from smplifyx.evaluation.tables import markdown
-    from smplifyx.evaluation.trials import make_people
 
     if arguments.collision_people < 2:
         raise UsageError("--collision-people: expected at least 2")
@@ -111,26 +108,41 @@ def _run(arguments: argparse.Namespace) -> int:
     elif "mesh" in arguments.only:
         messages.note("the package smplx is not installed; its full mesh is left out")
     if "batches" in arguments.only:
-        measured = []
-        for size in arguments.batch_sizes:
-            n_people = max(size, arguments.min_people)
-            call = (config, size, n_people, arguments.seed, arguments.device, arguments.threads)
-            measured.append(speed.in_own_process(speed.measure_batches, *call))
-            messages.note(f"batch of {size} done")
-        figures["batches"] = [asdict(one) for one in measured]
-        messages.say(markdown(speed.batch_table(measured, full_mesh)))
+        figures["batches"] = _batches(arguments, config, full_mesh)
     if "collisions" in arguments.only:
         figures["collisions"] = _collisions(arguments, config, data)
     if "startup" in arguments.only:
-        (person,) = make_people(data, 1, arguments.seed, None)
-        timelines = speed.measure_command(person, arguments.repeats)
-        figures["startup"] = {title: [asdict(one) for one in runs] for title, runs in timelines.items()}
-        messages.say(f"\n`smplifyx fit`, one person, seconds\n\n{markdown(speed.command_table(timelines))}")
+        figures["startup"] = _startup(arguments, data)
     if "workers" in arguments.only:
         figures["workers"] = _workers(arguments, data)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _batches(arguments: argparse.Namespace, config: Any, full_mesh: float | None) -> list[dict[str, Any]]:
+    from smplifyx.evaluation import speed
+    from smplifyx.evaluation.tables import markdown
+
+    measured = []
+    for size in arguments.batch_sizes:
+        n_people = max(size, arguments.min_people)
+        call = (config, size, n_people, arguments.seed, arguments.device, arguments.threads)
+        measured.append(speed.in_own_process(speed.measure_batches, *call))
+        messages.note(f"batch of {size} done")
+    messages.say(markdown(speed.batch_table(measured, full_mesh)))
+    return [asdict(one) for one in measured]
+
+
+def _startup(arguments: argparse.Namespace, data: Any) -> dict[str, list[dict[str, Any]]]:
+    from smplifyx.evaluation import speed
+    from smplifyx.evaluation.tables import markdown
+    from smplifyx.evaluation.trials import make_people
+
+    (person,) = make_people(data, 1, arguments.seed, None)
+    timelines = speed.measure_command(person, arguments.repeats)
+    messages.say(f"\n`smplifyx fit`, one person, seconds\n\n{markdown(speed.command_table(timelines))}")
+    return {title: [asdict(one) for one in runs] for title, runs in timelines.items()}
 
 
 def _workers(arguments: argparse.Namespace, data: Any) -> list[dict[str, Any]]:
