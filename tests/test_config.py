@@ -227,6 +227,8 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
             "expected a path or null, found 2024-01-01; a name that reads as another value needs quotes",
         ),
         ("camera: {focal: 3}", "camera.focal: unknown setting; did you mean camera.focal_length?"),
+        ("images: photos", "images: unknown setting; did you mean run.images?"),
+        ("run: {image: photos}", "run.image: unknown setting; did you mean run.images?"),
         ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
         ("camera: 3", "camera: expected a mapping of settings, found 3"),
         ("stages: {shape: 3}", "stages.shape: expected a number from 1 to 5, or all, found shape"),

@@ -125,7 +125,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
 
 
 def suggestion(unknown: Sequence[str], owner: type, prefix: str, everywhere: Sequence[str]) -> str:
-    """Advice for an unknown name: the nearest sibling, else the nearest setting, in full; else all siblings.
+    """Advice for an unknown name: the setting of this name elsewhere, else the nearest one, else all siblings.
 
     Args:
         unknown: the parts of the name from the one that ``owner`` lacks.
@@ -135,14 +135,13 @@ def suggestion(unknown: Sequence[str], owner: type, prefix: str, everywhere: Seq
     """
     name, *rest = unknown
     names = [field.name for field in dataclasses.fields(owner)]
-    near = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names, n=1)
-    near = [".".join((prefix + other, *rest)) for other in near]
-    if not near:
-        last_names = [key.rsplit(".", 1)[-1] for key in everywhere]
+    last_names = [key.rsplit(".", 1)[-1] for key in everywhere]
+    siblings = [other for other in names if name and other.startswith(name)] or get_close_matches(name, names, n=1)
+    if siblings and (rest or name not in last_names):
+        near = [".".join((prefix + siblings[0], *rest))]
+    else:
         match = get_close_matches(name, last_names, n=1, cutoff=0.75)
         near = [key for key, last in zip(everywhere, last_names, strict=True) if last in match]
-    else:
-        near = near[:1]
     return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(names)}"
 
 

@@ -328,7 +328,7 @@ def _hint(owner: type, name: str, source: str, prefix: str, rest: Sequence[str] 
     """The type of a setting; for an unknown one, ``rest`` are the parts of its name that follow."""
     hints = hints_of(owner)
     if name not in hints:
-        everywhere = tuple(leaf.key for leaf in all_settings())
+        everywhere = tuple(leaf.key for leaf in leaves(_File() if owner is _File else Config()))
         advice = suggestion((name, *rest), owner, prefix, everywhere)
         raise ConfigError(source, ".".join((f"{prefix}{name}", *rest)), f"unknown setting; {advice}")
     return hints[name]
