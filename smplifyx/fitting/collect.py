@@ -96,7 +96,8 @@ def _stage_losses(solver: Solver, hypotheses: Hypotheses) -> list[dict[str, np.n
     """Value [R] of each term at the end of each of the S stages, which were the last S of the settings."""
     n_stages = hypotheses.ends.x.shape[1]
     first = len(solver.weights) - n_stages + 1
-    stages = [solver.losses(hypotheses.at_end(stage), first + stage) for stage in range(n_stages)]
+    ends = [hypotheses.at_end(stage) for stage in range(n_stages)]
+    stages = solver.losses(ends, range(first, first + n_stages))
     return [{name: values.cpu().numpy() for name, values in stage.items()} for stage in stages]
 
 

@@ -67,7 +67,8 @@ class FitProgress:
     def losses(self) -> dict[str, np.ndarray]:
         """Value of each term of the stage by name, [P] arrays; of each person's best hypothesis."""
         best = self._hypotheses.index(self._hypotheses.best())
-        return {name: values.cpu().numpy() for name, values in self._solver.losses(best, self.stage).items()}
+        (losses,) = self._solver.losses([best], [self.stage])
+        return {name: values.cpu().numpy() for name, values in losses.items()}
 
 
 #: Models whose default settings are in a configuration file of their own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -120,9 +121,23 @@ class Objective:
         self._all = _RowData(
             hypotheses.rows, x, hypotheses.initial, observed, self._keypoint_weights(observed.confidence), contour
         )
-        self._curvature, self._others = self._make_native()
-        #: Computes losses and gradients, where these are wanted in its precision.
-        self._native = self._curvature if view.is_single else None
+
+    @cached_property
+    def _native_and_others(self) -> tuple[NativeObjective | None, list[tuple[Term, float | Tensor]]]:
+        return self._make_native()
+
+    @property
+    def _curvature(self) -> NativeObjective | None:
+        return self._native_and_others[0]
+
+    @property
+    def _others(self) -> list[tuple[Term, float | Tensor]]:
+        return self._native_and_others[1]
+
+    @property
+    def _native(self) -> NativeObjective | None:
+        """Computes losses and gradients, where these are wanted in its precision."""
+        return self._curvature if self._view.is_single else None
 
     @property
     def contour_rows(self) -> Tensor:
@@ -337,18 +352,14 @@ class Objective:
         return self._loss(x[rows], self._all.index(rows))[: len(x)]
 
     @torch.no_grad()
-    def losses(self, x: Tensor) -> dict[str, Tensor]:
-        """The value [B] of each term at free parameters [B, F] of all rows.
-
-        They add up to the loss, but for that of self-collisions: it is 0 here, as the optimiser knows the rest.
-        """
+    def energies(self, x: Tensor) -> dict[str, Tensor]:
+        """The energy [B] or [B, C] of each term but collisions, without its weight, at free parameters [B, F]."""
         rows = padded_rows(len(x), x.device)
-        state, zeros = self._state(x[rows], self._all.index(rows)), torch.zeros_like(x[:, 0])
+        state, terms = self._state(x[rows], self._all.index(rows)), [term for term, _ in self._terms]
         return {
-            term.name: zeros
-            if term.energy is collision_energy
-            else _weighted(_energy(term, state, len(rows)), squared)[: len(x)]
-            for term, squared in self._terms
+            term.name: _energy(term, state, len(rows))[: len(x)]
+            for term in terms
+            if term.energy is not collision_energy
         }
 
     def _state(self, x: Tensor, data: _RowData) -> BodyState:
@@ -390,11 +401,12 @@ def _energy(term: Term, state: BodyState, n_rows: int) -> Tensor:
     return energy
 
 
-def _weighted(energy: Tensor, squared: float | Tensor) -> Tensor:
+def weighted(energy: Tensor, squared: float | Tensor) -> Tensor:
+    """Loss [B] of an energy [B] or [B, C]."""
     return energy * squared if energy.ndim == 1 else (energy * squared).sum(1)
 
 
 def _add(loss: Tensor, energy: Tensor, squared: float | Tensor) -> Tensor:
     if isinstance(squared, Tensor):
-        return loss + _weighted(energy, squared)
+        return loss + weighted(energy, squared)
     return torch.add(loss, energy if energy.ndim == 1 else energy.sum(1), alpha=squared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -17,10 +17,20 @@ from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import Hypotheses, InitialPose
-from smplifyx.fitting.objective import Objective, StageTerms
+from smplifyx.fitting.objective import Objective, StageTerms, weighted
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
-from smplifyx.fitting.terms import BODY, CAMERA_DEPTH, FACE, HANDS, Term, Weight, is_zero, stage_weights
+from smplifyx.fitting.terms import (
+    BODY,
+    CAMERA_DEPTH,
+    FACE,
+    HANDS,
+    Term,
+    Weight,
+    is_zero,
+    squared_weight,
+    stage_weights,
+)
 from smplifyx.optim import padded_rows
 from smplifyx.optim.lbfgs import minimize
 from smplifyx.optim.problem import LBFGSOptions
@@ -172,15 +182,32 @@ class Solver:
             n_evaluations=hypotheses.n_evaluations + result.n_evaluations,
         )
 
-    def losses(self, hypotheses: Hypotheses, number: int) -> dict[str, Tensor]:
-        """Value [R] of each term of a stage, counted from 1, that the hypotheses have just been through."""
-        stage = self.stage_terms(number)
-        objective = self.objective(stage, hypotheses, contour_rows=hypotheses.contour_rows)
-        losses = objective.losses(hypotheses.x[:, objective.free])
+    def losses(self, ends: Sequence[Hypotheses], numbers: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Value [R] of each term of some stages, counted from 1, at the ends of these stages."""
+        stages = [self.stage_terms(number) for number in numbers]
+        found: list[dict[str, Tensor]] = [{} for _ in stages]
+        for view in dict.fromkeys(stage.view for stage in stages):  # those with the same keypoints together
+            chosen = [k for k, stage in enumerate(stages) if stage.view is view]
+            terms = {term.name: (term, 1.0) for k in chosen for term, _ in stages[k].terms}
+            rows = reduce(Hypotheses.concatenate, [ends[k] for k in chosen])
+            every = replace(stages[chosen[0]], terms=list(terms.values()))
+            objective = self.objective(every, rows, contour_rows=rows.contour_rows)
+            energies = objective.energies(rows.x[:, objective.free])
+            start = 0
+            for k in chosen:
+                own = slice(start, start := start + len(ends[k].x))
+                found[k] = {
+                    term.name: weighted(energies[term.name][own], squared_weight(weight, rows.x))
+                    for term, weight in stages[k].terms
+                    if term.name in energies
+                }
+        return [self._with_collision(*stage) for stage in zip(stages, ends, found, strict=True)]
+
+    def _with_collision(self, stage: StageTerms, end: Hypotheses, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         # The paper's energy of collisions has steps, and rounding decides on which side a point lies: the optimiser
         # knows it.
-        rest = (hypotheses.loss - sum(losses.values())).clamp_min(0.0)
-        collision = torch.where(hypotheses.colliding, rest, 0.0)
+        rest = (end.loss - sum(losses.values())).clamp_min(0.0)
+        collision = torch.where(end.colliding, rest, 0.0)
         return {term.name: losses.get(term.name, collision) for term, _ in stage.terms}
 
     @torch.no_grad()
