@@ -119,11 +119,10 @@ class _Workspace:
             return warp.zeros(shape, dtype=dtype, device=device)
 
         bounds, search = (importlib.import_module(f"smplifyx.collision.{name}") for name in _KERNELS)
-        work, found = bounds.Work(), search.Found()
-        work.boxes, work.part_boxes = (
-            array(float, n_slots, 6, n_clusters + LANES),
-            array(bounds.Box, n_slots, n_parts),
-        )
+        #: Kept, as the recorded launches hold no more than addresses.
+        self._kept = work, found = bounds.Work(), search.Found()
+        work.boxes = array(float, n_slots, 6, n_clusters + LANES)
+        work.part_boxes = array(bounds.Box, n_slots, n_parts)
         work.near, work.n_near = array(int, n_slots, n_parts, n_parts), array(int, n_slots, n_parts)
         work.bounds, work.normals = array(float, n_slots, n_clusters, 7, LANES), array(warp.vec3, n_slots, n_owned)
         work.misfits, work.heights = (array(float, n_slots, n_owned) for _ in range(2))
