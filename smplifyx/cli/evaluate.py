@@ -291,7 +291,7 @@ def _add_trials(parser: _Parser, cameras: list[str]) -> None:
         nargs="+",
         choices=("config", "paper", "true"),
         default=cameras,
-        help="what the fit knows of the camera: config, what the configuration says; paper, 5000 pixels; true "
+        help="camera that is given to the fit: config, as in the configuration; paper, 5000 pixels; true "
         f"(default: {' '.join(cameras)})",
     )
     parser.add_argument("--only", metavar="ROW", nargs="+", help="only these rows of the tables, such as full")

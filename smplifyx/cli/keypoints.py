@@ -50,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show = _action(actions, "show", "drawings of keypoints on their photos", _SHOW)
     show.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the drawings")
     show.set_defaults(run=_show)
-    _action(actions, "check", "what is wrong with keypoints", _CHECK).set_defaults(run=_check)
+    _action(actions, "check", "problems of keypoints", _CHECK).set_defaults(run=_check)
     listing = actions.add_parser(
         "layouts", help="list the layouts", description="List the known layouts of keypoints."
     )

@@ -1,4 +1,4 @@
-"""``smplifyx status``: what is done in an output folder, and how to finish the rest."""
+"""``smplifyx status``: the state of an output folder, and the command that finishes the rest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 10
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "status", help="what is done in an output folder, and how to finish the rest", description=_DESCRIPTION
+        "status", help="state of an output folder, and the command that finishes the rest", description=_DESCRIPTION
     )
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="output folder of smplifyx fit")
     parser.add_argument("--verbose", action="store_true", help="print all names")

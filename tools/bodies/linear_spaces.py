@@ -17,7 +17,7 @@ _N_ACTIVATIONS = 4000
 _SEED = 20
 #: Left to the eye and jaw joints, or omitted: ``mouthClose`` only makes sense with an open jaw.
 _EXCLUDED_ACTIONS = ("eyeLook", "jaw", "tongueOut", "mouthClose")
-#: How often an action is active, and how differently the two sides of the face then act.
+#: Share of active actions, and the deviation between the two sides of the face.
 _ACTIVITY = 0.3
 _SIDE_DEVIATION = 0.25
 #: Strongest activation where it is not one. A linear space has every movement in both directions, and the reverse of

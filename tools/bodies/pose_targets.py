@@ -45,13 +45,13 @@ _LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
 _SHARE_AT_REST = 0.3
 _SHARE_OF_ANGLES_AT_REST = 0.4
 
-#: How alike two vertices' weights must be for the one to help place the other's centre of rotation.
+#: Similarity of two vertices' weights from which the one helps to place the other's centre of rotation.
 _WEIGHT_SIMILARITY = 0.1
 #: Steps of smoothing of open skin, of skin in creases, and of the measure that separates the two.
 _OPEN_SMOOTHINGS, _CREASE_SMOOTHINGS, _MEASURE_SMOOTHINGS = 1, 16, 3
 #: Loss of area at which skin counts as fully creased.
 _FULL_CREASE = 0.4
-#: How far below the shoulder, in metres, the armpit keeps linear blending, and how much of it.
+#: Distance below the shoulder, metres, in which the armpit keeps linear blending, and the share of it.
 _ARMPIT_DEPTH = (0.0, 0.08)
 _ARMPIT_LINEAR_SHARE = 0.8
 
