@@ -277,9 +277,7 @@ def _body_orientations(solver: Solver, targets: FitTargets) -> tuple[Tensor, Ten
     config: Config = solver.config
     if config.starts.headings == "auto" and config.lifting.enabled:
         n_people = len(targets.lifted)
-        upright = torch.eye(3, dtype=solver.dtype, device=solver.device).expand(n_people, 3, 3)
-        joints = solver.pose(_prior_mean(solver, n_people), _at_origin(upright)).joints
-        resting = joints[:, skeleton.BODY_JOINTS] - joints[:, :1]
+        resting = solver.resting_joints.expand(n_people, -1, -1)
         return torch.arange(n_people, device=solver.device), trunk_orientation(resting, targets.lifted)
     headings = candidate_headings(targets.keypoints.cpu(), targets.confidence.cpu(), config.starts)
     person = torch.tensor([i for i, some in enumerate(headings) for _ in some], device=solver.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ from smplifyx.fitting.terms import (
 from smplifyx.optim import padded_rows
 from smplifyx.optim.lbfgs import minimize
 from smplifyx.optim.problem import LBFGSOptions
-from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
+from smplifyx.skeleton import BODY_JOINTS, CANONICAL_KEYPOINT_NAMES
 
 #: Parameter groups that only hand or face keypoints constrain; without these keypoints they do not move.
 _HAND_GROUPS = ("left_hand", "right_hand")
@@ -100,6 +100,15 @@ class Solver:
     def pose(self, x: Tensor, initial: InitialPose) -> BodyState:
         """The posed bodies of parameters x [B, D], with the keypoints of the first step."""
         return self.first_view.pose(x, initial)
+
+    @cached_property
+    def resting_joints(self) -> Tensor:
+        """[21, 3] body joints of the mean of all priors, upright, from the pelvis, metres."""
+        rows = padded_rows(1, self.device)
+        upright = torch.eye(3, dtype=self.dtype, device=self.device).expand(len(rows), 3, 3)
+        mean = torch.zeros(len(rows), self.parameters.layout.n_parameters, dtype=self.dtype, device=self.device)
+        joints = self.pose(mean, InitialPose(upright, torch.zeros_like(upright[:, 0]))).joints[0]
+        return joints[BODY_JOINTS] - joints[:1]
 
     def padded_pose(self, hypotheses: Hypotheses) -> BodyState:
         """The posed bodies of hypotheses, filled up so that a row has the same bits in any batch."""

@@ -108,12 +108,13 @@ def predict_with_flip(network: LiftingNetwork, features: Tensor) -> LiftingOutpu
     points, confidence, seen, size = features.split([2 * _N_POINTS, _N_POINTS, _N_POINTS, 1], 1)
     points = points.unflatten(1, (-1, 2))[:, _MIRRORED_POINTS] * points.new_tensor([-1.0, 1.0])
     image = [points.flatten(1), confidence[:, _MIRRORED_POINTS], seen[:, _MIRRORED_POINTS], size]
-    output, mirrored = network(features), network(torch.cat(image, 1))
-    joints = mirrored.joints[:, _MIRRORED_JOINTS] * points.new_tensor([-1.0, 1.0, 1.0])
+    both = network(torch.cat([features, torch.cat(image, 1)]))
+    (joints, mirrored), (log_sd, mirrored_log_sd) = both.joints.chunk(2), both.log_sd.chunk(2)
+    mirrored = mirrored[:, _MIRRORED_JOINTS] * points.new_tensor([-1.0, 1.0, 1.0])
     return LiftingOutput(
-        (output.joints + joints) / 2.0,
-        (output.log_sd + mirrored.log_sd[:, _MIRRORED_JOINTS]) / 2.0,
-        (output.swapped_sides + mirrored.swapped_sides) / 2.0,
+        (joints + mirrored) / 2.0,
+        (log_sd + mirrored_log_sd[:, _MIRRORED_JOINTS]) / 2.0,
+        sum(both.swapped_sides.chunk(2)) / 2.0,
     )
 
 
