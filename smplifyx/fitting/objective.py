@@ -29,6 +29,7 @@ from smplifyx.fitting.terms import (
     squared_weight,
     trunk_tilt,
     upright_stance,
+    weighted,
 )
 from smplifyx.optim import padded_rows
 from smplifyx.optim.inverse_hessian import row_products, weighted_sums
@@ -121,10 +122,6 @@ class Objective:
         self._all = _RowData(
             hypotheses.rows, x, hypotheses.initial, observed, self._keypoint_weights(observed.confidence), contour
         )
-
-    @cached_property
-    def _native_and_others(self) -> tuple[NativeObjective | None, list[tuple[Term, float | Tensor]]]:
-        return self._make_native()
 
     @property
     def _curvature(self) -> NativeObjective | None:
@@ -300,7 +297,8 @@ class Objective:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""
         return self._loss(x, self._all if rows is None else self._all.index(rows))
 
-    def _make_native(self) -> tuple[NativeObjective | None, list[tuple[Term, float | Tensor]]]:
+    @cached_property
+    def _native_and_others(self) -> tuple[NativeObjective | None, list[tuple[Term, float | Tensor]]]:
         """The native objective, where there is one, and the terms that it does not have."""
         body, layout = self._view.native, self._view.parameters.layout
         if body is None:
@@ -355,12 +353,9 @@ class Objective:
     def energies(self, x: Tensor) -> dict[str, Tensor]:
         """The energy [B] or [B, C] of each term but collisions, without its weight, at free parameters [B, F]."""
         rows = padded_rows(len(x), x.device)
-        state, terms = self._state(x[rows], self._all.index(rows)), [term for term, _ in self._terms]
-        return {
-            term.name: _energy(term, state, len(rows))[: len(x)]
-            for term in terms
-            if term.energy is not collision_energy
-        }
+        state = self._state(x[rows], self._all.index(rows))
+        terms = [term for term, _ in self._terms if term.energy is not collision_energy]
+        return {term.name: _energy(term, state, len(rows))[: len(x)] for term in terms}
 
     def _state(self, x: Tensor, data: _RowData) -> BodyState:
         state = self._view.pose(data.x.index_copy(1, self.free, x), data.initial)
@@ -399,11 +394,6 @@ def _energy(term: Term, state: BodyState, n_rows: int) -> Tensor:
         found = " x ".join(str(size) for size in energy.shape) or "one number"
         raise UsageError(f"term {term.name}: expected an energy of one number per body, [{n_rows}], found {found}")
     return energy
-
-
-def weighted(energy: Tensor, squared: float | Tensor) -> Tensor:
-    """Loss [B] of an energy [B] or [B, C]."""
-    return energy * squared if energy.ndim == 1 else (energy * squared).sum(1)
 
 
 def _add(loss: Tensor, energy: Tensor, squared: float | Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from smplifyx.collision.search import TrianglePairs
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import Hypotheses, InitialPose
-from smplifyx.fitting.objective import Objective, StageTerms, weighted
+from smplifyx.fitting.objective import Objective, StageTerms
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import (
@@ -30,6 +30,7 @@ from smplifyx.fitting.terms import (
     is_zero,
     squared_weight,
     stage_weights,
+    weighted,
 )
 from smplifyx.optim import padded_rows
 from smplifyx.optim.lbfgs import minimize

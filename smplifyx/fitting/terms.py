@@ -240,6 +240,11 @@ def squared_weight(weight: Weight, like: Tensor) -> float | Tensor:
     return weight**2
 
 
+def weighted(energy: Tensor, squared: float | Tensor) -> Tensor:
+    """Loss [B] of an energy [B] or [B, C]."""
+    return energy * squared if energy.ndim == 1 else (energy * squared).sum(1)
+
+
 def is_zero(weight: Weight) -> bool:
     """True for a weight that switches its term off."""
     return not any(weight) if isinstance(weight, tuple) else weight == 0.0
