@@ -38,3 +38,17 @@ def packed_layer(weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
         padded[:n_out, n_in] = bias
     blocks = padded[:, :n_in].reshape(n_blocks, BLOCK, n_in).transpose(0, 2, 1)
     return np.concatenate([blocks.ravel(), padded[:, n_in]])
+
+
+def layer_derivatives(weights: Sequence[np.ndarray], slope: float, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives for the input of the first layer, and of the first two where the rectifier has its lower slope.
+
+    Args:
+        weights: of the layers [N, K].
+        slope: of the rectifier below its kink.
+        width: columns of the results [N, width]; those beyond the input are 0.
+    """
+    padded = np.zeros((len(weights[0]), width), np.float32)
+    padded[:, : weights[0].shape[1]] = weights[0]
+    second = slope * (weights[1].astype(np.float64) @ padded) if len(weights) > 1 else np.zeros((0, width))
+    return padded, second.astype(np.float32)

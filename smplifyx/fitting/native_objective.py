@@ -19,7 +19,7 @@ from torch import Tensor
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.errors import UsageError
-from smplifyx.fitting.native_layers import decoder_of, packed_layer
+from smplifyx.fitting.native_layers import decoder_of, layer_derivatives, packed_layer
 from smplifyx.fitting.native_source import LANES, objective_kernel
 from smplifyx.fitting.native_tables import ADDRESS_OF, ADDRESSES, MAX_LAYERS, RUNS, SIZE_OF, SIZES, WEIGHT_OF, WEIGHTS
 from smplifyx.fitting.upright_stance import TILT_SEGMENTS
@@ -108,6 +108,7 @@ class NativeBody:
         segments = [segment for segment in TILT_SEGMENTS if prior is not None]
         hinges = [hinge for hinge in HINGES if prior is not None]
         self.n_residuals = 2 * self.n_keypoints + 4 * n_body + len(segments) + len(hinges)
+        code_blocks = 2 * -(-n_code // (2 * LANES))
         layer_sizes = [layers[0][0].shape[1], *(len(bias) for _, bias in layers)] if layers else []
         self._set_sizes(
             D=size, J=model.n_joints, n_body=n_body, mode=mode, n_code=n_code, n_layers=len(layers),
@@ -116,6 +117,7 @@ class NativeBody:
             n_static=regressor.n_static, n_contour=regressor.n_contour, pose_start=pose, turn_start=pose + n_code,
             first_orient=slices["global_orient"].start, first_translation=slices["translation"].start,
             n_segments=len(segments), n_hinges=len(hinges), n_lifted=n_body,
+            code_blocks=code_blocks,
             **{f"layer_size_{k}": number for k, number in enumerate(layer_sizes)},
         )  # fmt: skip
         points = 3 * (model.n_joints + model.n_vertices)
@@ -126,7 +128,9 @@ class NativeBody:
         spare += 3 * n_angles + 9 * n_body
         self.tile_size = kept + spare
         self._set_sizes(ws_size=self.tile_size)
-        self._gauss_newton = size + 2 * max([0, *layer_sizes]) + 9 * n_body + 3 * n_angles + 2 * points
+        self._gauss_newton = (
+            size + (3 * code_blocks + 1) * max([0, *layer_sizes]) + 9 * n_body + 3 * n_angles + 2 * points
+        )
         self._gauss_newton += 6 * model.n_joints
         entries = int(torch.count_nonzero(model.skinning_weights))
         scalars = 13 * model.n_joints + 3 * entries + 9 * (2 * n_body + n_angles + 1)
@@ -153,6 +157,10 @@ class NativeBody:
         self._keep("segments", np.array([(a, b) for a, b, *_ in segments], np.int32))
         self._keep("segment_shape", np.array([(tilt**2, share) for *_, tilt, share in segments], np.float32))
         self._keep("hinges", np.array([(joint, axis, round(sign)) for joint, axis, sign in hinges], np.int32))
+        if layers:
+            first, second = layer_derivatives([weight for weight, _ in layers], rectifier[0], code_blocks * LANES)
+            self._keep("first_columns", first)
+            self._keep("second_start", second)
         for number, (weight, offset) in enumerate(layers):
             self._keep(f"layer_{number}", packed_layer(weight, offset))
             self._keep(f"layer_{number}_t", packed_layer(weight.T, None))
@@ -197,10 +205,10 @@ class NativeBody:
         """Memory for some rows."""
         return torch.empty(-(-n_rows // LANES) * LANES * self.tile_size)
 
-    def scratch(self, n_free: int) -> Tensor:
-        """Memory for the Gauss-Newton matrix of one row."""
-        blocks = -(-n_free // LANES)
-        return torch.empty(LANES * (blocks * (self.n_residuals + 2 * LANES * blocks) + self._gauss_newton))
+    def scratch(self, n_free: int, n_extra: int) -> Tensor:
+        """Memory for the Gauss-Newton matrix of one row, with some more residuals."""
+        blocks, n_residuals = -(-n_free // LANES), self.n_residuals + n_extra
+        return torch.empty(LANES * (blocks * (n_residuals + 2 * LANES * blocks) + self._gauss_newton))
 
     def launch(self, addresses: np.ndarray, sizes: np.ndarray, weights: np.ndarray, run: int) -> None:
         """Run with complete tables."""
@@ -347,15 +355,16 @@ class NativeObjective:
         """Columns of the free parameters of which no squared sum is a term."""
         return self._terms.free[self._terms.quadratic[self._terms.free] <= 0]
 
-    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
+    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float, extra: Tensor | None = None) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
 
         Args:
             x: the free parameters, here and below in single precision.
             rows: the rows.
             damping: share by which the diagonal is raised.
+            extra: [A, E, F] derivatives of more residuals.
         """
-        return self._gauss_newton(x, rows, damping)
+        return self._gauss_newton(x, rows, damping, extra)
 
     def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices [A, F, F] at free parameters x [A, F], and derivatives of the joints there.
@@ -366,13 +375,19 @@ class NativeObjective:
         jacobian = x.new_empty(len(x), 6 * self._body.n_joints, self.n_free)
         return self._gauss_newton(x, rows, 0.0, joint_jacobian_out=jacobian), jacobian
 
-    def _gauss_newton(self, x: Tensor, rows: Tensor, damping: float, **arrays: Tensor) -> Tensor:
+    def _gauss_newton(
+        self, x: Tensor, rows: Tensor, damping: float, extra: Tensor | None = None, **arrays: Tensor
+    ) -> Tensor:
         x, rows = x.contiguous(), rows.contiguous()
         matrices = x.new_empty(len(x), self.n_free, self.n_free)
-        workspace, scratch = self._body.workspace(len(rows)), self._body.scratch(self.n_free)
+        if extra is not None:
+            arrays["extra_in"] = extra.contiguous()
+        n_extra = 0 if extra is None else extra.shape[1]
+        workspace, scratch = self._body.workspace(len(rows)), self._body.scratch(self.n_free, n_extra)
         loss = x.new_empty(len(x))
         self._call(_FORWARD, rows, x, loss, workspace)
         self._set_weights(damping=damping)
+        self._sizes[SIZE_OF["n_extra"]] = n_extra
         self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch, **arrays)
         return matrices
 

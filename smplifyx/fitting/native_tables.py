@@ -32,6 +32,8 @@ ADDRESSES: Sequence[tuple[str, str]] = (
     ("const int*", "segments"),  # [n_segments, 2] joints
     ("const float*", "segment_shape"),  # [n_segments, 2] limit of the squared sine, share
     ("const int*", "hinges"),  # [n_hinges, 3] joint, axis, sign
+    ("const float*", "first_columns"),  # [layer_size_1, code] of the decoder's first layer, code in blocks of lanes
+    ("const float*", "second_start"),  # [layer_size_2, code] of the first two layers, with the rectifier's slope
     *(("const float*", f"layer_{k}") for k in range(MAX_LAYERS)),  # packed, with bias
     *(("const float*", f"layer_{k}_t") for k in range(MAX_LAYERS)),
     # Of the rows.
@@ -63,6 +65,7 @@ ADDRESSES: Sequence[tuple[str, str]] = (
     ("const float*", "to_coefficients_in"),
     ("float*", "matrices_out"),
     ("float*", "joint_jacobian_out"),  # [rows, 6 J, F]; where it is given, the matrices are not inverted
+    ("const float*", "extra_in"),  # [rows, n_extra, F] more derivatives of residuals
     ("vf*", "scratch"),
 )
 #: Whole numbers.
@@ -70,6 +73,7 @@ SIZES = (
     "n_rows", "D", "F", "J", "n_body", "mode", "n_code", "n_layers", "first_angle", "n_angles", "C", "first_shape",
     "n_feature", "n_pose", "V", "n_static", "n_contour", "pose_start", "turn_start", "first_orient",
     "first_translation", "ws_size", "run", "n_segments", "n_hinges", "n_lifted",
+    "code_blocks", "n_extra",
     *(f"layer_size_{k}" for k in range(MAX_LAYERS + 1)),
 )  # fmt: skip
 #: Squared weights and shapes of the terms.

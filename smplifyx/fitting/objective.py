@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smplifyx.collision.contacts import N_GROUPS
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
@@ -32,7 +33,6 @@ from smplifyx.fitting.terms import (
     weighted,
 )
 from smplifyx.optim import padded_rows
-from smplifyx.optim.inverse_hessian import row_products, weighted_sums
 from smplifyx.optim.problem import Evaluation
 
 #: Terms that the native objective has, by their names there.
@@ -257,11 +257,13 @@ class Objective:
         """
         assert self._curvature is not None
         single = x.float()
+        extra = self._collision_directions(single, rows)
         if any(term.energy is pose_prior for term, _ in self._others):
-            inverse = _damped_inverses(self.gauss_newton(x, rows)[0], damping)
-        else:
-            inverse = self._curvature.inverse_hessians(single, rows, damping)
-        return (inverse if self._collision is None else self._with_collisions(inverse, single, rows)).to(x)
+            matrices = self.gauss_newton(x, rows)[0]
+            for one in () if extra is None else extra.unbind(1):  # a product of matrices would round by the rows
+                matrices = matrices + one[:, :, None] * one[:, None, :]
+            return _damped_inverses(matrices, damping).to(x)
+        return self._curvature.inverse_hessians(single, rows, damping, extra).to(x)
 
     def _prior_curvature(self, x: Tensor, rows: Tensor) -> Tensor:
         """Curvature [A, F, F] of a pose prior that is not native."""
@@ -274,24 +276,19 @@ class Objective:
             curvature[:, place[:, None], place] = weight * self._view.parameters.prior.curvature(pose)[: len(x)]
         return curvature
 
-    def _with_collisions(self, inverse: Tensor, x: Tensor, rows: Tensor) -> Tensor:
-        """Inverses [A, F, F] with the curvature of the collision term, one direction after the other."""
-        assert self._curvature is not None and self._collision is not None
+    def _collision_directions(self, x: Tensor, rows: Tensor) -> Tensor | None:
+        """Derivatives [A, E, F] of residuals whose squares curve as the collision term; None without collisions."""
+        if self._collision is None:
+            return None
+        assert self._curvature is not None
         found = self._collision.directions(self._curvature.bones(x, rows), rows)
         if found is None or not len(found[0]):
-            return inverse
+            return None
         body, number, to_bones = found
-        columns = x.new_zeros(int(number.max()) + 1, *x.shape)
+        directions = x.new_zeros(len(x), N_GROUPS, x.shape[1])
         to_bones = to_bones.times(self._collision_weight**0.5)
-        columns[number, body] = self._curvature.pulled_back(x, rows, body, to_bones)
-        alongs = x.new_zeros(len(x), len(columns), x.shape[1])
-        for k, column in enumerate(columns):
-            along = row_products(inverse, column)
-            along = along - weighted_sums(row_products(alongs, column), alongs)
-            alongs[:, k] = along / (1.0 + row_products(along, column)).sqrt()[:, None]
-        for k in range(len(columns)):  # a product of matrices would round by how many groups the other rows have
-            inverse = inverse - alongs[:, k, :, None] * alongs[:, k, None, :]
-        return inverse
+        directions[body, number] = self._curvature.pulled_back(x, rows, body, to_bones)
+        return directions
 
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""

@@ -7,6 +7,7 @@
 // Arguments: tile, P (addresses), I (sizes), W (weights); native_tables.py has their entries.
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int vi __attribute__((vector_size(4 * LANES)));
+typedef float vu __attribute__((vector_size(4 * LANES), aligned(4)));
 
 // DECLARATIONS of arrays, sizes and weights by their names in native_tables.py.
 
@@ -522,7 +523,7 @@ if (backward) {
 // forward run. The shift of surface points by pose blend shapes is left out.
 if (run == GAUSS_NEWTON) {
   const int n_blocks = (F + LANES - 1) / LANES, stride = n_blocks * LANES;
-  const int most = 2 * K + 3 * n_lifted + n_body + n_segments + n_hinges;
+  const int most = 2 * K + 3 * n_lifted + n_body + n_segments + n_hinges + n_extra;
   vf* spare = scratch;
   const auto scrap = [&](int n) { vf* start = spare; spare += n; return start; };
   vf* jacobian = scrap(most * n_blocks);      // [residuals, parameters]
@@ -531,7 +532,10 @@ if (run == GAUSS_NEWTON) {
   vf* dx = scrap(D);
   int widest = 0;
   for (int l = 0; l <= n_layers; ++l) if (n_layers && layer_size[l] > widest) widest = layer_size[l];
-  vf* dh = scrap(widest); vf* dh2 = scrap(widest); vf* dsix = scrap(6 * n_body); vf* dturns = scrap(3 * n_body);
+  vf* factors = scrap(widest * code_blocks);     // of the decoder's hidden units, [units, code]
+  vf* of_layers[2] = {scrap(widest * code_blocks), scrap(widest * code_blocks)};  // derivatives of layers for the code
+  int* const active = (int*)scrap(widest / LANES + 1);
+  vf* dsix = scrap(6 * n_body); vf* dturns = scrap(3 * n_body);
   vf* dangles = scrap(3 * n_angles); vf* dshaped = scrap(3 * (J + V)); vf* spin = scrap(3 * J); vf* turn = scrap(3 * J);
   vf* dposed = scrap(3 * (J + V));
   const int n_skin = skin_start[V];
@@ -559,6 +563,48 @@ if (run == GAUSS_NEWTON) {
   };
   const auto apply = [&](const float* M, const vf* v, vf* out) {
     for (int i = 0; i < 3; ++i) out[i] = M[3 * i] * v[0] + M[3 * i + 1] * v[1] + M[3 * i + 2] * v[2];
+  };
+  // Derivatives of the decoder's output for the code, of the row whose hidden units are at ``hidden``. Below the kink
+  // a unit has the factor ``slope``: what all units of the first layer pass on with it is a constant, second_start.
+  const auto decode = [&](const float* hidden) __attribute__((noinline)) {
+    const float* reach = first_columns;
+    for (int l = 1; l < n_layers; ++l) {
+      const float common = l == 1 ? slope : 0.0f;
+      int n_active = 0;
+      for (int k = 0; k < layer_size[l]; ++k) {
+        const float square = slope + (1.0f - slope) * per_rounding * hidden[(size_t)(o_hidden[l - 1] + k) * LANES];
+        const float factor = ::sqrtf(square < slope * slope ? slope * slope : square > 1.0f ? 1.0f : square) - common;
+        if (factor < 1e-6f) continue;
+        for (int z = 0; z < code_blocks; ++z)
+          factors[n_active * code_blocks + z] = factor * *(const vu*)(reach + ((size_t)k * code_blocks + z) * LANES);
+        active[n_active++] = k;
+      }
+      vf* const out = of_layers[l % 2];
+      const int n_out = layer_size[l + 1], n_in = layer_size[l];
+      for (int i = 0; i < n_out; i += 4) {  // four outputs for two vectors of the code
+        const float* const w = layers[l] + (size_t)(i / 8) * 8 * n_in + i % 8;
+        for (int z = 0; z < code_blocks; z += 2) {
+          vf a0 = {}, a1 = {}, a2 = {}, a3 = {}, b0 = {}, b1 = {}, b2 = {}, b3 = {};
+          for (int k = 0; k < n_active; ++k) {
+            const float* const p = w + (size_t)active[k] * 8;
+            const vf x = factors[k * code_blocks + z], y = factors[k * code_blocks + z + 1];
+            a0 += p[0] * x; a1 += p[1] * x; a2 += p[2] * x; a3 += p[3] * x;
+            b0 += p[0] * y; b1 += p[1] * y; b2 += p[2] * y; b3 += p[3] * y;
+          }
+          const vf a[4] = {a0, a1, a2, a3}, b[4] = {b0, b1, b2, b3};
+          for (int j = 0; j < 4 && i + j < n_out; ++j) {
+            const size_t place = (size_t)(i + j) * code_blocks + z;
+            out[place] = a[j];
+            out[place + 1] = b[j];
+            if (l > 1) continue;
+            out[place] += *(const vu*)(second_start + place * LANES);
+            out[place + 1] += *(const vu*)(second_start + (place + 1) * LANES);
+          }
+        }
+      }
+      reach = (const float*)out;
+    }
+    return reach;
   };
   // out = sum over r of in[r]' in[r], the upper triangle of blocks, for in [n, parameters].
   const auto gram = [&](const vf* in, int n, bool lower_triangular, vf* out) __attribute__((noinline)) {
@@ -597,6 +643,9 @@ if (run == GAUSS_NEWTON) {
     jacobian_of(o_xs + first_orient, w_jacobians);
     if (mode == 1 || mode == 3) for (int j = 0; j < n_body; ++j) jacobian_of(o_turns + 3 * j, w_jacobians + 9 * (1 + j));
     for (int k = 0; k < n_angles; ++k) jacobian_of(o_angles + 3 * k, w_jacobians + 9 * (1 + n_body + k));
+    bool code_moves = false;
+    for (int f = 0; f < F; ++f) code_moves |= mode >= 2 && free_column[f] >= pose_start && free_column[f] < turn_start;
+    const float* const of_six = code_moves ? decode(w) : nullptr;
     for (int block = 0; block < n_blocks; ++block) {
       bool moves_code = false, moves_turns = false, moves_angles = false, moves_shape = false;
       for (int d = 0; d < D; ++d) dx[d] = zero;
@@ -622,16 +671,12 @@ if (run == GAUSS_NEWTON) {
       if (moves_code || moves_turns) for (int j = 1; j <= n_body; ++j) moving[j] = 1;
       apply(w_jacobians, dx + first_orient, turn);
       if (moves_code) {
-        const vf* input = dx + pose_start;
-        for (int l = 0; l < n_layers; ++l) {
-          vf* output = l + 1 == n_layers ? dsix : l % 2 ? dh2 : dh;
-          affine(layers[l], layer_size[l + 1], layer_size[l], input, output, false, false);
-          if (l + 1 < n_layers)
-            for (int i = 0; i < layer_size[l + 1]; ++i) {
-              const float square = slope + (1.0f - slope) * per_rounding * primal(o_hidden[l] + i);
-              output[i] *= ::sqrtf(square < slope * slope ? slope * slope : square > 1.0f ? 1.0f : square);
-            }
-          input = output;
+        for (int i = 0; i < 6 * n_body; ++i) dsix[i] = zero;
+        for (int lane = 0; lane < LANES && block * LANES + lane < F; ++lane) {
+          const int d = free_column[block * LANES + lane];
+          if (d < pose_start || d >= turn_start) continue;
+          const float* column = of_six + d - pose_start;
+          for (int i = 0; i < 6 * n_body; ++i) dsix[i][lane] = column[(size_t)i * code_blocks * LANES];
         }
         for (int j = 0; j < n_body; ++j) {
           float s[6], R[9];
@@ -803,6 +848,12 @@ if (run == GAUSS_NEWTON) {
         const float energy = ::expf(2.0f * hinges[3 * h + 2] * ::atan2f(y, x));
         const float factor = ::sqrtf(4.0f * w_limits * energy) / (x * x + y * y);
         put(factor * (x * (change(b, a) - change(a, b)) - y * (change(a, a) + change(b, b))));
+      }
+      for (int e = 0; e < n_extra; ++e) {
+        const float* const from = extra_in + ((size_t)row * n_extra + e) * F + block * LANES;
+        vf value = zero;
+        for (int lane = 0; lane < LANES && block * LANES + lane < F; ++lane) value[lane] = from[lane];
+        put(value);
       }
       n_residuals = n;
     }
