@@ -83,9 +83,14 @@ minutes to find; they are kept in the output folder."""
 _SYNTHETIC = """Fit synthetic people of the body model: a table of all people,
 then mean, median and worst errors."""
 
-_RESTARTS = """Convergence of fits: synthetic people are fitted again from perturbed
-starts; with keypoints moved by up to a ten-thousandth of a pixel, with and
-without self-collisions; and alone, in batches of seven, and as copies."""
+_RESTARTS = """Convergence of fits: synthetic people, or the people of photos, are
+fitted again from perturbed starts; with keypoints moved by up to a
+ten-thousandth of a pixel, with and without self-collisions; and alone, in
+batches of seven, and as copies.
+
+examples:
+  smplifyx evaluate restarts --mocap cmu_body_pose.npz
+  smplifyx evaluate restarts --photos FOLDER"""
 
 _Parser = argparse.ArgumentParser
 _Actions = argparse._SubParsersAction
@@ -212,14 +217,7 @@ def _add_collisions(actions: _Actions[_Parser]) -> None:
     parser = add_action(actions, "collisions", "the self-collision term", _COLLISIONS)
     parser.add_argument("--poses", metavar="N", type=int, help="synthetic poses, 0 for none (default: all)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="default: %(default)s")
-    parser.add_argument(
-        "--photos",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        default=[],
-        help="folder with images/ and keypoints/; several are possible",
-    )
+    _add_photo_folders(parser)
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
     add_fit(parser)
     set_run(parser, "run_trials.evaluate_collisions", ("photos",))
@@ -237,7 +235,8 @@ def _add_synthetic(actions: _Actions[_Parser]) -> None:
 
 def _add_restarts(actions: _Actions[_Parser]) -> None:
     parser = add_action(actions, "restarts", "lowest losses from other starts, effect of rounding", _RESTARTS)
-    _add_people(parser, 48)
+    _add_people(parser, None, "48; with --photos 0")
+    _add_photo_folders(parser)
     parser.add_argument(
         "--restarts", metavar="N", type=int, default=20, help="perturbed starts of each person (default: %(default)s)"
     )
@@ -249,17 +248,28 @@ def _add_restarts(actions: _Actions[_Parser]) -> None:
         help="spread of the starts in units of each parameter's typical change (default: %(default)s)",
     )
     add_fit(parser)
-    set_run(parser, "run_trials.evaluate_restarts", check=_check_restarts)
+    set_run(parser, "run_trials.evaluate_restarts", ("photos",), _check_restarts)
 
 
-def _add_people(parser: _Parser, count: int) -> None:
+def _add_people(parser: _Parser, count: int | None, default: str = "%(default)s") -> None:
     parser.add_argument(
-        "--people", metavar="N", type=int, default=count, help="number of synthetic people (default: %(default)s)"
+        "--people", metavar="N", type=int, default=count, help=f"number of synthetic people (default: {default})"
     )
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of all random numbers (default: %(default)s)"
     )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz); default: mild random ones")
+
+
+def _add_photo_folders(parser: _Parser) -> None:
+    parser.add_argument(
+        "--photos",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder with images/ and keypoints/; several are possible",
+    )
 
 
 def _add_gender_option(parser: _Parser, default: str, what: str) -> None:
@@ -317,5 +327,9 @@ def _check_priors(arguments: argparse.Namespace) -> None:
 
 
 def _check_restarts(arguments: argparse.Namespace) -> None:
-    if arguments.people < 1 or arguments.restarts < 0 or not 0 <= arguments.size < float("inf"):
-        raise UsageError("--people: expected at least 1; --restarts, --size: at least 0")
+    if arguments.people is None:
+        arguments.people = 0 if arguments.photos else 48
+    if arguments.people < (0 if arguments.photos else 1):
+        raise UsageError("--people: expected at least 1; with --photos at least 0")
+    if arguments.restarts < 0 or not 0 <= arguments.size < float("inf"):
+        raise UsageError("--restarts, --size: expected at least 0")

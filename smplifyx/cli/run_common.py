@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from smplifyx.cli import messages
 from smplifyx.config import Config, load_config
 from smplifyx.evaluation.runner import load_model
 from smplifyx.evaluation.view_scenes import ViewScene, balancing_scenes, seated_scene
+from smplifyx.keypoints import Observation, load_pairs, pair_folder
 
 
 def fit_config(arguments: argparse.Namespace) -> Config:
@@ -32,6 +34,18 @@ def calibrated_scenes(arguments: argparse.Namespace) -> list[ViewScene]:
     """The scenes of ``--balancing`` and ``--seated``."""
     scenes = balancing_scenes(arguments.balancing) if arguments.balancing else []
     return scenes + ([seated_scene(arguments.seated)] if arguments.seated else [])
+
+
+def photo_people(folders: Sequence[Path]) -> list[Observation]:
+    """The people of folders with ``images`` and ``keypoints``; notes the files that cannot be used."""
+    people: list[Observation] = []
+    for folder in folders:
+        pairing = messages.required_file(pair_folder, folder / "images", folder / "keypoints")
+        loaded = load_pairs(pairing.pairs)
+        for failure in loaded.failures:
+            messages.note(f"left out: {failure}")
+        people += loaded.observations
+    return people
 
 
 def progress_bar(total: int, name: str, unit: str = "person") -> tqdm:

@@ -14,9 +14,9 @@ import torch
 from smplifyx.body.data import BodyModelData
 from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
-from smplifyx.cli.run_common import calibrated_scenes, fit_config, load_body, print_report
+from smplifyx.cli.run_common import calibrated_scenes, fit_config, load_body, photo_people, print_report
 from smplifyx.config import Config, Override, load_config
-from smplifyx.errors import InputError
+from smplifyx.errors import InputError, UsageError
 from smplifyx.evaluation import restarts
 from smplifyx.evaluation.detections import compare_detections, detection_rows, distance_rows, missed_rows
 from smplifyx.evaluation.open_benchmark import OpenBenchmark, benchmark_people
@@ -48,6 +48,7 @@ from smplifyx.evaluation.trials import (
 from smplifyx.files import write_text
 from smplifyx.output import SheetOptions, open_renderer, save_picture, write_contact_sheets
 from smplifyx.result import FitResult
+from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.self_contact import POSES
 
 
@@ -69,8 +70,13 @@ def evaluate_restarts(arguments: argparse.Namespace) -> int:
     """``evaluate restarts``."""
     config = fit_config(arguments)
     data = load_body(config.body.models_dir)
-    people = make_people(data, arguments.people, arguments.seed, arguments.mocap)
-    rows: list[Row] = [{"person": one.name} for one in people]
+    made = make_people(data, arguments.people, arguments.seed, arguments.mocap) if arguments.people else []
+    photographed = photo_people(arguments.photos)
+    people = [*(observation_of(one, with_camera=True) for one in made), *photographed]
+    if not people:
+        raise UsageError("--photos: expected people with keypoints, found none")
+    rows: list[Row] = [{"person": one.name} for one in made]
+    rows += [{"person": f"{one.stem} {one.person_index}"} for one in photographed]
     movements: list[Row] = []
     usual: list[FitResult] = []
     for title, settings in (("without collisions", restarts.without_collisions(config)), ("as configured", config)):
@@ -150,7 +156,7 @@ def evaluate_collisions(arguments: argparse.Namespace) -> int:
     judge = ContactJudge(data, config.collision)
     count = len(POSES) if arguments.poses is None else arguments.poses
     made = synthetic_cases(data, config, judge, arguments.output, count, arguments.seed) if count else []
-    cases = made + [case for folder in arguments.photos for case in photo_cases(folder, config)]
+    cases = made + photo_cases(photo_people(arguments.photos), config)
     fits = [
         fit_cases(data, replace(config, collision=replace(config.collision, enabled=enabled)), cases, judge)
         for enabled in (False, True)

@@ -16,8 +16,6 @@ from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.fitter import Fitter
 from smplifyx.keypoints import Observation
 from smplifyx.result import FitResult
-from smplifyx.synthetic.documents import observation_of
-from smplifyx.synthetic.people import SyntheticPerson
 
 FloatArray = NDArray[np.float64]
 
@@ -27,6 +25,8 @@ _BATCH_SIZE = 64
 _OTHER_BATCHES = (1, 7)
 #: Largest shift of a coordinate, pixels.
 _SHIFT_PX = 1e-4
+#: A fit whose parts overlap this much deeper has another loss: its contacts were given up (millimetres).
+_DEEPER_MM = 1.0
 #: Shares of the lowest loss, and movements of the worst joint (millimetres), that are counted.
 _SHARES, _MOVEMENTS_MM = (0.01, 0.05), (1.0, 10.0)
 
@@ -60,7 +60,7 @@ class RestartFigures:
 
     Attributes:
         loss: [P].
-        restarted: [P, R].
+        restarted: [P, R]; infinite where parts of the body overlap deeper than in the usual fit.
         converged: [P] whether the usual fit's last minimisation arrived.
     """
 
@@ -84,7 +84,7 @@ class RestartFigures:
 def restart(
     data: BodyModelData,
     config: Config,
-    people: Sequence[SyntheticPerson],
+    people: Sequence[Observation],
     n_restarts: int,
     size: float = 1.0,
     seed: int = 0,
@@ -92,37 +92,37 @@ def restart(
     """Fit people from their usual start and from perturbed ones.
 
     Args:
-        data: the body model that the people were made with.
+        data: the body model.
         config: the fitter's settings.
-        people: the people; fits get their true cameras.
+        people: the people.
         n_restarts: perturbed starts of each one.
         size: standard deviation of a parameter of the starts, in units of its typical change.
         seed: of the random numbers.
     """
     fitter = _RestartingFitter(data, config, size, seed)
-    observations = [observation_of(one, with_camera=True) for one in people for _ in range(1 + n_restarts)]
+    observations = [one for one in people for _ in range(1 + n_restarts)]
     results = fitter.fit_from(observations, ([True] + [False] * n_restarts) * len(people))
     losses = np.array([result.loss for result in results]).reshape(len(people), -1)
-    losses = np.where(np.isfinite(losses), losses, np.inf)
+    depths = np.array([result.penetration_mm for result in results]).reshape(losses.shape)
+    losses = np.where(np.isfinite(losses) & ~(depths > depths[:, :1] + _DEEPER_MM), losses, np.inf)
     converged = np.array([result.converged for result in results[:: 1 + n_restarts]])
     return RestartFigures(losses[:, 0], losses[:, 1:], converged)
 
 
 def movements_mm(
-    data: BodyModelData, config: Config, people: Sequence[SyntheticPerson], seed: int = 0
+    data: BodyModelData, config: Config, people: Sequence[Observation], seed: int = 0
 ) -> tuple[FloatArray, list[FitResult]]:
     """Move keypoints by up to about a ten-thousandth of a pixel: moves [P] of the worst joint, and the usual fits.
 
     From 1024 pixels on single precision has steps of 0.00012 pixels: coordinates move by one step or not at all.
     """
     random = np.random.default_rng(seed)
-    observations = [observation_of(one, with_camera=True) for one in people]
     moved = []
-    for one in observations:
+    for one in people:
         keypoints = one.keypoints.astype(np.float64)
         keypoints[:, :2] += random.uniform(-_SHIFT_PX, _SHIFT_PX, keypoints[:, :2].shape)
         moved.append(replace(one, keypoints=keypoints.astype(np.float32)))
-    results = Fitter(data, config=config, batch_size=_BATCH_SIZE).fit([*observations, *moved])
+    results = Fitter(data, config=config, batch_size=_BATCH_SIZE).fit([*people, *moved])
     joints = np.stack([result.joints for result in results]).astype(np.float64)
     usual, other = joints[: len(people)], joints[len(people) :]
     distances: FloatArray = 1e3 * np.linalg.norm(other - usual, axis=2).max(1)
@@ -130,15 +130,14 @@ def movements_mm(
 
 
 def same_in_other_batches(
-    data: BodyModelData, config: Config, people: Sequence[SyntheticPerson], usual: Sequence[FitResult]
+    data: BodyModelData, config: Config, people: Sequence[Observation], usual: Sequence[FitResult]
 ) -> NDArray[np.bool_]:
     """Whether [P] the joints are the same, to the bit, alone, in batches of seven, and as copies side by side."""
-    observations = [observation_of(one, with_camera=True) for one in people]
     same = np.ones(len(people), bool)
     for size in _OTHER_BATCHES:
-        results = Fitter(data, config=config, batch_size=size).fit(observations)
+        results = Fitter(data, config=config, batch_size=size).fit(people)
         same &= [np.array_equal(one.joints, other.joints) for one, other in zip(results, usual, strict=True)]
-    copies = Fitter(data, config=config, batch_size=_BATCH_SIZE).fit([one for one in observations for _ in range(2)])
+    copies = Fitter(data, config=config, batch_size=_BATCH_SIZE).fit([one for one in people for _ in range(2)])
     for k, one in enumerate(usual):
         same[k] &= all(np.array_equal(one.joints, copy.joints) for copy in copies[2 * k : 2 * k + 2])
     return same

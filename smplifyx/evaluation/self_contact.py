@@ -24,7 +24,7 @@ from smplifyx.evaluation.runner import FittedPerson, fit_with_body
 from smplifyx.evaluation.scores import score
 from smplifyx.evaluation.tables import Row
 from smplifyx.files import atomic_path
-from smplifyx.keypoints import Observation, draw_keypoints, load_pairs, pair_folder, read_image
+from smplifyx.keypoints import Observation, draw_keypoints, read_image
 from smplifyx.output import BodyMesh, BodyRenderer, overlay, side_view
 from smplifyx.synthetic.documents import observation_of, true_camera
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
@@ -147,10 +147,9 @@ def synthetic_cases(
     ]
 
 
-def photo_cases(folder: Path, config: Config) -> list[ContactCase]:
-    """The first person of each photo of a folder with ``images`` and ``keypoints``."""
-    loaded = load_pairs(pair_folder(folder / "images", folder / "keypoints").pairs)
-    first = [observation for observation in loaded.observations if observation.person_index == 0]
+def photo_cases(people: Sequence[Observation], config: Config) -> list[ContactCase]:
+    """The first person of each photo."""
+    first = [observation for observation in people if observation.person_index == 0]
     return [ContactCase(one.stem, one) for one in resolve_cameras(first, config.camera)]
 
 

@@ -12,6 +12,7 @@ from smplifyx.output import save_mesh
 from smplifyx.synthetic.people import RestBody
 from tests.evaluation.ehf_folder import write_ehf
 from tests.evaluation.view_folders import seated_folder
+from tests.photo_folders import Folders, person
 
 QUICK = ["--only", "full", "--optimizer.max_iterations", "10", "--starts.headings", "1", "--starts.depth_flips", "0"]
 
@@ -80,6 +81,8 @@ def test_open_then_results(tmp_path, capsys, open_body):
         (["sequences", "--sequences", "0"], "--sequences"),
         (["sequences", "--frames", "2"], "--frames"),
         (["multiview", "--sequences", "0"], "--balancing"),
+        (["restarts", "--people", "0"], "--people"),
+        (["restarts", "--photos", "nowhere"], "--photos: nowhere does not exist"),
         (["multiview", "--scan", "nowhere"], "--scan: nowhere does not exist"),
         (["results", "nowhere", "--truth", "nowhere"], "01_align.ply"),
     ],
@@ -158,6 +161,19 @@ def test_collisions(tmp_path, capsys, open_body):
     out = capsys.readouterr().out
     assert "synthetic (1)" in out and "truth: depth" in out
     assert len(list(tmp_path.glob("00_*.jpg"))) == 1
+
+
+def test_restarts_of_photos(tmp_path, capsys):
+    folders = Folders(tmp_path)
+    folders.add("a", [person()])
+    folders.add("a_broken", [])
+    folders.add_keypoints("a_broken", "{")
+    call = ["evaluate", "restarts", "--photos", str(tmp_path), "--restarts", "1", "--output", str(tmp_path / "out")]
+    assert main([*call, *FAST, "--collision.enabled", "false"]) == 0
+    said = capsys.readouterr()
+    assert "100% of the people are the same" in said.out and "left out: " in said.err and "a_broken" in said.err
+    rows = (tmp_path / "out" / "people.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in rows] == ["person", "a 0"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from smplifyx.config import Override, load_config
 from smplifyx.evaluation import restarts
 from smplifyx.evaluation.trials import make_people
+from smplifyx.synthetic.documents import observation_of
 from tests.random_body import random_body_model
 
 
@@ -37,7 +38,7 @@ def test_a_usual_fit_that_is_not_finite_is_the_worst():
 
 def test_only_restarts_begin_elsewhere(config):
     data = random_body_model()
-    people = make_people(data, 2, 3, None)
+    people = [observation_of(one, with_camera=True) for one in make_people(data, 2, 3, None)]
     moved, usual = restarts.movements_mm(data, config, people)
     still = restarts.restart(data, config, people, 2, size=0.0)
     away = restarts.restart(data, config, people, 2, size=1.0)
