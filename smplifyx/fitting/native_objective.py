@@ -245,10 +245,10 @@ class NativeObjective:
             rho=terms.rho or 0.0, w_limits=terms.joint_limits, w_tilt=terms.trunk_tilt, w_stance=terms.upright_stance,
             w_lifting=terms.lifting, w_depth=terms.depth, w_frames=terms.frames, frame_limit=FRAME_LIMIT,
         )  # fmt: skip
-        cameras = torch.cat([terms.focal_length, terms.principal_point, terms.pixel_scale[:, None]], 1)
+        cameras = torch.cat([terms.focal_length, terms.pixel_scale[:, None]], 1)
         arrays = {
             "base": terms.x, "orientation": terms.orientation, "origin": terms.translation,
-            "contour_row": terms.contour_rows.int(), "free_column": terms.free.int(), "targets": terms.keypoints,
+            "contour_row": terms.contour_rows.int(), "free_column": terms.free.int(), "targets": _rays(terms),
             "keypoint_weights": terms.keypoint_weights, "cameras": cameras, "stance": terms.stance,
             "lifted": terms.lifted, "precision": terms.sqrt_precision, "quadratic": terms.quadratic,
         }  # fmt: skip
@@ -395,3 +395,12 @@ class NativeObjective:
 def _single(array: Tensor) -> Tensor:
     """Numbers in single precision; integers as they are."""
     return array.float() if array.is_floating_point() else array
+
+
+def _rays(terms: NativeTerms) -> Tensor:
+    """X / Z and Y / Z of each observed keypoint, and how far from this ray the start lies, metres: [B, N, 4]."""
+    focal_length, centre, start = (
+        some.double()[:, None] for some in (terms.focal_length, terms.principal_point, terms.translation)
+    )
+    slopes = (terms.keypoints.double() - centre) / focal_length
+    return torch.cat([slopes, start[..., :2] - slopes * start[..., 2:]], 2)

@@ -42,9 +42,9 @@ ADDRESSES: Sequence[tuple[str, str]] = (
     ("const float*", "origin"),
     ("const int*", "contour_row"),
     ("const int*", "free_column"),
-    ("const float*", "targets"),  # [B, K, 2] pixels
+    ("const float*", "targets"),  # [B, K, 4] X / Z and Y / Z of the observed ray, distances of the start from it
     ("const float*", "keypoint_weights"),  # [B, K] factors of the squared errors
-    ("const float*", "cameras"),  # [B, 5] focal lengths, principal point, scale of pixels
+    ("const float*", "cameras"),  # [B, 3] focal lengths, scale of pixels
     ("const float*", "stance"),  # [B]
     ("const float*", "lifted"),  # [B, 21, 3]
     ("const float*", "precision"),  # [B, 21, 3, 3]

@@ -20,13 +20,14 @@ from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips, distinct
 from smplifyx.fitting.objective import Objective, StageTerms
 from smplifyx.fitting.solver import Solver, no_weight
+from smplifyx.optim.problem import Status
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
 _MIN_TRUNK_KEYPOINTS = 3
 #: Iterations of all minimisations with contacts but the last, and tolerance. Where one does not arrive, the contacts
-#: of the next one are due to chance.
-_ROUND_ITERATIONS, _ROUND_TOLERANCE = 40, 1e-7
+#: of the next one are due to chance; deep contacts take a hundred.
+_ROUND_ITERATIONS, _ROUND_TOLERANCE = 150, 1e-7
 #: Iterations after which most hypotheses that are going to end in the same pose have come close to each other. The
 #: matrices from the start serve for all of them.
 _TRIAL_ITERATIONS = 15
@@ -118,15 +119,20 @@ class Stage:
         for stiffness in collision.stiffnesses:
             contacts, still = solver.contacts(hypotheses.index(touching))
             left, touching = touching[~still & hypotheses.colliding[touching]], touching[still]
+            moving = left[hypotheses.status[left] != Status.CONVERGED]
             if len(left):
                 apart = _without_contacts(solver, stage, hypotheses.index(left))
                 hypotheses = hypotheses.overwrite(left, apart)
-            if not len(touching):
-                break
-            rows = hypotheses.index(touching)
-            objective = solver.objective(stage, rows, collision.contact_term(contacts, stiffness))
-            rows = solver.minimize(objective, rows, options if stiffness == last else brief)
-            hypotheses = hypotheses.overwrite(touching, rows)
+            if len(moving):
+                rows = hypotheses.index(moving)
+                rows = solver.minimize(solver.objective(stage, rows), rows, options)
+                hypotheses = hypotheses.overwrite(moving, rows)
+            if len(touching):
+                rows = hypotheses.index(touching)
+                objective = solver.objective(stage, rows, collision.contact_term(contacts, stiffness))
+                rows = solver.minimize(objective, rows, options if stiffness == last else brief)
+                hypotheses = hypotheses.overwrite(touching, rows)
+            touching = torch.cat([touching, moving])  # which may touch again
         return hypotheses
 
     def _separate_pairs(self, solver: Solver, collision: SelfCollision, hypotheses: Hypotheses) -> Hypotheses:

@@ -62,7 +62,8 @@ class StrongWolfeSearch:
         epsilon: relative spacing of the objective's floating-point numbers.
         arrays: where the numbers are.
         noise: relative error of the loss. Where the first step promises little more than that, the slope alone
-            decides, as long as the loss does not rise by more (approximate Wolfe conditions, Hager & Zhang 2005).
+            decides, as long as the loss does not rise by more (approximate Wolfe conditions, Hager & Zhang 2005); so
+            it does where no more is left up to a trial.
     """
 
     _ARRAYS = (
@@ -131,8 +132,12 @@ class StrongWolfeSearch:
         decrease = xp.where(decrease < resolution, 0.0, decrease)
         noise = self._noise * xp.abs(self._loss_0)
         unclear = self._promise <= _CLEAR * noise
-        lower = finite & (loss <= self._loss_0 + xp.where(unclear, noise, -decrease))
-        accepted = lower & (xp.abs(slope) <= -self._curvature * self._slope_0)
+        # The model may promise far more than there is to gain up to a trial that is flat. Both losses have errors.
+        flat = xp.abs(slope) <= -self._curvature * self._slope_0
+        gain = xp.abs(self._low_slope * (self.step - self._low_step))
+        rise = xp.where(unclear, noise, xp.where(flat & (gain <= _CLEAR * noise), 2.0 * noise, -decrease))
+        lower = finite & (loss <= self._loss_0 + rise)
+        accepted = lower & flat
         improved = lower & ~accepted & ((loss < self._low_loss) | (self._low_step == 0.0))
 
         previous = (self._low_step, self._low_loss, self._low_slope)

@@ -11,6 +11,7 @@ from smplifyx.body.data import BodyModelData
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
+from smplifyx.camera import project
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.config import Config, Stage, load_config
 from smplifyx.errors import UsageError
@@ -154,8 +155,7 @@ def test_double_precision_has_the_matrices_of_single_precision(kind):
     single, x = _objective(_solver(data, **options))
     solver = _solver(data, dtype=torch.float64, **options)
     start = _hypotheses(solver)
-    targets = replace(start.targets, **_doubled(start.targets))
-    start = Hypotheses.start(start.person, targets, start.initial.to(torch.float64), start.x.double())
+    start = _in_double_precision(start)
     double = solver.objective(solver.stage_terms(1), start)
     rows = torch.arange(_N)
     assert double(rows)(x.double())[1].dtype == torch.float64
@@ -165,6 +165,11 @@ def test_double_precision_has_the_matrices_of_single_precision(kind):
     ):
         largest = expected.abs().amax((1, 2), keepdim=True)
         torch.testing.assert_close(found / largest, (expected / largest).to(found), rtol=0, atol=1e-3)
+
+
+def _in_double_precision(start: Hypotheses) -> Hypotheses:
+    targets = replace(start.targets, **_doubled(start.targets))
+    return Hypotheses.start(start.person, targets, start.initial.to(torch.float64), start.x.double())
 
 
 def _doubled(targets: FitTargets) -> dict[str, torch.Tensor]:
@@ -318,3 +323,26 @@ def test_gradients_of_bones_are_pulled_back_without_those_of_the_terms():
     parts = [(getattr(bones, part.name), getattr(to_bones, part.name)) for part in fields(BoneStates)]
     (expected,) = torch.autograd.grad(sum((one * other).sum() for one, other in parts), free)
     torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_digits_of_a_far_body_are_kept():
+    """At 60 m single precision has steps of 4 micrometres: native losses do not show them, those of torch do."""
+    data, config = random_body_model(), replace(Config(), stages=(_ALL,))
+    exact, single = (_solver(data, config=config, dtype=dtype) for dtype in (torch.float64, torch.float32))
+    near = _hypotheses(single)
+    place = torch.tensor([4.0, 2.0, 60.0]) + near.initial.translation
+    seen = replace(near.targets, focal_length=2000.0 + torch.zeros(_N, 2), pixel_scale=torch.full((_N,), 17.0))
+    far = replace(near, initial=replace(near.initial, translation=place), targets=seen, x=0.1 * near.x)
+    with torch.no_grad():
+        points = single.full_view.pose(far.x, far.initial).keypoints
+    pixels = torch.zeros(_N, 135, 2)
+    pixels[:, single.full_view.keypoints] = project(points, seen.focal_length, seen.principal_point) + 2.0
+    far = replace(far, targets=replace(seen, keypoints=pixels))
+    objective = single.objective(single.stage_terms(1), far)
+    x = far.x[:, objective.free]
+    double = exact.objective(exact.stage_terms(1), _in_double_precision(far))
+    with torch.no_grad():
+        expected = double.loss(x.double())
+        native, plain = objective(torch.arange(_N))(x)[0], objective.loss(x)
+    errors = [(loss.double() - expected).abs().mean() for loss in (native, plain)]
+    assert errors[0] < 0.3 * errors[1]

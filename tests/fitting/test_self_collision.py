@@ -18,6 +18,7 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting import Fitter
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.schedule import Stage
+from smplifyx.optim.problem import Status
 from smplifyx.result import FitResult
 from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
@@ -86,22 +87,27 @@ def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(data, people, measu
 
 
 def test_a_body_that_has_come_apart_has_the_loss_without_contacts(data, people, monkeypatch):
-    """Its contacts of the soft round are gone."""
+    """Its contacts of the soft round are gone. One that was still moving then moves on."""
     fitter = Fitter(data, config=_config(max_iterations=8))
     solver, number = fitter.solver, len(fitter.config.stages)
     before = fitter.competing_hypotheses([observation_of(one, with_camera=True) for one in people[:3]])
-    find, rounds = solver.contacts, []
+    find, rounds, asked = solver.contacts, [], []
 
     def contacts(rows: Hypotheses) -> tuple[Contacts, torch.Tensor]:
         found, touching = find(rows)
         rounds.append(touching)
+        asked.append(rows)
         return found, touching & (len(rounds) == 1)
 
     monkeypatch.setattr(solver, "contacts", contacts)
     after = Stage(number).run(solver, before)
-    assert rounds[0].any() and len(rounds) == 2 and not after.colliding.any()
+    assert rounds[0].any() and len(rounds) == 3 and not after.colliding.any()
     objective = solver.objective(solver.stage_terms(number), after, contour_rows=after.contour_rows)
     torch.testing.assert_close(after.loss, objective.values(after.x[:, objective.free]), rtol=1e-5, atol=0)
+    moving = asked[1].person[asked[1].status != Status.CONVERGED]
+    assert len(moving) and torch.equal(asked[2].person, moving)
+    apart = after.x.index_copy(0, asked[1].person, asked[1].x)
+    assert (after.loss[moving] < objective.values(apart[:, objective.free])[moving]).all()
 
 
 def test_without_the_term_nothing_is_imported_or_measured(data, people, monkeypatch):

@@ -120,3 +120,16 @@ def test_noise_excuses_no_larger_rise_and_no_step_that_promises_more():
     rising = [lambda t: (1.0 + (1e-5 if t else 0.0), -1e-7), lambda t: (1.0 + 1e-6 * t, -1e-3)]
     steps, _, _, low_step = _search(rising, [1.0, 1.0], max_trials=10, noise=2e-6)
     assert np.isnan(steps).all() and not low_step.any()
+
+
+def _steep(t):
+    """A narrow parabola about 1e-3, under an error of 3e-6, whose slope at 0 promises much more than there is."""
+    return 1.0 + 0.5e3 * (t - 1e-3) ** 2 + (1e-3 if t else 0.0), 1e3 * (t - 1e-3)
+
+
+def test_slopes_decide_where_no_more_than_noise_is_left():
+    steps, trials, unresolved, _ = _search([_steep], [1.0], noise=1e-3, max_trials=20)
+    np.testing.assert_allclose(steps, 1e-3, atol=CURVATURE * 1e-3)
+    assert trials[0] < 20 and not unresolved[0]
+    steps, _, _, low_step = _search([_steep], [1.0], max_trials=20)
+    assert np.isnan(steps[0]) and low_step[0] == 0.0

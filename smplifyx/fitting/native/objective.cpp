@@ -220,11 +220,12 @@ if (forward) {
     const float* start = origin + (size_t)batch_row[r] * 3;
     for (int i = 0; i < 3; ++i) offset[i][r] = start[i] + xs[first_translation + i][r] * start[2];
   }
-  for (int j = 0; j < J; ++j) for (int i = 0; i < 3; ++i) posed[3 * j + i] = places[3 * j + i] + offset[i];
+  // All points are relative to the offset, whose digits would drown those of a body that is far away.
+  for (int i = 0; i < 3 * J; ++i) posed[i] = places[i];
   for (int v = 0; v < V; ++v) {
     const vf* s = vertices + 3 * v;
     vf* out = posed + 3 * (J + v);
-    for (int i = 0; i < 3; ++i) out[i] = offset[i];
+    for (int i = 0; i < 3; ++i) out[i] = zero;
     for (int e = skin_start[v]; e < skin_start[v + 1]; ++e) {
       const int j = skin_joint[e];
       const float w = skin_weight[e];
@@ -279,14 +280,19 @@ if (forward) {
     const vf change = xs[first_translation + 2] * of_rows(origin, 3, 2);
     loss += w_depth * (change * change);
   }
-  const vf fx = of_rows(cameras, 5, 0), fy = of_rows(cameras, 5, 1), cx = of_rows(cameras, 5, 2);
-  const vf cy = of_rows(cameras, 5, 3), scale = of_rows(cameras, 5, 4);
+  const vf fx = of_rows(cameras, 3, 0), fy = of_rows(cameras, 3, 1), scale = of_rows(cameras, 3, 2);
+  const vf unit = of_rows(origin, 3, 2);
+  const vf* t = xs + first_translation;
   for (int k = 0; k < K; ++k) {
     const vf w = of_rows(keypoint_weights, K, k);
-    const vf X = keypoints[3 * k], Y = keypoints[3 * k + 1], inverse = 1.0f / keypoints[3 * k + 2];
-    const vf u = X * inverse, v = Y * inverse;
-    const vf ex = (u * fx + cx - of_rows(targets, 2 * K, 2 * k)) * scale;
-    const vf ey = (v * fy + cy - of_rows(targets, 2 * K, 2 * k + 1)) * scale;
+    vf* point = keypoints + 3 * k;
+    // Distances from the observed ray, at the depth of the point: of the start, of the translation, of the body.
+    const vf rx = of_rows(targets, 4 * K, 4 * k), ry = of_rows(targets, 4 * K, 4 * k + 1);
+    const vf dx = (of_rows(targets, 4 * K, 4 * k + 2) + unit * (t[0] - rx * t[2])) + (point[0] - rx * point[2]);
+    const vf dy = (of_rows(targets, 4 * K, 4 * k + 3) + unit * (t[1] - ry * t[2])) + (point[1] - ry * point[2]);
+    for (int i = 0; i < 3; ++i) point[i] += offset[i];
+    const vf inverse = 1.0f / point[2], u = point[0] * inverse, v = point[1] * inverse;
+    const vf ex = dx * inverse * fx * scale, ey = dy * inverse * fy * scale;
     vf sx = ex * ex, sy = ey * ey, gx = 2.0f * ex, gy = 2.0f * ey;
     if (rho > 0.0f) {
       const float square = rho * rho;
@@ -623,7 +629,7 @@ if (run == GAUSS_NEWTON) {
     const float* const w = (const float*)(workspace + (size_t)(row / LANES) * ws_size) + row % LANES;
     const auto primal = [&](int place) { return w[(size_t)place * LANES]; };
     const size_t batch = (size_t)rows[row];
-    const float* camera = cameras + 5 * batch;
+    const float* camera = cameras + 3 * batch;
     int n_residuals = 0;
     for (int i = 0; i < 9 * J; ++i) w_world[i] = primal(o_world + i);
     for (int i = 0; i < 9 * n_body; ++i) w_decoded[i] = primal(o_decoded + i);
@@ -789,11 +795,11 @@ if (run == GAUSS_NEWTON) {
         for (int i = 0; i < 2; ++i) {
           float factor = weight;
           if (rho > 0.0f) {
-            const float error = (u[i] * camera[i] + camera[2 + i] - targets[(batch * K + k) * 2 + i]) * camera[4];
+            const float error = (u[i] - targets[(batch * K + k) * 4 + i]) * camera[i] * camera[2];
             const float robust = rho * rho / (error * error + rho * rho);
             factor *= robust * robust;
           }
-          put((::sqrtf(2.0f * factor) * camera[i] * camera[4] * depth) * (d[i] - u[i] * d[2]));
+          put((::sqrtf(2.0f * factor) * camera[i] * camera[2] * depth) * (d[i] - u[i] * d[2]));
         }
       }
       for (int s = 0; s < n_segments; ++s) {
