@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.body.data import FloatArray, IntArray
-from smplifyx.collision.clusters import LANES
+from smplifyx.collision.clusters import LANES, TriangleClusters
 from smplifyx.collision.parts import PairFilter
 from smplifyx.collision.search import TriangleSearch
 from smplifyx.collision.skinning import PairLists, VertexLists
@@ -176,7 +176,8 @@ class ContactSearch(TriangleSearch):
     Of several parts the one that pushes most counts. Parts that push a vertex in the rest pose are left out.
 
     Args:
-        rest_vertices, faces, pairs, max_pairs, device: see :class:`~smplifyx.collision.search.TriangleSearch`.
+        rest_vertices, faces, pairs, max_pairs, device, clusters: see
+            :class:`~smplifyx.collision.search.TriangleSearch`.
         shape: how far contacts are looked for.
     """
 
@@ -187,9 +188,10 @@ class ContactSearch(TriangleSearch):
         pairs: PairFilter,
         max_pairs: int = 65536,
         device: torch.device | str = "cpu",
+        clusters: TriangleClusters | None = None,
         shape: ContactShape | None = None,
     ) -> None:
-        super().__init__(rest_vertices, faces, pairs, max_pairs, device)
+        super().__init__(rest_vertices, faces, pairs, max_pairs, device, clusters)
         self._shape = shape = shape or ContactShape()
         self._limits = self._kernels.Limits()
         self._limits.outside = shape.clearance + shape.slack
@@ -214,7 +216,7 @@ class ContactSearch(TriangleSearch):
         for triangles, others in (pairs.ignored_pairs.T, pairs.ignored_pairs.T[::-1]):
             may_touch[faces[triangles], labels[others][:, None]] = False
         while True:  # a vertex may be close to several parts
-            self._mesh.may_touch = self._array(may_touch[self._clusters.owned].T.astype(np.uint8), self._warp.uint8)
+            self._mesh.may_touch = self._array(may_touch[self.clusters.owned].T.astype(np.uint8), self._warp.uint8)
             self._workspace = None
             found = self._search_contacts(self._rest[None])
             close = ((found.triangles[0] >= 0) & (found.heights[0] < shape.clearance)).nonzero()[:, 0]
@@ -225,7 +227,7 @@ class ContactSearch(TriangleSearch):
 
     def _set_around(self, faces: IntArray) -> None:
         """Hand the triangles around each vertex to the kernels."""
-        order = self._clusters.triangles
+        order = self.clusters.triangles
         place = np.empty_like(order)
         place[order] = np.arange(len(place))
         by_vertex = faces.ravel().argsort(kind="stable")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.body.data import FloatArray, IntArray
-from smplifyx.collision.clusters import LANES, cluster_triangles
+from smplifyx.collision.clusters import LANES, TriangleClusters, cluster_triangles
 from smplifyx.collision.parts import PairFilter, pair_keys
 from smplifyx.collision.warp_runtime import load_warp, torch_stream
 
@@ -53,6 +53,7 @@ class TriangleSearch:
         pairs: what is left out.
         max_pairs: largest number of pairs per body; bounds the memory.
         device: where the meshes are.
+        clusters: of the triangles, from a search of the same mesh and parts; None: made.
 
     Raises:
         UsageError: Warp cannot be imported.
@@ -65,6 +66,7 @@ class TriangleSearch:
         pairs: PairFilter,
         max_pairs: int = 65536,
         device: torch.device | str = "cpu",
+        clusters: TriangleClusters | None = None,
     ) -> None:
         self._warp = load_warp()
         self._kernels = importlib.import_module("smplifyx.collision.cluster_kernels")
@@ -79,14 +81,17 @@ class TriangleSearch:
         self._n_triangles = len(faces)
         faces, labels = np.asarray(faces, np.int64), np.asarray(pairs.labels, np.int64)
         self._ignored = self._array(np.unique(pair_keys(pairs.ignored_pairs, len(faces))), self._warp.int64)
-        vertex_parts = np.zeros(len(rest_vertices), np.int64)
-        vertex_parts[faces] = labels[:, None]
-        self._clusters = cluster_triangles(rest_vertices, faces, labels, vertex_parts, self._n_parts)
-        self._n_clusters = len(self._clusters.parts)
+        if clusters is None:
+            vertex_parts = np.zeros(len(rest_vertices), np.int64)
+            vertex_parts[faces] = labels[:, None]
+            clusters = cluster_triangles(rest_vertices, faces, labels, vertex_parts, self._n_parts)
+        #: Of the triangles.
+        self.clusters = clusters
+        self._n_clusters = len(clusters.parts)
         self._mesh = self._kernels.Mesh()
-        self._mesh.faces = self._array(faces[self._clusters.triangles].astype(np.int32), self._warp.vec3i)
-        for field in fields(self._clusters):
-            setattr(self._mesh, field.name, self._array(getattr(self._clusters, field.name).astype(np.int32), int))
+        self._mesh.faces = self._array(faces[self.clusters.triangles].astype(np.int32), self._warp.vec3i)
+        for field in fields(self.clusters):
+            setattr(self._mesh, field.name, self._array(getattr(self.clusters, field.name).astype(np.int32), int))
         self._mesh.colliding = self._array(pairs.colliding_parts.astype(np.uint8), self._warp.uint8)
         work = self._work = self._kernels.Work()
         work.boxes = self._zeros((self._n_rows, 6, self._n_clusters + LANES), float)

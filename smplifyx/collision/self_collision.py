@@ -58,14 +58,23 @@ class SelfCollision:
     @cached_property
     def pair_filter(self) -> PairFilter:
         """The triangles that may collide; without the pairs that intersect in the rest pose."""
+        chosen = self._first_filter
+        at_rest = rest_pairs(self._first_search, self._data.v_template)
+        return PairFilter(chosen.labels, chosen.colliding_parts, np.concatenate([chosen.ignored_pairs, at_rest]))
+
+    @cached_property
+    def _first_filter(self) -> PairFilter:
+        """The triangles that may collide, but for those that only the rest pose tells."""
         data, path = self._data, self._config.part_segmentation
         parts = body_parts(data) if path is None else load_part_segmentation(path, len(data.faces))
         known = np.zeros((0, 2), np.int64) if data.rest_contact_pairs is None else data.rest_contact_pairs
         ignored = ignored_parts(self._config.ignored_parts, data.skeleton.joint_names)
-        chosen = self._with_free_arms(pair_filter(parts, data.faces, ignored, known), ignored)
-        search = TriangleSearch(data.v_template, data.faces, chosen, _MAX_PAIRS, self._device)
-        at_rest = rest_pairs(search, data.v_template)
-        return PairFilter(chosen.labels, chosen.colliding_parts, np.concatenate([known, at_rest]))
+        return self._with_free_arms(pair_filter(parts, data.faces, ignored, known), ignored)
+
+    @cached_property
+    def _first_search(self) -> TriangleSearch:
+        data = self._data
+        return TriangleSearch(data.v_template, data.faces, self._first_filter, _MAX_PAIRS, self._device)
 
     def _with_free_arms(self, chosen: PairFilter, ignored: Sequence[tuple[int, int]]) -> PairFilter:
         """The same filter, but only the share of the upper arms next to the shoulders may overlap ignored parts."""
@@ -86,8 +95,8 @@ class SelfCollision:
     @cached_property
     def search(self) -> ContactSearch:
         """Search of the body's triangles."""
-        data = self._data
-        return ContactSearch(data.v_template, data.faces, self.pair_filter, _MAX_PAIRS, self._device)
+        data, clusters = self._data, self._first_search.clusters
+        return ContactSearch(data.v_template, data.faces, self.pair_filter, _MAX_PAIRS, self._device, clusters)
 
     @cached_property
     def _skinning(self) -> SparseSkinning:
