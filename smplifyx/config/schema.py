@@ -103,7 +103,7 @@ class LiftingConfig:
     checkpoint: Path | None = setting(None, "network from `smplifyx train lifting`; null: the shipped one")
     weight: float = setting(4.0, "lifting term: keeps body joints near the predicted ones", minimum=0)
     undo_swaps: float | None = setting(
-        0.7,
+        0.8,
         "arms or legs are swapped back when left and right are swapped with at least this probability; null: never",
         above=0,
         maximum=1,

@@ -1,7 +1,7 @@
 """Simulated 2D keypoint detectors: jitter, misses, guesses, swapped sides, odd confidences.
 
-One function, :func:`detect_people`, serves the benchmarks (135 keypoints, occlusion from the mesh) and the training
-of the lifting network (31 keypoints, random occlusion). :mod:`.noise` has its parameters.
+One function, :func:`detect_people`, serves the benchmarks (135 keypoints) and the training of the lifting network (31
+keypoints, hidden limbs besides). :mod:`.noise` has its parameters.
 """
 
 from __future__ import annotations

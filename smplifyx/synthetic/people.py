@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel, BodyOutput
 from smplifyx.body.regressor import KeypointRegressor
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, FOOT_KEYPOINTS, HEAD_KEYPOINT_NAMES, N_KEYPOINTS
+from smplifyx.skeleton import BODY_KEYPOINT_NAMES, CANONICAL_KEYPOINT_NAMES, FOOT_KEYPOINTS, HEAD_KEYPOINT_NAMES
 from smplifyx.synthetic.detector import Sight, detect
 from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.poses import PosePool, mild_poses
@@ -350,15 +351,20 @@ def _person(
 
 
 def hidden_by_body(
-    keypoints: FloatArray, vertices: FloatArray, focal_length: float, principal_point: FloatArray
+    keypoints: FloatArray,
+    vertices: FloatArray,
+    focal_length: float,
+    principal_point: FloatArray,
+    names: Sequence[str] = CANONICAL_KEYPOINT_NAMES,
 ) -> NDArray[np.bool_]:
     """Keypoints [K] that lie behind the body's surface, by a coarse depth buffer of its vertices.
 
     Args:
-        keypoints: [K, 3] camera frame, metres, canonical layout.
-        vertices: [V, 3] camera frame, metres.
+        keypoints: [K, 3] camera frame, metres.
+        vertices: [V, 3] camera frame, metres; no two neighbours much more than 2 cm apart.
         focal_length: pixels.
         principal_point: [2] pixels.
+        names: the K keypoints.
     """
     depth = float(np.median(vertices[:, 2]))
     cell = focal_length * _CELL_SIZE / depth
@@ -373,13 +379,16 @@ def hidden_by_body(
     buffer = np.full(shape, np.inf)
     np.minimum.at(buffer, tuple((vertex_cells - low).T), vertices[:, 2])
     place = np.clip(cells(keypoints) - low, 0, shape - 1)
-    return keypoints[:, 2] - buffer[tuple(place.T)] > _depth_inside()
+    return keypoints[:, 2] - buffer[tuple(place.T)] > _depth_inside(tuple(names))
 
 
-def _depth_inside() -> FloatArray:
-    """Depth [135] of visible keypoints below the surface, with some slack (metres)."""
-    depth = np.full(N_KEYPOINTS, 0.04)
-    for index, name in enumerate(BODY_KEYPOINT_NAMES):
+@cache
+def _depth_inside(names: tuple[str, ...]) -> FloatArray:
+    """Depth [K] of visible keypoints below the surface, with some slack (metres)."""
+    depth = np.full(len(names), 0.04)
+    for index, name in enumerate(names):
+        if name not in BODY_KEYPOINT_NAMES:
+            continue
         inner = name not in HEAD_KEYPOINT_NAMES and not name.endswith(FOOT_KEYPOINTS)
         depth[index] = 0.16 if name in ("neck", "mid_hip") or name.endswith("hip") else 0.11 if inner else 0.06
     return depth

@@ -22,15 +22,17 @@ from smplifyx.lifting.network import (
     save_lifting,
     shipped_lifting,
 )
-from smplifyx.training.lifting_people import PeopleBatch, PoseSource, SyntheticPoses, make_people, observe
+from smplifyx.training.lifting_people import PeopleBatch, PoseSource, make_people, observe
 from smplifyx.training.poses import MotionCapture, load_motion_capture, split_validation, training_body
 from smplifyx.training.settings import LiftingConfig, LiftingRun
 from smplifyx.training.trainer import Course, Monitor, Panel, Task, Trainer, one_cycle, run_to_end, write_report
 
 _WARM_UP = 0.05
 _MAX_GRADIENT = 1.0
+#: Unit of the distances in the loss, and the distance at which their kink is rounded, metres.
+_DISTANCE_UNIT, _SMALLEST_DISTANCE = 0.1, 0.001
 #: Probability from which sides count as swapped: in validation, and in the report (as in fits).
-_SWAPPED, _SURELY_SWAPPED = 0.5, 0.7
+_SWAPPED, _SURELY_SWAPPED = 0.5, 0.8
 _REPORTED_JOINTS = ("knee", "ankle", "shoulder", "elbow", "wrist")
 
 
@@ -78,22 +80,22 @@ class LiftingTask(Task):
         config = self._config
         for _ in range(config.run.steps_per_epoch):
             rows = torch.as_tensor(self.rng.integers(len(self._people.points), size=config.run.batch_size))
-            people = SyntheticPoses(self._people.points[rows], self._people.joints[rows])
-            batch = observe(people, config, self.rng)
+            batch = observe(self._people[rows], config, self.rng)
             yield self._loss(self.network(batch.features), batch)
 
     def _loss(self, output: LiftingOutput, batch: PeopleBatch) -> Tensor:
-        """Negative log-likelihood of the joints up to a constant, and the cross-entropy of swapped sides.
+        """Distances of the joints, likelihood of their standard deviations, and cross-entropy of swapped sides.
 
-        Coordinates are weighted by their standard deviations (Seitzer et al. 2022, "On the pitfalls of
-        heteroscedastic uncertainty estimation", with beta 0.5), because the likelihood alone gives little weight to
-        uncertain coordinates.
+        The joints are those of least mean distance, in units of :data:`_DISTANCE_UNIT`. Where a limb may point
+        towards the camera or away from it, that is near the more probable side, and the mean would be between both.
+        The standard deviations are those about these joints, of least Gaussian negative log-likelihood.
         """
-        standard = (output.joints - batch.joints) * torch.exp(-output.log_sd)
-        weight = torch.exp(output.log_sd.detach())
-        likelihood = (weight / weight.mean() * (0.5 * standard.square() + output.log_sd)).mean()
+        offsets = output.joints - batch.joints
+        distance = (offsets.square().sum(2) + _SMALLEST_DISTANCE**2).sqrt().mean() / _DISTANCE_UNIT
+        standard = offsets.detach() * torch.exp(-output.log_sd)
+        likelihood = (0.5 * standard.square() + output.log_sd).mean()
         swapped = functional.binary_cross_entropy_with_logits(output.swapped_sides, batch.swapped_sides)
-        return likelihood + self._config.run.swap_weight * swapped
+        return distance + likelihood + self._config.run.swap_weight * swapped
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:

@@ -19,6 +19,7 @@ from smplifyx.lifting.network import LIFTED_KEYPOINTS, lifting_features
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from smplifyx.synthetic.detector import detect_people
+from smplifyx.synthetic.people import hidden_by_body
 from smplifyx.training.poses import MotionCapture, PoseSampler
 from smplifyx.training.settings import LiftingConfig, LiftingPeople, PoseData
 
@@ -27,6 +28,8 @@ _BATCH = 1000
 _N_HAND_COMPONENTS = 12
 #: Smallest depth of a keypoint, metres.
 _NEAREST = 0.5
+#: Edge of a cell of the grid that thins out the vertices of hands and face, metres.
+_SURFACE_GRID = 0.012
 _LEGS = [
     skeleton.body_pose_row(f"{side}_{joint}") for side in skeleton.SIDES for joint in ("hip", "knee", "ankle", "foot")
 ]
@@ -40,10 +43,16 @@ class SyntheticPoses:
     Attributes:
         points: [N, 31, 2] keypoints in the image.
         joints: [N, 21, 3] body joints from the pelvis, camera axes, metres.
+        hidden: [N, 31] keypoints behind another part of the body.
     """
 
     points: Tensor
     joints: Tensor
+    hidden: Tensor
+
+    def __getitem__(self, rows: Tensor) -> SyntheticPoses:
+        """Select people."""
+        return SyntheticPoses(self.points[rows], self.joints[rows], self.hidden[rows])
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,12 @@ def observe(people: SyntheticPoses, config: LiftingConfig, rng: np.random.Genera
         rng: source of all randomness.
     """
     exact, settings = np.float64(people.points.numpy()), config.people
+    hidden = people.hidden.numpy() & (rng.random((len(exact), 1)) >= settings.all_visible_share)
     first = len(exact) - round(settings.correlated_share * len(exact))
-    parts = ((exact[:first], config.detector), (exact[first:], config.correlated_detector))
-    found = [detect_people(points, noise, rng, _NAMES) for points, noise in parts if len(points)]
+    parts = ((slice(first), config.detector), (slice(first, None), config.correlated_detector))
+    found = [
+        detect_people(exact[part], noise, rng, _NAMES, hidden[part]) for part, noise in parts if len(exact[part])
+    ]
     points, confidence, swapped_sides = (
         torch.as_tensor(np.concatenate([np.float32(getattr(one, name)) for one in found]))
         for name in ("points", "confidence", "swapped_sides")
@@ -108,18 +120,35 @@ def make_people(data: BodyModelData, poses: PoseSource, settings: LiftingPeople,
     """
     rng, (nearest, furthest) = poses.rng, settings.distance
     regressor = KeypointRegressor(data, LIFTED_KEYPOINTS, dtype=torch.float32)
-    model = regressor.restrict(BodyModel.from_data(data, torch.float32))
+    surface = torch.cat([regressor.vertices, _surface_points(data)])
+    model = BodyModel.from_data(data, torch.float32).restrict(surface)
+    n_read = len(regressor.vertices)
     made = []
     for first in range(0, count, _BATCH):
         n = min(_BATCH, count - first)
         rotations = _rotations(data, poses, settings, n)
         betas = torch.as_tensor(rng.normal(0.0, settings.shape_sd, (n, data.shapedirs.shape[2]))).float()
         output = model(betas, betas.new_zeros(n, data.expression_dirs.shape[2]), rotations)
-        keypoints = regressor(output)
+        keypoints = regressor(output._replace(vertices=output.vertices[:, :n_read]))
         distance = torch.as_tensor(np.exp(rng.uniform(math.log(nearest), math.log(furthest), n))).float()
-        points = _project_centred(keypoints - output.joints[:, :1], distance)
-        made.append((points, output.joints[:, skeleton.BODY_JOINTS] - output.joints[:, :1]))
+        pelvis = output.joints[:, :1]
+        points, place = _project_centred(keypoints - pelvis, distance)
+        hidden = _hidden(keypoints - pelvis + place, output.vertices - pelvis + place)
+        made.append((points, output.joints[:, skeleton.BODY_JOINTS] - pelvis, hidden))
     return SyntheticPoses(*(torch.cat(parts) for parts in zip(*made, strict=True)))
+
+
+def _surface_points(data: BodyModelData) -> Tensor:
+    """Vertices [N] spread over the surface, one for each cell of a grid; those of hands and face are dense."""
+    cells = np.floor(np.asarray(data.v_template) / _SURFACE_GRID).astype(np.int64)
+    return torch.as_tensor(np.sort(np.unique(cells, axis=0, return_index=True)[1]))
+
+
+def _hidden(keypoints: Tensor, vertices: Tensor) -> Tensor:
+    """[N, 31] keypoints behind the surface of bodies before a camera with a focal length of one."""
+    centre = np.zeros(2)
+    both = zip(np.float64(keypoints.numpy()), np.float64(vertices.numpy()), strict=True)
+    return torch.as_tensor(np.stack([hidden_by_body(points, body, 1.0, centre, _NAMES) for points, body in both]))
 
 
 def _rotations(data: BodyModelData, poses: PoseSource, settings: LiftingPeople, n: int) -> Tensor:
@@ -163,12 +192,16 @@ def _hands(data: BodyModelData, settings: LiftingPeople, rng: np.random.Generato
     return hands
 
 
-def _project_centred(keypoints: Tensor, distance: Tensor) -> Tensor:
-    """Project keypoints [N, K, 3] relative to the pelvis from a distance [N], their box [N, K, 2] centred."""
+def _project_centred(keypoints: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+    """Project keypoints [N, K, 3] relative to the pelvis from a distance [N], their box [N, K, 2] centred.
+
+    Returns:
+        The image points [N, K, 2] and the places of the pelvis [N, 1, 3].
+    """
     depth = torch.maximum(distance, _NEAREST - keypoints[..., 2].amin(1))
     place = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1)
     for _ in range(4):  # moving sideways changes the perspective a little
         placed = keypoints + place[:, None]
         points = placed[..., :2] / placed[..., 2:]
         place[:, :2] -= (points.amax(1) + points.amin(1)) / 2.0 * depth[:, None]
-    return points
+    return points, place[:, None]

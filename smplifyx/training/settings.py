@@ -68,9 +68,7 @@ class LiftingPeople:
     """Synthetic people and their cameras."""
 
     count: int = setting(400_000, "number of people; their keypoints are detected anew in each step", minimum=1)
-    mixed_share: float = setting(
-        0.15, "share with the legs of one pose and the rest of another", minimum=0, maximum=1
-    )
+    mixed_share: float = setting(0.2, "share with the legs of one pose and the rest of another", minimum=0, maximum=1)
     standing_share: float = setting(
         0.3, "share with legs and trunk of a standing person, who are more frequent in photos", minimum=0, maximum=1
     )
@@ -85,7 +83,10 @@ class LiftingPeople:
     tilt_sd_deg: float = setting(7.0, "sd of the pelvis' tilt about all axes, degrees", minimum=0)
     standing_tilt_sd_deg: float = setting(3.0, "the same of standing people, degrees", minimum=0)
     lying_share: float = setting(0.05, "share with any orientation", minimum=0, maximum=1)
-    correlated_share: float = setting(0.5, "share detected by correlated_detector", minimum=0, maximum=1)
+    correlated_share: float = setting(0.4, "share detected by correlated_detector", minimum=0, maximum=1)
+    all_visible_share: float = setting(
+        0.25, "share of whom keypoints behind the body are detected as well as visible ones", minimum=0, maximum=1
+    )
     focal_spread: float = setting(0.35, "sd of the logarithm of the focal length's error", minimum=0)
     distance: tuple[float, float] = setting((1.6, 12.0), "nearest and furthest, metres, log-uniform", above=0)
 
@@ -93,11 +94,11 @@ class LiftingPeople:
 #: Simulated detector with independent errors. Its points are in focal lengths, so hands and faces have no least size.
 TRAINING_DETECTOR = DetectorNoise(
     jitter_spread=0.5,
-    limb_hidden_rate=0.1,
+    limb_hidden_rate=0.08,
     body_miss_rate=0.4,
-    head_miss_rate=0.4,
+    head_miss_rate=0.85,
     stray_miss_rate=0.02,
-    hand_miss_rate=0.35,
+    hand_miss_rate=0.3,
     min_part_px=0.0,
     cut_rate=0.25,
     side_cut_rate=0.06,

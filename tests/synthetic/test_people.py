@@ -11,7 +11,13 @@ from smplifyx.errors import InputError
 from smplifyx.evaluation.scores import score
 from smplifyx.keypoints.reading import read_keypoint_file
 from smplifyx.priors import HELD_OUT_SUBJECTS
-from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, FACE_KEYPOINTS, LEFT_HAND_KEYPOINTS
+from smplifyx.skeleton import (
+    BODY_KEYPOINT_NAMES,
+    BODY_KEYPOINTS,
+    CANONICAL_KEYPOINT_NAMES,
+    FACE_KEYPOINTS,
+    LEFT_HAND_KEYPOINTS,
+)
 from smplifyx.synthetic.detector import Sight, detect
 from smplifyx.synthetic.documents import write_openpose_json
 from smplifyx.synthetic.noise import DetectorNoise
@@ -162,6 +168,10 @@ def test_a_wall_hides_what_is_behind_it():
     hidden = hidden_by_body(points, wall, 1500.0, np.array([500.0, 400.0]))
     assert not hidden[::2].any() and hidden[3::2].all()
     assert not hidden[1]
+    some = np.arange(0, 135, 7)
+    names = [CANONICAL_KEYPOINT_NAMES[index] for index in some]
+    few = hidden_by_body(points[some], wall, 1500.0, np.array([500.0, 400.0]), names)
+    np.testing.assert_array_equal(few, hidden[some])
 
 
 def test_mild_poses_are_deterministic():

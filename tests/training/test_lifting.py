@@ -11,11 +11,13 @@ import torch
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
-from smplifyx.lifting.network import save_lifting
+from smplifyx.lifting.network import LIFTED_KEYPOINTS, save_lifting
+from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
 from smplifyx.training.lifting import lifting_trainer, report
 from smplifyx.training.lifting_people import PoseSource, make_people, observe
 from smplifyx.training.settings import LiftingConfig, LiftingPeople, LiftingRun, PoseData
 
+_NAMES = [CANONICAL_KEYPOINT_NAMES[index] for index in LIFTED_KEYPOINTS]
 _RUN = LiftingRun(width=64, n_blocks=1, batch_size=64, steps_per_epoch=40, epochs=3, n_validation=300, averaging=0.9)
 _CONFIG = LiftingConfig(people=LiftingPeople(count=1500), run=_RUN)
 
@@ -40,6 +42,36 @@ def test_people_stand_upright_in_the_middle_of_the_picture(people):
     assert (head[:, 1] < -0.2).float().mean() > 0.95 and head[:, 2].abs().mean() < 0.3
     bones = (people.joints[:, 3] - people.joints[:, 0]).norm(dim=1)  # left knee from left hip
     assert bones.min() > 0.3 and bones.max() < 0.6
+
+
+def test_the_body_hides_keypoints_behind_it(body, motion_capture):
+    settings = LiftingPeople(lying_share=0.0, facing_share=1.0, facing_sd_deg=10.0, standing_share=1.0)
+    facing = make_people(body, PoseSource.of(motion_capture, PoseData(), 0), settings, 200)
+    hidden = dict(zip(_NAMES, facing.hidden.float().mean(0).tolist(), strict=True))
+    assert facing.hidden.shape == facing.points.shape[:2]
+    assert max(hidden[name] for name in ("nose", "left_knee", "right_big_toe")) < 0.1
+    assert min(hidden[name] for name in ("left_heel", "right_heel")) > 0.5
+    any_heading = make_people(
+        body, PoseSource.of(motion_capture, PoseData(), 0), replace(settings, facing_share=0.0), 400
+    )
+    nose, eye = (any_heading.hidden[:, _NAMES.index(name)] for name in ("nose", "left_eye"))
+    assert 0.3 < nose.float().mean() < 0.7
+    assert eye[nose].float().mean() > 0.8
+
+
+def test_detectors_miss_or_doubt_what_the_body_hides(people):
+    config = replace(_CONFIG, people=replace(_CONFIG.people, all_visible_share=0.0, correlated_share=0.0))
+    config = replace(config, detector=replace(config.detector, certain_rate=0.0))
+
+    def mean_confidence(some, hidden):
+        confidence = observe(some, config, np.random.default_rng(0)).features[:, 62:93]
+        return confidence[hidden].mean().item()
+
+    hidden = people.hidden
+    assert mean_confidence(people, hidden) < 0.6 * mean_confidence(people, ~hidden)
+    config = replace(config, people=replace(config.people, all_visible_share=1.0))
+    without = replace(people, hidden=torch.zeros_like(hidden))
+    assert mean_confidence(people, hidden) == mean_confidence(without, hidden)
 
 
 def test_a_share_of_the_people_has_correlated_errors(people):
