@@ -189,7 +189,7 @@ def _default_stages() -> tuple[Stage, ...]:
         replace(early, shape=50.0, expression=50.0),
         Stage(body_pose=30.0, joint_limits=9.751923, shape=10.0, expression=10.0, hand_pose=57.4,
               jaw_pose=(574.0, 5740.0, 5740.0), eye_pose=57.4),
-        Stage(hand_pose=12.0, hand_keypoints=0.3, collision=1.0),
+        Stage(hand_pose=12.0, hand_keypoints=0.2, collision=1.0),
         Stage(hand_pose=12.0, hand_keypoints=3.0, face_keypoints=2.0, collision=10.0, tolerance=1e-8),
     )  # fmt: skip
 
