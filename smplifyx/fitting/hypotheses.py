@@ -21,7 +21,7 @@ _DIFFERENT = 0.06
 #: The gap where no hypothesis differs.
 _NO_RIVAL = 1.0
 _BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
-#: Hypotheses of which no body joint is farther apart become the same (metres).
+#: Hypotheses of which no joint is farther apart become the same (metres).
 _SAME = 0.04
 #: A hypothesis whose loss is higher by this share of the best is not going to win.
 _HOPELESS = 0.3
@@ -94,11 +94,10 @@ def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
     lowest = losses[:, :1]
     promising = (rows >= 0) & (losses - lowest <= _HOPELESS * lowest.abs())
     promising[:, 0] = rows[:, 0] >= 0
-    body = joints[:, _BODY]
-    body = (body - body.mean(1, keepdim=True))[rows]
+    centred = (joints - joints[:, _BODY].mean(1, keepdim=True))[rows]
     kept = promising.clone()
     for place in range(1, size[1]):
-        apart = (body[:, :place] - body[:, place : place + 1]).norm(dim=3).amax(2)
+        apart = (centred[:, :place] - centred[:, place : place + 1]).norm(dim=3).amax(2)
         kept[:, place] &= ~(kept[:, :place] & (apart < _SAME)).any(1)
     return rows[kept].sort().values
 
