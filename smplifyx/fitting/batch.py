@@ -155,8 +155,9 @@ class Hypotheses(Rows):
         status: [R] how the last minimisation ended, see :class:`~smplifyx.optim.problem.Status`.
         n_evaluations: [R] evaluations of all objectives together.
         truncated: [R] whether a row had more pairs that collide than are kept.
-        spread: [R] mean distance of rejected hypotheses from this one, weighted by their losses (metres).
-        gap: [R] relative rise of the loss to the best different hypothesis; at most 1.
+        spread: [R] mean distance of the hypotheses that competed with this one to the end from it, weighted by their
+            losses (metres).
+        gap: [R] relative rise of the loss to the best of them in a different pose; at most 1.
     """
 
     person: Tensor

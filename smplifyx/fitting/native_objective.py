@@ -8,8 +8,7 @@ vector registers, so a row has the same bits whatever the other rows are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -255,7 +254,7 @@ class NativeObjective:
         self._kept = {name: _single(array).contiguous() for name, array in arrays.items()}
         for name, array in self._kept.items():
             self._addresses[ADDRESS_OF[name]] = array.data_ptr()
-        self.n_free = len(terms.free)
+        self.n_free, self.n_shape = len(terms.free), body.n_shape
         self._sizes[SIZE_OF["F"]] = self.n_free
 
     def _set_weights(self, **weights: float) -> None:
@@ -304,31 +303,6 @@ class NativeObjective:
         """The posed bones of some rows [A] at free parameters [A, F]."""
         return self._bones(x.contiguous(), rows.contiguous(), x.new_empty(len(x)), self._body.workspace(len(rows)))
 
-    def pulled_back(self, x: Tensor, rows: Tensor, body: Tensor, to_bones: BoneStates) -> Tensor:
-        """Gradients [N, F] for the free parameters of some bodies, from those for their bones.
-
-        Args:
-            x: [A, F] free parameters.
-            rows: [A] their rows.
-            body: [N] the place of each gradient's body among these.
-            to_bones: N gradients.
-        """
-        evaluate = self._without_terms.evaluation(rows[body], lambda bones: (torch.zeros(len(body)), to_bones))
-        return evaluate(x[body])[1]
-
-    @cached_property
-    def _without_terms(self) -> NativeObjective:
-        """The same rows with all weights at 0."""
-        terms = self._terms
-        return NativeObjective(
-            self._body,
-            replace(
-                terms, quadratic=torch.zeros_like(terms.quadratic),
-                keypoint_weights=torch.zeros_like(terms.keypoint_weights), joint_limits=0.0, trunk_tilt=0.0,
-                upright_stance=0.0, lifting=0.0, depth=0.0, frames=0.0,
-            ),
-        )  # fmt: skip
-
     def _bones(self, x: Tensor, rows: Tensor, loss: Tensor, workspace: Tensor) -> BoneStates:
         """Set the losses of the terms, and pose the bones."""
         body, n_rows = self._body, len(x)
@@ -362,18 +336,18 @@ class NativeObjective:
             x: the free parameters, here and below in single precision.
             rows: the rows.
             damping: share by which the diagonal is raised.
-            extra: [A, E, F] derivatives of more residuals.
+            extra: [A, E, 9 J + C] derivatives of more residuals, see :func:`bone_derivatives`.
         """
         return self._gauss_newton(x, rows, damping, extra)
 
-    def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def gauss_newton(self, x: Tensor, rows: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices [A, F, F] at free parameters x [A, F], and derivatives of the joints there.
 
         The derivatives [A, 6 J, F] are those of the joints' positions, followed by their turns in the world; metres
-        and radians in the camera's axes.
+        and radians in the camera's axes. ``extra`` is that of :meth:`inverse_hessians`.
         """
         jacobian = x.new_empty(len(x), 6 * self._body.n_joints, self.n_free)
-        return self._gauss_newton(x, rows, 0.0, joint_jacobian_out=jacobian), jacobian
+        return self._gauss_newton(x, rows, 0.0, extra, joint_jacobian_out=jacobian), jacobian
 
     def _gauss_newton(
         self, x: Tensor, rows: Tensor, damping: float, extra: Tensor | None = None, **arrays: Tensor
@@ -390,6 +364,22 @@ class NativeObjective:
         self._sizes[SIZE_OF["n_extra"]] = n_extra
         self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch, **arrays)
         return matrices
+
+
+def bone_derivatives(bones: BoneStates, gradients: BoneStates, n_shape: int) -> Tensor:
+    """Gradients for bones as rows [N, 9 J + C] of turns in the world, positions, joints at rest, and shape.
+
+    Pose correctives are left out.
+
+    Args:
+        bones: N bodies.
+        gradients: for all parts of them.
+        n_shape: C, coefficients of shape and expression.
+    """
+    # A turn w changes a column r of a rotation by w x r.
+    turns = [torch.linalg.cross(bones.rotations[..., k], gradients.rotations[..., k]) for k in range(3)]
+    parts = turns[0] + turns[1] + turns[2], gradients.positions, gradients.rest_joints
+    return torch.cat([*(part.flatten(1) for part in parts), gradients.coefficients[:, :n_shape]], 1)
 
 
 def _single(array: Tensor) -> Tensor:

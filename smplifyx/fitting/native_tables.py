@@ -65,7 +65,10 @@ ADDRESSES: Sequence[tuple[str, str]] = (
     ("const float*", "to_coefficients_in"),
     ("float*", "matrices_out"),
     ("float*", "joint_jacobian_out"),  # [rows, 6 J, F]; where it is given, the matrices are not inverted
-    ("const float*", "extra_in"),  # [rows, n_extra, F] more derivatives of residuals
+    (
+        "const float*",
+        "extra_in",
+    ),  # [rows, n_extra, 9 J + C] more residuals' derivatives for turns, places, rest, shape
     ("vf*", "scratch"),
 )
 #: Whole numbers.

@@ -14,7 +14,7 @@ from smplifyx.collision.contacts import N_GROUPS
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
-from smplifyx.fitting.native_objective import BoneEnergy, NativeObjective, NativeTerms
+from smplifyx.fitting.native_objective import BoneEnergy, NativeObjective, NativeTerms, bone_derivatives
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import (
     KeypointEnergy,
@@ -247,7 +247,8 @@ class Objective:
     def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices and derivatives of the joints, as those of the native objective."""
         assert self._curvature is not None
-        matrices, joints = self._curvature.gauss_newton(x.float(), rows)
+        single = x.float()
+        matrices, joints = self._curvature.gauss_newton(single, rows, self._collision_directions(single, rows))
         return matrices + self._prior_curvature(x, rows).float(), joints
 
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
@@ -256,13 +257,10 @@ class Objective:
         They are computed in single precision whatever that of x is: an optimiser needs no more.
         """
         assert self._curvature is not None
+        if any(term.energy is pose_prior for term, _ in self._others):
+            return _damped_inverses(self.gauss_newton(x, rows)[0], damping).to(x)
         single = x.float()
         extra = self._collision_directions(single, rows)
-        if any(term.energy is pose_prior for term, _ in self._others):
-            matrices = self.gauss_newton(x, rows)[0]
-            for one in () if extra is None else extra.unbind(1):  # a product of matrices would round by the rows
-                matrices = matrices + one[:, :, None] * one[:, None, :]
-            return _damped_inverses(matrices, damping).to(x)
         return self._curvature.inverse_hessians(single, rows, damping, extra).to(x)
 
     def _prior_curvature(self, x: Tensor, rows: Tensor) -> Tensor:
@@ -277,17 +275,18 @@ class Objective:
         return curvature
 
     def _collision_directions(self, x: Tensor, rows: Tensor) -> Tensor | None:
-        """Derivatives [A, E, F] of residuals whose squares curve as the collision term; None without collisions."""
+        """Derivatives for bones of residuals whose squares curve as the collision term; None without collisions."""
         if self._collision is None:
             return None
         assert self._curvature is not None
-        found = self._collision.directions(self._curvature.bones(x, rows), rows)
+        bones = self._curvature.bones(x, rows)
+        found = self._collision.directions(bones, rows)
         if found is None or not len(found[0]):
             return None
         body, number, to_bones = found
-        directions = x.new_zeros(len(x), N_GROUPS, x.shape[1])
-        to_bones = to_bones.times(self._collision_weight**0.5)
-        directions[body, number] = self._curvature.pulled_back(x, rows, body, to_bones)
+        derivatives = bone_derivatives(bones.index(body), to_bones, self._curvature.n_shape)
+        directions = x.new_zeros(len(x), N_GROUPS, derivatives.shape[1])
+        directions[body, number] = self._collision_weight**0.5 * derivatives
         return directions
 
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:

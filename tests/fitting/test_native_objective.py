@@ -18,6 +18,7 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting import native_objective
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
 from smplifyx.fitting.initialization import facing_camera
+from smplifyx.fitting.native_objective import bone_derivatives
 from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.solver import Solver
@@ -306,23 +307,26 @@ def test_matrices_have_the_curvature_of_collisions_along_their_directions():
     assert torch.equal(with_own.inverse_hessians(x, rows, 0.1), alone.inverse_hessians(x, rows, 0.1))
 
 
-def test_gradients_of_bones_are_pulled_back_without_those_of_the_terms():
-    """The same bits whatever the terms weigh, and those of differentiating the bones."""
-    found = []
-    for weight in (1.0, 3e4):
-        stage = replace(_ALL, hand_keypoints=weight)
-        solver = _solver(random_body_model(), config=replace(Config(), stages=(stage,)))
-        objective, x = _objective(solver)
-        rows, body = torch.arange(_N), torch.tensor([2, 5, 5])
-        to_bones = objective._native.bones(x, rows).index(body)  # any numbers
-        found.append(objective._native.pulled_back(x, rows, body, to_bones))
-    assert torch.equal(*found)
-    free = x[body].requires_grad_()
-    data = _hypotheses(solver).index(body)
-    bones = solver.stage_terms(1).view.pose(data.x.index_copy(1, objective.free, free), data.initial).bones
-    parts = [(getattr(bones, part.name), getattr(to_bones, part.name)) for part in fields(BoneStates)]
-    (expected,) = torch.autograd.grad(sum((one * other).sum() for one, other in parts), free)
-    torch.testing.assert_close(found[0], expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+def test_more_residuals_of_bones_are_rows_of_the_matrix():
+    """The matrix rises by the product of the gradients by autograd; twice the residual, four times the product."""
+    solver = _solver(random_body_model(), config=replace(Config(), stages=(_ALL,)))
+    objective, x = _objective(solver)
+    rows, native = torch.arange(_N), objective._native
+    bones = native.bones(x, rows)
+    generator = torch.Generator().manual_seed(3)
+    numbers = {part.name: torch.randn(getattr(bones, part.name).shape, generator=generator) for part in fields(bones)}
+    numbers["coefficients"][:, native.n_shape :] = 0.0  # pose correctives are left out
+    to_bones = BoneStates(**numbers).times(3e3)
+    extra = bone_derivatives(bones, to_bones, native.n_shape)
+    found = native.gauss_newton(x, rows, torch.stack([extra, 2.0 * extra], 1))[0] - native.gauss_newton(x, rows)[0]
+
+    free, data = x.clone().requires_grad_(), _hypotheses(solver)
+    state = solver.stage_terms(1).view.pose(data.x.index_copy(1, objective.free, free), data.initial).bones
+    parts = [(getattr(state, part.name), getattr(to_bones, part.name)) for part in fields(BoneStates)]
+    (gradient,) = torch.autograd.grad(sum((one * other).sum() for one, other in parts), free)
+    expected = 5.0 * gradient[:, :, None] * gradient[:, None, :]
+    for row in rows:
+        torch.testing.assert_close(found[row], expected[row], rtol=1e-3, atol=2e-3 * float(expected[row].abs().max()))
 
 
 def test_digits_of_a_far_body_are_kept():

@@ -856,9 +856,17 @@ if (run == GAUSS_NEWTON) {
         put(factor * (x * (change(b, a) - change(a, b)) - y * (change(a, a) + change(b, b))));
       }
       for (int e = 0; e < n_extra; ++e) {
-        const float* const from = extra_in + ((size_t)row * n_extra + e) * F + block * LANES;
+        const float* const of_turns = extra_in + ((size_t)row * n_extra + e) * (9 * J + C);
+        const float* const of_places = of_turns + 3 * J;
+        const float* const of_rest = of_turns + 6 * J;
+        const float* const of_shape = of_turns + 9 * J;
         vf value = zero;
-        for (int lane = 0; lane < LANES && block * LANES + lane < F; ++lane) value[lane] = from[lane];
+        for (int j = 0; j < J; ++j) for (int i = 0; i < 3; ++i) {
+          const int k = 3 * j + i;
+          value += of_turns[k] * spin[k] + of_places[k] * (dposed[k] - dposed[i]);
+          if (moves_shape) value += of_rest[k] * dshaped[k];
+        }
+        for (int c = 0; c < C; ++c) value += of_shape[c] * dx[first_shape + c];
         put(value);
       }
       n_residuals = n;
