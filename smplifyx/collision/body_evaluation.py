@@ -39,10 +39,21 @@ class BodyEvaluation:
         listed = wrap(lists.vertices), wrap(lists.n_vertices)
         shaped, posed, to_posed = (wrap(one, vec3) for one in (lists.shaped, lists.posed, lists.to_posed))
         transforms = wrap(self._transforms.flatten(2))
+        n_threads = lists.n_threads
         self._skin = skinning.record(
             kernels.skin,
-            (n_rows, lists.most_of(slots)),
-            *(rows, *listed, skinning.template, *body, wrap(self._coefficients), transforms, shaped, posed),
+            (n_rows, n_threads),
+            *(
+                rows,
+                *listed,
+                n_threads,
+                skinning.template,
+                *body,
+                wrap(self._coefficients),
+                transforms,
+                shaped,
+                posed,
+            ),
         )
         self._add_vertices = skinning.record(
             kernels.add_vertices,

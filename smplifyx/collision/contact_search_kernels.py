@@ -48,13 +48,19 @@ class Found:
 
 @wp.func
 def _normal(posed: wp.array2d[wp.vec3], row: int, mesh: Mesh, vertex: int) -> wp.vec3:
-    """Mean normal of the triangles around a vertex, weighted by their areas."""
+    """Mean normal of the triangles around a vertex, weighted by their areas; almost 0 where they have none.
+
+    0 itself marks normals that are not known yet.
+    """
     total = wp.vec3()
     for k in range(mesh.around_starts[vertex], mesh.around_starts[vertex + 1]):
         face = mesh.faces[mesh.around[k]]
         a = posed[row, face[0]]
         total += wp.cross(posed[row, face[1]] - a, posed[row, face[2]] - a)
-    return wp.normalize(total)
+    normal = wp.normalize(total)
+    if wp.length_sq(normal) == 0.0:
+        return wp.vec3(1.0e-12, 0.0, 0.0)
+    return normal
 
 
 @wp.func

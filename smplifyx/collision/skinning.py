@@ -76,11 +76,10 @@ class VertexLists:
         self.n_vertices[rows] = counts.int()
         self.most = int(self.n_vertices.max()) if len(self.n_vertices) else 0
 
-    def most_of(self, rows: Tensor) -> int:
-        """At least as many as any of these rows lists."""
-        # On the CPU each thread costs time; a GPU has them.
-        on_cpu = rows.device.type == "cpu" and len(rows) > 0
-        return int(self.n_vertices[rows].max()) if on_cpu else self.most
+    @property
+    def n_threads(self) -> int:
+        """Threads among which a row's vertices are worth dividing: one on the CPU, all on a GPU."""
+        return min(self.most, 1 if self.vertices.device.type == "cpu" else self.most)
 
 
 @dataclass(frozen=True)
@@ -132,12 +131,14 @@ class SparseSkinning:
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
         """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
+        n_threads = lists.n_threads
         self.launch(
             self.kernels.skin,
-            (len(slots), lists.most_of(slots)),
+            (len(slots), n_threads),
             self.wrap(slots.int()),
             self.wrap(lists.vertices),
             self.wrap(lists.n_vertices),
+            n_threads,
             self.template,
             *self.components,
             *self.bones,

@@ -155,6 +155,7 @@ def skin(
     slots: wp.array[int],
     vertices: wp.array2d[int],
     n_vertices: wp.array[int],
+    n_lanes: int,
     at_rest: wp.array[wp.vec3],
     component_start: wp.array[int],
     component_index: wp.array[int],
@@ -166,21 +167,20 @@ def skin(
     shaped: wp.array2d[wp.vec3],
     posed: wp.array2d[wp.vec3],
 ) -> None:
-    """Shape and pose the listed vertices of each row; thread (row, place in the list)."""
-    row, place = wp.tid()
+    """Shape and pose the listed vertices of each row; thread (row, lane), which takes each ``n_lanes``-th of them."""
+    row, lane = wp.tid()
     slot = slots[row]
-    if place >= n_vertices[slot]:
-        return
-    vertex = vertices[slot, place]
-    point = at_rest[vertex]
-    for k in range(component_start[vertex], component_start[vertex + 1]):
-        point += coefficients[row, component_index[k]] * component_shape[k]
-    moved = wp.vec3()
-    for k in range(bones.shape[1]):
-        if weights[vertex, k] > 0.0:
-            moved += weights[vertex, k] * _moved(transforms, row, bones[vertex, k], point)
-    shaped[slot, vertex] = point
-    posed[slot, vertex] = moved
+    for place in range(lane, n_vertices[slot], n_lanes):
+        vertex = vertices[slot, place]
+        point = at_rest[vertex]
+        for k in range(component_start[vertex], component_start[vertex + 1]):
+            point += coefficients[row, component_index[k]] * component_shape[k]
+        moved = wp.vec3()
+        for k in range(bones.shape[1]):
+            if weights[vertex, k] > 0.0:
+                moved += weights[vertex, k] * _moved(transforms, row, bones[vertex, k], point)
+        shaped[slot, vertex] = point
+        posed[slot, vertex] = moved
 
 
 @wp.func

@@ -22,7 +22,7 @@ _DIFFERENT = 0.06
 _NO_RIVAL = 1.0
 _BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
 #: Hypotheses of which no joint is farther apart become the same (metres).
-_SAME = 0.04
+_SAME = 0.02
 #: A hypothesis whose loss is higher by this share of the best is not going to win.
 _HOPELESS = 0.3
 

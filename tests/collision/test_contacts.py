@@ -170,6 +170,21 @@ def test_a_mesh_that_is_not_finite_has_no_contacts(balls):
     assert torch.equal(contacts.found.pairs[0], contacts.found.pairs[1])
 
 
+def test_a_vertex_whose_triangles_have_no_area_has_no_contact(balls):
+    """The search of the others ends as before."""
+    vertices = balls.placed((0, 0, 0), (0.071, 0.01, 0.004), (0.047, 0.015, 0.0)).repeat(2, 1, 1)
+    contacts, _ = balls.search.contacts([vertices])
+    vertex = int(contacts.found.pairs[0, :, 0].max())
+    assert balls.part[vertex] == 2
+    around = np.unique(balls.faces[(balls.faces == vertex).any(1)])
+    vertices[1, around] = vertices[1, vertex].clone()
+    contacts, touching = balls.search.contacts([vertices])
+    before, after = (set(contacts.found.pairs[row, : contacts.found.n_pairs[row], 0].tolist()) for row in (0, 1))
+    assert touching.all() and vertex in before and vertex not in after
+    others = np.flatnonzero(balls.part < 2)
+    assert before & set(others.tolist()) and len(after) > 0
+
+
 @pytest.mark.parametrize(("angle", "expected"), [(85, None), (97, 0.822), (120, 1.0), (170, 1.0)])
 def test_surfaces_have_to_face_each_other(angle, expected):
     """A small plate whose middle lies on a large one, and their normals at an angle."""
