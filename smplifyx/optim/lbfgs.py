@@ -1,7 +1,7 @@
 """L-BFGS with a strong-Wolfe line search for many independent problems at once: one per row of x `[B, D]`.
 
 Each row has its own history, step length, convergence and failure. All active rows advance by one evaluation of the
-objective at a time, whatever phase of its line search a row is in, and finished rows are no longer evaluated.
+objective at a time, whatever phase of its line search a row is in. Finished rows are dropped once they are worth it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from smplifyx.optim.inverse_hessian import InverseHessian, Mask, matrix_products
 from smplifyx.optim.line_search import StrongWolfeSearch
 from smplifyx.optim.problem import LBFGSOptions, LBFGSResult, Objective, Preconditioner, Status
 
-#: On a device that has to be waited for: evaluations between two looks at which rows have ended, and the share of
-#: rows that is worth dropping. Until then they are evaluated along with the others.
-_LOOK_EVERY, _WORTH_DROPPING = 4, 0.2
+#: Share of the rows that have to end before they are dropped, as this copies the state of all others. Until then they
+#: are evaluated along with them. On a device that has to be waited for: evaluations between two looks.
+_WORTH_DROPPING, _LOOK_EVERY = 0.2, 4
 #: Steps after which the prediction of a preconditioned model is no longer trusted without a new preconditioner.
 _FRESH = 5
 
@@ -58,8 +58,9 @@ def minimize(
         if not bool(((diagonal > 0) & diagonal.isfinite()).all()):
             raise ValueError("initial_inverse_hessian must be positive and finite")
     run = _Run(objective, x0, options or LBFGSOptions(), diagonal, preconditioner)
-    while run.n_active:
-        run.advance()
+    with np.errstate(invalid="ignore", over="ignore"):  # rows that wait to be dropped may not be finite
+        while run.n_active:
+            run.advance()
     return run.result
 
 
@@ -118,7 +119,7 @@ class _Run:
 
     @property
     def _is_running(self) -> Mask:
-        """Rows that have not ended; on the CPU all, as the others are dropped at once."""
+        """Rows that have not ended; the others wait to be dropped."""
         return self._status == int(Status.RUNNING)
 
     def _end(self, mask: Mask, status: Status) -> None:
@@ -302,7 +303,7 @@ class _Run:
 
     def _is_time_to_drop(self, done: Mask) -> bool:
         if not self._xp.waits_to_look:
-            return bool(done.any())
+            return bool(done.sum() > _WORTH_DROPPING * len(done))
         self._until_look -= 1
         if self._until_look > 0:
             return False

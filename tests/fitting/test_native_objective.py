@@ -348,4 +348,4 @@ def test_digits_of_a_far_body_are_kept():
     with torch.no_grad():
         expected = double.loss(x.double())
         found = objective(torch.arange(_N))(x)[0].double()
-    torch.testing.assert_close(found, expected, rtol=_LOSS_NOISE, atol=0)  # without its care for digits 7e-6
+    torch.testing.assert_close(found, expected, rtol=_LOSS_NOISE, atol=0)  # torch: 7e-6

@@ -86,7 +86,9 @@ def test_result_is_consistent_and_never_worse_than_the_start():
     for limits in ({"max_iterations": 3}, {"max_evaluations": 2}, {"max_evaluations": 4}, {"max_line_search": 1}, {}):
         problem.row_evaluations.zero_()
         result = minimize(problem, problem.x0, LBFGSOptions(**limits))
-        assert torch.equal(result.n_evaluations, problem.row_evaluations)
+        # Up to a fifth of the rows wait to be dropped.
+        assert (problem.row_evaluations >= result.n_evaluations).all()
+        assert problem.row_evaluations.sum() <= 1.25 * result.n_evaluations.sum()
         loss, gradient = problem(result.x, torch.arange(12))
         assert torch.allclose(loss, result.loss, rtol=1e-13) and torch.allclose(gradient, result.gradient, atol=1e-10)
         assert (result.loss <= start_loss).all() and (result.status != Status.RUNNING).all()
