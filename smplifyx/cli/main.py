@@ -12,7 +12,7 @@ from importlib import import_module
 
 import smplifyx
 from smplifyx.cli import messages
-from smplifyx.cli.options import HelpFormatter, accept_both, all_parsers, split_dotted
+from smplifyx.cli.options import SECOND_INPUT, HelpFormatter, accept_both, all_parsers, split_dotted
 from smplifyx.config import all_settings
 from smplifyx.config.original_names import original_equivalent
 from smplifyx.errors import SmplifyxError, UsageError
@@ -109,6 +109,8 @@ def _run(argv: Sequence[str]) -> int:
     parser = build_parser(others[0] if others else None)
     _check_command(others, parser)
     arguments, unknown = parser.parse_known_args(others)
+    second = vars(arguments).pop(SECOND_INPUT, None)
+    unknown += [] if second is None else [str(second)]
     if unknown:
         # Values of unknown options are unknown too; only the options are named.
         options = [one for one in unknown if one.startswith("-")] or unknown[:1]

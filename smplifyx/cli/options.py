@@ -158,6 +158,10 @@ def all_parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser
     return found
 
 
+#: Where a command line has the input in its documented spelling after it had the other one.
+SECOND_INPUT = "second_input"
+
+
 class _OtherSpelling(argparse.Action):
     """The input of a command in another spelling, which stands for the documented one."""
 
@@ -169,8 +173,9 @@ class _OtherSpelling(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         if getattr(namespace, self.dest, None) is None:
-            self._documented.required = False  # a parser parses once
             setattr(namespace, self.dest, parser._get_value(self._documented, values))
+            # A parser parses once. The documented spelling would overwrite this one without a word.
+            self._documented.required, self._documented.dest = False, SECOND_INPUT
         else:  # a second one is as unknown as any other argument
             unknown = vars(namespace).setdefault(argparse._UNRECOGNIZED_ARGS_ATTR, [])
             unknown.append(str(values))

@@ -210,6 +210,14 @@ def test_the_input_may_be_given_with_and_without_the_name_of_its_option(command,
     assert values("given", *others) == values(*others, "given") == named
 
 
+@pytest.mark.parametrize(
+    "command", ["fit a --images b", "fit --images b a", "status a --output b", "status --output a b"]
+)
+def test_a_second_input_is_refused_in_either_spelling(command, capsys):
+    assert main(command.split()) == 2
+    assert "unknown argument" in capsys.readouterr().err
+
+
 def test_a_second_input_is_refused():
     """As for ``--images *.jpg`` in a shell."""
     done = smplifyx_command("fit", "--images", "a.jpg", "b.jpg")
