@@ -144,7 +144,7 @@ class StartsConfig:
         minimum=1,
     )
     depth_flips: int = setting(
-        4,
+        8,
         "number of poses with limbs or trunk mirrored in depth that are tried beside the best start",
         minimum=0,
         maximum=20,

@@ -2,7 +2,7 @@
 
 A whole body with the default settings goes through::
 
-    [CameraStage(), Stage(1), Stage(2), Stage(3), SelectBest(), FlipDepths(4, stage=4), Trial(4),
+    [CameraStage(), Stage(1), Stage(2), Stage(3), SelectBest(), FlipDepths(8, stage=4), Trial(4),
      Stage(4, resolve_collisions=False), KeepDistinct(), Stage(5, select=True)]
 """
 

@@ -54,7 +54,7 @@ def test_the_page_has_the_default_schedule() -> None:
 def test_flips_in_the_last_stage_are_decided_there() -> None:
     config = load_config(overrides=[Override("starts.select_after_stage", "4", "test")])
     *_, flip, trial, last = make_schedule(config, has_body=True)
-    assert flip == FlipDepths(4, stage=5) and trial == Trial(5) and last == Stage(5, select=True)
+    assert flip == FlipDepths(8, stage=5) and trial == Trial(5) and last == Stage(5, select=True)
 
 
 def test_without_flips_nothing_is_decided_late() -> None:
