@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _job(output: Path, **changes: Any) -> Job:
-    config, run = load_run(None, [Override(key, value, "test") for key, value in _SETTINGS.items()])
+#: Fits that take as long as those of a user, so that a machine is lost while it works.
+_LONG = {**_SETTINGS, "optimizer.max_iterations": "200", "starts.depth_flips": "8", "collision.enabled": "true"}
+
+
+def _job(output: Path, settings: Mapping[str, str] = _SETTINGS, **changes: Any) -> Job:
+    config, run = load_run(None, [Override(key, value, "test") for key, value in settings.items()])
     assert isinstance(config, Config) and isinstance(run, RunOptions)
     return Job(config, replace(run, output=output, device="cpu", batch_size=2, **changes))
 
@@ -87,18 +91,18 @@ def test_a_machine_is_lost_and_nothing_else(
 ) -> None:
     second = cluster.add_node(num_cpus=1, memory=2 << 30)
     cluster.wait_for_nodes()
-    executor = RayExecutor(cluster.address, task_size=5)
+    executor = RayExecutor(cluster.address, task_size=6)
     outcomes: list[Outcome] = []
-    for outcome in executor.run(_units(photos), _job(tmp_path / "ray")):
+    for outcome in executor.run(_units(photos), _job(tmp_path / "ray", _LONG)):
         outcomes.append(outcome)
-        if len(outcomes) == 3:
+        if len(outcomes) == 1:
             cluster.remove_node(second, allow_graceful=False)
     assert sorted(outcome.unit.stem for outcome in outcomes) == [f"photo_{n:02d}" for n in range(_N_PHOTOS)]
     assert not any(outcome.failures for outcome in outcomes)
     assert "was lost" in outcomes[-1].remarks[-1] and not outcomes[0].remarks
     assert not capsys.readouterr().out  # Ray prints dozens of lines
 
-    list(SerialExecutor().run(_units(photos), _job(tmp_path / "alone")))
+    list(SerialExecutor().run(_units(photos), _job(tmp_path / "alone", _LONG)))
     expected, found = _numbers(tmp_path / "alone"), _numbers(tmp_path / "ray")
     assert len(expected) == _N_PHOTOS
     assert found.keys() == expected.keys()
