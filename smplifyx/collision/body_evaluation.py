@@ -40,21 +40,9 @@ class BodyEvaluation:
         shaped, posed, to_posed = (wrap(one, vec3) for one in (lists.shaped, lists.posed, lists.to_posed))
         transforms = wrap(self._transforms.flatten(2))
         n_threads = lists.n_threads
-        self._skin = skinning.record(
-            kernels.skin,
-            (n_rows, n_threads),
-            *(
-                rows,
-                *listed,
-                n_threads,
-                skinning.template,
-                *body,
-                wrap(self._coefficients),
-                transforms,
-                shaped,
-                posed,
-            ),
-        )
+        shaping = skinning.template, *body, wrap(self._coefficients), transforms
+        inputs = rows, *listed, n_threads, *shaping, shaped, posed
+        self._skin = skinning.record(kernels.skin, (n_rows, n_threads), *inputs)
         self._add_vertices = skinning.record(
             kernels.add_vertices,
             (n_rows, n_lanes),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from smplifyx.collision.displacement import DisplacementBound
 from smplifyx.collision.search import TrianglePairs, TriangleSearch
-from smplifyx.collision.skinning import BoneStates, DisplacementBound, PairLists, SparseSkinning, VertexLists
+from smplifyx.collision.skinning import BoneStates, PairLists, SparseSkinning, VertexLists
 
 
 def empty_pair_lists(n_rows: int, max_pairs: int, n_vertices: int, device: torch.device) -> PairLists:

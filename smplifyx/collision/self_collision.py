@@ -15,6 +15,7 @@ from smplifyx.body.model import BodyModel
 from smplifyx.collision.candidates import CandidateCache
 from smplifyx.collision.contact_term import ContactTerm
 from smplifyx.collision.contacts import Contacts, ContactSearch, ContactShape
+from smplifyx.collision.displacement import DisplacementBound
 from smplifyx.collision.parts import (
     PairFilter,
     body_parts,
@@ -26,7 +27,7 @@ from smplifyx.collision.parts import (
 from smplifyx.collision.penalty import CollisionTerm
 from smplifyx.collision.penetration import Penetration, PenetrationMeter
 from smplifyx.collision.search import TrianglePairs, TriangleSearch, rest_pairs
-from smplifyx.collision.skinning import ConeOptions, DisplacementBound, SparseSkinning, bone_states
+from smplifyx.collision.skinning import ConeOptions, SparseSkinning, bone_states
 from smplifyx.config import CollisionConfig
 from smplifyx.optim import padded_rows
 

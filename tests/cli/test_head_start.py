@@ -1,4 +1,4 @@
-"""What a second core does while a fit imports its modules."""
+"""A second core, at work while a fit imports its modules."""
 
 from __future__ import annotations
 

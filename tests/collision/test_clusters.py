@@ -40,7 +40,7 @@ def test_each_triangle_is_in_one_cluster_of_its_part(n_extra: int) -> None:
 
 
 def test_triangles_in_one_place_and_none() -> None:
-    """What has no sides is divided too."""
+    """Triangles that are points are divided, too."""
     faces = np.zeros((3 * LANES, 3), np.int64)
     found = cluster_triangles(np.zeros((1, 3)), faces, np.zeros(len(faces), np.int64), np.zeros(1, np.int64), 1)
     assert np.diff(found.starts).max() <= LANES and found.owned.tolist() == [0]

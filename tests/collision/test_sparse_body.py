@@ -9,9 +9,9 @@ import torch
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
+from smplifyx.collision.displacement import DisplacementBound
 from smplifyx.collision.skinning import (
     BoneStates,
-    DisplacementBound,
     SparseSkinning,
     VertexLists,
     bone_states,

@@ -9,10 +9,11 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.collision.candidates import CandidateCache
+from smplifyx.collision.displacement import DisplacementBound
 from smplifyx.collision.parts import body_parts, pair_filter
 from smplifyx.collision.penalty import CollisionTerm
 from smplifyx.collision.search import TriangleSearch
-from smplifyx.collision.skinning import BoneStates, ConeOptions, DisplacementBound, SparseSkinning, bone_states
+from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, bone_states
 from smplifyx.rotations import axis_angle_to_matrix
 from smplifyx.synthetic.poses import mild_poses
 from tests.collision.plain_penalty import cone_energy
