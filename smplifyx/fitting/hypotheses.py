@@ -21,10 +21,10 @@ _DIFFERENT = 0.06
 #: The gap where no hypothesis differs.
 _NO_RIVAL = 1.0
 _BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
-#: Hypotheses of which no joint is farther apart become the same (metres).
+#: Hypotheses with no joint farther apart count as the same pose (metres).
 _SAME = 0.02
-#: A hypothesis whose loss is higher by this share of the best is not going to win.
-_HOPELESS = 0.3
+#: Share of the lowest loss by which that of a hypothesis that may still win is higher at most.
+_MAX_RISE = 0.3
 
 
 class Ambiguity(NamedTuple):
@@ -74,7 +74,7 @@ def ambiguity(joints: Tensor, loss: Tensor, person: Tensor, best: Tensor) -> Amb
 def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
     """Rows of the hypotheses that may still win, ascending.
 
-    Of those that have come to the same pose the one of lowest loss stays; others have too high a loss.
+    Of hypotheses in the same pose the one of lowest loss stays; those whose loss is too high go.
 
     Args:
         joints: [R, J, 3] of all hypotheses, camera frame.
@@ -92,7 +92,7 @@ def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
     rows[owner, rank] = order
     losses = torch.where(rows >= 0, loss[rows], torch.inf)
     lowest = losses[:, :1]
-    promising = (rows >= 0) & (losses - lowest <= _HOPELESS * lowest.abs())
+    promising = (rows >= 0) & (losses - lowest <= _MAX_RISE * lowest.abs())
     promising[:, 0] = rows[:, 0] >= 0
     centred = (joints - joints[:, _BODY].mean(1, keepdim=True))[rows]
     kept = promising.clone()

@@ -211,14 +211,7 @@ class Solver:
                     for term, weight in stages[k].terms
                     if term.name in energies
                 }
-        return [self._with_collision(*stage) for stage in zip(stages, ends, found, strict=True)]
-
-    def _with_collision(self, stage: StageTerms, end: Hypotheses, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        # The paper's energy of collisions has steps, and rounding decides on which side a point lies: the optimiser
-        # knows it.
-        rest = (end.loss - sum(losses.values())).clamp_min(0.0)
-        collision = torch.where(end.colliding, rest, 0.0)
-        return {term.name: losses.get(term.name, collision) for term, _ in stage.terms}
+        return [_with_collision(*stage) for stage in zip(stages, ends, found, strict=True)]
 
     @torch.no_grad()
     def contacts(self, hypotheses: Hypotheses) -> tuple[Contacts, Tensor]:
@@ -245,3 +238,12 @@ def keypoint_definitions(config: Config) -> Mapping[str, PointCombination]:
 def no_weight(weights: Mapping[str, Weight], name: str) -> bool:
     """True where a term is absent or has weight 0."""
     return is_zero(weights.get(name, 0.0))
+
+
+def _with_collision(stage: StageTerms, end: Hypotheses, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The losses [R] of all terms of a stage, with that of self-collisions."""
+    # The paper's energy of collisions has steps, and rounding decides on which side a point lies: the optimiser
+    # knows it.
+    rest = (end.loss - sum(losses.values())).clamp_min(0.0)
+    collision = torch.where(end.colliding, rest, 0.0)
+    return {term.name: losses.get(term.name, collision) for term, _ in stage.terms}

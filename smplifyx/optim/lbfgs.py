@@ -1,7 +1,7 @@
 """L-BFGS with a strong-Wolfe line search for many independent problems at once: one per row of x `[B, D]`.
 
 Each row has its own history, step length, convergence and failure. All active rows advance by one evaluation of the
-objective at a time, whatever phase of its line search a row is in. Finished rows are dropped once they are worth it.
+objective at a time, whatever phase of its line search a row is in. Finished rows are dropped a fifth at a time.
 """
 
 from __future__ import annotations

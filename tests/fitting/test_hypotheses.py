@@ -155,7 +155,7 @@ def test_selecting_keeps_the_worse_of_two_ambiguities():
     assert chosen.spread[0] > 0.01 and chosen.spread[1] < 1e-6
 
 
-def test_of_equal_poses_the_lowest_loss_stays_and_hopeless_ones_go():
+def test_of_equal_poses_the_lowest_loss_stays_and_too_high_losses_go():
     joints = _joints(0, 0, 0.5, 0.5, 0, 0.5)
     joints[1] += 3.0  # moving as a whole is no difference
     person = torch.tensor([0, 0, 0, 1, 1, 1])
