@@ -22,8 +22,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from smplifyx.collision import penalty, search, skinning
-from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.evaluation.operations import OperationCount
+from smplifyx.warp_runtime import load_warp
 
 _NAME = "simulated"
 #: PyTorch itself copies the index, or the number, to the device.

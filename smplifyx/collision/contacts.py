@@ -17,7 +17,7 @@ from smplifyx.collision.clusters import LANES, TriangleClusters
 from smplifyx.collision.parts import PairFilter
 from smplifyx.collision.search import TriangleSearch
 from smplifyx.collision.skinning import PairLists, VertexLists
-from smplifyx.collision.warp_runtime import torch_stream
+from smplifyx.warp_runtime import torch_stream
 
 #: Meshes searched together: the memory of their vertices stays in the cache of a CPU; a GPU wants many threads.
 _ROWS_AT_ONCE, _GPU_ROWS_AT_ONCE = 16, 64

@@ -26,7 +26,7 @@ from torch.autograd.function import once_differentiable
 from smplifyx.collision.body_evaluation import BodyEvaluation, Evaluation, body_energy
 from smplifyx.collision.candidates import CandidateCache
 from smplifyx.collision.skinning import BoneStates, ConeOptions, SparseSkinning, cone_struct
-from smplifyx.collision.warp_runtime import load_warp, torch_stream
+from smplifyx.warp_runtime import load_warp, torch_stream
 
 
 class CollisionTerm:

@@ -17,7 +17,7 @@ from torch import Tensor
 from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.collision.clusters import LANES, TriangleClusters, cluster_triangles
 from smplifyx.collision.parts import PairFilter, pair_keys
-from smplifyx.collision.warp_runtime import load_warp, torch_stream
+from smplifyx.warp_runtime import load_warp, torch_stream
 
 #: Bodies searched together. A GPU wants many threads at once; the boxes of a few bodies stay in a CPU's cache.
 _ROWS, _CUDA_ROWS = 8, 32

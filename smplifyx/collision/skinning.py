@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.body.model import BodyModel, BodyOutput
-from smplifyx.collision.warp_runtime import load_warp, torch_stream
+from smplifyx.warp_runtime import load_warp, torch_stream
 
 #: Threads that share the vertices of one body; a fixed number, so that sums do not depend on the batch.
 _CUDA_LANES = 32

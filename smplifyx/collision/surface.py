@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from smplifyx.body.data import FloatArray, IntArray
 from smplifyx.collision.clusters import cluster_triangles
-from smplifyx.collision.warp_runtime import load_warp
+from smplifyx.warp_runtime import load_warp
 
 BoolArray = NDArray[np.bool_]
 

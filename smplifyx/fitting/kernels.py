@@ -6,8 +6,8 @@ import importlib
 
 import torch
 
-from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.fitting.native_source import objective_kernel
+from smplifyx.warp_runtime import load_warp
 
 _MODULES = "pair_kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"
 #: Modules for the CPU alone.

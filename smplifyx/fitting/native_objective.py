@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from smplifyx.collision.skinning import BoneStates
-from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.errors import UsageError
 from smplifyx.fitting.native_layers import decoder_of, layer_derivatives, packed_layer
 from smplifyx.fitting.native_source import LANES, objective_kernel
@@ -25,6 +24,7 @@ from smplifyx.fitting.upright_stance import TILT_SEGMENTS
 from smplifyx.priors.joint_limits import HINGES
 from smplifyx.priors.vposer import FRAME_LIMIT, VPoser
 from smplifyx.skeleton import BODY_JOINTS
+from smplifyx.warp_runtime import load_warp
 
 if TYPE_CHECKING:
     from smplifyx.fitting.state import BodyView

@@ -6,8 +6,8 @@
 import functools
 from importlib import resources
 
-from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.fitting.native_tables import declarations
+from smplifyx.warp_runtime import load_warp
 
 #: Rows in the lanes of a vector register.
 LANES = 8

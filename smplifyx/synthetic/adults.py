@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from smplifyx.collision.warp_runtime import load_warp
 from smplifyx.synthetic.makehuman.adults import common_tpose, people_in_tpose, sample_adults
 from smplifyx.synthetic.makehuman.hand_poses import hand_pose_from_angles, mirror_hand_pose, sample_hand_angles
 from smplifyx.synthetic.makehuman.source import SourceModel, load_source_model
 from smplifyx.synthetic.people import RestBody
+from smplifyx.warp_runtime import load_warp
 
 FloatArray = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smplifyx.collision.warp_runtime import load_warp
+from smplifyx.warp_runtime import load_warp
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_LOAD = "from smplifyx.collision.warp_runtime import load_warp; print(load_warp().config.kernel_cache_dir)"
+_LOAD = "from smplifyx.warp_runtime import load_warp; print(load_warp().config.kernel_cache_dir)"
 
 
 def _run(program: str, cache: Path, temporary: Path) -> subprocess.CompletedProcess[str]:
