@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from smplifyx.collision import warp_runtime
+from smplifyx import warp_runtime
 
 
 @pytest.fixture
