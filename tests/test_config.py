@@ -21,8 +21,11 @@ from smplifyx.config import (
     load_run,
     to_yaml,
 )
+from smplifyx.config.earlier_names import EARLIER_NAMES
+from smplifyx.config.fields import leaves
 from smplifyx.config.loading import read_yaml
 from smplifyx.config.original_names import ORIGINAL_NAMES, original_equivalent
+from smplifyx.training.settings import GenderTraining, LiftingConfig, VPoserConfig
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -208,6 +211,9 @@ def test_values_of_the_command_line(key, text, value):
         ("stages.1.shap", "3", "did you mean stages.1.shape?"),
         ("objectiv.rho", "3", "objectiv.rho: unknown setting; did you mean objective.rho?"),
         ("nonsense.of.all", "3", "expected one of people, camera"),
+        ("priors.vposer_checkpoint", "3", "priors.vposer_checkpoint: unknown setting; now priors.vposer"),
+        ("input.max_persons", "3", "input.max_persons: unknown setting; now people.max_persons"),
+        ("input.other", "3", "input.other: unknown setting; now run.images, run.keypoints"),
     ],
 )
 def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
@@ -230,6 +236,8 @@ def test_wrong_settings_are_named_with_what_was_expected(key, text, expected):
         ("images: photos", "images: unknown setting; did you mean run.images?"),
         ("run: {image: photos}", "run.image: unknown setting; did you mean run.images?"),
         ("kamera: {focal_length: 3}", "kamera: unknown setting; did you mean camera?"),
+        ("input: {images: photos}", "input: unknown setting; now run.images, run.keypoints"),
+        ("output: {folder: fits}", "output.folder: unknown setting; now run.output, or --output"),
         ("camera: 3", "camera: expected a mapping of settings, found 3"),
         ("stages: {shape: 3}", "stages.shape: expected a number from 1 to 5, or all, found shape"),
         ("stages: 3", "stages: expected a list, or a mapping from numbers, found 3"),
@@ -404,3 +412,13 @@ def test_settings_of_another_version_are_read_as_far_as_this_one_has_them(tmp_pa
     path.write_text("a: [")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_recorded(path)
+
+
+def test_renamed_settings_exist_under_their_names_now():
+    fit = {leaf.key for leaf in all_settings()} | {f"run.{one.name}" for one in dataclasses.fields(RunOptions)}
+    trainings = (VPoserConfig(), LiftingConfig(), GenderTraining())
+    known = fit | {leaf.key for one in trainings for leaf in leaves(one)} | {"out_of_distribution"}
+    for earlier, now in EARLIER_NAMES.items():
+        assert earlier not in known
+        names = re.findall(r"\b[a-z_]+(?:\.[A-Za-z_]+)+|^out_of_distribution$", now)
+        assert names and set(names) <= known, earlier

@@ -74,7 +74,7 @@ def _result_files(results: Path) -> tuple[Path, list[Path]]:
     root = results / "results" if packed or (results / "results").is_dir() else results
     paths = sorted({path for path in root.rglob("*.npz") if not path.name.startswith(".")} | set(packed))
     if not paths:
-        raise UsageError(f"{root} holds no results (.npz)")
+        raise UsageError(f"{root} holds no results; expected an output folder of `smplifyx fit`, or .npz files")
     return root, paths
 
 

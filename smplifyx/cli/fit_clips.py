@@ -173,9 +173,8 @@ class _ClipRun:
             self._n_kept_photos += len(clip.all_shots())
             return
         if self._has_packs:
-            raise UsageError(
-                f"{self._output} holds packed results; expected files: smplifyx unpack {self._output}, then fit again"
-            )
+            unpack = messages.command("unpack", self._output)
+            raise UsageError(f"{self._output} holds packed results; expected files: {unpack}, then fit again")
         progress.begin_clip(len(clip.all_shots()))
         try:
             for record in worker.run(clip, outcome):

@@ -210,7 +210,8 @@ def write_page(job: Job, report: FitReport, stop: StopRequest) -> Path | None:
     if not job.config.output.report:
         return None
     if job.run.num_shards > 1:
-        messages.note(f"after the last shard, smplifyx report {report.output} writes a page to judge the fits")
+        command = messages.command("report", report.output)
+        messages.note(f"after the last shard, {command} writes a page to judge the fits")
         return None
     from smplifyx.report import is_of_this_version, write_report  # late: a run starts without it
 

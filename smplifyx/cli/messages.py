@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 import traceback
@@ -82,6 +83,11 @@ def fault(line: str) -> None:
         tqdm.write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def command(*words: object) -> str:
+    """A call of the program to paste into a shell; names with blanks are quoted."""
+    return shlex.join(["smplifyx", *map(str, words)])
 
 
 def note_left_out(settings: Sequence[str]) -> None:

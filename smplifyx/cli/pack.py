@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from smplifyx.cli import messages
+from smplifyx.errors import UsageError
 
 _PACK = """Move results, meshes and pictures of an output folder into tar archives that WebDataset reads
 (OUTPUT/packs), a sample for each person and one for the picture of all people of a photo. All commands
@@ -42,7 +43,10 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
 
     root = arguments.output
     messages.check_input(root, "OUTPUT")
-    check_no_run(OutputLayout(root))
+    layout = OutputLayout(root)
+    check_no_run(layout)
+    if next(layout.results(), None) is None:
+        raise UsageError(f"{root} holds no results; expected an output folder of `smplifyx fit`")
     with output_to(root):
         mend_packs(root)
         count = sum(1 for _ in (pack if name == "pack" else unpack)(root))

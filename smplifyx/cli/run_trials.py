@@ -187,6 +187,7 @@ def _draw(
 
 def evaluate_photos(arguments: argparse.Namespace) -> int:
     """``evaluate photos``."""
+    messages.check_input(arguments.folder, "FOLDER")
     fits = required_file(judge_folder, arguments.folder)
     for rows in (summary_rows(fits), keypoint_rows(fits), worst_rows(fits, arguments.worst)):
         messages.say(format_table(rows) + "\n")

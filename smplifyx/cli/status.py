@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     _say_names("mesh or picture missing", status.incomplete, arguments.verbose)
     if status.is_finished:
         return 0
-    command = shlex.join(["smplifyx", "fit", "--config", str(status.settings), "--output", str(arguments.output)])
+    command = messages.command("fit", "--config", status.settings, "--output", arguments.output)
     messages.say(f"to finish the rest:\n  {command}")
     if status.n_shards > 1:
         shards = as_ranges(status.open_shards)
@@ -92,7 +91,7 @@ def _say_clips(settings: Path, config: Config, run: RunOptions, arguments: argpa
         _say_names("missing, failed or changed", missing, arguments.verbose)
         if not missing:
             return 0
-    command = shlex.join(["smplifyx", "fit", "--config", str(settings), "--output", str(arguments.output)])
+    command = messages.command("fit", "--config", settings, "--output", arguments.output)
     messages.say(f"to finish the rest:\n  {command}")
     return 1
 

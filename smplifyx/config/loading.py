@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from smplifyx.config.arguments import RunOptions, check_run
+from smplifyx.config.earlier_names import name_now
 from smplifyx.config.fields import (
     ConfigError,
     Leaf,
@@ -328,7 +329,11 @@ def _hint(owner: type, name: str, source: str, prefix: str, rest: Sequence[str] 
     """The type of a setting; for an unknown one, ``rest`` are the parts of its name that follow."""
     hints = hints_of(owner)
     if name not in hints:
+        parts = [*prefix.split(".")[:-1], name, *rest]
+        now = name_now(parts)
+        if now is not None:
+            raise ConfigError(source, ".".join(parts), f"unknown setting; now {now}")
         everywhere = tuple(leaf.key for leaf in leaves(_File() if owner is _File else Config()))
         advice = suggestion((name, *rest), owner, prefix, everywhere)
-        raise ConfigError(source, ".".join((f"{prefix}{name}", *rest)), f"unknown setting; {advice}")
+        raise ConfigError(source, ".".join(parts), f"unknown setting; {advice}")
     return hints[name]

@@ -67,7 +67,7 @@ def judge_folder(folder: str | Path) -> list[PhotoFit]:
     """
     paths = [path for *_, path in OutputLayout(Path(folder)).results()]
     if not paths:
-        raise InputError(Path(folder), "has no results/STEM/PERSON.npz; expected a folder written by `smplifyx fit`")
+        raise InputError(Path(folder), "holds no results; expected an output folder of `smplifyx fit`")
     return [judge(load_result(path), f"{path.parent.name}/{path.stem}") for path in paths]
 
 

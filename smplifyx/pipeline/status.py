@@ -78,7 +78,7 @@ def last_settings(layout: OutputLayout) -> tuple[Path, Config, RunOptions, list[
     """
     runs = list(read_manifests(layout))
     if not runs:
-        raise UsageError(f"{layout.runs_path}: expected the records of a run of smplifyx fit, found none")
+        raise UsageError(f"{layout.root} holds no record of a run; expected an output folder of `smplifyx fit`")
     path = layout.runs_path / runs[-1][0] / SETTINGS
     return path, *load_recorded(path)
 

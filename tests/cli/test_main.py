@@ -134,29 +134,54 @@ def test_light_commands_import_few_heavy_modules(command, expected):
         (["models", "list", "--run.threads", "3"], "no option --run.threads"),
     ],
 )
-def test_wrong_calls_end_with_status_2_and_one_line(argv, expected):
-    done = smplifyx_command(*argv)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("smplifyx: error: ")
-    assert expected in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_wrong_calls_end_with_status_2_and_one_line(argv, expected, capsys):
+    assert main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("smplifyx: error: ")
+    assert expected in printed.err
+    assert len(printed.err.splitlines()) == 1
 
 
-def test_all_options_of_the_original_are_answered_at_once():
-    done = smplifyx_command("fit", "--data_folder", "in", "--output_folder", "out", "--visualize=False")
-    assert done.returncode == 2
-    lines = done.stderr.splitlines()
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("status {}", "pack {}", "unpack {}", "report {}", "view {}", "measure {}", "export {} --format obj"),
+        *("evaluate photos {}", "convert-results {} --to smplh --output {}/converted"),
+    ],
+)
+def test_a_folder_without_results_is_refused_and_left_as_it_is(command, tmp_path, capsys):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert main(command.format(folder, folder).split()) == 2
+    message = capsys.readouterr().err
+    assert f"{folder}" in message and "holds no" in message and "`smplifyx fit`" in message
+    assert list(folder.iterdir()) == []
+
+
+def test_all_options_of_the_original_are_answered_at_once(capsys):
+    assert main(["fit", "--data_folder", "in", "--output_folder", "out", "--visualize=False"]) == 2
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
     for line, name in zip(lines, ("data_folder", "output_folder", "visualize"), strict=True):
         assert f"--{name}" in line and ORIGINAL_NAMES[name] in line
 
 
+def test_a_wrong_call_of_the_program_ends_with_status_2():
+    done = smplifyx_command("fit", "--rho", "3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr == "smplifyx: error: fit: unknown argument --rho, an option of SMPLify-X; "
+        f"here: {ORIGINAL_NAMES['rho']}\n"
+    )
+
+
 @pytest.mark.parametrize("argv", [[], ["models"]])
-def test_wrong_commands_end_with_status_2(argv):
-    done = smplifyx_command(*argv)
-    assert done.returncode == 2
-    assert "usage: smplifyx" in done.stderr
+def test_wrong_commands_end_with_status_2(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+    assert "usage: smplifyx" in capsys.readouterr().err
 
 
 def test_traceback_on_request():
@@ -218,8 +243,7 @@ def test_a_second_input_is_refused_in_either_spelling(command, capsys):
     assert "unknown argument" in capsys.readouterr().err
 
 
-def test_a_second_input_is_refused():
+def test_a_second_input_is_refused(capsys):
     """As for ``--images *.jpg`` in a shell."""
-    done = smplifyx_command("fit", "--images", "a.jpg", "b.jpg")
-    assert done.returncode == 2
-    assert "unknown argument b.jpg; --images takes one folder or one photo" in done.stderr
+    assert main(["fit", "--images", "a.jpg", "b.jpg"]) == 2
+    assert "unknown argument b.jpg; --images takes one folder or one photo" in capsys.readouterr().err
