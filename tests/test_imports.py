@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -57,10 +58,14 @@ def test_rooms_import_lower_layers_only(number: int) -> None:
             assert not upwards, f"{path.relative_to(PACKAGE)} imports {upwards}"
 
 
-def test_contributing_lists_the_layers() -> None:
+def test_contributing_lists_the_rooms() -> None:
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for number, layer in enumerate(reversed(LAYERS), 1):
-        assert f"{number}. {', '.join(f'`{room}`' for room in layer)}\n" in text
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \| .+ \| (.+) \|$", text, re.MULTILINE)
+    listed = [(int(number), room) for number, room, _ in rows]
+    assert listed == [(number, room) for number, layer in enumerate(reversed(LAYERS), 1) for room in layer]
+    for _, room, files in rows:
+        for name in re.findall(r"`(.+?)`", files):
+            assert (PACKAGE / room / name).is_file(), f"{room}/{name}"
 
 
 #: What Windows lacks of the standard library.

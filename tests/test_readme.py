@@ -16,6 +16,7 @@ from smplifyx.config.original_names import ORIGINAL_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+LINKING = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 
 
 def commands() -> list[str]:
@@ -38,10 +39,30 @@ def test_command_exists(line: str) -> None:
         load_run(None, overrides)
 
 
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings in links."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)", page.read_text()):
+        target = (page.parent / path) if path else page
+        assert target.exists(), path
+        if anchor:
+            assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_every_page_is_listed_in_the_readme() -> None:
+    text = PAGES[0].read_text()
+    for page in PAGES[1:]:
+        assert f"](docs/{page.name}" in text, page.name
+
+
 def test_paths_and_settings_of_the_readme_exist() -> None:
     text = PAGES[0].read_text()
-    for link in re.findall(r"\]\(([^)#:]+)", text):
-        assert (ROOT / link).exists(), link
     for path in re.findall(r"`pytest ([\w/.]+)`", text):
         assert (ROOT / path).exists(), path
     names = {leaf.key.replace(".N.", ".4.") for leaf in all_settings()}
