@@ -17,8 +17,10 @@ def run() -> NoReturn:
     """Run one command and end the process at once: tidying up all of torch at its end takes half a second."""
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     from smplifyx.cli.signals import STATUS_OF, end_with_status
+    from smplifyx.late_torch import put_off_parts_of_torch
 
     end_with_status()  # at once: importing the rest takes a second
+    put_off_parts_of_torch()
     try:
         from smplifyx.cli.main import main
 
