@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from smplifyx.collision.skinning import BoneStates, PairLists, SparseSkinning, rotated
+from smplifyx.collision.skinning import BoneStates, SparseSkinning, VertexLists
 
 #: Energies [B] of bodies and their gradients, which the next call may overwrite.
 Evaluation = Callable[[BoneStates], tuple[Tensor, BoneStates]]
@@ -20,73 +20,59 @@ class BodyEvaluation:
 
     Args:
         skinning: of the full body.
-        found: lists of R rows.
+        lists: of R rows.
         slots: [B] the rows that the bodies own.
         like: B bodies, for the sizes.
+
+    Attributes:
+        rows: the slots as kernels take them, and below so.
+        posed: the listed vertices.
+        gradients: for the posed vertices, and the energies: what a launch has to set.
     """
 
-    def __init__(self, skinning: SparseSkinning, found: PairLists, slots: Tensor, like: BoneStates) -> None:
-        n_rows, device, wrap = len(slots), slots.device, skinning.wrap
-        n_coefficients, n_joints, n_lanes = like.coefficients.shape[1], like.positions.shape[1], skinning.n_lanes
-        self._skinning, lists = skinning, found.lists
-        self._coefficients = torch.zeros(n_rows, n_coefficients, device=device)
-        self._transforms = torch.zeros(n_rows, n_joints, 3, 4, device=device)
-        self._energies = torch.zeros(n_rows, dtype=torch.float64, device=device)
-        self._to_coefficients = torch.zeros(n_rows, n_lanes, n_coefficients, device=device)
-        self._to_transforms = torch.zeros(n_rows, n_lanes, n_joints, 3, 4, device=device)
-        rows, vec3, kernels = wrap(slots.int()), skinning.vec3, skinning.kernels
-        body = (*skinning.components, *skinning.bones)
-        listed = wrap(lists.vertices), wrap(lists.n_vertices)
-        shaped, posed, to_posed = (wrap(one, vec3) for one in (lists.shaped, lists.posed, lists.to_posed))
-        transforms = wrap(self._transforms.flatten(2))
-        n_threads = lists.n_threads
-        shaping = skinning.template, *body, wrap(self._coefficients), transforms
-        inputs = rows, *listed, n_threads, *shaping, shaped, posed
-        self._skin = skinning.record(kernels.skin, (n_rows, n_threads), *inputs)
+    def __init__(self, skinning: SparseSkinning, lists: VertexLists, slots: Tensor, like: BoneStates) -> None:
+        n_rows, n_lanes, n_threads, wrap = len(slots), skinning.n_lanes, lists.n_threads, skinning.wrap
+        self._state = like.zeros(n_rows).single()
+        sizes = [part.shape[1:] for part in self._state.parts]
+        #: All sums of all lanes, one part of the state after the other.
+        self._sums = torch.zeros(n_rows * n_lanes * sum(size.numel() for size in sizes), device=slots.device)
+        parts = self._sums.split([n_rows * n_lanes * size.numel() for size in sizes])
+        sums = BoneStates(*(part.view(n_rows, n_lanes, *size) for part, size in zip(parts, sizes, strict=True)))
+        self._gradient = sums
+        self._energies = torch.zeros(n_rows, dtype=torch.float64, device=slots.device)
+        self.rows, (shaped, self.posed) = wrap(slots.int()), skinning.positions(lists)
+        to_posed = wrap(lists.to_posed, skinning.vec3)
+        self.gradients = to_posed, wrap(self._energies)
+        listed, kernels = (self.rows, *skinning.listed(lists)), skinning.kernels
+        _, rotations, _, rest_joints = skinning.bone_arrays(self._state)
+        self._skin = skinning.record(
+            kernels.skin,
+            (n_rows, n_threads),
+            *(*listed, n_threads, *skinning.shaping(self._state), shaped, self.posed),
+        )
         self._add_vertices = skinning.record(
             kernels.add_vertices,
             (n_rows, n_lanes),
-            *(rows, *listed, n_lanes, *body, transforms, shaped, to_posed),
-            *(wrap(self._to_coefficients), wrap(self._to_transforms.flatten(3))),
+            *(*listed, n_lanes, *skinning.components, *skinning.bones, rotations, rest_joints, shaped, to_posed),
+            *skinning.bone_arrays(sums),
         )
-        #: Arrays that a launch reads, the rows' pairs, their numbers and posed vertices, and that it writes:
-        #: gradients for posed vertices, energies.
-        self.pairs = rows, wrap(found.pairs, skinning.vec2i), wrap(found.n_pairs)
-        self.posed, self.gradients = posed, (to_posed, wrap(self._energies))
 
     def evaluated(self, state: BoneStates, add: Callable[[], None], pose: bool = True) -> tuple[Tensor, BoneStates]:
-        """Energies [B] and their gradients for all parts of the state.
+        """Energies [B] and their gradients for all parts of the state, in single precision.
 
         Args:
             state: the B bodies.
             add: a launch that sets ``gradients`` from ``posed``.
             pose: whether the vertices have to be posed first.
         """
-        self._coefficients.copy_(state.coefficients)
-        self._transforms[..., :3] = state.rotations
-        self._transforms[..., 3] = state.positions - rotated(state.rotations, state.rest_joints)
-        self._to_coefficients.zero_()
-        self._to_transforms.zero_()
+        for own, given in zip(self._state.parts, state.parts, strict=True):
+            own.copy_(given)
+        self._sums.zero_()
         if pose:
             self._skin()
         add()
         self._add_vertices()
-        gradient = to_states(self._to_coefficients.sum(1), self._to_transforms.sum(1), state)
-        return self._energies.to(state.coefficients.dtype, copy=True), gradient
-
-
-def to_states(to_coefficients: Tensor, to_transforms: Tensor, state: BoneStates) -> BoneStates:
-    """Gradients for states from those for the coefficients [B, C] and for the transforms [B, J, 3, 4].
-
-    A bone's transform is its rotation and ``position - rotation rest_joint``.
-    """
-    to_offsets = to_transforms[..., 3].to(state.rotations)
-    return BoneStates(
-        to_coefficients.to(state.coefficients),
-        to_transforms[..., :3].to(state.rotations) - to_offsets[..., None] * state.rest_joints[..., None, :],
-        to_offsets,
-        -rotated(state.rotations.transpose(2, 3), to_offsets),
-    )
+        return self._energies.to(state.coefficients.dtype, copy=True), self._gradient.over_lanes()
 
 
 class _BodyEnergy(torch.autograd.Function):
@@ -105,7 +91,7 @@ class _BodyEnergy(torch.autograd.Function):
         evaluate: Evaluation,
     ) -> Tensor:
         energies, gradient = evaluate(BoneStates(coefficients, rotations, positions, rest_joints))
-        ctx.save_for_backward(gradient.coefficients, gradient.rotations, gradient.positions, gradient.rest_joints)
+        ctx.save_for_backward(*(part.to(coefficients, copy=True) for part in gradient.parts))
         return energies
 
     @staticmethod
@@ -124,7 +110,5 @@ class _BodyEnergy(torch.autograd.Function):
 
 def body_energy(evaluate: Evaluation, state: BoneStates) -> Tensor:
     """Energies [B] of bodies, differentiable."""
-    energy: Tensor = _BodyEnergy.apply(
-        state.coefficients, state.rotations, state.positions, state.rest_joints, evaluate
-    )
+    energy: Tensor = _BodyEnergy.apply(*state.parts, evaluate)
     return energy

@@ -9,7 +9,7 @@ No kernel adds floats atomically: a row's sums have one order, whatever the devi
 import warp as wp
 
 from smplifyx.collision.kernels import corners
-from smplifyx.collision.term_kernels import FLATNESS, add_point
+from smplifyx.collision.term_kernels import FLATNESS
 
 _ZERO = wp.constant(wp.float64(0.0))
 _HALF = wp.constant(wp.float64(0.5))
@@ -62,13 +62,13 @@ class Contact:
 
 
 @wp.func
-def _contact(posed: wp.array2d[wp.vec3], slot: int, vertex: int, face: wp.vec3i, shape: Shape) -> Contact:
-    """A contact; one without a plane is not deep."""
+def _contact(posed: wp.array2d[wp.vec3], slot: int, points: wp.vec4i, shape: Shape) -> Contact:
+    """Contact of the first of four points with the triangle of the others; one without a plane is not deep."""
     value = Contact()
-    triangle = corners(posed[slot, face[0]], posed[slot, face[1]], posed[slot, face[2]])
+    triangle = corners(posed[slot, points[1]], posed[slot, points[2]], posed[slot, points[3]])
     b = triangle[1] - triangle[0]
     c = triangle[2] - triangle[0]
-    offset = wp.vec3d(posed[slot, vertex]) - triangle[0]
+    offset = wp.vec3d(posed[slot, points[0]]) - triangle[0]
     cross = wp.cross(b, c)
     squared = wp.length_sq(cross)
     if squared > FLATNESS * wp.length_sq(b) * wp.length_sq(c):
@@ -83,77 +83,100 @@ def _contact(posed: wp.array2d[wp.vec3], slot: int, vertex: int, face: wp.vec3i,
 @wp.kernel(enable_backward=False)
 def add_contacts(
     slots: wp.array[int],
-    pairs: wp.array2d[wp.vec2i],
-    n_pairs: wp.array[int],
+    points: wp.array2d[wp.vec4i],
+    n_contacts: wp.array[int],
     weights: wp.array2d[float],
     shape: Shape,
-    faces: wp.array[wp.vec3i],
     posed: wp.array2d[wp.vec3],
     to_posed: wp.array2d[wp.vec3],
     energies: wp.array[wp.float64],
 ) -> None:
-    """Energy of each row's contacts (vertex, triangle), and its gradient by vertex; thread (row)."""
+    """Energy of each row's contacts (vertex, corners of the triangle), and its gradient by vertex; thread (row)."""
     row = wp.tid()
     slot = slots[row]
     total = wp.float64(0.0)
-    for place in range(n_pairs[slot]):
-        vertex = pairs[slot, place][0]
-        face = faces[pairs[slot, place][1]]
-        contact = _contact(posed, slot, vertex, face, shape)
+    for place in range(n_contacts[slot]):
+        four = points[slot, place]
+        contact = _contact(posed, slot, four, shape)
         if contact.depth > _ZERO:
             profile = _profile(contact.depth, shape)
             weight = shape.stiffness * wp.float64(weights[slot, place])
             total += weight * profile.energy
             pull = weight * profile.slope * contact.normal
-            to_posed[slot, vertex] = to_posed[slot, vertex] - wp.vec3(pull)
+            to_posed[slot, four[0]] = to_posed[slot, four[0]] - wp.vec3(pull)
             for k in range(3):
-                to_posed[slot, face[k]] = to_posed[slot, face[k]] + wp.vec3(contact.to_corners[k] * pull)
+                corner = four[k + 1]
+                to_posed[slot, corner] = to_posed[slot, corner] + wp.vec3(contact.to_corners[k] * pull)
     energies[row] = total
 
 
 @wp.kernel(enable_backward=False)
 def add_directions(
     slots: wp.array[int],
-    pairs: wp.array2d[wp.vec2i],
-    n_pairs: wp.array[int],
+    vertices: wp.array2d[int],
+    points: wp.array2d[wp.vec4i],
+    n_contacts: wp.array[int],
     weights: wp.array2d[float],
     groups: wp.array2d[int],
     shape: Shape,
-    faces: wp.array[wp.vec3i],
     component_start: wp.array[int],
     component_index: wp.array[int],
     component_shape: wp.array[wp.vec3],
     bones: wp.array2d[int],
     bone_weights: wp.array2d[wp.float32],
-    transforms: wp.array3d[wp.float32],
+    rotations: wp.array2d[wp.mat33],
+    rest_joints: wp.array2d[wp.vec3],
     shaped: wp.array2d[wp.vec3],
     posed: wp.array2d[wp.vec3],
-    to_coefficients: wp.array3d[wp.float32],
-    to_transforms: wp.array4d[wp.float32],
-    curvatures: wp.array2d[float],
+    to_turns: wp.array3d[wp.vec3],
+    to_positions: wp.array3d[wp.vec3],
+    to_rest_joints: wp.array3d[wp.vec3],
+    to_shape: wp.array3d[float],
 ) -> None:
-    """Sums over each group of contacts of their curvature, and of it times the gradient of the depth.
+    """For each group of contacts the sum of curvature times gradient of the depth, by the root of all its curvature.
 
-    Thread (row, group).
+    Gradients for turns of the bones in the world, their positions, the joints at rest and the shape; thread (row,
+    group).
     """
     row, group = wp.tid()
     slot = slots[row]
-    for place in range(n_pairs[slot]):
+    total = wp.float64(0.0)
+    for place in range(n_contacts[slot]):
         if groups[slot, place] == group:
-            vertex = pairs[slot, place][0]
-            face = faces[pairs[slot, place][1]]
-            contact = _contact(posed, slot, vertex, face, shape)
+            four = points[slot, place]
+            contact = _contact(posed, slot, four, shape)
             if contact.depth > _ZERO:
                 curvature = shape.stiffness * wp.float64(weights[slot, place])
                 curvature *= _profile(contact.depth, shape).curvature
-                curvatures[row, group] = curvatures[row, group] + float(curvature)
+                total += curvature
                 for k in range(4):
-                    point = vertex
-                    pull = -curvature * contact.normal
+                    at = four[k]
+                    vertex = vertices[slot, at]
+                    gradient = wp.vec3(-curvature * contact.normal)
                     if k > 0:
-                        point = face[k - 1]
-                        pull = contact.to_corners[k - 1] * curvature * contact.normal
-                    add_point(
-                        row, group, slot, point, wp.vec3(pull), component_start, component_index, component_shape,
-                        bones, bone_weights, transforms, shaped, to_coefficients, to_transforms,
-                    )  # fmt: skip
+                        gradient = wp.vec3(contact.to_corners[k - 1] * curvature * contact.normal)
+                    to_shaped = wp.vec3()
+                    for i in range(bones.shape[1]):
+                        weight = bone_weights[vertex, i]
+                        if weight <= 0.0:
+                            break
+                        bone = bones[vertex, i]
+                        pull = weight * gradient
+                        arm = rotations[row, bone] * (shaped[slot, at] - rest_joints[row, bone])
+                        back = wp.transpose(rotations[row, bone]) * pull
+                        to_shaped += back
+                        to_turns[row, group, bone] = to_turns[row, group, bone] + wp.cross(arm, pull)
+                        to_positions[row, group, bone] = to_positions[row, group, bone] + pull
+                        to_rest_joints[row, group, bone] = to_rest_joints[row, group, bone] - back
+                    for i in range(component_start[vertex], component_start[vertex + 1]):
+                        number = component_index[i]
+                        if number < to_shape.shape[2]:
+                            to_shape[row, group, number] += wp.dot(to_shaped, component_shape[i])
+    if total > _ZERO:
+        factor = float(_ONE / wp.sqrt(total))
+        for bone in range(to_turns.shape[2]):
+            to_turns[row, group, bone] = factor * to_turns[row, group, bone]
+            to_positions[row, group, bone] = factor * to_positions[row, group, bone]
+            to_rest_joints[row, group, bone] = factor * to_rest_joints[row, group, bone]
+        for number in range(to_shape.shape[2]):
+            to_shape[row, group, number] = factor * to_shape[row, group, number]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from smplifyx.collision.body_evaluation import BodyEvaluation, Evaluation, body_energy, to_states
+from smplifyx.collision.body_evaluation import BodyEvaluation, Evaluation, body_energy
 from smplifyx.collision.contacts import N_GROUPS, Contacts, ContactShape
 from smplifyx.collision.skinning import BoneStates, SparseSkinning
 
@@ -29,10 +31,7 @@ class ContactTerm:
 
     def __init__(self, skinning: SparseSkinning, contacts: Contacts, shape: ContactShape) -> None:
         self._skinning, self._contacts = skinning, contacts
-        self._kernels = importlib.import_module("smplifyx.collision.contact_kernels")
-        self._shape = self._kernels.Shape()
-        for name in ("clearance", "soft", "stiffness"):
-            setattr(self._shape, name, getattr(shape, name))
+        self._kernels, self._shape = importlib.import_module("smplifyx.collision.contact_kernels"), shape
         self._latest: tuple[Tensor, Evaluation] | None = None
 
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
@@ -41,27 +40,40 @@ class ContactTerm:
             self._latest = rows, self.evaluation(rows)
         return body_energy(self._latest[1], state)
 
-    def evaluation(self, rows: Tensor) -> Evaluation:
+    def evaluation(self, rows: Tensor, weight: float = 1.0) -> Evaluation:
         """Energies [B] of bodies that own the rows [B], and their gradients, which the next call may overwrite."""
         parts: tuple[BodyEvaluation, Callable[[], None]] | None = None
 
         def evaluate(state: BoneStates) -> tuple[Tensor, BoneStates]:
             nonlocal parts
             if parts is None:
-                parts = self._prepared(state, rows)
+                parts = self._prepared(state, rows, weight)
             body, add = parts
             return body.evaluated(state, add)
 
         return evaluate
 
-    def _prepared(self, state: BoneStates, rows: Tensor) -> tuple[BodyEvaluation, Callable[[], None]]:
+    def _prepared(self, state: BoneStates, rows: Tensor, weight: float) -> tuple[BodyEvaluation, Callable[[], None]]:
         skinning = self._skinning
-        body = BodyEvaluation(skinning, self._contacts.found, rows, state)
-        surface = skinning.wrap(self._contacts.weights), self._shape, skinning.triangles, body.posed
-        inputs = *body.pairs, *surface, *body.gradients
-        return body, skinning.record(self._kernels.add_contacts, (len(rows),), *inputs)
+        body = BodyEvaluation(skinning, self._contacts.found.lists, rows, state)
+        inputs = *self._arrays, self._weighted(weight), body.posed, *body.gradients
+        return body, skinning.record(self._kernels.add_contacts, (len(rows),), body.rows, *inputs)
 
-    def directions(self, state: BoneStates, rows: Tensor) -> tuple[Tensor, Tensor, BoneStates]:
+    def _weighted(self, weight: float) -> Any:
+        """The shape of the energy, times a weight, as the kernels take it."""
+        shape = self._kernels.Shape()
+        shape.clearance, shape.soft = self._shape.clearance, self._shape.soft
+        shape.stiffness = weight * self._shape.stiffness
+        return shape
+
+    @cached_property
+    def _arrays(self) -> tuple[Any, Any, Any]:
+        """The contacts as the kernels take them."""
+        wrap, contacts = self._skinning.wrap, self._contacts
+        points = wrap(contacts.points, self._skinning.vec4i)
+        return points, wrap(contacts.found.n_pairs), wrap(contacts.weights)
+
+    def directions(self, state: BoneStates, rows: Tensor, weight: float = 1.0) -> Tensor:
         """Gradients whose products with themselves add up to about the Hessian of the energy.
 
         One for each group of contacts, of which all are taken to have the same direction: exact for one contact.
@@ -69,32 +81,30 @@ class ContactTerm:
         Args:
             state: bodies [B].
             rows: [B] the rows that they own.
+            weight: of the energy.
 
         Returns:
-            The body [N], 0 to B - 1, and the number [N], below :data:`N_GROUPS`, of each gradient, and the N
-            gradients.
+            [B, N_GROUPS, 9 J + C] gradients for turns of the bones in the world, their positions, the joints at rest,
+            and shape and expression. Pose correctives are left out.
         """
-        skinning, contacts, wrap = self._skinning, self._contacts, self._skinning.wrap
-        lists, vec3 = contacts.found.lists, skinning.vec3
+        skinning, lists, wrap = self._skinning, self._contacts.found.lists, self._skinning.wrap
+        n_joints, n_shape = state.positions.shape[1], skinning.n_shape
+        state = state.single()
         skinning.skin(state, lists, rows)
         size = len(rows), N_GROUPS
-        to_coefficients = torch.zeros(*size, state.coefficients.shape[1], device=rows.device)
-        to_transforms = torch.zeros(*size, state.positions.shape[1], 3, 4, device=rows.device)
-        curvatures = torch.zeros(*size, device=rows.device)
+        directions = torch.zeros(*size, 9 * n_joints + n_shape, device=rows.device)
+        parts = directions.split([3 * n_joints] * 3 + [n_shape], dim=2)
+        _, rotations, _, rest_joints = skinning.bone_arrays(state)
         skinning.launch(
             self._kernels.add_directions,
             size,
-            *(wrap(rows.int()), wrap(contacts.found.pairs, skinning.vec2i), wrap(contacts.found.n_pairs)),
-            *(wrap(contacts.weights), wrap(contacts.groups), self._shape, skinning.triangles),
-            *(*skinning.components, *skinning.bones, wrap(state.transforms.float().flatten(2))),
-            *(wrap(lists.shaped, vec3), wrap(lists.posed, vec3)),
-            *(wrap(to_coefficients), wrap(to_transforms.flatten(3)), wrap(curvatures)),
+            *(wrap(rows.int()), wrap(lists.vertices), *self._arrays, self._groups, self._weighted(weight)),
+            *(*skinning.components, *skinning.bones, rotations, rest_joints, *skinning.positions(lists)),
+            *(wrap(part.unflatten(2, (n_joints, 3)), skinning.vec3) for part in parts[:3]),
+            wrap(parts[3]),
         )
-        body, number = curvatures.nonzero(as_tuple=True)
-        scale = curvatures[body, number].rsqrt()
-        gradients = to_states(
-            to_coefficients[body, number] * scale[:, None],
-            to_transforms[body, number] * scale[:, None, None, None],
-            state.index(body),
-        )
-        return body, number, gradients
+        return directions
+
+    @cached_property
+    def _groups(self) -> Any:
+        return self._skinning.wrap(self._contacts.groups)

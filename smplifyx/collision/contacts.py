@@ -56,22 +56,24 @@ class Contacts:
     """Contacts of R bodies.
 
     Attributes:
-        found: their pairs are (vertex, triangle).
+        found: their pairs are (vertex, triangle), positions by place in the lists of vertices.
+        points: [R, P, 4] int32 places of the vertex and the triangle's corners in these lists.
         weights: [R, P] area of the vertex, square metres, times the contact's weight.
         parts: [R, P] a number for each pair of parts.
     """
 
     found: PairLists
+    points: Tensor
     weights: Tensor
     parts: Tensor
 
     def of(self, bodies: Tensor) -> Contacts:
         """Only the bodies that are marked [R]."""
         lists, n_bodies = self.found.lists, int(bodies.sum())
-        kept = VertexLists(n_bodies, lists.posed.shape[1], bodies.device)
+        kept = VertexLists(n_bodies, lists.posed.shape[1], bodies.device, lists.by_place)
         kept.vertices, kept.n_vertices, kept.most = lists.vertices[bodies], lists.n_vertices[bodies], lists.most
         found = PairLists(self.found.pairs[bodies], self.found.n_pairs[bodies], kept)
-        return Contacts(found, self.weights[bodies], self.parts[bodies])
+        return Contacts(found, self.points[bodies], self.weights[bodies], self.parts[bodies])
 
     @cached_property
     def groups(self) -> Tensor:
@@ -271,12 +273,15 @@ class ContactSearch(TriangleSearch):
         parts = torch.zeros(n_rows, most, dtype=torch.int64, device=row.device)
         ends = torch.stack([self._parts[vertex], self._labels_of[triangle]])
         parts[row, place] = ends.amin(0) * self._n_parts + ends.amax(0)
+        four = torch.cat([vertex[:, None], self.faces[triangle]], 1)
         used = torch.zeros(n_rows, len(self._rest), dtype=torch.bool, device=row.device)
-        used[row, vertex] = True
-        used[row[:, None], self.faces[triangle]] = True
-        lists = VertexLists(n_rows, len(self._rest), self.device)
+        used[row[:, None], four] = True
+        places = used.cumsum(1, dtype=torch.int32) - 1
+        lists = VertexLists(n_rows, int(places.max()) + 1 if n_rows else 0, self.device, by_place=True)
         lists.set(torch.arange(n_rows, device=row.device), used)
-        return Contacts(PairLists(pairs, counts.int(), lists), weights, parts), torch.cat(touching)
+        points = torch.zeros(n_rows, most, 4, dtype=torch.int32, device=row.device)
+        points[row, place] = places[row[:, None], four]
+        return Contacts(PairLists(pairs, counts.int(), lists), points, weights, parts), torch.cat(touching)
 
     def _search_contacts(self, vertices: Tensor) -> _Workspace:
         """The contacts of each vertex of some meshes, in the first rows; the next call overwrites them."""

@@ -53,24 +53,25 @@ class CollisionTerm:
             self._latest = rows, self.evaluation(rows)
         return body_energy(self._latest[1], state)
 
-    def evaluation(self, rows: Tensor) -> Evaluation:
+    def evaluation(self, rows: Tensor, weight: float = 1.0) -> Evaluation:
         """Energies [B] of bodies that own the rows [B], and their gradients, which the next call may overwrite."""
         skinning, body = self.skinning, None
 
         def evaluate(state: BoneStates) -> tuple[Tensor, BoneStates]:
             nonlocal body
             if body is None:
-                body = BodyEvaluation(skinning, self.pairs.lists, rows, state)
+                body = BodyEvaluation(skinning, self.pairs.lists.lists, rows, state)
             meets = skinning.wrap(self.pairs.pose(state, rows))
+            pairs = skinning.wrap(self.pairs.lists.pairs, skinning.vec2i), skinning.wrap(self.pairs.lists.n_pairs)
             surface = meets, skinning.triangles, body.posed, cone_struct(skinning.kernels, self.cones)
-            inputs = *body.pairs, *surface, *body.gradients
-            return body.evaluated(
-                state, partial(skinning.launch, skinning.kernels.add_pairs, (len(rows),), *inputs), pose=False
-            )
+            inputs = body.rows, *pairs, *surface, *body.gradients
+            add = partial(skinning.launch, skinning.kernels.add_pairs, (len(rows),), *inputs)
+            energies, gradient = body.evaluated(state, add, pose=False)
+            return weight * energies, gradient.times(weight)
 
         return evaluate
 
-    def directions(self, state: BoneStates, rows: Tensor) -> None:
+    def directions(self, state: BoneStates, rows: Tensor, weight: float = 1.0) -> None:
         """None: the curvature of an energy with steps says little."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -48,11 +48,13 @@ class VertexLists:
     Attributes:
         vertices: [R, V] int32 numbers, of which the first ``n_vertices`` count.
         n_vertices: [R] int32.
-        shaped, posed: [R, V, 3] by vertex number, metres; only listed vertices are up to date.
+        shaped, posed: [R, V, 3] metres, by vertex number; only listed vertices are up to date.
         to_posed: [R, V, 3] sums of gradients for the posed vertices; zero between evaluations.
+        by_place: whether positions are by place in the list instead, which keeps those of a row together.
     """
 
-    def __init__(self, n_rows: int, n_vertices: int, device: torch.device) -> None:
+    def __init__(self, n_rows: int, n_vertices: int, device: torch.device, by_place: bool = False) -> None:
+        self.by_place = by_place
         self.vertices = torch.zeros(n_rows, n_vertices, dtype=torch.int32, device=device)
         self.n_vertices = torch.zeros(n_rows, dtype=torch.int32, device=device)
         #: No row lists more vertices; a number of the processor, so that a GPU need not be waited for.
@@ -110,7 +112,7 @@ class SparseSkinning:
 
     def __init__(self, model: BodyModel, faces: np.ndarray, device: torch.device) -> None:
         self._warp = load_warp()
-        self.vec3, self.vec2i = self._warp.vec3, self._warp.vec2i
+        self.vec3, self.vec2i, self.vec4i = self._warp.vec3, self._warp.vec2i, self._warp.vec4i
         self.kernels = importlib.import_module("smplifyx.collision.term_kernels")
         self._lane_kernels = importlib.import_module("smplifyx.collision.lane_kernels")
         self.device = device
@@ -126,27 +128,31 @@ class SparseSkinning:
             self._array(body.component_shape, vec3),
         )
         self.bones = self._array(body.bones, int), self._array(body.weights, float)
-        self.n_vertices = len(body.template)
+        self.n_vertices, self.n_shape = len(body.template), model.blend_shapes.shape[0]
         self.n_lanes = 1 if device.type == "cpu" else _CUDA_LANES
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
         """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
         n_threads = lists.n_threads
-        self.launch(
-            self.kernels.skin,
-            (len(slots), n_threads),
-            self.wrap(slots.int()),
-            self.wrap(lists.vertices),
-            self.wrap(lists.n_vertices),
-            n_threads,
-            self.template,
-            *self.components,
-            *self.bones,
-            self.wrap(state.coefficients.float()),
-            self.wrap(state.transforms.float().flatten(2)),
-            self.wrap(lists.shaped, self.vec3),
-            self.wrap(lists.posed, self.vec3),
-        )
+        inputs = self.wrap(slots.int()), *self.listed(lists), n_threads, *self.shaping(state.single())
+        self.launch(self.kernels.skin, (len(slots), n_threads), *inputs, *self.positions(lists))
+
+    def listed(self, lists: VertexLists) -> tuple[Any, ...]:
+        """The lists as the kernels take them."""
+        return self.wrap(lists.vertices), self.wrap(lists.n_vertices), int(lists.by_place)
+
+    def positions(self, lists: VertexLists) -> tuple[Any, Any]:
+        """The listed vertices, shaped and posed, as the kernels take them."""
+        return self.wrap(lists.shaped, self.vec3), self.wrap(lists.posed, self.vec3)
+
+    def shaping(self, state: BoneStates) -> tuple[Any, ...]:
+        """All that poses the vertices of bodies in single precision, as the kernels take it."""
+        return self.template, *self.components, *self.bones, *self.bone_arrays(state)
+
+    def bone_arrays(self, state: BoneStates) -> tuple[Any, Any, Any, Any]:
+        """The parts of states in single precision, as the kernels take them."""
+        vectors = (self.wrap(part, self.vec3) for part in (state.positions, state.rest_joints))
+        return self.wrap(state.coefficients), self.wrap(state.rotations, self._warp.mat33), *vectors
 
     def pose(self, state: BoneStates) -> Tensor:
         """[B, V, 3] all posed vertices of the bodies [B] of ``state``."""
@@ -175,7 +181,7 @@ class SparseSkinning:
         """Rows [B, N] in the lanes of tiles [T, N, LANES], the last one padded with zeros."""
         n_lanes = self._lane_kernels.LANES
         rows = torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % n_lanes))
-        return self.wrap(rows.unflatten(0, (-1, n_lanes)).transpose(1, 2))
+        return self.wrap(rows.unflatten(0, (-1, n_lanes)).transpose(1, 2).contiguous())
 
     def meeting(self, found: PairLists, slots: Tensor) -> Tensor:
         """Mask of the pairs of some rows that intersect, with posed vertices; touching counts.
@@ -215,8 +221,8 @@ class SparseSkinning:
         return launch
 
     def wrap(self, tensor: Tensor, dtype: Any = None) -> Any:
-        """A contiguous tensor as Warp's array, sharing memory."""
-        return self._warp.from_torch(tensor.detach().contiguous(), dtype=dtype)
+        """A tensor as Warp's array, sharing memory."""
+        return self._warp.from_torch(tensor.detach(), dtype=dtype)
 
     def launch(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> None:
         """Launch a kernel."""
@@ -262,8 +268,8 @@ class BoneStates:
 
     def store(self, rows: Tensor, state: BoneStates) -> None:
         """Overwrite rows [B] with the B bodies of ``state``."""
-        for part in fields(self):
-            getattr(self, part.name)[rows] = getattr(state, part.name)
+        for own, given in zip(self.parts, state.parts, strict=True):
+            own[rows] = given
 
     def zeros(self, n_rows: int) -> BoneStates:
         """Zeros of the same shapes for ``n_rows`` bodies."""
@@ -273,12 +279,25 @@ class BoneStates:
         """A multiple, contiguous."""
         return self._map(lambda part: (factor * part).contiguous())
 
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All parts, in their order."""
+        return self.coefficients, self.rotations, self.positions, self.rest_joints
+
+    def over_lanes(self) -> BoneStates:
+        """Sums over the second axis."""
+        return self._map(lambda part: part.sum(1) if part.shape[1] > 1 else part[:, 0])
+
+    def single(self) -> BoneStates:
+        """In single precision, contiguous."""
+        return self._map(lambda part: part.detach().float().contiguous())
+
     def detach(self) -> BoneStates:
         """Without gradients."""
         return self._map(lambda part: part.detach())
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> BoneStates:
-        return BoneStates(*(function(getattr(self, part.name)) for part in fields(self)))
+        return BoneStates(*map(function, self.parts))
 
 
 def rotated(rotations: Tensor, points: Tensor) -> Tensor:

@@ -131,30 +131,12 @@ def pair_energy(first: wp.mat33d, second: wp.mat33d, cones: Cones) -> PairValue:
     return value
 
 
-@wp.func
-def _moved(transforms: wp.array3d[wp.float32], row: int, bone: int, point: wp.vec3) -> wp.vec3:
-    """A point moved by one bone; the transform's rows are one after the other."""
-    return wp.vec3(
-        transforms[row, bone, 0] * point[0]
-        + transforms[row, bone, 1] * point[1]
-        + transforms[row, bone, 2] * point[2]
-        + transforms[row, bone, 3],
-        transforms[row, bone, 4] * point[0]
-        + transforms[row, bone, 5] * point[1]
-        + transforms[row, bone, 6] * point[2]
-        + transforms[row, bone, 7],
-        transforms[row, bone, 8] * point[0]
-        + transforms[row, bone, 9] * point[1]
-        + transforms[row, bone, 10] * point[2]
-        + transforms[row, bone, 11],
-    )
-
-
 @wp.kernel(enable_backward=False)
 def skin(
     slots: wp.array[int],
     vertices: wp.array2d[int],
     n_vertices: wp.array[int],
+    by_place: int,
     n_lanes: int,
     at_rest: wp.array[wp.vec3],
     component_start: wp.array[int],
@@ -163,7 +145,9 @@ def skin(
     bones: wp.array2d[int],
     weights: wp.array2d[wp.float32],
     coefficients: wp.array2d[wp.float32],
-    transforms: wp.array3d[wp.float32],
+    rotations: wp.array2d[wp.mat33],
+    positions: wp.array2d[wp.vec3],
+    rest_joints: wp.array2d[wp.vec3],
     shaped: wp.array2d[wp.vec3],
     posed: wp.array2d[wp.vec3],
 ) -> None:
@@ -177,10 +161,14 @@ def skin(
             point += coefficients[row, component_index[k]] * component_shape[k]
         moved = wp.vec3()
         for k in range(bones.shape[1]):
-            if weights[vertex, k] > 0.0:
-                moved += weights[vertex, k] * _moved(transforms, row, bones[vertex, k], point)
-        shaped[slot, vertex] = point
-        posed[slot, vertex] = moved
+            weight = weights[vertex, k]
+            if weight <= 0.0:
+                break  # the largest come first
+            bone = bones[vertex, k]
+            moved += weight * (rotations[row, bone] * (point - rest_joints[row, bone]) + positions[row, bone])
+        at = wp.where(by_place != 0, place, vertex)
+        shaped[slot, at] = point
+        posed[slot, at] = moved
 
 
 @wp.func
@@ -247,56 +235,26 @@ def add_pairs(
     energies[row] = total
 
 
-@wp.func
-def add_point(
-    row: int,
-    lane: int,
-    slot: int,
-    vertex: int,
-    gradient: wp.vec3,
-    component_start: wp.array[int],
-    component_index: wp.array[int],
-    component_shape: wp.array[wp.vec3],
-    bones: wp.array2d[int],
-    weights: wp.array2d[wp.float32],
-    transforms: wp.array3d[wp.float32],
-    shaped: wp.array2d[wp.vec3],
-    to_coefficients: wp.array3d[wp.float32],
-    to_transforms: wp.array4d[wp.float32],
-) -> None:
-    """Propagate the gradient for one posed vertex to a lane's sums for coefficients and bones."""
-    point = shaped[slot, vertex]
-    to_shaped = wp.vec3()
-    for k in range(bones.shape[1]):
-        weight = weights[vertex, k]
-        if weight > 0.0:
-            bone = bones[vertex, k]
-            for i in range(3):
-                pull = weight * gradient[i]
-                for j in range(3):
-                    to_shaped[j] += pull * transforms[row, bone, 4 * i + j]
-                    to_transforms[row, lane, bone, 4 * i + j] += pull * point[j]
-                to_transforms[row, lane, bone, 4 * i + 3] += pull
-    for k in range(component_start[vertex], component_start[vertex + 1]):
-        to_coefficients[row, lane, component_index[k]] += wp.dot(to_shaped, component_shape[k])
-
-
 @wp.kernel(enable_backward=False)
 def add_vertices(
     slots: wp.array[int],
     vertices: wp.array2d[int],
     n_vertices: wp.array[int],
+    by_place: int,
     n_lanes: int,
     component_start: wp.array[int],
     component_index: wp.array[int],
     component_shape: wp.array[wp.vec3],
     bones: wp.array2d[int],
     weights: wp.array2d[wp.float32],
-    transforms: wp.array3d[wp.float32],
+    rotations: wp.array2d[wp.mat33],
+    rest_joints: wp.array2d[wp.vec3],
     shaped: wp.array2d[wp.vec3],
     to_posed: wp.array2d[wp.vec3],
     to_coefficients: wp.array3d[wp.float32],
-    to_transforms: wp.array4d[wp.float32],
+    to_rotations: wp.array3d[wp.mat33],
+    to_positions: wp.array3d[wp.vec3],
+    to_rest_joints: wp.array3d[wp.vec3],
 ) -> None:
     """Propagate gradients for posed vertices to coefficients and bones, and clear them; thread (row, lane).
 
@@ -306,13 +264,25 @@ def add_vertices(
     slot = slots[row]
     for place in range(lane, n_vertices[slot], n_lanes):
         vertex = vertices[slot, place]
-        gradient = to_posed[slot, vertex]
+        at = wp.where(by_place != 0, place, vertex)
+        gradient = to_posed[slot, at]
         if gradient[0] != 0.0 or gradient[1] != 0.0 or gradient[2] != 0.0:
-            to_posed[slot, vertex] = wp.vec3()
-            add_point(
-                row, lane, slot, vertex, gradient, component_start, component_index, component_shape, bones, weights,
-                transforms, shaped, to_coefficients, to_transforms,
-            )  # fmt: skip
+            to_posed[slot, at] = wp.vec3()
+            to_shaped = wp.vec3()
+            for k in range(bones.shape[1]):
+                weight = weights[vertex, k]
+                if weight <= 0.0:
+                    break
+                bone = bones[vertex, k]
+                pull = weight * gradient
+                back = wp.transpose(rotations[row, bone]) * pull
+                to_shaped += back
+                arm = shaped[slot, at] - rest_joints[row, bone]
+                to_rotations[row, lane, bone] = to_rotations[row, lane, bone] + wp.outer(pull, arm)
+                to_positions[row, lane, bone] = to_positions[row, lane, bone] + pull
+                to_rest_joints[row, lane, bone] = to_rest_joints[row, lane, bone] - back
+            for k in range(component_start[vertex], component_start[vertex + 1]):
+                to_coefficients[row, lane, component_index[k]] += wp.dot(to_shaped, component_shape[k])
 
 
 @wp.kernel(enable_backward=False)

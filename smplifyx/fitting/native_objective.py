@@ -34,6 +34,9 @@ _FIRST_CALL_ARRAY = ADDRESS_OF["rows"]
 
 #: Energies [A] of A posed bodies, and their gradients.
 BoneEnergy = Callable[[BoneStates], tuple[Tensor, BoneStates]]
+#: Derivatives [A, E, 9 J + C] of E more residuals of A posed bodies for turns of the bones in the world, positions,
+#: joints at rest, and shape and expression; None for no residuals.
+BoneResiduals = Callable[[BoneStates], Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -299,10 +302,6 @@ class NativeObjective:
 
         return evaluate
 
-    def bones(self, x: Tensor, rows: Tensor) -> BoneStates:
-        """The posed bones of some rows [A] at free parameters [A, F]."""
-        return self._bones(x.contiguous(), rows.contiguous(), x.new_empty(len(x)), self._body.workspace(len(rows)))
-
     def _bones(self, x: Tensor, rows: Tensor, loss: Tensor, workspace: Tensor) -> BoneStates:
         """Set the losses of the terms, and pose the bones."""
         body, n_rows = self._body, len(x)
@@ -329,18 +328,18 @@ class NativeObjective:
         """Columns of the free parameters of which no squared sum is a term."""
         return self._terms.free[self._terms.quadratic[self._terms.free] <= 0]
 
-    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float, extra: Tensor | None = None) -> Tensor:
+    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float, extra: BoneResiduals | None = None) -> Tensor:
         """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
 
         Args:
             x: the free parameters, here and below in single precision.
             rows: the rows.
             damping: share by which the diagonal is raised.
-            extra: [A, E, 9 J + C] derivatives of more residuals, see :func:`bone_derivatives`.
+            extra: more residuals.
         """
         return self._gauss_newton(x, rows, damping, extra)
 
-    def gauss_newton(self, x: Tensor, rows: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def gauss_newton(self, x: Tensor, rows: Tensor, extra: BoneResiduals | None = None) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices [A, F, F] at free parameters x [A, F], and derivatives of the joints there.
 
         The derivatives [A, 6 J, F] are those of the joints' positions, followed by their turns in the world; metres
@@ -350,36 +349,20 @@ class NativeObjective:
         return self._gauss_newton(x, rows, 0.0, extra, joint_jacobian_out=jacobian), jacobian
 
     def _gauss_newton(
-        self, x: Tensor, rows: Tensor, damping: float, extra: Tensor | None = None, **arrays: Tensor
+        self, x: Tensor, rows: Tensor, damping: float, extra: BoneResiduals | None = None, **arrays: Tensor
     ) -> Tensor:
         x, rows = x.contiguous(), rows.contiguous()
         matrices = x.new_empty(len(x), self.n_free, self.n_free)
-        if extra is not None:
-            arrays["extra_in"] = extra.contiguous()
-        n_extra = 0 if extra is None else extra.shape[1]
-        workspace, scratch = self._body.workspace(len(rows)), self._body.scratch(self.n_free, n_extra)
-        loss = x.new_empty(len(x))
-        self._call(_FORWARD, rows, x, loss, workspace)
+        workspace, loss, n_extra = self._body.workspace(len(rows)), x.new_empty(len(x)), 0
+        if extra is None:
+            self._call(_FORWARD, rows, x, loss, workspace)
+        elif (residuals := extra(self._bones(x, rows, loss, workspace))) is not None:
+            arrays["extra_in"], n_extra = residuals.contiguous(), residuals.shape[1]
+        scratch = self._body.scratch(self.n_free, n_extra)
         self._set_weights(damping=damping)
         self._sizes[SIZE_OF["n_extra"]] = n_extra
         self._call(_GAUSS_NEWTON, rows, x, loss, workspace, matrices_out=matrices, scratch=scratch, **arrays)
         return matrices
-
-
-def bone_derivatives(bones: BoneStates, gradients: BoneStates, n_shape: int) -> Tensor:
-    """Gradients for bones as rows [N, 9 J + C] of turns in the world, positions, joints at rest, and shape.
-
-    Pose correctives are left out.
-
-    Args:
-        bones: N bodies.
-        gradients: for all parts of them.
-        n_shape: C, coefficients of shape and expression.
-    """
-    # A turn w changes a column r of a rotation by w x r.
-    turns = [torch.linalg.cross(bones.rotations[..., k], gradients.rotations[..., k]) for k in range(3)]
-    parts = turns[0] + turns[1] + turns[2], gradients.positions, gradients.rest_joints
-    return torch.cat([*(part.flatten(1) for part in parts), gradients.coefficients[:, :n_shape]], 1)
 
 
 def _single(array: Tensor) -> Tensor:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smplifyx.collision.contacts import N_GROUPS
 from smplifyx.collision.skinning import BoneStates
 from smplifyx.errors import UsageError
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose, Rows
-from smplifyx.fitting.native_objective import BoneEnergy, NativeObjective, NativeTerms, bone_derivatives
+from smplifyx.fitting.native_objective import BoneEnergy, BoneResiduals, NativeObjective, NativeTerms
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import (
     KeypointEnergy,
@@ -157,7 +156,9 @@ class Objective:
     def __call__(self, rows: Tensor) -> Evaluation:
         """Losses [A] and gradients [A, F] of some rows [A] as a function of their free parameters [A, F]."""
         if self._native is not None:
-            return self._native_evaluation(self._native, rows, self._collision_losses(rows))
+            collision = self._collision
+            energy = None if collision is None else collision.evaluation(rows, self._collision_weight)
+            return self._native_evaluation(self._native, rows, energy)
         return self._torch_evaluation(rows, self._loss)
 
     def evaluation_with(self, rows: Tensor, bone_energy: BoneEnergy) -> Evaluation:
@@ -208,18 +209,6 @@ class Objective:
 
         return evaluate_all
 
-    def _collision_losses(self, rows: Tensor) -> BoneEnergy | None:
-        """Loss of the self-collisions of some rows and its gradient; None without the term."""
-        if self._collision is None:
-            return None
-        evaluate, weight = self._collision.evaluation(rows), self._collision_weight
-
-        def weighted(bones: BoneStates) -> tuple[Tensor, BoneStates]:
-            energy, to_bones = evaluate(bones)
-            return weight * energy, to_bones.times(weight)
-
-        return weighted
-
     @property
     def _collision_weight(self) -> float:
         return float(sum(squared for term, squared in self._terms if term.energy is collision_energy))
@@ -248,7 +237,7 @@ class Objective:
         """Gauss-Newton matrices and derivatives of the joints, as those of the native objective."""
         assert self._curvature is not None
         single = x.float()
-        matrices, joints = self._curvature.gauss_newton(single, rows, self._collision_directions(single, rows))
+        matrices, joints = self._curvature.gauss_newton(single, rows, self._directions(rows))
         return matrices + self._prior_curvature(x, rows).float(), joints
 
     def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
@@ -259,9 +248,7 @@ class Objective:
         assert self._curvature is not None
         if any(term.energy is pose_prior for term, _ in self._others):
             return _damped_inverses(self.gauss_newton(x, rows)[0], damping).to(x)
-        single = x.float()
-        extra = self._collision_directions(single, rows)
-        return self._curvature.inverse_hessians(single, rows, damping, extra).to(x)
+        return self._curvature.inverse_hessians(x.float(), rows, damping, self._directions(rows)).to(x)
 
     def _prior_curvature(self, x: Tensor, rows: Tensor) -> Tensor:
         """Curvature [A, F, F] of a pose prior that is not native."""
@@ -274,20 +261,11 @@ class Objective:
             curvature[:, place[:, None], place] = weight * self._view.parameters.prior.curvature(pose)[: len(x)]
         return curvature
 
-    def _collision_directions(self, x: Tensor, rows: Tensor) -> Tensor | None:
-        """Derivatives for bones of residuals whose squares curve as the collision term; None without collisions."""
+    def _directions(self, rows: Tensor) -> BoneResiduals | None:
+        """Residuals whose squares curve as the collision term; None without collisions."""
         if self._collision is None:
             return None
-        assert self._curvature is not None
-        bones = self._curvature.bones(x, rows)
-        found = self._collision.directions(bones, rows)
-        if found is None or not len(found[0]):
-            return None
-        body, number, to_bones = found
-        derivatives = bone_derivatives(bones.index(body), to_bones, self._curvature.n_shape)
-        directions = x.new_zeros(len(x), N_GROUPS, derivatives.shape[1])
-        directions[body, number] = self._collision_weight**0.5 * derivatives
-        return directions
+        return partial(self._collision.directions, rows=rows, weight=self._collision_weight)
 
     def loss(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         """Losses [A] of some or all rows at free parameters [A, F], differentiable."""

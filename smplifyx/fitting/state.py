@@ -31,14 +31,15 @@ class CollisionEnergy(Protocol):
         """Energies [A] of posed bodies that belong to the rows [A], differentiable."""
         ...
 
-    def evaluation(self, rows: Tensor) -> Callable[[BoneStates], tuple[Tensor, BoneStates]]:
-        """Energies [A] and their gradients as a function of posed bodies that belong to the rows [A]."""
+    def evaluation(self, rows: Tensor, weight: float = 1.0) -> Callable[[BoneStates], tuple[Tensor, BoneStates]]:
+        """Energies [A], times a weight, and their gradients, of posed bodies that belong to the rows [A]."""
         ...
 
-    def directions(self, state: BoneStates, rows: Tensor) -> tuple[Tensor, Tensor, BoneStates] | None:
-        """Gradients whose products with themselves add up to about the Hessian: body [N], number [N], gradients [N].
+    def directions(self, state: BoneStates, rows: Tensor, weight: float = 1.0) -> Tensor | None:
+        """Gradients whose products with themselves add up to about the Hessian of the energies, times a weight.
 
-        None where the energy has no useful curvature.
+        [A, E, 9 J + C] for turns of the bones in the world, their positions, the joints at rest, and shape and
+        expression; None where the energy has no useful curvature.
         """
         ...
 

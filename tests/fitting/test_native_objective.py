@@ -18,12 +18,12 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting import native_objective
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
 from smplifyx.fitting.initialization import facing_camera
-from smplifyx.fitting.native_objective import bone_derivatives
 from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.solver import _LOSS_NOISE, Solver
 from smplifyx.fitting.terms import CAMERA_DEPTH, Term, default_terms
 from smplifyx.priors import make_body_pose_prior, vposer
+from tests.bone_derivatives import bone_derivatives
 from tests.random_body import random_body_model
 
 _N = 19
@@ -265,15 +265,14 @@ class Heights:
     def __init__(self, *joints: int) -> None:
         self._joints = joints
 
-    def evaluation(self, rows):
-        return lambda state: (state.positions[:, self._joints, 1].sum(1), self._gradient(state, self._joints))
+    def evaluation(self, rows, weight):
+        return lambda state: (
+            weight * state.positions[:, self._joints, 1].sum(1), self._gradient(state, self._joints).times(weight)
+        )  # fmt: skip
 
-    def directions(self, state, rows):
-        body = torch.arange(len(rows)).repeat(len(self._joints))
-        number = torch.arange(len(self._joints)).repeat_interleave(len(rows))
-        parts = [self._gradient(state, [joint]) for joint in self._joints]
-        names = ("coefficients", "rotations", "positions", "rest_joints")
-        return body, number, BoneStates(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    def directions(self, state, rows, weight):
+        gradients = [self._gradient(state, [joint]).times(weight**0.5) for joint in self._joints]
+        return torch.stack([bone_derivatives(state, gradient, 20) for gradient in gradients], 1)
 
     def _gradient(self, state, joints):
         gradient = state.zeros(len(state.positions))
@@ -312,18 +311,20 @@ def test_more_residuals_of_bones_are_rows_of_the_matrix():
     solver = _solver(random_body_model(), config=replace(Config(), stages=(_ALL,)))
     objective, x = _objective(solver)
     rows, native = torch.arange(_N), objective._native
-    bones = native.bones(x, rows)
-    generator = torch.Generator().manual_seed(3)
-    numbers = {part.name: torch.randn(getattr(bones, part.name).shape, generator=generator) for part in fields(bones)}
-    numbers["coefficients"][:, native.n_shape :] = 0.0  # pose correctives are left out
-    to_bones = BoneStates(**numbers).times(3e3)
-    extra = bone_derivatives(bones, to_bones, native.n_shape)
-    found = native.gauss_newton(x, rows, torch.stack([extra, 2.0 * extra], 1))[0] - native.gauss_newton(x, rows)[0]
-
     free, data = x.clone().requires_grad_(), _hypotheses(solver)
     state = solver.stage_terms(1).view.pose(data.x.index_copy(1, objective.free, free), data.initial).bones
-    parts = [(getattr(state, part.name), getattr(to_bones, part.name)) for part in fields(BoneStates)]
-    (gradient,) = torch.autograd.grad(sum((one * other).sum() for one, other in parts), free)
+    generator = torch.Generator().manual_seed(3)
+    to_bones = BoneStates(*(3e3 * torch.randn(part.shape, generator=generator) for part in state.parts))
+    to_bones.coefficients[:, native.n_shape :] = 0.0  # pose correctives are left out
+
+    def more(bones):
+        extra = bone_derivatives(bones, to_bones, native.n_shape)
+        return torch.stack([extra, 2.0 * extra], 1)
+
+    found = native.gauss_newton(x, rows, more)[0] - native.gauss_newton(x, rows)[0]
+    (gradient,) = torch.autograd.grad(
+        sum((one * other).sum() for one, other in zip(state.parts, to_bones.parts, strict=True)), free
+    )
     expected = 5.0 * gradient[:, :, None] * gradient[:, None, :]
     for row in rows:
         torch.testing.assert_close(found[row], expected[row], rtol=1e-3, atol=2e-3 * float(expected[row].abs().max()))
