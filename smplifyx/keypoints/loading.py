@@ -144,7 +144,7 @@ def load_pairs(
     """
     chosen, options = selection or PersonSelection(), options or KeypointOptions()
     uses = Counter(pair.keypoints for pair in pairs)
-    documents = {path: _document(path) for path, count in uses.items() if count > 1}
+    documents = {path: document_of(path) for path, count in uses.items() if count > 1}
 
     def load(pair: Pair) -> Loaded:
         return load_pair(pair, chosen, options, documents.get(pair.keypoints))
@@ -155,7 +155,8 @@ def load_pairs(
     return replace(judged(loaded, judgement), notes=(*loaded.notes, *judgement.notes))
 
 
-def _document(path: Path) -> Document | InputError:
+def document_of(path: Path) -> Document | InputError:
+    """The content of a keypoint file, or the error of reading it."""
     try:
         return read_document(path)
     except InputError as error:

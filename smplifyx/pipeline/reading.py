@@ -26,11 +26,9 @@ from smplifyx.keypoints import (
     read_image,
     split_hands,
 )
-from smplifyx.keypoints.documents import Document
 from smplifyx.keypoints.folder import keypoint_path
-from smplifyx.keypoints.formats import read_document
 from smplifyx.keypoints.images import PhotoHeader, read_header
-from smplifyx.keypoints.loading import judged, load_pair
+from smplifyx.keypoints.loading import document_of, judged, load_pair
 from smplifyx.output.layout import PART_MODELS, OutputLayout, PersonKey, person_name
 from smplifyx.packs import Packs
 from smplifyx.pipeline.choices import gender_chooser, given_gender, keypoint_options, selection_of
@@ -314,14 +312,6 @@ def check_same_photo(earlier: Path, image: Path, output: Path) -> None:
     if earlier != image and earlier.is_file() and not earlier.samefile(image):
         problem = f"{output} has results of another photo of this name, {earlier}; expected another --output"
         raise InputError(image, f"{problem} or name (--overwrite replaces the results)")
-
-
-def document_of(path: Path) -> Document | InputError:
-    """The content of a keypoint file, or the error of reading it."""
-    try:
-        return read_document(path)
-    except InputError as error:
-        return error
 
 
 def shrunk(pixels: NDArray[np.uint8], size: tuple[int, int], longest_side: int) -> NDArray[np.uint8]:

@@ -14,13 +14,12 @@ from smplifyx.errors import InputError
 from smplifyx.keypoints import Loaded, Pair, Pairing, merge_loaded, pair_folder, unpaired
 from smplifyx.keypoints.folder import image_files, keypoint_path
 from smplifyx.keypoints.images import read_header
-from smplifyx.keypoints.loading import Judgement, Skipped, judge, load_pair
+from smplifyx.keypoints.loading import Judgement, Skipped, document_of, judge, load_pair
 from smplifyx.output.layout import OutputLayout, PersonKey, person_key
 from smplifyx.packs import Packs
 from smplifyx.pipeline.choices import keypoint_options, selection_of
 from smplifyx.pipeline.digests import file_stamp
 from smplifyx.pipeline.journal import PhotoRecord, camera_figures
-from smplifyx.pipeline.reading import document_of
 from smplifyx.pipeline.shards import shards_of
 from smplifyx.pipeline.units import Failure, Job, Unit
 from smplifyx.result_fields import is_intact

@@ -27,14 +27,9 @@ GENDERS = ("neutral", "male", "female")
 
 
 @pytest.fixture(scope="module")
-def body() -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
-
-
-@pytest.fixture(scope="module")
-def exported(body: BodyModelData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(open_body: BodyModelData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "smplx" / "SMPLX_NEUTRAL.npz"
-    write_plain(body, path)
+    write_plain(open_body, path)
     return path
 
 
@@ -116,10 +111,11 @@ def test_compact_store_shares_only_what_is_equal(tmp_path: Path) -> None:
         write_compact([first, dataclasses.replace(random_body_model(seed=1), gender="male")], tmp_path)
 
 
-def test_plain_layout_gives_the_same_body(body: BodyModelData, exported: Path) -> None:
+def test_plain_layout_gives_the_same_body(open_body: BodyModelData, exported: Path) -> None:
     loaded = load_body_model_data(exported)
-    expected = dataclasses.replace(body, posedirs=body.posedirs @ body.pose_projection, pose_projection=None)
-    assert (loaded.gender, loaded.name) == (body.gender, body.name)
+    posedirs = open_body.posedirs @ open_body.pose_projection
+    expected = dataclasses.replace(open_body, posedirs=posedirs, pose_projection=None)
+    assert (loaded.gender, loaded.name) == (open_body.gender, open_body.name)
     for name, array in arrays_of(expected).items():
         np.testing.assert_allclose(getattr(loaded, name), array, atol=1e-7, err_msg=name)
 
@@ -130,12 +126,14 @@ def test_only_the_open_body_is_declared_free(exported: Path, tmp_path: Path) -> 
     assert str(np.load(exported)["license"]).startswith("CC0-1.0")
 
 
-def test_export_in_the_smplx_package(body: BodyModelData, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_in_the_smplx_package(
+    open_body: BodyModelData, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     smplx = pytest.importorskip("smplx", reason="the smplx package is the second witness")
     keys = ["nose", "reye", "leye", "rear", "lear", "LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel"]
     keys += [f"{side}{finger}" for side in "lr" for finger in ("thumb", "index", "middle", "ring", "pinky")]
     assert len(keys) == len(EXTRA_POINT_NAMES)
-    for key, vertex in zip(keys, body.extra_point_vertices.tolist(), strict=True):
+    for key, vertex in zip(keys, open_body.extra_point_vertices.tolist(), strict=True):
         monkeypatch.setitem(smplx.body_models.VERTEX_IDS["smplx"], key, vertex)
     settings = {"gender": "neutral", "use_pca": False, "flat_hand_mean": True, "use_face_contour": True}
     witness = smplx.create(str(exported.parents[1]), "smplx", batch_size=4, **settings)
@@ -153,11 +151,11 @@ def test_export_in_the_smplx_package(body: BodyModelData, exported: Path, monkey
         )
     )
     theirs = witness(betas=betas, expression=expression, **parts)
-    ours = BodyModel.from_data(body)(betas, expression, roma.rotvec_to_rotmat(pose))
+    ours = BodyModel.from_data(open_body)(betas, expression, roma.rotvec_to_rotmat(pose))
     assert (ours.vertices - theirs.vertices).abs().max() < 1e-5
     assert (ours.joints - theirs.joints[:, :N_JOINTS]).abs().max() < 1e-5
     extra = theirs.joints[:, N_JOINTS : N_JOINTS + 21]
-    assert (ours.vertices[:, torch.as_tensor(body.extra_point_vertices)] - extra).abs().max() < 1e-5
+    assert (ours.vertices[:, torch.as_tensor(open_body.extra_point_vertices)] - extra).abs().max() < 1e-5
 
 
 def test_missing_file(tmp_path: Path) -> None:

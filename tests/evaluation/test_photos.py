@@ -3,9 +3,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.files import load_body_model_data
+from smplifyx.body.data import BodyModelData
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import find_body_model
 from smplifyx.cli.main import main
 from smplifyx.errors import InputError
 from smplifyx.evaluation.photos import judge, judge_folder, keypoint_rows, summary_rows, worst_rows
@@ -19,8 +18,8 @@ KEYPOINT = {name: index for index, name in enumerate(BODY_KEYPOINT_NAMES)}
 
 
 @pytest.fixture(scope="module")
-def open_body() -> BodyModel:
-    return BodyModel.from_data(load_body_model_data(find_body_model("smplx", "neutral")))
+def model(open_body: BodyModelData) -> BodyModel:
+    return BodyModel.from_data(open_body)
 
 
 def person(body: BodyModel, orient=UPSIDE_DOWN, flags=(), **bends) -> FitResult:
@@ -60,15 +59,15 @@ def turned(result: FitResult, other: FitResult) -> FitResult:
     return other
 
 
-def test_a_perfect_fit_has_no_problems(open_body):
-    fit = judge(person(open_body), "a/000")
+def test_a_perfect_fit_has_no_problems(model):
+    fit = judge(person(model), "a/000")
     assert fit.faces_away is False and fit.n_problems == 0
     assert fit.mean_error == pytest.approx(0.0, abs=1e-6)
     assert np.isnan(fit.errors[KEYPOINT["nose"]])
 
 
-def test_a_head_alone_has_no_joints_to_bend(open_body):
-    head = person(open_body)
+def test_a_head_alone_has_no_joints_to_bend(model):
+    head = person(model)
     head.body_pose, head.joints = np.zeros(0, np.float32), head.joints[:5]
     head.keypoints_2d = np.zeros_like(head.keypoints_2d)
     fit = judge(head, "a/000")
@@ -76,8 +75,8 @@ def test_a_head_alone_has_no_joints_to_bend(open_body):
     assert summary_rows([fit]) and keypoint_rows([fit]) == [] and len(worst_rows([fit])) == 1
 
 
-def test_distances_are_shares_of_the_box_of_confident_keypoints(open_body):
-    result = person(open_body)
+def test_distances_are_shares_of_the_box_of_confident_keypoints(model):
+    result = person(model)
     seen = result.keypoints_2d[:25, 2] > 0
     side = np.ptp(result.keypoints_2d[:25][seen, :2], axis=0).max()
     result.keypoints_2d[KEYPOINT["neck"], 0] += 0.04 * side
@@ -86,7 +85,7 @@ def test_distances_are_shares_of_the_box_of_confident_keypoints(open_body):
     errors = judge(result, "a/000").errors
     assert errors[KEYPOINT["neck"]] == pytest.approx(0.04, rel=1e-3)
     assert errors[KEYPOINT["left_elbow"]] == pytest.approx(0.06, rel=1e-3)
-    by_name = {row["keypoint"]: row for row in keypoint_rows([judge(result, "a"), judge(person(open_body), "b")])}
+    by_name = {row["keypoint"]: row for row in keypoint_rows([judge(result, "a"), judge(person(model), "b")])}
     assert by_name["neck"]["within 5%"] == "100.0 %" and by_name["left_elbow"]["within 5%"] == "50.0 %"
     assert "nose" not in by_name
 
@@ -98,19 +97,19 @@ def back(roll: float) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("roll", [0.0, 1.5, 3.0])
-def test_facing_is_told_from_the_shoulders(open_body, roll):
-    behind = person(open_body, back(roll))
+def test_facing_is_told_from_the_shoulders(model, roll):
+    behind = person(model, back(roll))
     assert judge(behind, "a").faces_away is False
-    assert judge(turned(person(open_body), person(open_body, back(0.0))), "a").faces_away is True
-    assert judge(turned(person(open_body, back(0.0)), person(open_body)), "a").faces_away is True
+    assert judge(turned(person(model), person(model, back(0.0))), "a").faces_away is True
+    assert judge(turned(person(model, back(0.0)), person(model)), "a").faces_away is True
 
 
-def test_facing_is_left_open_where_shoulders_do_not_tell(open_body):
-    sideways = person(open_body)
+def test_facing_is_left_open_where_shoulders_do_not_tell(model):
+    sideways = person(model)
     for name in ("left_shoulder", "right_shoulder"):
         sideways.keypoints_2d[KEYPOINT[name], 0] = 400
     assert judge(sideways, "a").faces_away is None
-    half = person(open_body)
+    half = person(model)
     half.keypoints_2d[KEYPOINT["mid_hip"], 2] = 0.5
     assert judge(half, "a").faces_away is None
 
@@ -119,11 +118,11 @@ def test_facing_is_left_open_where_shoulders_do_not_tell(open_body):
     ("joint", "axis", "against"),
     [("left_elbow", 1, 1), ("right_elbow", 1, -1), ("left_knee", 0, -1), ("right_knee", 0, -1)],
 )
-def test_joints_bent_backwards_are_named(open_body, joint, axis, against):
+def test_joints_bent_backwards_are_named(model, joint, axis, against):
     bend = [0.0, 0.0, 0.0]
     for degrees, expected in ((9, False), (11, True), (-60, False)):
         bend[axis] = float(against * degrees)
-        found = judge(person(open_body, **{joint: tuple(bend)}), "a").wrong_bends
+        found = judge(person(model, **{joint: tuple(bend)}), "a").wrong_bends
         assert found == ({joint: pytest.approx(11, abs=0.01)} if expected else {})
 
 
@@ -133,11 +132,11 @@ def missed(result: FitResult, pixels: float) -> FitResult:
     return result
 
 
-def test_tables_count_and_the_worst_come_first(open_body):
+def test_tables_count_and_the_worst_come_first(model):
     fits = [
-        judge(person(open_body), "good/000"),
-        judge(person(open_body, flags=("few_keypoints",), left_knee=(-30.0, 0.0, 0.0)), "bad/001"),
-        judge(missed(person(open_body), 40.0), "fair/000"),
+        judge(person(model), "good/000"),
+        judge(person(model, flags=("few_keypoints",), left_knee=(-30.0, 0.0, 0.0)), "bad/001"),
+        judge(missed(person(model), 40.0), "fair/000"),
     ]
     values = {row[""]: row["value"] for row in summary_rows(fits)}
     assert values["people"] == "3" and values["flags"] == "1"
@@ -147,20 +146,20 @@ def test_tables_count_and_the_worst_come_first(open_body):
     assert worst[0]["remarks"] == "left_knee 30 deg backwards, few_keypoints"
 
 
-def test_a_results_folder_is_read_and_an_empty_one_refused(open_body, tmp_path):
+def test_a_results_folder_is_read_and_an_empty_one_refused(model, tmp_path):
     layout = OutputLayout(tmp_path / "run")
     for stem, index in (("a", 0), ("a", 1), ("b", 0)):
-        person(open_body).save(layout.result_path(stem, index))
+        person(model).save(layout.result_path(stem, index))
     assert [fit.name for fit in judge_folder(layout.root)] == ["a/000", "a/001", "b/000"]
-    with pytest.raises(InputError, match="has no results"):
+    with pytest.raises(InputError, match="holds no results"):
         judge_folder(tmp_path)
 
 
-def test_the_command_prints_tables_and_refuses_other_folders(open_body, tmp_path, capsys):
+def test_the_command_prints_tables_and_refuses_other_folders(model, tmp_path, capsys):
     layout = OutputLayout(tmp_path / "run")
-    person(open_body).save(layout.result_path("a", 0))
+    person(model).save(layout.result_path("a", 0))
     assert main(["evaluate", "photos", str(layout.root)]) == 0
     out = capsys.readouterr().out
     assert "a/000" in out and "left_wrist" in out
     assert main(["evaluate", "photos", str(tmp_path)]) == 2
-    assert "has no results" in capsys.readouterr().err
+    assert "holds no results" in capsys.readouterr().err

@@ -9,25 +9,18 @@ from scipy.spatial.transform import Rotation
 
 from smplifyx import skeleton
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
 from smplifyx.evaluation.self_contact import ContactJudge, touching_people
 from smplifyx.synthetic.self_contact import PLACES, POSES, ContactPoser, with_flat_hands
 
 
 @pytest.fixture(scope="module")
-def data() -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral", None))
+def judge(open_body: BodyModelData) -> ContactJudge:
+    return ContactJudge(open_body)
 
 
 @pytest.fixture(scope="module")
-def judge(data: BodyModelData) -> ContactJudge:
-    return ContactJudge(data)
-
-
-@pytest.fixture(scope="module")
-def poser(data: BodyModelData, judge: ContactJudge) -> ContactPoser:
-    return ContactPoser(with_flat_hands(data), judge.pairs, judge.meter)
+def poser(open_body: BodyModelData, judge: ContactJudge) -> ContactPoser:
+    return ContactPoser(with_flat_hands(open_body), judge.pairs, judge.meter)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +58,8 @@ def test_a_hand_in_the_belly_is_deep(poser: ContactPoser, judge: ContactJudge) -
 
 
 @pytest.mark.slow
-def test_touching_people_hold_their_poses(data: BodyModelData, touching_pose: np.ndarray) -> None:
-    first, second = touching_people(data, np.stack([touching_pose, 0.5 * touching_pose]))
+def test_touching_people_hold_their_poses(open_body: BodyModelData, touching_pose: np.ndarray) -> None:
+    first, second = touching_people(open_body, np.stack([touching_pose, 0.5 * touching_pose]))
     assert (first.name, second.name) == ("person_0000", "person_0001")
     trace = np.trace(first.rotations[1:22], axis1=1, axis2=2)
     angles = np.linalg.norm(touching_pose.reshape(-1, 3), axis=1)

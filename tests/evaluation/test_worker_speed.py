@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
+from smplifyx.body.data import BodyModelData
 from smplifyx.evaluation import worker_speed
 from smplifyx.evaluation.worker_speed import measure_workers, worker_table
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 
 
 @pytest.fixture(scope="module")
-def people() -> list[SyntheticPerson]:
-    data = load_body_model_data(find_body_model("smplx", "neutral"))
-    return list(synthetic_people(data, 3, SyntheticOptions(seed=1)))
+def people(open_body: BodyModelData) -> list[SyntheticPerson]:
+    return list(synthetic_people(open_body, 3, SyntheticOptions(seed=1)))
 
 
 def test_start_and_end_do_not_count(people: list[SyntheticPerson], monkeypatch: pytest.MonkeyPatch) -> None:

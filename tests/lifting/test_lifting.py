@@ -9,8 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
+from smplifyx.body.data import BodyModelData
 from smplifyx.errors import InputError
 from smplifyx.lifting.lifter import lift, lifting_energy
 from smplifyx.lifting.network import (
@@ -119,10 +118,9 @@ def test_nobody_seen_gives_a_finite_answer(network: LiftingNetwork) -> None:
     assert few < many
 
 
-def test_the_shipped_network_knows_depths_and_their_errors(network: LiftingNetwork) -> None:
+def test_the_shipped_network_knows_depths_and_their_errors(network: LiftingNetwork, open_body: BodyModelData) -> None:
     """On people whose depths it was never told: far better than a flat person, errors as large as it says."""
-    data = load_body_model_data(find_body_model("smplx", "neutral"))
-    people = list(synthetic_people(data, 60, SyntheticOptions(seed=5, truncated_share=0.0), mild_poses(seed=5)))
+    people = list(synthetic_people(open_body, 60, SyntheticOptions(seed=5, truncated_share=0.0), mild_poses(seed=5)))
     keypoints = torch.as_tensor(np.stack([one.keypoints_2d for one in people]))
     focal = torch.tensor([[one.focal_length] * 2 for one in people], dtype=torch.float64)
     centre = torch.as_tensor(np.stack([one.principal_point for one in people]))

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
 from smplifyx.errors import InputError
 from smplifyx.lifting.network import LIFTED_KEYPOINTS, save_lifting
 from smplifyx.skeleton import CANONICAL_KEYPOINT_NAMES
@@ -23,14 +21,9 @@ _CONFIG = LiftingConfig(people=LiftingPeople(count=1500), run=_RUN)
 
 
 @pytest.fixture(scope="module")
-def body():
-    return load_body_model_data(find_body_model("smplx", "neutral", None))
-
-
-@pytest.fixture(scope="module")
-def people(body, motion_capture):
+def people(open_body, motion_capture):
     settings = LiftingPeople(lying_share=0.0, distance=(3.0, 6.0))
-    return make_people(body, PoseSource.of(motion_capture, PoseData(), 0), settings, 400)
+    return make_people(open_body, PoseSource.of(motion_capture, PoseData(), 0), settings, 400)
 
 
 def test_people_stand_upright_in_the_middle_of_the_picture(people):
@@ -44,15 +37,15 @@ def test_people_stand_upright_in_the_middle_of_the_picture(people):
     assert bones.min() > 0.3 and bones.max() < 0.6
 
 
-def test_the_body_hides_keypoints_behind_it(body, motion_capture):
+def test_the_body_hides_keypoints_behind_it(open_body, motion_capture):
     settings = LiftingPeople(lying_share=0.0, facing_share=1.0, facing_sd_deg=10.0, standing_share=1.0)
-    facing = make_people(body, PoseSource.of(motion_capture, PoseData(), 0), settings, 200)
+    facing = make_people(open_body, PoseSource.of(motion_capture, PoseData(), 0), settings, 200)
     hidden = dict(zip(_NAMES, facing.hidden.float().mean(0).tolist(), strict=True))
     assert facing.hidden.shape == facing.points.shape[:2]
     assert max(hidden[name] for name in ("nose", "left_knee", "right_big_toe")) < 0.1
     assert min(hidden[name] for name in ("left_heel", "right_heel")) > 0.5
     any_heading = make_people(
-        body, PoseSource.of(motion_capture, PoseData(), 0), replace(settings, facing_share=0.0), 400
+        open_body, PoseSource.of(motion_capture, PoseData(), 0), replace(settings, facing_share=0.0), 400
     )
     nose, eye = (any_heading.hidden[:, _NAMES.index(name)] for name in ("nose", "left_eye"))
     assert 0.3 < nose.float().mean() < 0.7
@@ -90,8 +83,8 @@ def test_a_share_of_the_people_has_correlated_errors(people):
 
 
 @pytest.fixture(scope="module")
-def trained(body, motion_capture):
-    trainer = lifting_trainer(body, *motion_capture.split_random(0.2, "clip", 0), _CONFIG)
+def trained(open_body, motion_capture):
+    trainer = lifting_trainer(open_body, *motion_capture.split_random(0.2, "clip", 0), _CONFIG)
     list(trainer.epochs())
     return trainer
 
@@ -107,22 +100,22 @@ def test_training_reduces_the_error_of_joints(trained):
     assert 0.8 * joints_mm[-1] < with_flip < 1.1 * joints_mm[-1]
 
 
-def test_a_resumed_run_ends_like_one_without_a_stop(body, motion_capture, trained, tmp_path):
+def test_a_resumed_run_ends_like_one_without_a_stop(open_body, motion_capture, trained, tmp_path):
     split = motion_capture.split_random(0.2, "clip", 0)
-    first = lifting_trainer(body, *split, _CONFIG)
+    first = lifting_trainer(open_body, *split, _CONFIG)
     next(first.epochs())
     first.save(tmp_path / "state.pt")
-    again = lifting_trainer(body, *split, _CONFIG)
+    again = lifting_trainer(open_body, *split, _CONFIG)
     again.resume(tmp_path / "state.pt")
     list(again.epochs())
     np.testing.assert_allclose(again.history["validation"], trained.history["validation"], rtol=1e-4)
 
 
-def test_initial_weights_are_loaded_or_refused(body, motion_capture, trained, tmp_path):
+def test_initial_weights_are_loaded_or_refused(open_body, motion_capture, trained, tmp_path):
     split = motion_capture.split_random(0.2, "clip", 0)
     save_lifting(tmp_path / "start.npz", trained.best_network(), "a test")
     started = replace(_CONFIG, run=replace(_RUN, initial_weights=tmp_path / "start.npz"))
-    weight = lifting_trainer(body, *split, started).task.network.first.weight
+    weight = lifting_trainer(open_body, *split, started).task.network.first.weight
     torch.testing.assert_close(weight, trained.best_network().first.weight, rtol=1e-3, atol=1e-3)
     with pytest.raises(InputError, match=r"start.npz: first.bias: expected a network of width 32"):
-        lifting_trainer(body, *split, replace(started, run=replace(started.run, width=32)))
+        lifting_trainer(open_body, *split, replace(started, run=replace(started.run, width=32)))

@@ -10,9 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from scipy.stats import energy_distance, norm
 
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import find_body_model
 from smplifyx.priors.vposer import VPoser
 from smplifyx.training.poses import PoseSampler, pose_batch
 from smplifyx.training.settings import VPoserConfig, VPoserLoss, VPoserRun
@@ -32,19 +30,14 @@ _RUN = VPoserRun(
 _CONFIG = VPoserConfig(run=_RUN, loss=VPoserLoss(divergence=0.001))
 
 
-@pytest.fixture(scope="module")
-def body():
-    return load_body_model_data(find_body_model("smplx", "neutral", None))
-
-
-def _trainer(body, motion_capture, config=_CONFIG):
+def _trainer(open_body, motion_capture, config=_CONFIG):
     training, validation = motion_capture.split_random(0.2, "clip", 0)
-    return vposer_trainer(body, training, validation, config)
+    return vposer_trainer(open_body, training, validation, config)
 
 
 @pytest.fixture(scope="module")
-def trained(body, motion_capture):
-    trainer = _trainer(body, motion_capture)
+def trained(open_body, motion_capture):
+    trainer = _trainer(open_body, motion_capture)
     list(trainer.epochs())
     return trainer
 
@@ -56,18 +49,18 @@ def test_training_reduces_the_validation_loss(trained):
     assert history["rotation_deg"][-1] < history["rotation_deg"][0]
 
 
-def test_a_resumed_run_ends_like_one_without_a_stop(trained, body, motion_capture, tmp_path):
-    first = _trainer(body, motion_capture)
+def test_a_resumed_run_ends_like_one_without_a_stop(trained, open_body, motion_capture, tmp_path):
+    first = _trainer(open_body, motion_capture)
     epochs = first.epochs()
     next(epochs), next(epochs)
     first.save(tmp_path / "state.pt")
-    second = _trainer(body, motion_capture)
+    second = _trainer(open_body, motion_capture)
     second.resume(tmp_path / "state.pt")
     list(second.epochs())
     np.testing.assert_allclose(second.history["validation"], trained.history["validation"], rtol=1e-4)
 
 
-def test_folded_network_and_report_say_the_same(trained, body, motion_capture):
+def test_folded_network_and_report_say_the_same(trained, open_body, motion_capture):
     network = trained.best_network()
     prior = VPoser(network.folded())
     poses = motion_capture.body_pose[:50]
@@ -79,7 +72,7 @@ def test_folded_network_and_report_say_the_same(trained, body, motion_capture):
         Rotation.from_matrix(decoded.reshape(-1, 3, 3).numpy()).inv() * Rotation.from_rotvec(poses.reshape(-1, 3))
     ).magnitude()
     seen = motion_capture.select(np.arange(600) < 50)
-    figures = report(network_coder(network), PoseSurface(body, 20), seen)
+    figures = report(network_coder(network), PoseSurface(open_body, 20), seen)
     assert figures.angle_deg == pytest.approx(np.degrees(expected.mean()), rel=0.05)
 
 
@@ -126,10 +119,10 @@ def test_p_values_of_equal_distributions_are_uniform_and_a_shift_is_found():
     assert test.p_value == 0.01 and test.distance > test.null_distance
 
 
-def test_both_forms_of_a_network_reconstruct_alike_and_only_one_draws_codes(body, motion_capture):
+def test_both_forms_of_a_network_reconstruct_alike_and_only_one_draws_codes(open_body, motion_capture):
     torch.manual_seed(0)
     network = VPoserNetwork(n_latent=4, n_hidden=16).eval()
-    surface = PoseSurface(body, 20)
+    surface = PoseSurface(open_body, 20)
     trained = report(network_coder(network), surface, motion_capture)
     folded = report(prior_coder(VPoser(network.folded())), surface, motion_capture)
     assert folded.angle_deg == pytest.approx(trained.angle_deg, rel=1e-4)
@@ -140,19 +133,19 @@ def test_both_forms_of_a_network_reconstruct_alike_and_only_one_draws_codes(body
     assert len(lines) == 10
 
 
-def test_vertices_are_those_of_the_body_without_correctives(body, motion_capture):
+def test_vertices_are_those_of_the_body_without_correctives(open_body, motion_capture):
     rotations = pose_batch(motion_capture.body_pose[:3]).rotations
-    full = BodyModel.from_data(body)
+    full = BodyModel.from_data(open_body)
     full.pose_shapes = torch.zeros_like(full.pose_shapes)
     turned = torch.eye(3).expand(3, 55, 3, 3).clone()
     turned[:, 1:22] = rotations
     expected = full(torch.zeros(3, full.n_betas), torch.zeros(3, full.n_expressions), turned).vertices
-    torch.testing.assert_close(PoseSurface(body)(rotations), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(PoseSurface(open_body)(rotations), expected, atol=1e-5, rtol=0)
 
 
-def test_chosen_vertices_cover_the_body(body):
+def test_chosen_vertices_cover_the_body(open_body):
     rest = torch.eye(3).expand(1, 21, 3, 3)
-    few = PoseSurface(body, 100)(rest)[0].numpy()
+    few = PoseSurface(open_body, 100)(rest)[0].numpy()
     assert few.shape == (100, 3)
-    gap = np.linalg.norm(np.asarray(body.v_template)[:, None] - few, axis=2).min(1)
+    gap = np.linalg.norm(np.asarray(open_body.v_template)[:, None] - few, axis=2).min(1)
     assert gap.max() < 0.12  # metres

@@ -13,9 +13,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.skeleton import BODY_JOINTS, MIRRORED_JOINTS, N_JOINTS, PARENTS, joint_index
 from tools.bodies.correctives import PoseCorrectives, fit_pose_correctives
 from tools.bodies.pose_targets import SkinnedMesh, TargetSkinning, centers_of_rotation, random_poses
@@ -93,20 +91,15 @@ def arm_correctives(arms: SkinnedMesh) -> PoseCorrectives:
 
 
 @pytest.fixture(scope="module")
-def body() -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
+def body_mesh(open_body: BodyModelData) -> SkinnedMesh:
+    template, weights = open_body.v_template.astype(float), open_body.skinning_weights.astype(float)
+    return SkinnedMesh(template, open_body.faces, open_body.joint_regressor @ template, weights, open_body.parents)
 
 
 @pytest.fixture(scope="module")
-def body_mesh(body: BodyModelData) -> SkinnedMesh:
-    template, weights = body.v_template.astype(float), body.skinning_weights.astype(float)
-    return SkinnedMesh(template, body.faces, body.joint_regressor @ template, weights, body.parents)
-
-
-@pytest.fixture(scope="module")
-def shipped(body: BodyModelData) -> PoseCorrectives:
-    assert body.pose_projection is not None
-    return PoseCorrectives(body.posedirs, body.pose_projection)
+def shipped(open_body: BodyModelData) -> PoseCorrectives:
+    assert open_body.pose_projection is not None
+    return PoseCorrectives(open_body.posedirs, open_body.pose_projection)
 
 
 def test_a_tube_turns_about_its_axis(arms: SkinnedMesh) -> None:
@@ -230,10 +223,12 @@ def test_shipped_body_keeps_its_volume(
     assert abs(at_rest - volume(pose(body_mesh, bent, shipped)[0], body_mesh.faces)) < share * lost
 
 
-def test_dense_blend_shapes_give_the_same_body(body: BodyModelData) -> None:
-    assert body.pose_projection is not None
-    dense = dataclasses.replace(body, posedirs=body.posedirs @ body.pose_projection, pose_projection=None)
+def test_dense_blend_shapes_give_the_same_body(open_body: BodyModelData) -> None:
+    assert open_body.pose_projection is not None
+    dense = dataclasses.replace(
+        open_body, posedirs=open_body.posedirs @ open_body.pose_projection, pose_projection=None
+    )
     rotations = torch.as_tensor(random_poses(2, seed=3)).float()
     zeros = torch.zeros(2, 10)
-    low_rank, full = (BodyModel.from_data(data)(zeros, zeros, rotations).vertices for data in (body, dense))
+    low_rank, full = (BodyModel.from_data(data)(zeros, zeros, rotations).vertices for data in (open_body, dense))
     torch.testing.assert_close(low_rank, full, atol=2e-6, rtol=0)
