@@ -53,7 +53,7 @@ class BodyEvaluation:
         self._add_vertices = skinning.record(
             kernels.add_vertices,
             (n_rows, n_lanes),
-            *(*listed, n_lanes, *skinning.components, *skinning.bones, rotations, rest_joints, shaped, to_posed),
+            *(*listed, n_lanes, skinning.body, rotations, rest_joints, shaped, to_posed),
             *skinning.bone_arrays(sums),
         )
 

@@ -8,7 +8,7 @@ No kernel adds floats atomically: a row's sums have one order, whatever the devi
 
 import warp as wp
 
-from smplifyx.collision.kernels import corners
+from smplifyx.collision.kernels import Body, corners
 from smplifyx.collision.term_kernels import FLATNESS
 
 _ZERO = wp.constant(wp.float64(0.0))
@@ -119,11 +119,7 @@ def add_directions(
     weights: wp.array2d[float],
     groups: wp.array2d[int],
     shape: Shape,
-    component_start: wp.array[int],
-    component_index: wp.array[int],
-    component_shape: wp.array[wp.vec3],
-    bones: wp.array2d[int],
-    bone_weights: wp.array2d[wp.float32],
+    body: Body,
     rotations: wp.array2d[wp.mat33],
     rest_joints: wp.array2d[wp.vec3],
     shaped: wp.array2d[wp.vec3],
@@ -156,11 +152,11 @@ def add_directions(
                     if k > 0:
                         gradient = wp.vec3(contact.to_corners[k - 1] * curvature * contact.normal)
                     to_shaped = wp.vec3()
-                    for i in range(bones.shape[1]):
-                        weight = bone_weights[vertex, i]
+                    for i in range(body.bones.shape[1]):
+                        weight = body.weights[vertex, i]
                         if weight <= 0.0:
                             break
-                        bone = bones[vertex, i]
+                        bone = body.bones[vertex, i]
                         pull = weight * gradient
                         arm = rotations[row, bone] * (shaped[slot, at] - rest_joints[row, bone])
                         back = wp.transpose(rotations[row, bone]) * pull
@@ -168,10 +164,10 @@ def add_directions(
                         to_turns[row, group, bone] = to_turns[row, group, bone] + wp.cross(arm, pull)
                         to_positions[row, group, bone] = to_positions[row, group, bone] + pull
                         to_rest_joints[row, group, bone] = to_rest_joints[row, group, bone] - back
-                    for i in range(component_start[vertex], component_start[vertex + 1]):
-                        number = component_index[i]
+                    for i in range(body.component_start[vertex], body.component_start[vertex + 1]):
+                        number = body.component_index[i]
                         if number < to_shape.shape[2]:
-                            to_shape[row, group, number] += wp.dot(to_shaped, component_shape[i])
+                            to_shape[row, group, number] += wp.dot(to_shaped, body.component_shape[i])
     if total > _ZERO:
         factor = float(_ONE / wp.sqrt(total))
         for bone in range(to_turns.shape[2]):

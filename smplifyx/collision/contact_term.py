@@ -99,7 +99,7 @@ class ContactTerm:
             self._kernels.add_directions,
             size,
             *(wrap(rows.int()), wrap(lists.vertices), *self._arrays, self._groups, self._weighted(weight)),
-            *(*skinning.components, *skinning.bones, rotations, rest_joints, *skinning.positions(lists)),
+            *(skinning.body, rotations, rest_joints, *skinning.positions(lists)),
             *(wrap(part.unflatten(2, (n_joints, 3)), skinning.vec3) for part in parts[:3]),
             wrap(parts[3]),
         )

@@ -1,4 +1,4 @@
-"""Geometry of triangles and boxes for Warp kernels. Import late: this imports Warp."""
+"""Geometry of triangles and boxes, and the arrays of a body, for Warp kernels. Import late: this imports Warp."""
 
 # Kernels are written in Warp's dialect, which only looks like typed Python: int(0) is a variable, 0 a constant.
 # mypy: ignore-errors
@@ -7,6 +7,18 @@ import warp as wp
 
 #: Two closed triangles collide unless an axis keeps them apart by more than this, relative to the axis' length.
 _TOUCH = wp.constant(wp.float64(1e-12))
+
+
+@wp.struct
+class Body:
+    """The arrays of ``SparseBody``: how coefficients and bones move each vertex."""
+
+    at_rest: wp.array[wp.vec3]
+    component_start: wp.array[int]
+    component_index: wp.array[int]
+    component_shape: wp.array[wp.vec3]
+    bones: wp.array2d[int]
+    weights: wp.array2d[wp.float32]
 
 
 @wp.func

@@ -117,17 +117,16 @@ class SparseSkinning:
         self._lane_kernels = importlib.import_module("smplifyx.collision.lane_kernels")
         self.device = device
         body = SparseBody.of_model(model)
-        vec3 = self.vec3
         #: [F, 3] the triangles.
         self.faces = torch.as_tensor(np.asarray(faces, np.int64), device=device)
         self.triangles = self._array(np.asarray(faces, np.int32), self._warp.vec3i)
-        self.template = self._array(body.template, vec3)
-        self.components = (
-            self._array(body.component_start, int),
-            self._array(body.component_index, int),
-            self._array(body.component_shape, vec3),
-        )
-        self.bones = self._array(body.bones, int), self._array(body.weights, float)
+        #: The arrays of the body as the kernels take them.
+        self.body = self.kernels.Body()
+        self.body.at_rest = self._array(body.template, self.vec3)
+        self.body.component_start = self._array(body.component_start, int)
+        self.body.component_index = self._array(body.component_index, int)
+        self.body.component_shape = self._array(body.component_shape, self.vec3)
+        self.body.bones, self.body.weights = self._array(body.bones, int), self._array(body.weights, float)
         self.n_vertices, self.n_shape = len(body.template), model.blend_shapes.shape[0]
         self.n_lanes = 1 if device.type == "cpu" else _CUDA_LANES
 
@@ -147,7 +146,7 @@ class SparseSkinning:
 
     def shaping(self, state: BoneStates) -> tuple[Any, ...]:
         """All that poses the vertices of bodies in single precision, as the kernels take it."""
-        return self.template, *self.components, *self.bones, *self.bone_arrays(state)
+        return self.body, *self.bone_arrays(state)
 
     def bone_arrays(self, state: BoneStates) -> tuple[Any, Any, Any, Any]:
         """The parts of states in single precision, as the kernels take them."""
@@ -163,9 +162,7 @@ class SparseSkinning:
                 self._lane_kernels.pose_meshes,
                 (-(-n_rows // self._lane_kernels.LANES),),
                 n_rows,
-                self.template,
-                *self.components,
-                *self.bones,
+                self.body,
                 self._tiled(state.coefficients.float()),
                 self._tiled(state.transforms.float().flatten(1)),
                 self.wrap(posed, self.vec3),

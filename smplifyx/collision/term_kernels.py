@@ -9,7 +9,7 @@ No kernel adds floats atomically: a row's sums have one order, whatever the devi
 
 import warp as wp
 
-from smplifyx.collision.kernels import box_overlap, corners, triangles_intersect
+from smplifyx.collision.kernels import Body, box_overlap, corners, triangles_intersect
 
 #: Triangles whose squared double area is less than this fraction of the product of two squared sides are flat.
 FLATNESS = wp.constant(wp.float64(1e-10))
@@ -138,12 +138,7 @@ def skin(
     n_vertices: wp.array[int],
     by_place: int,
     n_lanes: int,
-    at_rest: wp.array[wp.vec3],
-    component_start: wp.array[int],
-    component_index: wp.array[int],
-    component_shape: wp.array[wp.vec3],
-    bones: wp.array2d[int],
-    weights: wp.array2d[wp.float32],
+    body: Body,
     coefficients: wp.array2d[wp.float32],
     rotations: wp.array2d[wp.mat33],
     positions: wp.array2d[wp.vec3],
@@ -156,15 +151,15 @@ def skin(
     slot = slots[row]
     for place in range(lane, n_vertices[slot], n_lanes):
         vertex = vertices[slot, place]
-        point = at_rest[vertex]
-        for k in range(component_start[vertex], component_start[vertex + 1]):
-            point += coefficients[row, component_index[k]] * component_shape[k]
+        point = body.at_rest[vertex]
+        for k in range(body.component_start[vertex], body.component_start[vertex + 1]):
+            point += coefficients[row, body.component_index[k]] * body.component_shape[k]
         moved = wp.vec3()
-        for k in range(bones.shape[1]):
-            weight = weights[vertex, k]
+        for k in range(body.bones.shape[1]):
+            weight = body.weights[vertex, k]
             if weight <= 0.0:
                 break  # the largest come first
-            bone = bones[vertex, k]
+            bone = body.bones[vertex, k]
             moved += weight * (rotations[row, bone] * (point - rest_joints[row, bone]) + positions[row, bone])
         at = wp.where(by_place != 0, place, vertex)
         shaped[slot, at] = point
@@ -242,11 +237,7 @@ def add_vertices(
     n_vertices: wp.array[int],
     by_place: int,
     n_lanes: int,
-    component_start: wp.array[int],
-    component_index: wp.array[int],
-    component_shape: wp.array[wp.vec3],
-    bones: wp.array2d[int],
-    weights: wp.array2d[wp.float32],
+    body: Body,
     rotations: wp.array2d[wp.mat33],
     rest_joints: wp.array2d[wp.vec3],
     shaped: wp.array2d[wp.vec3],
@@ -269,11 +260,11 @@ def add_vertices(
         if gradient[0] != 0.0 or gradient[1] != 0.0 or gradient[2] != 0.0:
             to_posed[slot, at] = wp.vec3()
             to_shaped = wp.vec3()
-            for k in range(bones.shape[1]):
-                weight = weights[vertex, k]
+            for k in range(body.bones.shape[1]):
+                weight = body.weights[vertex, k]
                 if weight <= 0.0:
                     break
-                bone = bones[vertex, k]
+                bone = body.bones[vertex, k]
                 pull = weight * gradient
                 back = wp.transpose(rotations[row, bone]) * pull
                 to_shaped += back
@@ -281,8 +272,9 @@ def add_vertices(
                 to_rotations[row, lane, bone] = to_rotations[row, lane, bone] + wp.outer(pull, arm)
                 to_positions[row, lane, bone] = to_positions[row, lane, bone] + pull
                 to_rest_joints[row, lane, bone] = to_rest_joints[row, lane, bone] - back
-            for k in range(component_start[vertex], component_start[vertex + 1]):
-                to_coefficients[row, lane, component_index[k]] += wp.dot(to_shaped, component_shape[k])
+            for k in range(body.component_start[vertex], body.component_start[vertex + 1]):
+                number = body.component_index[k]
+                to_coefficients[row, lane, number] += wp.dot(to_shaped, body.component_shape[k])
 
 
 @wp.kernel(enable_backward=False)
