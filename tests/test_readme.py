@@ -12,7 +12,9 @@ import smplifyx
 from smplifyx.cli.main import build_parser
 from smplifyx.cli.options import split_dotted
 from smplifyx.config import all_settings, load_config, load_run
+from smplifyx.config.fields import leaves
 from smplifyx.config.original_names import ORIGINAL_NAMES
+from smplifyx.training.settings import GenderTraining, LiftingConfig, VPoserConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -61,13 +63,25 @@ def test_every_page_is_listed_in_the_readme() -> None:
         assert f"](docs/{page.name}" in text, page.name
 
 
-def test_paths_and_settings_of_the_readme_exist() -> None:
-    text = PAGES[0].read_text()
-    for path in re.findall(r"`pytest ([\w/.]+)`", text):
+def test_tests_and_modules_that_the_pages_name_exist() -> None:
+    text = "\n".join(page.read_text() for page in LINKING)
+    paths = re.findall(r"`pytest ([\w/.]+)`", text) + re.findall(r"`((?:smplifyx|tests|tools)/[\w/]+\.\w+)`", text)
+    paths += [f"{name.replace('.', '/')}.py" for name in re.findall(r"python -m ((?:tests|tools)\.[a-z_.]+)", text)]
+    assert len(paths) > 20
+    for path in paths:
         assert (ROOT / path).exists(), path
-    names = {leaf.key.replace(".N.", ".4.") for leaf in all_settings()}
-    for key in re.findall(r"--([a-z]+\.[a-z_.0-9]*[a-z])(?: |`)", text):
-        assert key.replace(".5.", ".4.").replace(".all.", ".4.") in names, key
+
+
+def test_settings_that_the_pages_name_exist() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    trainings = (VPoserConfig(), LiftingConfig(), GenderTraining())
+    leaves_of_all = (*all_settings(), *(leaf for one in trainings for leaf in leaves(one)))
+    names = {leaf.key for leaf in leaves_of_all} | {"run.images", "run.keypoints", "run.output"}
+    groups = "|".join({name.partition(".")[0] for name in names} - {"data", "people", "body"})
+    keys = re.findall(rf"(?:--|`)((?!\w+\.safetensors)(?:{groups})\.[a-z_.0-9N]*[a-z0-9])(?: |`)", text)
+    assert len(keys) > 50
+    for key in keys:
+        assert re.sub(r"\.(\d|all)\.", ".N.", key) in names, key
 
 
 def test_yaml_of_the_readme_is_a_configuration(tmp_path: Path) -> None:

@@ -53,14 +53,15 @@ def test_hands_and_faces_are_found(found):
 
 def test_depth_is_written_in_metres_and_belongs_to_the_picture(found):
     """Offsets from the hips in metres follow those in pixels."""
-    for path in found.glob("*.json"):
-        for person in json.loads(path.read_text())["people"]:
-            flat = np.reshape(person["pose_keypoints_2d"], (25, 3))
-            deep = np.reshape(person["pose_keypoints_3d"], (25, 4))
-            good = (flat[:, 2] > 0.5) & (deep[:, 3] > 0.5)
-            across = flat[good, :2] - flat[8, :2]
-            assert np.corrcoef(across.ravel(), deep[good, :2].ravel())[0, 1] > 0.95
-            assert np.abs(deep[good, :3]).max() < 1.5
+    people = [person for path in found.glob("*.json") for person in json.loads(path.read_text())["people"]]
+    assert len(people) == 5
+    for person in people:
+        flat = np.reshape(person["pose_keypoints_2d"], (25, 3))
+        deep = np.reshape(person["pose_keypoints_3d"], (25, 4))
+        good = (flat[:, 2] > 0.5) & (deep[:, 3] > 0.5)
+        across = flat[good, :2] - flat[8, :2]
+        assert np.corrcoef(across.ravel(), deep[good, :2].ravel())[0, 1] > 0.95
+        assert np.abs(deep[good, :3]).max() < 1.5
 
 
 def test_photos_that_have_keypoints_are_skipped_and_damaged_files_are_made_anew(tmp_path, found):
