@@ -268,7 +268,8 @@ def effective_config(arguments: argparse.Namespace) -> tuple[Config, RunOptions]
     Without a file, a body model is fitted with the shipped configuration that suits it.
 
     Raises:
-        UsageError: a setting is wrong, or the file is for a hand or a head and another model is asked for.
+        UsageError: a setting is wrong, the file is for a hand or a head and another model is asked for, or shards
+            are counted without the number of this one.
     """
     short = []
     for option in arguments.options:
@@ -282,7 +283,12 @@ def effective_config(arguments: argparse.Namespace) -> tuple[Config, RunOptions]
         _check_model_of_file(models[-1], file)
     elif models and models[-1] in _MODELS_WITH_FILES:
         file = f"fit_{models[-1]}"
-    return load_run(file, overrides)
+    config, run = load_run(file, overrides)
+    keys = {one.key.replace("-", "_") for one in overrides}
+    if run.num_shards > 1 and "run.num_shards" in keys and not keys & {"run.shard_index", "run.shard"}:
+        last = run.num_shards - 1
+        raise UsageError(f"--num-shards {run.num_shards}: expected with --shard-index 0 to {last}, or --shard auto")
+    return config, run
 
 
 def _check_model_of_file(model: str, file: str) -> None:

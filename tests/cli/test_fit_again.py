@@ -49,7 +49,7 @@ def test_other_settings_of_people_fitted_earlier_are_reported(folders, capsys):
     folders.add("one", [person()])
     assert folders.fit() == 0
     written = (folders.output / "config.yaml").read_text()
-    assert folders.fit("--num-shards", "2", "--no-render") == 0
+    assert folders.fit("--num-shards", "2", "--shard-index", "0", "--no-render") == 0
     assert "other settings" not in capsys.readouterr().err
     for _ in range(2):
         assert folders.fit("--objective.rho", "50") == 0

@@ -48,7 +48,7 @@ def test_a_fit_ends_with_a_report(folders: Folders, capsys: pytest.CaptureFixtur
 
 def test_no_report_on_request_and_of_a_shard(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert folders.fit() == 0
-    assert main(folders.argv(*WITH_REPORT, "--overwrite", "--num-shards", "2")) == 0
+    assert main(folders.argv(*WITH_REPORT, "--overwrite", "--num-shards", "2", "--shard-index", "0")) == 0
     printed = capsys.readouterr()
     assert not (folders.output / "report").exists() and "browser" not in printed.out
     assert f"smplifyx report {folders.output}" in printed.err

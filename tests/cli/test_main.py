@@ -122,6 +122,7 @@ def test_light_commands_import_few_heavy_modules(command, expected):
         (["demo", "--run.keypoints", "k"], "--keypoints k: the demo fits its own photos"),
         (["fit", "--seed", "3"], "unknown argument --seed"),
         (["fit", "--run.threads"], "--run.threads: expected a value"),
+        (["fit", "--num-shards", "3"], "--num-shards 3: expected with --shard-index 0 to 2, or --shard auto"),
         (["fti"], "no command fti; did you mean fit?"),
         (["keypoints", "chek"], "no command keypoints chek; did you mean check?"),
         (["fit", "--config", "papr"], "of that name; did you mean fit_smplx_paper?"),
