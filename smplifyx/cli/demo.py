@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smplifyx.cli import messages
-from smplifyx.cli.fit import fit_folder
+from smplifyx.cli.fit import start_and_fit
 from smplifyx.cli.options import RUN_OPTIONS, add_options, effective_config
 from smplifyx.errors import UsageError
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     status = 0
     for run_options in (with_keypoints,) if arguments.keypoints_only else (with_keypoints, from_photos):
         with messages.quiet(options.quiet):
-            status = max(status, fit_folder(config, run_options))
+            status = max(status, start_and_fit(config, run_options))
             messages.say(_paths(run_options.output, config.output.render))
     return status
 

@@ -53,16 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         messages.say(text.rstrip("\n"))
         return 0
     _check_effects(options)
-    if options.fits_clips:
-        from smplifyx.cli.fit_clips import fit_clips
-
-        with messages.quiet(options.quiet):
-            return fit_clips(config, options)
-    if options.images is None:
+    if options.images is None and not options.fits_clips:
         raise UsageError("--images: expected a folder of photos, or one photo")
 
     with messages.quiet(options.quiet):
-        return fit_folder(config, options)
+        return start_and_fit(config, options)
 
 
 def _check_effects(options: RunOptions) -> None:
@@ -77,8 +72,9 @@ def _check_effects(options: RunOptions) -> None:
             raise UsageError(f"{option.flag}: expected with {needed}")
 
 
-def fit_folder(config: Config, options: RunOptions) -> int:
-    """Fit the people in a folder of photos, see :func:`~smplifyx.cli.fit_run.run_fit`.
+def start_and_fit(config: Config, options: RunOptions) -> int:
+    """Import what a fit needs, then fit; see :func:`~smplifyx.cli.fit_run.run_fit` and
+    :func:`~smplifyx.cli.fit_clips.fit_clips`.
 
     A second core starts the renderer, a third one, or the second one without pictures, links libraries and reads the
     body. This thread meanwhile imports Warp, what needs no torch, torch, and the rest, in this order.
@@ -88,13 +84,16 @@ def fit_folder(config: Config, options: RunOptions) -> int:
     from smplifyx.output import RendererProcess
 
     with ExitStack() as stack:
-        one_process = options.executor == "local" and options.workers in (1, "auto")
-        renderer, n_spare = None, n_usable_cores() - 1 if one_process else 0
+        in_one_process = options.fits_clips or options.workers in (1, "auto")
+        renderer, n_spare = None, n_usable_cores() - 1 if in_one_process and options.executor == "local" else 0
         if config.output.render and n_spare > 0:
             renderer = stack.enter_context(RendererProcess())
             n_spare -= 1
 
         with importing_much(), head_start(config) if n_spare > 0 else nullcontext():
-            from smplifyx.cli.fit_run import run_fit
+            if options.fits_clips:
+                from smplifyx.cli.fit_clips import fit_clips as fit
+            else:
+                from smplifyx.cli.fit_run import run_fit as fit
 
-        return run_fit(config, options, renderer)
+        return fit(config, options, renderer)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from smplifyx.camera import read_calibration
-from smplifyx.child_processes import n_usable_cores
 from smplifyx.cli import messages
 from smplifyx.cli.fit_report import FitReport
 from smplifyx.cli.fit_run import check_run_inputs, portable, with_mesh_format, write_page
@@ -42,8 +41,13 @@ from smplifyx.pipeline.worklist import Finished
 from smplifyx.sequence import TrackFit
 
 
-def fit_clips(config: Config, run: RunOptions) -> int:
+def fit_clips(config: Config, run: RunOptions, renderer: RendererProcess | None = None) -> int:
     """Fit the tracks of all clips.
+
+    Args:
+        config: the settings.
+        run: input, output, device.
+        renderer: draws the pictures; None: this process does.
 
     Returns:
         The exit status: 0 when all tracks are fitted, 1 when some inputs failed.
@@ -67,7 +71,7 @@ def fit_clips(config: Config, run: RunOptions) -> int:
         plan = plan_clips(run)
         for note in plan.notes:
             messages.note(note)
-        return _ClipRun(with_mesh_format(config, plan.n_photos), plan, output).fit(stop)
+        return _ClipRun(with_mesh_format(config, plan.n_photos), plan, output).fit(renderer, stop)
 
 
 def _note_workers(run: RunOptions) -> None:
@@ -113,26 +117,21 @@ class _ClipRun:
             self._worker.is_fitting = False
             raise StopRequested
 
-    def fit(self, stop: StopRequest) -> int:
+    def fit(self, renderer: RendererProcess | None, stop: StopRequest) -> int:
         """Fit what is not finished; returns the exit status."""
         job, config = self._job, self._job.config
         calibration = config.camera.calibration
         cameras = {} if calibration is None else required_file(read_calibration, calibration)
         use_threads(job.run.threads)
         stop.pass_on_to(self)
-        opened = RendererProcess() if config.output.render and n_usable_cores() > 1 else None
-        try:
-            device = choose_device(job.run.device)
-            open_one = None if opened is None else opened.open
-            self._worker = worker = ClipWorker(
-                job, self._rig, cameras, device, self._stopping.is_set, open_one, messages.note
-            )
-            self._work(worker)
-            if worker.remark:
-                messages.note(worker.remark)
-        finally:
-            if opened is not None:
-                opened.close()
+        device = choose_device(job.run.device)
+        open_one = None if renderer is None else renderer.open
+        self._worker = worker = ClipWorker(
+            job, self._rig, cameras, device, self._stopping.is_set, open_one, messages.note
+        )
+        self._work(worker)
+        if worker.remark:
+            messages.note(worker.remark)
         stop.raise_if_asked(f"{messages.count(self._n_tracks, 'track is', 'tracks are')} finished in {self._output}")
         return self._print_end(stop)
 
