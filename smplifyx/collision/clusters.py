@@ -49,26 +49,32 @@ def cluster_triangles(
         vertex_parts: [V] part of each vertex, that of one of its triangles.
         n_parts: P.
     """
-    centres = np.asarray(vertices, np.float64)[faces].mean(1)
+    # Coordinate by coordinate, which is several times as fast as along the last axis.
+    coordinates = np.asarray(vertices, np.float64).T
     order = labels.argsort(kind="stable")
+    centres = sum(coordinates[:, corner] for corner in faces[order].T) / 3
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     while True:
         sizes = np.diff(starts, append=len(order))
         if sizes.max(initial=0) <= LANES:
             break
-        group = np.repeat(np.arange(len(starts)), sizes)
-        lower, upper = (bound.reduceat(centres[order], starts) for bound in (np.minimum, np.maximum))
-        axis = (upper - lower).argmax(1)
-        side = np.maximum(np.ptp(np.stack([lower, upper]), axis=0).max(1), np.finfo(np.float64).tiny)
-        along = (centres[order, axis[group]] - lower[group, axis[group]]) / side[group]
-        order = order[(2 * group + along).argsort(kind="stable")]
+        group, places = np.repeat(np.arange(len(starts)), sizes), np.arange(len(order))
+        lower, upper = (
+            np.stack([bound.reduceat(one, starts) for one in centres]) for bound in (np.minimum, np.maximum)
+        )
+        axis = (upper - lower).argmax(0)
+        side = np.maximum((upper - lower).max(0), np.finfo(np.float64).tiny)
+        along = (centres[axis[group], places] - lower[axis, np.arange(len(starts))][group]) / side[group]
+        moved = (2 * group + along).argsort(kind="stable")
+        order, centres = order[moved], centres[:, moved]
         halves = (starts + (sizes + 1) // 2)[sizes > LANES]
         starts = np.sort(np.concatenate([starts, halves]))
     cluster = np.repeat(np.arange(len(starts)), sizes)
     parts = labels[order[starts]]
     # Vertices in the order of their clusters, each once in each.
-    corner_cluster = np.repeat(cluster, 3)
-    keys = np.unique(corner_cluster * len(vertices) + faces[order].ravel())
+    keys = np.repeat(cluster, 3) * len(vertices) + faces[order].ravel()
+    keys.sort()
+    keys = keys[np.diff(keys, prepend=-1) > 0]
     own_cluster, vertex = np.divmod(keys, len(vertices))
     in_part = parts[own_cluster] == vertex_parts[vertex]
     _, first = np.unique(vertex[in_part], return_index=True)

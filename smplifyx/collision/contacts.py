@@ -239,9 +239,12 @@ class ContactSearch(TriangleSearch):
 
     def _part_reaches(self, corners: FloatArray, labels: IntArray) -> FloatArray:
         """[P] reach of each part: at most half of its thickness, so that nothing is pulled through it."""
+        order = labels.argsort(kind="stable")
+        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        points = np.ascontiguousarray(corners[order].reshape(-1, 3).T)
+        lower, upper = (bound.reduceat(points, 3 * starts, axis=1) for bound in (np.minimum, np.maximum))
         thickness = np.zeros(self._n_parts)
-        for part in np.unique(labels):
-            thickness[part] = np.ptp(corners[labels == part].reshape(-1, 3), axis=0).min()
+        thickness[labels[order[starts]]] = (upper - lower).min(0)
         return np.clip(thickness / 2, self._shape.clearance + self._shape.slack, self._shape.reach).astype(np.float32)
 
     def contacts(self, chunks: Iterable[Tensor]) -> tuple[Contacts, Tensor]:

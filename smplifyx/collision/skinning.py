@@ -348,7 +348,8 @@ class SparseBody:
         ]
         # coordinate by coordinate, which is several times as fast as along the last axis
         moves = [(block[..., 0] != 0) | (block[..., 1] != 0) | (block[..., 2] != 0) for block in blocks]
-        vertex, component = np.nonzero(np.ascontiguousarray(np.concatenate(moves).T))
+        by_vertex = np.ascontiguousarray(np.concatenate(moves).T)
+        vertex, component = np.divmod(np.flatnonzero(by_vertex), by_vertex.shape[1])
         shapes = np.empty((len(vertex), 3), np.float32)
         start = 0
         for block in blocks:

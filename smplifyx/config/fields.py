@@ -18,6 +18,7 @@ from smplifyx.errors import UsageError
 
 #: Longest value in an error message, characters.
 _MAX_SHOWN = 80
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class ConfigError(UsageError):
@@ -290,7 +291,8 @@ def shown(value: Any) -> str:
     """A value as a user would write it."""
     if isinstance(value, Path):
         value = str(value)
-    return yaml.safe_dump(value, default_flow_style=True, width=1e6).replace("...", "").strip()
+    text = yaml.dump(value, Dumper=_DUMPER, default_flow_style=True, width=1e6)
+    return str(text).replace("...", "").strip()
 
 
 def _abridged(value: Any) -> str:
