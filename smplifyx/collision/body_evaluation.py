@@ -16,63 +16,66 @@ Evaluation = Callable[[BoneStates], tuple[Tensor, BoneStates]]
 
 
 class BodyEvaluation:
-    """Pose the listed vertices of B bodies and propagate gradients back; Warp's launches are recorded once.
+    """Pose listed vertices and propagate gradients back; Warp's launches are recorded once for all R rows.
 
     Args:
         skinning: of the full body.
         lists: of R rows.
-        slots: [B] the rows that the bodies own.
-        like: B bodies, for the sizes.
 
     Attributes:
-        rows: the slots as kernels take them, and below so.
-        posed: the listed vertices.
+        rows: those of the bodies that are evaluated, as kernels take them, and below so.
+        bones: rotations and rest joints of these bodies.
+        listed: their vertices, shaped and posed.
         gradients: for the posed vertices, and the energies: what a launch has to set.
     """
 
-    def __init__(self, skinning: SparseSkinning, lists: VertexLists, slots: Tensor, like: BoneStates) -> None:
-        n_rows, n_lanes, n_threads, wrap = len(slots), skinning.n_lanes, lists.n_threads, skinning.wrap
-        self._state = like.zeros(n_rows).single()
-        sizes = [part.shape[1:] for part in self._state.parts]
-        #: All sums of all lanes, one part of the state after the other.
-        self._sums = torch.zeros(n_rows * n_lanes * sum(size.numel() for size in sizes), device=slots.device)
-        parts = self._sums.split([n_rows * n_lanes * size.numel() for size in sizes])
-        sums = BoneStates(*(part.view(n_rows, n_lanes, *size) for part, size in zip(parts, sizes, strict=True)))
-        self._gradient = sums
-        self._energies = torch.zeros(n_rows, dtype=torch.float64, device=slots.device)
-        self.rows, (shaped, self.posed) = wrap(slots.int()), skinning.positions(lists)
+    def __init__(self, skinning: SparseSkinning, lists: VertexLists) -> None:
+        n_rows, n_lanes, device, wrap = len(lists.vertices), skinning.n_lanes, lists.vertices.device, skinning.wrap
+        sizes = skinning.state_sizes
+        self._state = BoneStates(*(torch.zeros(n_rows, *size, device=device) for size in sizes))
+        self._sums = BoneStates(*(torch.zeros(n_rows, n_lanes, *size, device=device) for size in sizes))
+        self._energies = torch.zeros(n_rows, dtype=torch.float64, device=device)
+        self._dtype = torch.float32
+        self._rows = torch.zeros(n_rows, dtype=torch.int32, device=device)
+        self.rows, self.listed = wrap(self._rows), skinning.positions(lists)
         to_posed = wrap(lists.to_posed, skinning.vec3)
         self.gradients = to_posed, wrap(self._energies)
-        listed, kernels = (self.rows, *skinning.listed(lists)), skinning.kernels
         _, rotations, _, rest_joints = skinning.bone_arrays(self._state)
+        self.bones = rotations, rest_joints
+        names, n_threads, body = (self.rows, *skinning.listed(lists)), lists.n_threads, skinning.body
         self._skin = skinning.record(
-            kernels.skin,
+            skinning.kernels.skin,
             (n_rows, n_threads),
-            *(*listed, n_threads, *skinning.shaping(self._state), shaped, self.posed),
+            *(*names, n_threads, body, *skinning.bone_arrays(self._state), *self.listed),
         )
         self._add_vertices = skinning.record(
-            kernels.add_vertices,
+            skinning.kernels.add_vertices,
             (n_rows, n_lanes),
-            *(*listed, n_lanes, skinning.body, rotations, rest_joints, shaped, to_posed),
-            *skinning.bone_arrays(sums),
+            *(*names, n_lanes, body, *self.bones, self.listed[0], to_posed, *skinning.bone_arrays(self._sums)),
         )
 
-    def evaluated(self, state: BoneStates, add: Callable[[], None], pose: bool = True) -> tuple[Tensor, BoneStates]:
-        """Energies [B] and their gradients for all parts of the state, in single precision.
+    def set(self, state: BoneStates, rows: Tensor, pose: bool = True) -> None:
+        """Take bodies [B] that own the rows [B], no row twice, and pose their vertices unless they are."""
+        n_bodies, self._dtype = len(rows), state.coefficients.dtype
+        self._rows[:n_bodies] = rows
+        for own, given in zip(self._state.parts, state.parts, strict=True):
+            own[:n_bodies] = given
+        if pose:
+            self._skin(n_bodies)
+
+    def evaluated(self, n_bodies: int, add: Callable[[int], None]) -> tuple[Tensor, BoneStates]:
+        """Energies [B] of the bodies and their gradients, in single precision, which the next call overwrites.
 
         Args:
-            state: the B bodies.
-            add: a launch that sets ``gradients`` from ``posed``.
-            pose: whether the vertices have to be posed first.
+            n_bodies: B.
+            add: a launch for B bodies that sets ``gradients``.
         """
-        for own, given in zip(self._state.parts, state.parts, strict=True):
-            own.copy_(given)
-        self._sums.zero_()
-        if pose:
-            self._skin()
-        add()
-        self._add_vertices()
-        return self._energies.to(state.coefficients.dtype, copy=True), self._gradient.over_lanes()
+        sums = self._sums.first(n_bodies)
+        for part in sums.parts:
+            part.zero_()
+        add(n_bodies)
+        self._add_vertices(n_bodies)
+        return self._energies[:n_bodies].to(self._dtype, copy=True), sums.over_lanes()
 
 
 class _BodyEnergy(torch.autograd.Function):

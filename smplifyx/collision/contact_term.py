@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,9 @@ from torch import Tensor
 from smplifyx.collision.body_evaluation import BodyEvaluation, Evaluation, body_energy
 from smplifyx.collision.contacts import N_GROUPS, Contacts, ContactShape
 from smplifyx.collision.skinning import BoneStates, SparseSkinning
+
+#: A launch for the first so many bodies.
+_Launch = Callable[[int], None]
 
 
 class ContactTerm:
@@ -30,8 +32,9 @@ class ContactTerm:
     """
 
     def __init__(self, skinning: SparseSkinning, contacts: Contacts, shape: ContactShape) -> None:
-        self._skinning, self._contacts = skinning, contacts
-        self._kernels, self._shape = importlib.import_module("smplifyx.collision.contact_kernels"), shape
+        self._skinning, self._contacts, self._shape = skinning, contacts, shape
+        self._kernels = importlib.import_module("smplifyx.collision.contact_kernels")
+        self._recorded: dict[float, tuple[_Launch, _Launch]] = {}
         self._latest: tuple[Tensor, Evaluation] | None = None
 
     def __call__(self, state: BoneStates, rows: Tensor) -> Tensor:
@@ -42,36 +45,13 @@ class ContactTerm:
 
     def evaluation(self, rows: Tensor, weight: float = 1.0) -> Evaluation:
         """Energies [B] of bodies that own the rows [B], and their gradients, which the next call may overwrite."""
-        parts: tuple[BodyEvaluation, Callable[[], None]] | None = None
 
         def evaluate(state: BoneStates) -> tuple[Tensor, BoneStates]:
-            nonlocal parts
-            if parts is None:
-                parts = self._prepared(state, rows, weight)
-            body, add = parts
-            return body.evaluated(state, add)
+            add_contacts, _ = self._launches(weight)
+            self._body.set(state, rows)
+            return self._body.evaluated(len(rows), add_contacts)
 
         return evaluate
-
-    def _prepared(self, state: BoneStates, rows: Tensor, weight: float) -> tuple[BodyEvaluation, Callable[[], None]]:
-        skinning = self._skinning
-        body = BodyEvaluation(skinning, self._contacts.found.lists, rows, state)
-        inputs = *self._arrays, self._weighted(weight), body.posed, *body.gradients
-        return body, skinning.record(self._kernels.add_contacts, (len(rows),), body.rows, *inputs)
-
-    def _weighted(self, weight: float) -> Any:
-        """The shape of the energy, times a weight, as the kernels take it."""
-        shape = self._kernels.Shape()
-        shape.clearance, shape.soft = self._shape.clearance, self._shape.soft
-        shape.stiffness = weight * self._shape.stiffness
-        return shape
-
-    @cached_property
-    def _arrays(self) -> tuple[Any, Any, Any]:
-        """The contacts as the kernels take them."""
-        wrap, contacts = self._skinning.wrap, self._contacts
-        points = wrap(contacts.points, self._skinning.vec4i)
-        return points, wrap(contacts.found.n_pairs), wrap(contacts.weights)
 
     def directions(self, state: BoneStates, rows: Tensor, weight: float = 1.0) -> Tensor:
         """Gradients whose products with themselves add up to about the Hessian of the energy.
@@ -85,26 +65,46 @@ class ContactTerm:
 
         Returns:
             [B, N_GROUPS, 9 J + C] gradients for turns of the bones in the world, their positions, the joints at rest,
-            and shape and expression. Pose correctives are left out.
+            and shape and expression, which the next call overwrites. Pose correctives are left out.
         """
-        skinning, lists, wrap = self._skinning, self._contacts.found.lists, self._skinning.wrap
-        n_joints, n_shape = state.positions.shape[1], skinning.n_shape
-        state = state.single()
-        skinning.skin(state, lists, rows)
-        size = len(rows), N_GROUPS
-        directions = torch.zeros(*size, 9 * n_joints + n_shape, device=rows.device)
-        parts = directions.split([3 * n_joints] * 3 + [n_shape], dim=2)
-        _, rotations, _, rest_joints = skinning.bone_arrays(state)
-        skinning.launch(
-            self._kernels.add_directions,
-            size,
-            *(wrap(rows.int()), wrap(lists.vertices), *self._arrays, self._groups, self._weighted(weight)),
-            *(skinning.body, rotations, rest_joints, *skinning.positions(lists)),
-            *(wrap(part.unflatten(2, (n_joints, 3)), skinning.vec3) for part in parts[:3]),
-            wrap(parts[3]),
-        )
+        _, add_directions = self._launches(weight)
+        self._body.set(state, rows)
+        directions = self._directions[: len(rows)].zero_()
+        add_directions(len(rows))
         return directions
 
     @cached_property
-    def _groups(self) -> Any:
-        return self._skinning.wrap(self._contacts.groups)
+    def _body(self) -> BodyEvaluation:
+        return BodyEvaluation(self._skinning, self._contacts.found.lists)
+
+    @cached_property
+    def _directions(self) -> Tensor:
+        """[R, N_GROUPS, 9 J + C] of all rows."""
+        (_, (n_joints, *_), *_), n_rows = self._skinning.state_sizes, len(self._contacts.weights)
+        return torch.zeros(n_rows, N_GROUPS, 9 * n_joints + self._skinning.n_shape, device=self._skinning.device)
+
+    def _launches(self, weight: float) -> tuple[_Launch, _Launch]:
+        """Add energies and their gradients, and directions of curvature, all times a weight."""
+        if weight not in self._recorded:
+            skinning, contacts, wrap, body = self._skinning, self._contacts, self._skinning.wrap, self._body
+            shape = self._kernels.Shape()
+            shape.clearance, shape.soft = self._shape.clearance, self._shape.soft
+            shape.stiffness = weight * self._shape.stiffness
+            found = wrap(contacts.points, skinning.vec4i), wrap(contacts.found.n_pairs), wrap(contacts.weights)
+            add_contacts = skinning.record(
+                self._kernels.add_contacts,
+                (len(contacts.weights),),
+                *(body.rows, *found, shape, body.listed[1], *body.gradients),
+            )
+            n_joints = skinning.state_sizes[1][0]
+            *vectors, to_shape = self._directions.split([3 * n_joints] * 3 + [skinning.n_shape], dim=2)
+            add_directions = skinning.record(
+                self._kernels.add_directions,
+                (len(contacts.weights), N_GROUPS),
+                *(body.rows, wrap(contacts.found.lists.vertices), *found, wrap(contacts.groups), shape),
+                *(skinning.body, *body.bones, *body.listed),
+                *(wrap(part.unflatten(2, (n_joints, 3)), skinning.vec3) for part in vectors),
+                wrap(to_shape),
+            )
+            self._recorded[weight] = add_contacts, add_directions
+        return self._recorded[weight]

@@ -16,7 +16,7 @@ in the energy as in the reported number of pairs.
 from __future__ import annotations
 
 import importlib
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,21 +55,24 @@ class CollisionTerm:
 
     def evaluation(self, rows: Tensor, weight: float = 1.0) -> Evaluation:
         """Energies [B] of bodies that own the rows [B], and their gradients, which the next call may overwrite."""
-        skinning, body = self.skinning, None
+        skinning, body = self.skinning, self._body
 
         def evaluate(state: BoneStates) -> tuple[Tensor, BoneStates]:
-            nonlocal body
-            if body is None:
-                body = BodyEvaluation(skinning, self.pairs.lists.lists, rows, state)
             meets = skinning.wrap(self.pairs.pose(state, rows))
             pairs = skinning.wrap(self.pairs.lists.pairs, skinning.vec2i), skinning.wrap(self.pairs.lists.n_pairs)
-            surface = meets, skinning.triangles, body.posed, cone_struct(skinning.kernels, self.cones)
+            surface = meets, skinning.triangles, body.listed[1], cone_struct(skinning.kernels, self.cones)
             inputs = body.rows, *pairs, *surface, *body.gradients
-            add = partial(skinning.launch, skinning.kernels.add_pairs, (len(rows),), *inputs)
-            energies, gradient = body.evaluated(state, add, pose=False)
+            body.set(state, rows, pose=False)
+            energies, gradient = body.evaluated(
+                len(rows), lambda n_rows: skinning.launch(skinning.kernels.add_pairs, (n_rows,), *inputs)
+            )
             return weight * energies, gradient.times(weight)
 
         return evaluate
+
+    @cached_property
+    def _body(self) -> BodyEvaluation:
+        return BodyEvaluation(self.skinning, self.pairs.lists.lists)
 
     def directions(self, state: BoneStates, rows: Tensor, weight: float = 1.0) -> None:
         """None: the curvature of an energy with steps says little."""

@@ -158,13 +158,14 @@ class SelfCollision:
     @torch.no_grad()
     def _posed(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Chunks of the bodies: number of the first, vertices [C, V, 3] about the first joint."""
+        if not len(betas):
+            return
+        rows = padded_rows(len(betas), self._device)
+        inputs = betas[rows], expression[rows], rotations[rows]
+        state = bone_states(self._joints, *inputs, self._joints(*inputs))
         at_once = _ROWS_AT_ONCE if self._device.type == "cpu" else _GPU_ROWS_AT_ONCE
-        for start in range(0, len(betas), at_once):
-            n_rows = min(at_once, len(betas) - start)
-            rows = start + padded_rows(n_rows, self._device)
-            output = self._joints(betas[rows], expression[rows], rotations[rows])
-            state = bone_states(self._joints, betas[rows], expression[rows], rotations[rows], output)
-            yield start, self._skinning.pose(state.index(torch.arange(n_rows, device=self._device)))
+        for chunk in torch.arange(len(betas), device=self._device).split(at_once):
+            yield int(chunk[0]), self._skinning.pose(state.index(chunk))
 
     @cached_property
     def _joints(self) -> BodyModel:

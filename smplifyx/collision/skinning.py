@@ -128,13 +128,17 @@ class SparseSkinning:
         self.body.component_shape = self._array(body.component_shape, self.vec3)
         self.body.bones, self.body.weights = self._array(body.bones, int), self._array(body.weights, float)
         self.n_vertices, self.n_shape = len(body.template), model.blend_shapes.shape[0]
+        n_coefficients, n_joints = self.n_shape + model.pose_shapes.shape[0], model.n_joints
+        #: Of the parts of a body's state.
+        self.state_sizes = (n_coefficients,), (n_joints, 3, 3), (n_joints, 3), (n_joints, 3)
         self.n_lanes = 1 if device.type == "cpu" else _CUDA_LANES
 
     def skin(self, state: BoneStates, lists: VertexLists, slots: Tensor) -> None:
         """Pose the listed vertices of the bodies of ``state``, which own the rows ``slots`` [B] of the lists."""
         n_threads = lists.n_threads
-        inputs = self.wrap(slots.int()), *self.listed(lists), n_threads, *self.shaping(state.single())
-        self.launch(self.kernels.skin, (len(slots), n_threads), *inputs, *self.positions(lists))
+        inputs = self.wrap(slots.int()), *self.listed(lists), n_threads, self.body
+        bones = self.bone_arrays(state.single())
+        self.launch(self.kernels.skin, (len(slots), n_threads), *inputs, *bones, *self.positions(lists))
 
     def listed(self, lists: VertexLists) -> tuple[Any, ...]:
         """The lists as the kernels take them."""
@@ -143,10 +147,6 @@ class SparseSkinning:
     def positions(self, lists: VertexLists) -> tuple[Any, Any]:
         """The listed vertices, shaped and posed, as the kernels take them."""
         return self.wrap(lists.shaped, self.vec3), self.wrap(lists.posed, self.vec3)
-
-    def shaping(self, state: BoneStates) -> tuple[Any, ...]:
-        """All that poses the vertices of bodies in single precision, as the kernels take it."""
-        return self.body, *self.bone_arrays(state)
 
     def bone_arrays(self, state: BoneStates) -> tuple[Any, Any, Any, Any]:
         """The parts of states in single precision, as the kernels take them."""
@@ -204,14 +204,18 @@ class SparseSkinning:
         )
         return meets
 
-    def record(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> Callable[[], None]:
-        """A launch that is prepared once; the arrays of the inputs are kept."""
+    def record(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> Callable[[int], None]:
+        """A launch that is prepared once, for the first so many of the rows; the arrays of the inputs are kept."""
         if 0 in threads:
-            return lambda: None
-        kept = list(inputs)
+            return lambda n_rows: None
+        kept, latest = list(inputs), threads[0]
         command = self._warp.launch(kernel, threads, kept, device=str(self.device), record_cmd=True)
 
-        def launch(kept: list[Any] = kept) -> None:
+        def launch(n_rows: int, kept: list[Any] = kept) -> None:
+            nonlocal latest
+            if n_rows != latest:
+                latest = n_rows
+                command.set_dim((n_rows, *threads[1:]))
             with torch_stream(self._warp, self.device):
                 command.launch()
 
@@ -280,6 +284,10 @@ class BoneStates:
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All parts, in their order."""
         return self.coefficients, self.rotations, self.positions, self.rest_joints
+
+    def first(self, n_rows: int) -> BoneStates:
+        """The first rows."""
+        return self._map(lambda part: part[:n_rows])
 
     def over_lanes(self) -> BoneStates:
         """Sums over the second axis."""

@@ -226,7 +226,8 @@ class Solver:
         return self.self_collision.find(*self._shape_and_pose(hypotheses))
 
     def _shape_and_pose(self, hypotheses: Hypotheses) -> tuple[Tensor, Tensor, Tensor]:
-        posed, n_rows = self.padded_pose(hypotheses).inputs, len(hypotheses.x)
+        n_rows, rows = len(hypotheses.x), padded_rows(len(hypotheses.x), self.device)
+        posed = self.parameters(self.parameters.layout.split(hypotheses.x[rows]), hypotheses.initial.index(rows))
         return posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows]
 
 
