@@ -198,7 +198,7 @@ def _resolve(observation: Observation, settings: CameraConfig, calibration: Mapp
 
 
 def _refuse_millimetres(observation: Observation, camera: Camera, settings: CameraConfig) -> None:
-    """Refuse a focal length that no lens has; what EXIF data say is checked where they are read."""
+    """Refuse a focal length that no lens has; those of EXIF data are checked where they are read."""
     longer, focal_length = max(observation.image_size), min(camera.focal_length)
     if camera.source not in ("given", "calibration") or focal_length >= SHORTEST_FOCAL_LENGTH * longer:
         return
@@ -283,7 +283,7 @@ def _pair(values: Sequence[float] | np.ndarray, field: str, positive: bool = Fal
 
 
 def _one_line(error: yaml.YAMLError) -> str:
-    """Say what is wrong, and in which line."""
+    """Name the fault and its line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"{error.problem or error.context}, line {error.problem_mark.line + 1}"
     return str(error).splitlines()[0]

@@ -43,7 +43,7 @@ def starting_a_child() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """Ignore, in a process started so, what is sent to whole groups of processes."""
+    """Ignore, in a process started so, signals to whole groups of processes."""
     for number in _numbers():
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: they name the file, the field and what was expected."""
+"""Errors that a user can act on: they name the file, the field and the expectation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InputError(SmplifyxError):
 
     Args:
         path: the file; None for values that no file holds.
-        problem: what is wrong and what was expected, in one sentence.
+        problem: the fault and the expectation, in one sentence.
         field: the part of the input that is wrong, for example ``people[0].pose_keypoints_2d``.
     """
 
@@ -42,7 +42,7 @@ class InputError(SmplifyxError):
 
 
 class OutputError(SmplifyxError):
-    """Nothing can be written any more: the disk is full. What is written stays."""
+    """Nothing can be written any more: the disk is full. Files that are written stay."""
 
 
 def reason(error: Exception) -> str:

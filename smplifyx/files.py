@@ -116,7 +116,7 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Discard what is written to the standard error stream, by native code too."""
+    """Discard the standard error stream, that of native code too."""
     try:
         kept = os.dup(2)
     except OSError:  # no such stream, so nothing to hide

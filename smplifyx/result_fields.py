@@ -76,7 +76,7 @@ def array_field(meaning: str, *shape: int | str, default: Any = MISSING, require
 
 
 def absent() -> np.ndarray:
-    """An array for what a model does not have."""
+    """An empty array for a field that a model does not have."""
     return np.zeros(0, np.float32)
 
 

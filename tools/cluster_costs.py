@@ -1,4 +1,4 @@
-"""Measure a run of ``smplifyx fit`` on this machine, and compute from it what many photos cost on a cluster.
+"""Measure a run of ``smplifyx fit`` on this machine, and compute the cost of many photos on a cluster from it.
 
 python -m tools.cluster_costs [--people N] [--photos N ...] [--machines N ...] [--cores N] [--gpu NAME=PEOPLE/S]
 
@@ -87,7 +87,7 @@ def extrapolated_table(
     """Cost of photos with one person each.
 
     Args:
-        costs: what was measured.
+        costs: the measured costs.
         n_photos: numbers of photos.
         n_machines: numbers of machines, or of GPUs.
         n_cores: cores of a machine, one worker each.

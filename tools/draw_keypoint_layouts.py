@@ -1,4 +1,4 @@
-"""Draw a sheet of all keypoint layouts: what each holds of a person of the demo, and what is derived from it."""
+"""Draw a sheet of all keypoint layouts: the points of each on a person of the demo, and derived ones."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ TARGETS = {
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """Parse the command line; what is not known is for libFuzzer."""
+    """Parse the command line; unknown arguments are for libFuzzer."""
     parser = argparse.ArgumentParser(prog="python -m tools.fuzz_readers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("reader", choices=TARGETS, help="the reader to try")
     parser.add_argument("--corpus", type=Path, help="folder of inputs that reached new branches; kept between runs")

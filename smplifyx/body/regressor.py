@@ -138,7 +138,7 @@ class KeypointRegressor(nn.Module):
         return self._contour_vertices.cpu().numpy(), self._contour_weights.cpu().numpy()
 
     def restrict(self, model: BodyModel) -> BodyModel:
-        """Return the body model that computes only what this regressor reads."""
+        """Return the body model restricted to the vertices that this regressor reads."""
         return model.restrict(self.vertices)
 
     def forward(self, output: BodyOutput, contour_rows: Tensor | None = None) -> Tensor:

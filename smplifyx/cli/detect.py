@@ -84,7 +84,7 @@ def detect_photos(
 
     Raises:
         UsageError: the runtime of the networks is not installed.
-        Interrupted: a signal came; the message says what is finished.
+        Interrupted: a signal came; the message counts the finished photos.
     """
     from smplifyx.cli.signals import stopping
     from smplifyx.config import RunOptions

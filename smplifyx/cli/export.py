@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--fps", type=float, help="one animation of all photos, frames per second")
     parser.add_argument("--no-rig", action="store_true", help="glb: plain meshes, exactly as fitted")
     parser.add_argument(
-        "--no-correctives", action="store_true", help="glb: leave out what the pose changes beyond the skin"
+        "--no-correctives", action="store_true", help="glb: leave out changes of the pose beyond the skin"
     )
     parser.add_argument(
         "--layout",

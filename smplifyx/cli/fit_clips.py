@@ -55,7 +55,7 @@ def fit_clips(config: Config, run: RunOptions, renderer: RendererProcess | None 
     Raises:
         UsageError: a folder, a file of cameras, the device or a body model is missing.
         OutputError: the disk is full.
-        KeyboardInterrupt: interrupted or terminated; the message says what is finished.
+        KeyboardInterrupt: interrupted or terminated; the message counts finished clips.
     """
     if config.body.model in PART_MODELS:
         raise UsageError(f"--model {config.body.model}: sequences need a model of the whole body, such as smplx")
@@ -86,7 +86,7 @@ def _note_workers(run: RunOptions) -> None:
 
 
 class _ClipRun:
-    """The clips of a run and its records: table, log, configuration, what is printed.
+    """The clips of a run and its records: table, log, configuration, messages.
 
     Args:
         config: settings, paths absolute.
@@ -118,7 +118,7 @@ class _ClipRun:
             raise StopRequested
 
     def fit(self, renderer: RendererProcess | None, stop: StopRequest) -> int:
-        """Fit what is not finished; returns the exit status."""
+        """Fit unfinished clips; returns the exit status."""
         job, config = self._job, self._job.config
         calibration = config.camera.calibration
         cameras = {} if calibration is None else required_file(read_calibration, calibration)
@@ -215,7 +215,7 @@ class _ClipRun:
                 messages.note(f"no --keypoints: {people} detected in {photos}; keypoints in {folder}")
 
     def _print_tracks(self, outcome: ClipOutcome) -> None:
-        """Print what is worth knowing about the tracks of a clip."""
+        """Print remarks on the tracks of a clip."""
         prefix = f"{outcome.clip.name}: " if outcome.clip.name else ""
         for note in outcome.notes:
             messages.note(f"{prefix}{note}")

@@ -42,7 +42,7 @@ class FitReport:
         self._started = time.monotonic()
 
     def add(self, outcome: Outcome) -> None:
-        """Count a photo; print what is wrong with it."""
+        """Count a photo; print its failures."""
         self._n_people += len(outcome.people)
         self._n_fitted += outcome.n_fitted
         self._n_kept += len(outcome.kept)
@@ -110,7 +110,7 @@ class FitReport:
         return f"{messages.count(n_finished, 'person is', 'people are')} finished in {self._run.output}"
 
     def print_remarks(self) -> None:
-        """Print the counts of what is worth knowing."""
+        """Print the counts of skipped and kept people."""
         if self._run.keypoints is None and self._n_people:
             folder = OutputLayout(self._run.output).keypoints_path
             detected = messages.count(self._n_people, "person", "people")
@@ -164,11 +164,11 @@ class FitReport:
         return bool(self._worst or self._n_remade or self._n_outdated)
 
     def print_end(self, page: Path | None = None, fitted: str | None = None) -> int:
-        """Print what was done, where it lies, who looks worst and why; returns the exit status.
+        """Print counts, the output folder, the worst people and their reasons; returns the exit status.
 
         Args:
             page: the report, if one was written.
-            fitted: what was fitted, in words; None for the number of people.
+            fitted: words for the fits; None for the number of people.
         """
         people = fitted or messages.count(self._n_fitted, "person", "people")
         inputs = messages.count(self._n_failures, "input", "inputs")

@@ -1,4 +1,4 @@
-"""One run over a folder: lists the photos, hands them to an executor, prints and records what comes back."""
+"""One run over a folder: lists the photos, hands them to an executor, prints and records the outcomes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_fit(config: Config, run: RunOptions, renderer: RendererProcess | None = 
     Raises:
         UsageError: a folder, the device or a body model is missing.
         OutputError: the disk is full.
-        KeyboardInterrupt: interrupted or terminated; the message says what is finished.
+        KeyboardInterrupt: interrupted or terminated; the message counts finished photos.
     """
     with stopping() as stop:
         return _prepared(config, run).fit(renderer, stop)
@@ -94,12 +94,12 @@ def _prepared(config: Config, run: RunOptions) -> _Run:
 
 
 class _Run:
-    """The work of one shard and its records: table, log, configuration, what is printed.
+    """The work of one shard and its records: table, log, configuration, messages.
 
     Args:
         job: the job.
         work: the photos.
-        context: hash of what decides who the people of a photo are.
+        context: hash of the settings that choose the people of a photo.
         output: the output folder, as messages name it.
     """
 
@@ -111,7 +111,7 @@ class _Run:
         self._report = FitReport(job.config, replace(job.run, output=output), self._finished)
 
     def fit(self, renderer: RendererProcess | None, stop: StopRequest) -> int:
-        """Fit what is not finished; returns the exit status."""
+        """Fit unfinished photos; returns the exit status."""
         job, work, report = self._job, self._work, self._report
         with Progress(len(work.units), lambda: self._finished.n_photos, not job.run.quiet) as progress:
             table = SummaryTable(self._layout)
@@ -164,7 +164,7 @@ class _Run:
         journal: Journal,
         progress: Progress,
     ) -> None:
-        """Print and record what an executor yields."""
+        """Print and record the outcomes of an executor."""
         with closing(outcomes):
             for outcome in outcomes:
                 self._report.add(outcome)
@@ -200,7 +200,7 @@ def write_page(job: Job, report: FitReport, stop: StopRequest) -> Path | None:
 
     Args:
         job: the job.
-        report: what the run did; a page that fails is a failure in it.
+        report: outcome of the run; a page that fails is a failure in it.
         stop: asked after each photo.
 
     Returns:

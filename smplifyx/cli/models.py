@@ -155,7 +155,7 @@ def _models_to_export(arguments: argparse.Namespace) -> Iterable[FoundModel]:
     if not chosen:
         wanted = " ".join(filter(None, (arguments.gender, arguments.model)))
         folders = ", ".join(map(str, search_dirs(arguments.models)))
-        raise UsageError(f"no {wanted} body model in {folders}; `smplifyx models list` shows what is found")
+        raise UsageError(f"no {wanted} body model in {folders}; `smplifyx models list` lists those that are found")
     return chosen.values()
 
 

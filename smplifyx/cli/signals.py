@@ -1,4 +1,4 @@
-"""Signals that end a run in order: what is finished is recorded, and the exit status says that more is to be done."""
+"""Signals that end a run in order: finished work is recorded, and the exit status says that more is to be done."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class StopRequest:
         """Raise :class:`Interrupted` if a signal came.
 
         Args:
-            finished: what is finished, for the message.
+            finished: count of the finished work, for the message.
         """
         if self.number:
             name = signal.Signals(self.number).name

@@ -1,4 +1,4 @@
-"""Files of the tracks of a clip: AMASS-style motions, the report, the animated scene, the record of what is done."""
+"""Files of the tracks of a clip: AMASS-style motions, the report, the animated scene, finished clips."""
 
 from __future__ import annotations
 

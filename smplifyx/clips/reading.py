@@ -25,7 +25,7 @@ class ClipPeople:
     Attributes:
         frames: for each frame and view the people.
         views: the cameras, for photos of this size.
-        loaded: what was read, with failures and notes.
+        loaded: people, with failures and notes.
     """
 
     frames: list[list[list[Observation]]]

@@ -49,7 +49,7 @@ class ClipOutcome:
         clip: the clip.
         summaries: lines about its tracks.
         fits: the fitted tracks.
-        failures: what failed besides single photos.
+        failures: those of the clip, besides single photos.
         notes: remarks for the user.
     """
 

@@ -128,7 +128,7 @@ class ClipWriter:
         return person, with_decision(result, shown.decision)
 
     def _write_photo(self, shot: Shot, view: View, shown: list[tuple[Person, FitResult]]) -> Outcome:
-        """Write the results and pictures of one photo; what is wrong with it is in its record."""
+        """Write the results and pictures of one photo; its failures are in its record."""
         names = tuple(person.name for person, _ in shown)
         photo = Photo(Outcome(Unit(shot.stem, shot.image, shot.keypoints), people=names))
         photo.people = [person for person, _ in shown]

@@ -27,7 +27,7 @@ class ConfigError(UsageError):
     Args:
         source: origin of the value: a file name or ``command line``.
         key: its dotted name, for example ``camera.focal_length``; empty for the whole source.
-        problem: what is wrong and what was expected.
+        problem: the fault and the expectation.
     """
 
     def __init__(self, source: str, key: str, problem: str) -> None:
@@ -272,7 +272,7 @@ def fit(value: Any, hint: Any, rule: Rule) -> Any:
 
 
 def convert(value: Any, hint: Any, rule: Rule, source: str, key: str) -> Any:
-    """Convert a plain value to its type hint; raises :class:`ConfigError` with what was expected."""
+    """Convert a plain value to its type hint; raises :class:`ConfigError` with the expectation."""
     try:
         return fit(value, hint, rule)
     except _MismatchError as mismatch:

@@ -274,7 +274,7 @@ def _merged_entries(entries: tuple[Any, ...], item: Any, value: Any, source: str
     if not isinstance(value, Mapping):
         raise ConfigError(source, key, f"expected a list, or a mapping from numbers, found {shown(value)}")
     changed = list(entries)
-    for name in sorted(value, key=lambda name: name != _ALL_ENTRIES):  # a single entry overrides what holds for all
+    for name in sorted(value, key=lambda name: name != _ALL_ENTRIES):  # a single entry overrides the value of all
         for number in _entry_numbers(name, len(entries), source, key):
             changed[number] = _merged(changed[number], value[name], source, f"{key}.{name}.")
     return tuple(changed)

@@ -29,7 +29,7 @@ def with_absolute_paths(config: T, folder: Path) -> T:
 
     Args:
         config: a configuration dataclass.
-        folder: what relative paths are relative to.
+        folder: start of relative paths.
     """
     changes: dict[str, Any] = {}
     for one in dataclasses.fields(config):  # type: ignore[arg-type]

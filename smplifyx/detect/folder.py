@@ -165,7 +165,7 @@ def _alone(images: Sequence[Path], variant: str) -> Generator[tuple[Path, _Outco
 def _together(images: Sequence[Path], variant: str, workers: int) -> Generator[tuple[Path, _Outcome], None, None]:
     """The same by several processes, in the order of the photos."""
     context = multiprocessing.get_context("spawn")
-    # The parent decides what a signal to the whole group means.
+    # The parent decides about a signal to the whole group.
     pool = ProcessPoolExecutor(workers, context, initializer=ignore_signals)
     try:
         waiting: list[tuple[Path, Future[_Outcome]]] = []

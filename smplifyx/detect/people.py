@@ -1,4 +1,4 @@
-"""From what two networks see to people: same persons joined, doubles dropped, points combined."""
+"""From the findings of two networks to people: same persons joined, doubles dropped, points combined."""
 
 from __future__ import annotations
 

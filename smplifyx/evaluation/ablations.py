@@ -42,7 +42,7 @@ class Variant:
         overrides: settings that differ from the configuration, by dotted name.
         keypoints: ``body`` leaves hands and face out.
         gender: the body model of the person's true gender, or the neutral one for all.
-        published: what the paper reports for EHF, millimetres.
+        published: the paper's figure for EHF, millimetres.
     """
 
     key: str
@@ -69,7 +69,7 @@ class Variant:
 
 FULL = Variant("full", "SMPL-X", published={"v2v": 52.9, "joints": 62.6})
 
-#: Table 1: body models and what they are fitted to.
+#: Table 1: body models and the keypoints that they are fitted to.
 TABLE_1 = (
     Variant("smpl_body", "SMPL, body keypoints", {"body.model": "smpl"}, "body",
             published={"v2v": 57.6, "joints": 63.5}),
@@ -127,9 +127,9 @@ class Trial:
 
     Attributes:
         label: name of the configuration that ``config`` came from.
-        variant: what differs from it.
+        variant: its changes.
         config: the result.
-        camera: how much is known of the camera: what the configuration says, the paper's focal length, or the truth.
+        camera: the known camera: that of the configuration, the paper's focal length, or the truth.
         noise_level: of the keypoints; None for the benchmark's own.
     """
 
@@ -163,7 +163,7 @@ def fit_frames(
 
     Args:
         runner: fits, and keeps fits.
-        trial: settings and what is known of the camera.
+        trial: settings and the known camera.
         frames: the frames.
         keypoints: other keypoint files than the frames' own.
         progress: called with the number of frames that are done.
@@ -190,7 +190,7 @@ def fit_hands(
 
     Args:
         runner: fits, and keeps fits.
-        trial: settings for MANO and what is known of the camera.
+        trial: settings for MANO and the known camera.
         frames: the frames.
         keypoints: other keypoint files than the frames' own.
         progress: called with the number of hands that are done.

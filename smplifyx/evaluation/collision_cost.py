@@ -80,7 +80,7 @@ def time_term(
 def check_candidates(
     data: BodyModelData, config: Config, people: Sequence[SyntheticPerson], batch_size: int, device: str = "cpu"
 ) -> list[str]:
-    """Count what the cached candidates miss: a sentence on it, and one each on fits without and with the term."""
+    """Count pairs that cached candidates miss: a sentence on it, and one each on fits without and with the term."""
     observations = [observation_of(one, with_camera=True) for one in people]
     exact = replace(config, collision=replace(config.collision, rounds=0))  # fixed contacts need no candidates
     with _checked_candidates() as count:

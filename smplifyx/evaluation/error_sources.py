@@ -180,7 +180,7 @@ def diagnosis_tables(diagnoses: Mapping[str, Diagnosis]) -> dict[str, tuple[str,
     """Heading and table by file name."""
     tables: dict[str, tuple[str, Table]] = {}
     if any(one.sources for one in diagnoses.values()):
-        heading = "What is left of the surface error when a part of the pose is replaced by the truth"
+        heading = "Remaining surface error when a part of the pose is replaced by the truth"
         tables["error_sources"] = (heading, _source_means(diagnoses))
     if diagnoses:
         tables["joints"] = (

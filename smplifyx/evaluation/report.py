@@ -48,7 +48,7 @@ class Findings:
         noise_rows: rows at several noise levels.
         hands: rows of :func:`smplifyx.evaluation.error_sources.hand_rows`.
         diagnosis: where the full method's errors come from, by configuration.
-        benchmark: what the benchmark was made from; None for one that was given.
+        benchmark: the recipe of the benchmark; None for one that was given.
     """
 
     evaluation: Evaluation
@@ -157,7 +157,7 @@ def finish_report(
     Args:
         folder: made if missing.
         parts: paragraphs and tables of the report.
-        benchmark: what the benchmark was made from.
+        benchmark: the recipe of the benchmark.
         parts_source: where the vertex sets come from.
     """
     write_text(folder / "versions.json", json.dumps(_versions(benchmark, parts_source), indent=1))

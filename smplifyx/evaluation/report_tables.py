@@ -64,7 +64,7 @@ class Evaluation:
     Attributes:
         rows: a row a person and trial, with the benchmark's own keypoints.
         configs: labels of the configurations.
-        cameras: what was known of the camera.
+        cameras: the known cameras.
         unavailable: why a configuration has no such variant, by (label, variant key).
     """
 

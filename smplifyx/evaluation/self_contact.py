@@ -64,7 +64,7 @@ class ContactJudge:
 
     Args:
         data: the body model.
-        config: what counts as a collision.
+        config: the rules of a collision.
     """
 
     def __init__(self, data: BodyModelData, config: CollisionConfig | None = None) -> None:

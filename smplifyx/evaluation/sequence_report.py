@@ -89,7 +89,7 @@ def write_sequences_report(
 
     Args:
         folder: made if missing.
-        benchmark: what the sequences were made from.
+        benchmark: the recipe of the sequences.
         rows: see :func:`figures_table`.
         errors: see :func:`kinds_table`.
         fast: figures of fast movements, a row a motion and way.
@@ -146,7 +146,7 @@ def write_multiview_report(
 
     Args:
         folder: made if missing.
-        benchmark: what the sequences were made from.
+        benchmark: the recipe of the sequences.
         tables: heading and rows by file name.
         config: the settings.
     """

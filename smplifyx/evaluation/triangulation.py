@@ -188,7 +188,7 @@ def refine_extrinsics(
         moved = _moved(cameras, x * scales)
         projections = _projections(moved, triangulate_linear(moved, slopes, used))
         pixels = (projections - keypoints[..., :2])[used].reshape(-1)
-        # Keypoints are good to some pixels: that is what the prior's unit weight is measured against.
+        # The unit weight of the prior is measured against keypoints that are good to some pixels.
         return np.concatenate([np.clip(pixels, -1e4, 1e4) / options.soft_error_px, x])
 
     solution = least_squares(residuals, np.zeros(len(scales)), loss="soft_l1")

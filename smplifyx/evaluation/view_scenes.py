@@ -114,7 +114,7 @@ def describe_scene(scene: ViewScene) -> str:
 
 
 def observation_of_view(scene: ViewScene, view: int, true_camera: bool) -> Observation:
-    """Return what a view shows: as the photo alone has it, or undistorted and with the calibrated camera."""
+    """Return the observation of a view: as the photo alone has it, or undistorted and with the calibrated camera."""
     person = scene.people[view]
     if person is None:
         raise ValueError(f"view {view} of {scene.name} does not show the person")

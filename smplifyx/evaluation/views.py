@@ -70,7 +70,7 @@ def fit_views(
     Args:
         data: the body model.
         config: the fitter's settings.
-        scenes: what to fit.
+        scenes: scenes to fit.
         true_camera: give the fitter the calibrated camera and undistorted keypoints; otherwise the photos alone.
     """
     places = [(scene, view) for scene in scenes for view in range(len(scene.people)) if scene.shows_body(view)]

@@ -1,6 +1,6 @@
 """Results in the layouts that other research programs read: AGORA's evaluation, TalkSHOW, ExAvatar, EasyMocap.
 
-The layouts were read off the programs' public readers; ``docs/exports.md`` names what was compared.
+The layouts were read off the programs' public readers; ``docs/exports.md`` names the comparisons.
 """
 
 from __future__ import annotations

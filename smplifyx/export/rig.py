@@ -55,8 +55,8 @@ class RigErrors:
 
     Attributes:
         skin: four weights against all of the body model, both without pose correctives.
-        correctives: what pose correctives move, which is lost without them.
-        correctives_left: what the morph targets do not hold of them.
+        correctives: displacement by pose correctives, which is lost without them.
+        correctives_left: the rest of it that the morph targets do not hold.
         total: the exported surface against the vertices of the fits. In an animation it contains the change to one
             shape for all frames.
     """

@@ -138,7 +138,7 @@ class DecisionRule:
             probabilities: of male and female.
             distance: of the features from those of the training pictures.
             out_of_distribution: probability of being out of distribution.
-            part: what the classifier saw.
+            part: the part that the classifier saw.
         """
         more_probable = int(probabilities[1] > probabilities[0])
         probability = probabilities[more_probable]

@@ -50,7 +50,7 @@ def read_document(path: str | Path) -> Document:
         if isinstance(content, list):
             return _list(path, content)
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-        # The formats nest deeply; what is in no place of theirs fails somewhere inside.
+        # The formats nest deeply; a misplaced value fails somewhere inside.
         raise InputError(path, f"is not as its format wants it ({reason(error)}); expected people's lists") from error
     raise InputError(path, f"holds {kind(content)}; expected an object with a list 'people'")
 

@@ -1,6 +1,6 @@
 """Reading of photos, upright, and of the focal length in their EXIF data.
 
-Pillow decodes what it knows, because it notices a file that was cut off; OpenCV decodes the rest.
+Pillow decodes the formats that it knows, because it notices a file that was cut off; OpenCV decodes the rest.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RESOLUTION_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 def read_image(path: str | Path, least_scale: float = 1.0) -> NDArray[np.uint8]:
     """Read a photo and turn it upright as its EXIF orientation says.
 
-    Grey, palette, 16-bit and transparent images become plain 8-bit colour; what is transparent becomes white.
+    Grey, palette, 16-bit and transparent images become plain 8-bit colour; transparent parts become white.
 
     Args:
         path: the photo.

@@ -38,7 +38,7 @@ class KeypointOptions:
         layout: name of a layout, or ``auto``.
         frame: the picture that the points count in: ``upright``, ``stored`` (without the EXIF turn) or ``auto``.
         scale: factor on all coordinates.
-        check: drop or correct what does not belong to a body.
+        check: drop or correct points that do not belong to a body.
     """
 
     layout: str = AUTO
@@ -78,7 +78,7 @@ class Loaded:
     Attributes:
         observations: one per person, in the order of the images, largest person first.
         failures: an error for each image, keypoint file or person that is unusable.
-        skipped: what was skipped on purpose.
+        skipped: people who were skipped on purpose.
         notes: doubts about all the files together, for the user to settle.
         kinds: number of files of each format and layout.
         uncertain: photos whose people may be those of the stored picture, with their EXIF orientation.
@@ -264,7 +264,7 @@ def _in_image(
 def judge(loaded: Loaded, options: KeypointOptions) -> Judgement:
     """Decide from many photos together which image frame and size the keypoints belong to."""
     notes = []
-    # One detector made all files: what is certain of one photo, and contradicted by none, holds for the others.
+    # One detector made all files: a finding that is certain in one photo, and contradicted by none, holds for all.
     turn = loaded.turned > 0 and loaded.upright == 0
     if loaded.uncertain:
         photos = count(len(loaded.uncertain), "photo", "photos")
@@ -288,7 +288,7 @@ def judge(loaded: Loaded, options: KeypointOptions) -> Judgement:
 
 
 def judged(loaded: Loaded, judgement: Judgement) -> Loaded:
-    """Apply what many photos tell to the people of some."""
+    """Apply the findings from many photos to the people of some."""
     observations = list(loaded.observations)
     if loaded.uncertain:
         turns = [None if one.image_path is None else loaded.uncertain.get(one.image_path) for one in observations]
@@ -353,7 +353,7 @@ def split_hands(loaded: Loaded, selection: PersonSelection) -> Loaded:
 
     Args:
         loaded: whole people.
-        selection: of the part ``hands``: what a hand needs.
+        selection: of the part ``hands``: the needs of a hand.
     """
     hands, skipped = [], []
     for one in loaded.observations:

@@ -185,7 +185,7 @@ def _size(person: PersonKeypoints, selection: PersonSelection) -> float:
 
 
 def _reason_to_skip(person: PersonKeypoints, selection: PersonSelection) -> str | None:
-    """None if one piece of the part is good enough; otherwise what the pieces lack."""
+    """None if one piece of the part is good enough; otherwise the reason, from all pieces."""
     reasons = [piece_lacks(person.keypoints, name, selection) for name in _PIECES[selection.part]]
     return None if None in reasons else "; ".join(filter(None, reasons))
 

@@ -89,7 +89,7 @@ def without_misplaced(person: PersonKeypoints) -> PersonKeypoints:
 
 
 class _Check:
-    """Change the keypoints of one person and note what was changed."""
+    """Change the keypoints of one person and note the changes."""
 
     def __init__(self, keypoints: NDArray[np.float32], stature: float) -> None:
         self.keypoints, self.stature = keypoints, stature

@@ -147,7 +147,7 @@ def people_of(
 
 @dataclass
 class _Points:
-    """Points `[N, 3]` of one list, and what was peculiar about them."""
+    """Points `[N, 3]` of one list, and remarks on them."""
 
     array: NDArray[np.float32]
     warnings: list[str]

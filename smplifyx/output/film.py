@@ -30,7 +30,7 @@ class SideStage:
 
     Attributes:
         rotation: [3, 3] from the camera frame to the frame of this view (x right, y down, z forward).
-        middle: [3] what lies in the middle of the picture, camera frame, metres.
+        middle: [3] the point in the middle of the picture, camera frame, metres.
         camera: a distant camera.
         ground: pixel row under the lowest point.
     """

@@ -13,8 +13,8 @@ class Flag(NamedTuple):
 
     Attributes:
         title: some words that follow the name of a person.
-        meaning: sentences for the user: the reason, and what to do.
-        is_problem: whether the fit may be bad; otherwise it tells of a correction, or of what is often harmless.
+        meaning: sentences for the user: the reason, and the remedy.
+        is_problem: whether the fit may be bad; otherwise it reports a correction, or is often harmless.
     """
 
     title: str

@@ -228,7 +228,7 @@ NEAREST = 0.02
 
 
 class RenderUnavailable(SmplifyxError):  # noqa: N818
-    """OpenGL does not work on this machine; the message says what to install."""
+    """OpenGL does not work on this machine; the message names the package to install."""
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ class SoftwareRenderer:
 
 
 def open_renderer() -> tuple[BodyRenderer, str | None]:
-    """Return the best renderer of this machine and, where that is not OpenGL, the reason and what to install."""
+    """Return the best renderer of this machine and, where that is not OpenGL, the reason and a package to install."""
     try:
         return Renderer(), None
     except RenderUnavailable as error:

@@ -47,7 +47,7 @@ class RendererProcess:
         self._process.join()
 
     def open(self) -> tuple[BodyRenderer, str | None]:
-        """Wait until it has started; once. Returns what :func:`~smplifyx.output.render.open_renderer` does."""
+        """Wait until it has started; once. Returns as :func:`~smplifyx.output.render.open_renderer`."""
         try:
             return self, self._connection.recv()
         except (EOFError, OSError):

@@ -13,7 +13,7 @@ from smplifyx.packs import OLD, PHOTO, Packs, PackWriter, is_in_use, key_of, mem
 
 
 def pack(root: Path) -> Iterator[str]:
-    """Move files of people into archives; archives that are there are written anew, without what does not count.
+    """Move files of people into archives; archives that are there are written anew, without replaced samples.
 
     Yields:
         The key of each sample that was written.

@@ -69,7 +69,7 @@ def model_parameters(result: FitResult) -> ModelParameters:
     Raises:
         InputError: the result is not of a whole body.
     """
-    import torch  # late: what draws and reads results needs no torch
+    import torch  # late: drawing and reading results needs no torch
 
     from smplifyx.fitting.conversion import CONVERTIBLE, ModelParameters
 

@@ -14,7 +14,7 @@ from smplifyx.packs import PHOTO, Packs, PackWriter, key_of, member_of, path_of
 
 
 class Storage(Protocol):
-    """Interface of what stores the files of people.
+    """Interface of storages of the files of people.
 
     Files have the paths of :class:`OutputLayout` wherever they are stored. ``packs`` are the packed files of the
     photo, which are kept up to date. Methods raise OSError.

@@ -111,7 +111,7 @@ def complete_summary(layout: OutputLayout) -> tuple[list[SummaryRow], str | None
     row.
 
     Returns:
-        The rows, and a note on what was restored; None if nothing was.
+        The rows, and a note on restored ones; None if there are none.
 
     Raises:
         OSError: the table cannot be read or written; it is left as it is.
@@ -215,7 +215,7 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _disarmed(text: str) -> str:
-    """A text with an apostrophe before what a spreadsheet takes for a formula, as spreadsheets write it."""
+    """A text, with an apostrophe before it where a spreadsheet would take it for a formula."""
     return f"'{text}" if text.lstrip("'").startswith(_FORMULA_SIGNS) else text
 
 
@@ -269,7 +269,7 @@ def _first_row(stream: TextIO) -> list[str] | None:
 
 
 def _remove_incomplete_line(path: Path) -> None:
-    """Cut off what follows the last line end."""
+    """Cut off an incomplete last line."""
     if not path.exists():
         return
     with path.open("r+b") as stream:

@@ -14,7 +14,7 @@ PHOTO = "photo"
 _FOLDERS = {"npz": "results", "pkl": "results", "obj": "meshes", "ply": "meshes", "glb": "meshes"}
 _PERSON = re.compile(r"\d+(_(left|right))?")
 _PICTURE = re.compile(r"(overlay|side_view|close_up)\.(jpg|png)")
-#: A key has no dot, since WebDataset takes what follows for the ending, and no name that it skips.
+#: A key has no dot, since WebDataset takes the text after it for the ending, and no name that it skips.
 _UNSAFE = re.compile("[%./\\\\\x00-\x1f\x7f\ud800-\udfff]|^_(?=_)")
 #: The longest name of a file, bytes.
 _LONGEST = 255
@@ -51,7 +51,7 @@ def member_of(path: PurePath) -> tuple[str, str] | None:
 
 
 def path_of(key: str, ending: str) -> PurePath | None:
-    """The inverse of :func:`member_of`; None for what is not a file of ours."""
+    """The inverse of :func:`member_of`; None for other files."""
     encoded, _, name = key.partition("/")
     stem = stem_of(key)
     if not encoded or _encoded(stem) != encoded or stem in (".", ".."):

@@ -15,7 +15,7 @@ class Packs:
 
     Args:
         root: the output folder.
-        samples: what is packed; of those of one key, the last one counts.
+        samples: all packed samples; of those of one key, the last one counts.
     """
 
     def __init__(self, root: Path, samples: Iterable[Sample] = ()) -> None:

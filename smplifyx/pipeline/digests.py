@@ -62,7 +62,7 @@ def input_digest(person: Observation, label: str | None) -> str:
 
 
 def context_digest(config: Config, run: RunOptions, judgement: Judgement) -> str:
-    """Hash of what decides which people a photo has and what their input is, besides the files of the photo."""
+    """Hash of the settings that decide about the people of a photo and their input, besides the photo's files."""
     labels = config.gender.labels
     values = {
         **dict(_plain("people", config.people)),

@@ -17,7 +17,7 @@ from smplifyx.pipeline.writing import OpenRenderer
 
 
 class Executor(Protocol):
-    """Interface of what runs a job over units."""
+    """Interface of the objects that run a job over units."""
 
     def run(self, units: Iterable[Unit], job: Job) -> Generator[Outcome, None, None]:
         """Yield one outcome for each unit, in the order in which they are finished.
@@ -38,7 +38,7 @@ class Executor(Protocol):
 
         Fits under way are given up, and no others are begun.
 
-        :meth:`run` then yields the outcomes of what is written, with ``is_complete`` False for photos of which people
+        :meth:`run` then yields the outcomes of written people, with ``is_complete`` False for photos of which people
         are missing, and ends. Units that were not begun have no outcome.
         """
         ...
@@ -49,11 +49,11 @@ class Pool(Protocol):
 
     @property
     def is_done(self) -> bool:
-        """All units are finished, or what was begun before a stop."""
+        """All units are finished, or those that were begun before a stop."""
         ...
 
     def step(self) -> Iterable[Outcome]:
-        """Wait for something to happen, and yield what is finished."""
+        """Wait for something to happen, and yield finished units."""
         ...
 
     def stop(self) -> None:

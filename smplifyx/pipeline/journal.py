@@ -75,7 +75,7 @@ class Journal:
         config: the settings.
         run: the arguments of the run.
         settings_digest: hash of the decisive settings.
-        context: hash of what decides who the people of a photo are.
+        context: hash of the settings that choose the people of a photo.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ def may_be_running(folder: Path, manifest: dict[str, Any]) -> bool:
     try:
         if not os.access(path, os.R_OK):  # of another user: its time can be read
             return time.time() - path.stat().st_mtime <= _SILENT
-        # Some network file systems only lock what can be written.
+        # Some network file systems only lock files that can be written.
         with path.open("r+b" if os.access(path, os.W_OK) else "rb") as stream:
             return not is_abandoned(stream, manifest.get("host") == socket.gethostname(), _SILENT)
     except FileNotFoundError:

@@ -117,7 +117,7 @@ class _Process:
         units: the photos that it has and has not finished, by stem.
         is_alone: it works on one photo at a time, with which another worker died.
         has_asked: it has asked for a photo.
-        error: what ended it, if it could say so.
+        error: the error that ended it, if it could send one.
     """
 
     def __init__(self, job: Job, make_worker: MakeWorker) -> None:
@@ -180,7 +180,7 @@ class _Pool:
         return not self._workers
 
     def step(self) -> Iterator[Outcome]:
-        """Answer what workers say within some patience; yields the outcomes."""
+        """Answer messages of workers within some patience; yields the outcomes."""
         by_connection: dict[Any, _Process] = {one.connection: one for one in self._workers}
         for connection in wait(list(by_connection), timeout=_PATIENCE):
             worker = by_connection[connection]
@@ -284,7 +284,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _serve(connection: Connection, job: Job, make_worker: MakeWorker) -> None:
-    """Work on what the parent sends until it says ``quit`` or is gone."""
+    """Work on units from the parent until it says ``quit`` or is gone."""
     ignore_signals()
     parent = _ParentConnection(connection)
     try:

@@ -28,7 +28,7 @@ from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
 
 #: Photos of a task, and of one for a GPU, whose batches are larger: each task ends with batches that are not full,
-#: and its unfinished photos are what a dying worker loses. With few photos, tasks that each worker gets.
+#: and a dying worker loses its unfinished photos. With few photos, tasks that each worker gets.
 _TASK_SIZE, _GPU_TASK_SIZE, _LEAST_TASKS = 200, 2048, 2
 #: Seconds between looks at a request to stop and at the size of the cluster.
 _PATIENCE = 0.5
@@ -100,8 +100,8 @@ class _Actor:
 
     Attributes:
         actor: the worker.
-        awaited: what is awaited from it: that it is ready, or the next outcome.
-        task: what it works on; None while it is not ready, or idle.
+        awaited: the awaited message: that it is ready, or the next outcome.
+        task: its present work; None while it is not ready, or idle.
     """
 
     actor: Any
@@ -221,7 +221,7 @@ class _Pool:
                 worker.awaited = worker.actor.work.remote(list(worker.task.units.values()))
 
     def _listen(self, worker: _Actor) -> Iterator[Outcome]:
-        """Take what a worker says: that it is ready, an outcome, the end of its task; or that it has died."""
+        """Take a message of a worker: that it is ready, an outcome, the end of its task; or that it has died."""
         errors = self._ray.exceptions
         try:
             if not worker.is_ready:
@@ -318,7 +318,7 @@ def _connect(ray: ModuleType, address: str | None) -> None:
 
 @contextmanager
 def _quiet_ray() -> Iterator[None]:
-    """Keep off standard output what Ray prints there about a lost machine, dozens of lines; no setting does."""
+    """Keep Ray's dozens of lines about a lost machine off standard output; no setting does."""
     module, name = importlib.import_module("ray._private.worker"), "print_to_stdstream"
     printing = getattr(module, name, None)
     if printing is None:

@@ -1,4 +1,4 @@
-"""From a photo to people who can be fitted: keypoints, cameras, genders, and what is there already."""
+"""From a photo to people who can be fitted: keypoints, cameras, genders, and earlier results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Person:
 
     Attributes:
         observation: keypoints and camera.
-        digest: of what enters the fit.
+        digest: hash of all inputs of the fit.
         decision: about the gender; None for a person whose result is kept.
         result: the stored or new fit.
         missing: files beside a stored result that are to be made: ``mesh``, ``side_view``, ``close_up``, ``pickle``.
@@ -144,7 +144,7 @@ class PhotoReader:
         self._given = given_gender(config)
 
     def read(self, unit: Unit) -> Photo:
-        """Read a photo; what is wrong with it is in the record that comes back.
+        """Read a photo; its failures are in the record that comes back.
 
         Raises:
             UsageError: the job itself cannot be done: a classifier is unusable, a focal length is in millimetres.
@@ -223,7 +223,7 @@ class PhotoReader:
         )
 
     def _find_results(self, photo: Photo) -> None:
-        """Find earlier results that still hold, and what lacks beside them."""
+        """Find earlier results that still hold, and the files that lack beside them."""
         settings, layout, packs = self._job.config.output, self._layout, self._packs_of(photo.outcome.unit)
         changed = []
         for one in photo.people:
@@ -325,7 +325,7 @@ def shrunk(pixels: NDArray[np.uint8], size: tuple[int, int], longest_side: int) 
 
 @contextmanager
 def _failing_alone(photo: Photo) -> Iterator[None]:
-    """Record what is wrong with a photo, unless it concerns the whole run."""
+    """Record an error as a failure of the photo, unless it concerns the whole run."""
     path = photo.outcome.unit.image
     try:
         yield

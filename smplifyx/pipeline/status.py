@@ -1,4 +1,4 @@
-"""The state of an output folder: what is done, and what is left to do."""
+"""The state of an output folder: finished and remaining work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to a worker and back: a photo, the job that all photos share, and the record of what was done.
+"""Messages to a worker and back: a photo, the job that all photos share, and the record of the work done.
 
 All of them can be pickled, so that they travel between processes and machines.
 """
@@ -55,7 +55,7 @@ class Job:
         config: the settings; paths are absolute.
         run: the arguments of the run; paths are absolute. A worker uses ``output``, ``device``, ``dtype``,
             ``batch_size``, ``threads``, ``layout``, ``keypoint_frame``, ``keypoint_scale``, ``overwrite``.
-        judgement: what a sample of the whole folder told about its keypoints; the same for all shards.
+        judgement: findings from a sample of the folder about its keypoints; the same for all shards.
         settings_digest: hash of the settings that decide a fit; stored with each result.
     """
 
@@ -97,7 +97,7 @@ class Outcome:
         failures: inputs and people that failed.
         skipped: people and files that were left out on purpose.
         notes: remarks on the input for ``--verbose``.
-        flags: short names of what was changed or is doubtful in the keypoints, one entry a person and flag.
+        flags: short names of changes and doubts in the keypoints, one entry a person and flag.
         kinds: number of keypoint files of each format and layout.
         unused_keypoints: by part of the body that the model lacks, the numbers of keypoints seen of it and of people.
         details: for ``--verbose``: losses of each person's stages.

@@ -111,7 +111,7 @@ class _Flow:
     """The threads around the fits, and the queues between them.
 
     Args:
-        reader, writer: what the threads do.
+        reader, writer: the work of the threads.
         stopping: set to end soon.
     """
 
@@ -135,7 +135,7 @@ class _Flow:
             thread.start()
 
     def next_photo(self) -> Photo | None:
-        """The next photo that was read, if one comes within some patience; raises what the reading raised."""
+        """The next photo that was read, if one comes within some patience; raises the error of the reading."""
         try:
             photo = self._read.get(timeout=_PATIENCE)
         except queue.Empty:
@@ -153,7 +153,7 @@ class _Flow:
         self._put(self._fitted, people)
 
     def finished(self) -> Iterator[Outcome]:
-        """The records that are complete by now; raises what the writing raised."""
+        """The records that are complete by now; raises the error of the writing."""
         while not self._done.empty():
             yield self._done.get()
         if self._error is not None:
@@ -226,7 +226,7 @@ class _Flow:
             self._error = error
 
     def _write_people(self, people: Sequence[_FittedPerson]) -> None:
-        """Write some people, also after a request to stop: the fits are what took long."""
+        """Write some people, also after a request to stop: the fits took longer."""
         meshes = self._writer.meshes([fit for *_, fit in people])
         for (photo, person, fit), mesh in zip(people, meshes, strict=True):
             if self._closing.is_set():

@@ -140,8 +140,8 @@ def unfinished(
     Args:
         units: the photos of the shard.
         job: the job.
-        context: hash of what decides who the people of a photo are.
-        records: what earlier runs finished, and counts.
+        context: hash of the settings that choose the people of a photo.
+        records: finished photos of earlier runs, and counts.
         finished: counts the photos that are left out.
     """
     layout, config = OutputLayout.of(job.run.output, job.config.output), job.config

@@ -65,7 +65,7 @@ class PhotoWriter:
         self._open: dict[int, _OpenPhoto] = {}
 
     def begin(self, photo: Photo) -> Outcome | None:
-        """Take up a photo: make what lacks beside stored results; returns the record of one that is complete.
+        """Take up a photo: make files that lack beside stored results; returns the record of one that is complete.
 
         Raises:
             OutputError: the disk is full.
@@ -112,7 +112,7 @@ class PhotoWriter:
         results = [fit for fit in fits if not isinstance(fit, str) and fit.status == "ok"]
         meshes: list[Mesh] = []
         if self._layout.mesh_format != "none" or self._settings.render:
-            with suppress(Exception):  # then each is posed alone, and what is wrong with it is its own failure
+            with suppress(Exception):  # then each is posed alone, and its error is its own failure
                 meshes = self._fits.meshes(results)
         posed = iter(meshes)
         return [None if isinstance(fit, str) or fit.status != "ok" else next(posed, None) for fit in fits]

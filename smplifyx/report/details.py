@@ -134,7 +134,7 @@ def _text(value: float, form: str, unit: str) -> str:
 
 
 def _rounded(value: float) -> float | None:
-    """One digit after the point; None for what is not finite."""
+    """One digit after the point; None for values that are not finite."""
     return round(float(value), 1) if math.isfinite(value) else None
 
 

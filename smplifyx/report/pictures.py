@@ -44,7 +44,7 @@ def person_box(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def thumbnail(picture: NDArray[np.uint8], box: np.ndarray) -> NDArray[np.uint8]:
-    """Cut a box, in pixels of the picture, out of BGR [H, W, 3]; what lies beyond the picture is left out."""
+    """Cut a box, in pixels of the picture, out of BGR [H, W, 3]; parts beyond the picture are left out."""
     height, width = picture.shape[:2]
     left, top = np.floor(np.clip(box[:2], 0, [width - 1, height - 1])).astype(int)
     right, bottom = np.ceil(np.clip(box[2:], [left + 1, top + 1], [width, height])).astype(int)

@@ -52,7 +52,7 @@ class WrittenReport:
         page: the file to open.
         n_people, n_detailed: all people, and those with details.
         n_bytes: size of the report.
-        remarks: what is missing in it.
+        remarks: sentences about missing parts.
     """
 
     page: Path
@@ -78,7 +78,7 @@ def write_report(
         models: the only folder to take body models from; None for the usual places.
         anew: write all files again, not only those that changed or are of another version.
         threads: number of threads; None for as many as usable cores.
-        after_photo: called after each photo; what it raises ends the work.
+        after_photo: called after each photo; an exception of it ends the work.
 
     Raises:
         UsageError: the folder holds no people.
@@ -146,7 +146,7 @@ def _format() -> str:
 def _remarks(
     layout: ReportLayout, fitted: Sequence[SummaryRow], detailed: set[str], writer: PeopleWriter
 ) -> Iterator[str]:
-    """Sentences about what the report lacks."""
+    """Sentences about missing parts of the report."""
     if len(detailed) < len(fitted):
         yield (
             f"Keypoints, plots and meshes of the {len(detailed):,} worst of {len(fitted):,} people: "
@@ -168,7 +168,7 @@ def _write_index(layout: ReportLayout, rows: Sequence[SummaryRow]) -> None:
 
 
 def _entry(layout: ReportLayout, row: SummaryRow) -> dict[str, Any]:
-    """A person in the grid; what is unknown or usual is left out."""
+    """A person in the grid; unknown and usual values are left out."""
 
     def address(*paths: Path | None) -> str | None:
         """Of the first file that is there."""

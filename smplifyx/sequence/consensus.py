@@ -46,7 +46,7 @@ def consensus_residuals(targets: FitTargets, views: Sequence[View]) -> NDArray[n
 def with_consensus(targets: FitTargets, views: Sequence[View]) -> FitTargets:
     """The targets, with less confidence in single keypoints that the other views contradict, and in whole hands.
 
-    A detector guesses what it does not see: an arm behind the body, and the whole hand with it. A hand counts little
+    A detector guesses unseen parts: an arm behind the body, and the whole hand with it. A hand counts little
     where it is not at the wrist on which the views agree.
     """
     distance = _consensus_distances(targets, views)

@@ -264,7 +264,7 @@ def revised_weights(
         residuals: [F, V] of the solution.
         observed: [F, V] whether there is an observation.
         weights: [F, V] that the solution had.
-        agreed: [F, V] what the views' agreement leaves of them.
+        agreed: [F, V] their weights after the comparison of the views.
         config: settings.
         is_first: whether this is the first solution.
     """

@@ -122,7 +122,7 @@ class _TrackRun:
         self._smoothness = Smoothness(
             solver.full_view.model.tree.parents, solver.parameters.layout, fitter.config.sequence, track.fps
         )
-        #: [F, V] what the views' agreement leaves of the weight of each observation.
+        #: [F, V] weight of each observation after the comparison of the views.
         self._agreement = agreement(self._evidence, fitter.config.sequence)
         self._evidence = self._evidence.with_consensus(self._agreement)
         data = self._evidence.weighted(self._agreement)

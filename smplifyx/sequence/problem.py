@@ -198,7 +198,7 @@ class JointObjective:
         return loss.to(z.dtype).sum() + self._energy + shape_loss, to_z * self._moves
 
     def _shape_loss(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of the shape by what is known of it, and its gradient [S]."""
+        """Loss of the shape by its known stature, and its gradient [S]."""
         n_shape = len(self._shape_columns)
         if not n_shape or self._known.stature is None:
             return z.new_zeros(()), z.new_zeros(0)

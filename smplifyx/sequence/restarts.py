@@ -2,7 +2,7 @@
 
 One view shows little depth. Where the start of a track goes from a right to a wrong mode of the pose, the frames
 around the change have a large loss, and the minimisation cannot leave the wrong mode. So these frames, and some
-before or after them, start anew between their neighbours; what ends with a lower loss is kept.
+before or after them, start anew between their neighbours, and are kept if they end with a lower loss.
 """
 
 from __future__ import annotations

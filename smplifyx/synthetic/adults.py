@@ -1,7 +1,7 @@
 """Bodies for the open benchmark: adults from Anny's full shape space, with faces and hands in motion.
 
-None of them lies in the ten shape and ten expression components or the twelve hand components that a fit can use:
-what those cannot express counts as an error, as it does for people.
+None of them lies in the ten shape and ten expression components or the twelve hand components that a fit can use.
+The remainder counts as an error, as it does for people.
 """
 
 from __future__ import annotations

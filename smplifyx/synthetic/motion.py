@@ -147,7 +147,7 @@ def orientations(points: FloatArray, feet: FloatArray, rng: np.random.Generator)
 def stand_on_floor(vertices: FloatArray) -> FloatArray:
     """Translations [F, 3] that put a moving body on the floor y = 0, metres.
 
-    What touches the floor does not slide. The body leaves the floor where its weight could not pull it down as fast
+    Points on the floor do not slide. The body leaves the floor where its weight could not pull it down as fast
     as its legs are drawn up, and flies on with the velocity that it has.
 
     Args:

@@ -1,4 +1,4 @@
-"""Random people with known truth: body, camera and what a detector would report, made without any image."""
+"""Random people with known truth: body, camera and a simulated detector's keypoints, made without any image."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class SyntheticPerson:
         vertices, joints: [V, 3], [55, 3], translation included.
         keypoints: [135, 3] exact keypoints in space.
         exact_keypoints_2d: [135, 2] their projections.
-        keypoints_2d: [135, 3] what the detector reports: x, y, confidence.
+        keypoints_2d: [135, 3] the detector's report: x, y, confidence.
         image_size: (width, height).
         focal_length: one for x and y.
         principal_point: [2].

@@ -1,4 +1,4 @@
-"""Synthetic people in motion, seen by still cameras on a ring: truth, and what a detector would report."""
+"""Synthetic people in motion, seen by still cameras on a ring: truth, and a simulated detector's keypoints."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class SyntheticSequence:
         vertices, joints: [F, V, 3], [F, 55, 3].
         views: the cameras.
         exact_keypoints_2d: [V, F, 135, 2] projections, pixels.
-        keypoints_2d: [V, F, 135, 3] what the detector reports: x, y, confidence.
+        keypoints_2d: [V, F, 135, 3] the detector's report: x, y, confidence.
         faults: for each view the fault of each frame, or an empty text.
     """
 
@@ -169,7 +169,7 @@ def track_of(sequence: SyntheticSequence, views: Sequence[int] | None = None, wi
 def observation_of_frame(
     sequence: SyntheticSequence, view: int, frame: int, with_camera: bool = True
 ) -> Observation | None:
-    """Return what a view shows in a frame; None in a gap."""
+    """Return the observation of a view in a frame; None in a gap."""
     keypoints = sequence.keypoints_2d[view, frame]
     if not (keypoints[:, 2] > 0).any():
         return None
@@ -293,7 +293,7 @@ def camera_ring(vertices: FloatArray, options: SequenceOptions, rng: np.random.G
 
 
 def _outline(vertices: FloatArray) -> FloatArray:
-    """Some vertices of every frame [N, 3]: enough to judge what an image shows."""
+    """Some vertices of every frame [N, 3]: enough to judge the visible part of a body."""
     step = max(1, vertices.shape[1] // _OUTLINE)
     return np.asarray(vertices[:, ::step].reshape(-1, 3))
 

@@ -113,7 +113,7 @@ class Viewer:
         gui: Any = self.server.gui
         many = len(self._names) > 1
         gui.configure_theme(show_logo=False, show_share_button=False)
-        # plain text: Markdown would run what a file name may hold
+        # plain text: Markdown would run HTML in a file name
         self._problems = gui.add_text("not shown", "", multiline=True, disabled=True, visible=False)
         self._name = gui.add_dropdown("photo", self._names, initial_value=self._names[0])
         self._slider = gui.add_slider("number", 0, max(len(self._names) - 1, 1), 1, 0, disabled=not many)

@@ -50,7 +50,7 @@ def test_open_then_results(tmp_path, capsys, open_body):
     """The benchmark's own truth, handed in as somebody's meshes, has no error."""
     call = ["evaluate", "open", "--people", "2", "--shapes", "components", "--output", str(tmp_path)]
     assert main([*call, "--no-noise", "--cameras", "true", "--models", str(OPEN_BODY_DIR), *QUICK]) == 0
-    assert "What is left of the surface error" in capsys.readouterr().out
+    assert "Remaining surface error" in capsys.readouterr().out
     benchmark = tmp_path / "benchmark"
     for frame in read_benchmark(benchmark):
         truth = frame.true_vertices(open_body.n_vertices)

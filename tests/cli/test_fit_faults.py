@@ -135,7 +135,7 @@ def test_runs_with_workers_continue_after_a_signal(folders: Folders, number: sig
         assert process.returncode in (0, 143) and "Traceback" not in errors
         assert len(read_summary(folders.output / "summary.csv")) == len(folders.results())
     assert all(is_intact(path) for path in folders.output.glob("results/*/[0-9]*.npz"))
-    assert main(folders.argv(*QUICK, "--workers", "2")) == 0
+    assert main(folders.argv(*QUICK, "--workers", "1")) == 0
     assert len(folders.results()) == len(read_summary(folders.output / "summary.csv")) == 12
 
 

@@ -18,7 +18,7 @@ from smplifyx.body.data import BodyModelData, FloatArray, IntArray
 _OWN_FIELDS = ("v_template", "shapedirs", "joint_regressor", "rest_contact_pairs")
 _BLEND_SHAPES = ("shapedirs", "expression_dirs", "posedirs")
 _TEXTS = ("model_type", "gender", "name")
-#: Not stored as arrays: texts, and what follows from the model type.
+#: Not stored as arrays: texts, and values that follow from the model type.
 _NOT_ARRAYS = (*_TEXTS, "side", "extra_point_names")
 
 Arrays = dict[str, Any]
@@ -76,7 +76,7 @@ def write_compact(bodies: Sequence[BodyModelData], directory: str | Path) -> lis
         The files written.
 
     Raises:
-        ValueError: the bodies differ in what is stored once for all, or have other surface points than their model.
+        ValueError: the bodies differ in arrays that are stored once, or have other surface points than their model.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ _SIDE_DEVIATION = 0.25
 #: Strongest activation where it is not one. A linear space has every movement in both directions, and the reverse of
 #: these looks wrong soonest: lips cross, cheeks cave in, the mouth leaves the face.
 _STRONGEST = {"mouthFunnel": 0.4, "cheekPuff": 0.5, "mouthLeft": 0.4, "mouthRight": 0.4, "mouthPucker": 0.8}
-#: Weight of a landmark against a vertex: the few small movements of brows and lids are what is seen.
+#: Weight of a landmark against a vertex, as the eye notices small movements of brows and lids.
 _LANDMARK_WEIGHT = 8.0
 _N_HAND_POSES = 6000
 _HAND_SEED = 20

@@ -57,7 +57,7 @@ class Part:
         )
 
     def places(self, parents: IntArray) -> IntArray:
-        """[55] the part's joint that moves what each joint of the body moves: itself, an ancestor, or the root."""
+        """[55] the part's joint in place of each joint of the body: itself, an ancestor, or the root."""
         places = np.zeros(len(parents), dtype=np.int64)
         for joint, parent in enumerate(parents):
             places[joint] = self.joints.index(joint) if joint in self.joints else places[max(parent, 0)]

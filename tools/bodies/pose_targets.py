@@ -3,7 +3,7 @@
 Linear blend skinning averages matrices, and the average of two rotations shrinks. Here every vertex turns by the
 average quaternion of its joints about a centre of rotation inside the limb (Le and Hodgins, "Real-time skeletal
 skinning with optimized centers of rotation", SIGGRAPH 2016), then the skin relaxes where it creases (Mancewicz
-et al., "Delta Mush", DigiPro 2014). Too slow for a body model, it is what the pose blend shapes are fitted to.
+et al., "Delta Mush", DigiPro 2014). It is too slow for a body model; the pose blend shapes are fitted to it.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class TargetSkinning:
     """The better skinning of a mesh.
 
     Attributes:
-        mesh: what is skinned.
+        mesh: the skinned mesh.
         centers: [V, 3] centres of rotation.
         linear_share: [V] how much of linear blend skinning each vertex keeps.
     """
