@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from smplifyx.config import load_recorded
 from smplifyx.errors import InputError, UsageError
@@ -32,7 +32,6 @@ from smplifyx.words import count
 ExportFormat = Literal[
     "glb", "obj", "ply", "bvh", "trc", "amass", "pickle", "usd", "agora", "talkshow", "exavatar", "easymocap"
 ]  # fmt: skip
-FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 #: Formats of one frame: with several frames there is a file for each.
 _STILL: tuple[ExportFormat, ...] = ("obj", "ply", "pickle", "agora")
 #: Ends of file names, where they are not ``.FORMAT``; without a dot that of a folder.
