@@ -40,6 +40,15 @@ def load_warp() -> ModuleType:
     return warp
 
 
+def has_warp() -> bool:
+    """Whether Warp can be imported; where it is needed, :func:`load_warp` says why not."""
+    try:
+        load_warp()
+    except UsageError:
+        return False
+    return True
+
+
 @functools.cache
 def _start(warp: ModuleType) -> str | None:
     """Start Warp; where its cache cannot be written, with one in a temporary folder, and return the reason."""

@@ -6,7 +6,9 @@ import importlib
 
 import torch
 
-from smplifyx.fitting.native_source import objective_kernel
+from smplifyx.fitting.native_source import objective_source
+from smplifyx.native_function import native_kernel
+from smplifyx.optim.native_run import optimiser_source
 from smplifyx.warp_runtime import load_warp
 
 _MODULES = "pair_kernels", "term_kernels", "contact_kernels", "cluster_kernels", "contact_search_kernels"
@@ -24,7 +26,8 @@ def compile_kernels() -> str:
         UsageError: Warp cannot be imported.
     """
     warp = load_warp()
-    warp.load_module(objective_kernel().module, device="cpu", block_dim=1)
+    for source in objective_source(), optimiser_source("float"), optimiser_source("double"):
+        warp.load_module(native_kernel(source).module, device="cpu", block_dim=1)
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for name in _MODULES + (_CPU_MODULES if device == "cpu" else ()):
             warp.load_module(importlib.import_module(f"smplifyx.collision.{name}"), device=device)

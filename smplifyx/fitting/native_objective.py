@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from smplifyx.collision.skinning import BoneStates
-from smplifyx.errors import UsageError
 from smplifyx.fitting.native_layers import decoder_of, layer_derivatives, packed_layer
-from smplifyx.fitting.native_source import LANES, objective_kernel
+from smplifyx.fitting.native_source import LANES, objective_source
 from smplifyx.fitting.native_tables import ADDRESS_OF, ADDRESSES, MAX_LAYERS, RUNS, SIZE_OF, SIZES, WEIGHT_OF, WEIGHTS
 from smplifyx.fitting.upright_stance import TILT_SEGMENTS
+from smplifyx.native_function import NativeCall
 from smplifyx.priors.joint_limits import HINGES
 from smplifyx.priors.vposer import FRAME_LIMIT, VPoser
 from smplifyx.skeleton import BODY_JOINTS
-from smplifyx.warp_runtime import load_warp
+from smplifyx.warp_runtime import has_warp
 
 if TYPE_CHECKING:
     from smplifyx.fitting.state import BodyView
@@ -166,17 +166,13 @@ class NativeBody:
         for number, (weight, offset) in enumerate(layers):
             self._keep(f"layer_{number}", packed_layer(weight, offset))
             self._keep(f"layer_{number}_t", packed_layer(weight.T, None))
-        self._commands: dict[int, tuple[Any, ...]] = {}
+        self._call: NativeCall | None = None
 
     @staticmethod
     def supports(view: BodyView) -> bool:
         """Whether bodies of this kind have native matrices: on the CPU, with Warp installed."""
         parameters = view.parameters
-        if view.model.template.device.type != "cpu":
-            return False
-        try:
-            load_warp()
-        except UsageError:  # collisions need it too, and say so where they are wanted
+        if view.model.template.device.type != "cpu" or not has_warp():
             return False
         prior = parameters.prior if parameters.has_body else None
         layers = prior.decoder_layers() if isinstance(prior, VPoser) else []
@@ -210,25 +206,15 @@ class NativeBody:
     def scratch(self, n_free: int, n_extra: int) -> Tensor:
         """Memory for the Gauss-Newton matrix of one row, with some more residuals."""
         blocks, n_residuals = -(-n_free // LANES), self.n_residuals + n_extra
-        return torch.empty(LANES * (blocks * (n_residuals + 2 * LANES * blocks) + self._gauss_newton))
+        return torch.empty(LANES * (blocks * (n_residuals + LANES * blocks) + self._gauss_newton))
 
     def launch(self, addresses: np.ndarray, sizes: np.ndarray, weights: np.ndarray, run: int) -> None:
         """Run with complete tables."""
-        if not self._commands:
-            warp = load_warp()
-            tables = (
-                warp.zeros(len(ADDRESSES), dtype=warp.uint64, device="cpu"),
-                warp.zeros(len(SIZES), dtype=warp.int32, device="cpu"),
-                warp.zeros(len(WEIGHTS), dtype=warp.float32, device="cpu"),
-            )
-            command = warp.launch(objective_kernel(), 1, list(tables), device="cpu", record_cmd=True)
-            self._commands[0] = (command, tables, [table.numpy() for table in tables])
-        command, _, (to_addresses, to_sizes, to_weights) = self._commands[0]
-        to_addresses[:], to_sizes[:], to_weights[:] = addresses, sizes, weights
-        to_sizes[SIZE_OF["run"]] = run
+        if self._call is None:
+            self._call = NativeCall(objective_source(), len(ADDRESSES), len(SIZES), len(WEIGHTS))
+        sizes[SIZE_OF["run"]] = run
         n_tiles = -(-int(sizes[SIZE_OF["n_rows"]]) // LANES)
-        command.set_dim(1 if run == _GAUSS_NEWTON else n_tiles)
-        command.launch()
+        self._call(1 if run == _GAUSS_NEWTON else n_tiles, addresses, sizes, weights)
 
 
 class NativeObjective:
@@ -242,7 +228,7 @@ class NativeObjective:
     def __init__(self, body: NativeBody, terms: NativeTerms) -> None:
         self._body, self._terms = body, terms
         self._addresses, self._sizes = body.addresses.copy(), body.sizes.copy()
-        self._weights = np.zeros(len(WEIGHTS), np.float32)
+        self._weights = np.zeros(len(WEIGHTS))
         self._set_weights(
             rho=terms.rho or 0.0, w_limits=terms.joint_limits, w_tilt=terms.trunk_tilt, w_stance=terms.upright_stance,
             w_lifting=terms.lifting, w_depth=terms.depth, w_frames=terms.frames, frame_limit=FRAME_LIMIT,
@@ -328,8 +314,10 @@ class NativeObjective:
         """Columns of the free parameters of which no squared sum is a term."""
         return self._terms.free[self._terms.quadratic[self._terms.free] <= 0]
 
-    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float, extra: BoneResiduals | None = None) -> Tensor:
-        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
+    def hessian_factors(self, x: Tensor, rows: Tensor, damping: float, extra: BoneResiduals | None = None) -> Tensor:
+        """Cholesky factors [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].
+
+        They are upper triangular: U' U is the matrix.
 
         Args:
             x: the free parameters, here and below in single precision.
@@ -343,7 +331,7 @@ class NativeObjective:
         """Gauss-Newton matrices [A, F, F] at free parameters x [A, F], and derivatives of the joints there.
 
         The derivatives [A, 6 J, F] are those of the joints' positions, followed by their turns in the world; metres
-        and radians in the camera's axes. ``extra`` is that of :meth:`inverse_hessians`.
+        and radians in the camera's axes. ``extra`` is that of :meth:`hessian_factors`.
         """
         jacobian = x.new_empty(len(x), 6 * self._body.n_joints, self.n_free)
         return self._gauss_newton(x, rows, 0.0, extra, joint_jacobian_out=jacobian), jacobian

@@ -1,13 +1,11 @@
-"""The Warp kernel around the native source; apart, since Warp reads the annotations of the functions it compiles."""
+"""The C++ source of the native objective."""
 
-# mypy: ignore-errors
-# ruff: noqa: E741, N803
+from __future__ import annotations
 
 import functools
 from importlib import resources
 
 from smplifyx.fitting.native_tables import declarations
-from smplifyx.warp_runtime import load_warp
 
 #: Rows in the lanes of a vector register.
 LANES = 8
@@ -16,23 +14,9 @@ _DECLARATIONS = "// DECLARATIONS"
 
 
 @functools.cache
-def objective_kernel():
-    """The compiled objective: (addresses, sizes, weights) for each tile of :data:`LANES` rows."""
-    wp = load_warp()
+def objective_source() -> str:
+    """The objective of :data:`LANES` rows, its number the thread: body of a function of addresses, sizes, weights."""
     source = (resources.files("smplifyx.fitting") / "native" / "objective.cpp").read_text(encoding="utf-8")
     assert source.count(_DECLARATIONS) == 1
     source = source.replace(_DECLARATIONS, f"{declarations()}\n{_DECLARATIONS}")
-
-    def objective_tile(
-        tile: int,
-        P: wp.array(dtype=wp.uint64),
-        I: wp.array(dtype=wp.int32),
-        W: wp.array(dtype=wp.float32),
-    ): ...
-
-    native = wp.func_native(f"constexpr int LANES = {LANES};\n{source}")(objective_tile)
-
-    def objective(P: wp.array(dtype=wp.uint64), I: wp.array(dtype=wp.int32), W: wp.array(dtype=wp.float32)):
-        native(wp.tid(), P, I, W)
-
-    return wp.kernel(enable_backward=False, module="unique")(objective)
+    return f"constexpr int LANES = {LANES};\n{source}"

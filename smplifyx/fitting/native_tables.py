@@ -64,7 +64,10 @@ ADDRESSES: Sequence[tuple[str, str]] = (
     ("const float*", "to_rest_in"),
     ("const float*", "to_coefficients_in"),
     ("float*", "matrices_out"),
-    ("float*", "joint_jacobian_out"),  # [rows, 6 J, F]; where it is given, the matrices are not inverted
+    (
+        "float*",
+        "joint_jacobian_out",
+    ),  # [rows, 6 J, F]; with it, matrices are not factorised
     (
         "const float*",
         "extra_in",

@@ -221,7 +221,7 @@ class Objective:
 
     @property
     def has_gauss_newton(self) -> bool:
-        """Whether :meth:`inverse_hessians` may be asked for.
+        """Whether :meth:`hessian_factors` may be asked for.
 
         Parameters that no prior holds, other than the place and heading of the body, make the matrix nearly singular
         where keypoints do not show them.
@@ -240,15 +240,15 @@ class Objective:
         matrices, joints = self._curvature.gauss_newton(single, rows, self._directions(rows))
         return matrices + self._prior_curvature(x, rows).float(), joints
 
-    def inverse_hessians(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
-        """Inverses [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F].
+    def hessian_factors(self, x: Tensor, rows: Tensor, damping: float) -> Tensor:
+        """Upper Cholesky factors [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F].
 
         They are computed in single precision whatever that of x is: an optimiser needs no more.
         """
         assert self._curvature is not None
         if any(term.energy is pose_prior for term, _ in self._others):
-            return _damped_inverses(self.gauss_newton(x, rows)[0], damping).to(x)
-        return self._curvature.inverse_hessians(x.float(), rows, damping, self._directions(rows)).to(x)
+            return _damped_factors(self.gauss_newton(x, rows)[0], damping).to(x)
+        return self._curvature.hessian_factors(x.float(), rows, damping, self._directions(rows)).to(x)
 
     def _prior_curvature(self, x: Tensor, rows: Tensor) -> Tensor:
         """Curvature [A, F, F] of a pose prior that is not native."""
@@ -354,11 +354,11 @@ class Objective:
         return loss
 
 
-def _damped_inverses(matrices: Tensor, damping: float) -> Tensor:
-    """Inverses [A, F, F] of symmetric matrices whose diagonal is raised by a share; each has the same bits alone."""
+def _damped_factors(matrices: Tensor, damping: float) -> Tensor:
+    """Cholesky factors [A, F, F] of matrices whose diagonal is raised by a share; each has the same bits alone."""
     raised = matrices.double()
     raised.diagonal(dim1=1, dim2=2).mul_(1.0 + damping)
-    return torch.from_numpy(np.linalg.inv(raised.numpy())).to(matrices)
+    return torch.from_numpy(np.linalg.cholesky(raised.numpy(), upper=True)).to(matrices)
 
 
 def _energy(term: Term, state: BodyState, n_rows: int) -> Tensor:

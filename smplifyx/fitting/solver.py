@@ -173,7 +173,7 @@ class Solver:
             tolerance = max(options.relative_loss_tolerance, _LEAST_TOLERANCE)
             options = replace(options, relative_loss_tolerance=tolerance)
         elif self.config.optimizer.gauss_newton:
-            preconditioner = partial(objective.inverse_hessians, damping=_DAMPING)
+            preconditioner = partial(objective.hessian_factors, damping=_DAMPING)
             options = replace(
                 options,
                 predicted_tolerance=options.relative_loss_tolerance,

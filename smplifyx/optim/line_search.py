@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from smplifyx.optim.arrays import Array, DeviceArrays, HostArrays
+import torch
+from torch import Tensor
 
 #: [A] in double precision, and [A] booleans.
-Floats = Array
-Mask = Array
+Floats = Tensor
+Mask = Tensor
 
 # Next step while expanding, in units of the last stride, beyond the last step; the values of Moré & Thuente (1994),
 # with a longer reach, because the very first step of a problem is often far too short.
@@ -29,6 +28,12 @@ _RESOLUTION = 8.0
 # Promised decrease that shows in the loss, in errors of the loss; trials of a search that promises less; and promise
 # below which a search without success means that rounding is all that is left.
 _CLEAR, _UNCLEAR_TRIALS, _LEFT = 4.0, 4, 10.0
+#: By their names in the native optimiser.
+CONSTANTS = {
+    "EXPAND_MIN": _EXPAND_MIN, "EXPAND_DEFAULT": _EXPAND_DEFAULT, "EXPAND_MAX": _EXPAND_MAX,
+    "MARGIN": _MARGIN, "RETREAT": _RETREAT, "ENOUGH_SHRINKAGE": _ENOUGH_SHRINKAGE, "RESOLUTION": _RESOLUTION,
+    "CLEAR": _CLEAR, "UNCLEAR_TRIALS": _UNCLEAR_TRIALS, "LEFT": _LEFT,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class StrongWolfeSearch:
         curvature: curvature constant c2.
         max_trials: trials after which a row's search stops.
         epsilon: relative spacing of the objective's floating-point numbers.
-        arrays: where the numbers are.
+        device: where the numbers are.
         noise: relative error of the loss. Where the first step promises little more than that, the slope alone
             decides, as long as the loss does not rise by more (approximate Wolfe conditions, Hager & Zhang 2005); so
             it does where no more is left up to a trial.
@@ -78,19 +83,18 @@ class StrongWolfeSearch:
         curvature: float,
         max_trials: int,
         epsilon: float,
-        arrays: HostArrays | DeviceArrays | None = None,
+        device: torch.device | None = None,
         noise: float = 0.0,
     ) -> None:
-        self._xp = xp = HostArrays() if arrays is None else arrays
         self._armijo, self._curvature = armijo, curvature
         self._max_trials, self._epsilon, self._noise = max_trials, epsilon, noise
-        self.step: Floats = xp.zeros(n_rows)
-        self._loss_0, self._slope_0 = xp.zeros(n_rows), xp.zeros(n_rows)
-        self._low_step, self._low_loss, self._low_slope = xp.zeros(n_rows), xp.zeros(n_rows), xp.zeros(n_rows)
-        self._high_step, self._high_loss, self._high_slope = xp.zeros(n_rows), xp.zeros(n_rows), xp.zeros(n_rows)
-        self._promise = xp.zeros(n_rows)
-        self._width, self._older_width = xp.zeros(n_rows), xp.zeros(n_rows)
-        self._trials = xp.integers(n_rows)
+        zeros = torch.zeros(n_rows, dtype=torch.float64, device=device)
+        self.step: Floats = zeros
+        self._loss_0 = self._slope_0 = zeros
+        self._low_step = self._low_loss = self._low_slope = zeros
+        self._high_step = self._high_loss = self._high_slope = zeros
+        self._promise = self._width = self._older_width = zeros
+        self._trials = torch.zeros(n_rows, dtype=torch.int64, device=device)
 
     @property
     def low_step(self) -> Floats:
@@ -102,7 +106,7 @@ class StrongWolfeSearch:
         """Loss at `low_step`, `[A]`."""
         return self._low_loss
 
-    def keep(self, index: Array) -> None:
+    def keep(self, index: Tensor) -> None:
         """Drop all rows but `index`."""
         for name in self._ARRAYS:
             setattr(self, name, getattr(self, name)[index])
@@ -115,27 +119,22 @@ class StrongWolfeSearch:
             ("_high_step", math.inf), ("_high_loss", math.inf), ("_high_slope", math.nan),
             ("_width", math.inf), ("_older_width", math.inf), ("_trials", 0), ("_promise", -slope * step),
         ):  # fmt: skip
-            setattr(self, name, self._xp.where(mask, value, getattr(self, name)))
+            setattr(self, name, torch.where(mask, value, getattr(self, name)))
 
     def advance(self, loss: Floats, slope: Floats) -> SearchOutcome:
         """Process phi and phi' `[A]` at `step` and set the next `step`; a value that is not finite is too high."""
-        with np.errstate(all="ignore"):
-            return self._advance(loss, slope)
-
-    def _advance(self, loss: Floats, slope: Floats) -> SearchOutcome:
-        xp = self._xp
-        finite = xp.isfinite(loss) & xp.isfinite(slope)
-        loss = xp.where(finite, loss, math.inf)
-        resolution = self._epsilon * xp.maximum(xp.abs(self._loss_0), xp.abs(self._low_loss))
+        finite = torch.isfinite(loss) & torch.isfinite(slope)
+        loss = torch.where(finite, loss, math.inf)
+        resolution = self._epsilon * torch.maximum(torch.abs(self._loss_0), torch.abs(self._low_loss))
 
         decrease = -self._armijo * self.step * self._slope_0
-        decrease = xp.where(decrease < resolution, 0.0, decrease)
-        noise = self._noise * xp.abs(self._loss_0)
+        decrease = torch.where(decrease < resolution, 0.0, decrease)
+        noise = self._noise * torch.abs(self._loss_0)
         unclear = self._promise <= _CLEAR * noise
         # The model may promise far more than there is to gain up to a trial that is flat. Both losses have errors.
-        flat = xp.abs(slope) <= -self._curvature * self._slope_0
-        gain = xp.abs(self._low_slope * (self.step - self._low_step))
-        rise = xp.where(unclear, noise, xp.where(flat & (gain <= _CLEAR * noise), 2.0 * noise, -decrease))
+        flat = torch.abs(slope) <= -self._curvature * self._slope_0
+        gain = torch.abs(self._low_slope * (self.step - self._low_step))
+        rise = torch.where(unclear, noise, torch.where(flat & (gain <= _CLEAR * noise), 2.0 * noise, -decrease))
         lower = finite & (loss <= self._loss_0 + rise)
         accepted = lower & flat
         improved = lower & ~accepted & ((loss < self._low_loss) | (self._low_step == 0.0))
@@ -144,60 +143,55 @@ class StrongWolfeSearch:
         turned = improved & (slope * (self._high_step - self._low_step) >= 0.0)
         trial = (self.step, loss, slope)
         self._high_step, self._high_loss, self._high_slope = (
-            xp.where(improved, xp.where(turned, low, high), new)
+            torch.where(improved, torch.where(turned, low, high), new)
             for low, high, new in zip(
                 previous, (self._high_step, self._high_loss, self._high_slope), trial, strict=True
             )
         )
         self._low_step, self._low_loss, self._low_slope = (
-            xp.where(improved, new, low) for low, new in zip(previous, trial, strict=True)
+            torch.where(improved, new, low) for low, new in zip(previous, trial, strict=True)
         )
 
-        self._trials += 1
-        width = xp.abs(self._high_step - self._low_step)
-        exhausted = xp.abs(self._low_slope) * width <= _RESOLUTION * resolution
-        exhausted = xp.where(unclear, self._trials >= _UNCLEAR_TRIALS, exhausted)
+        self._trials = self._trials + 1
+        width = torch.abs(self._high_step - self._low_step)
+        exhausted = torch.abs(self._low_slope) * width <= _RESOLUTION * resolution
+        exhausted = torch.where(unclear, self._trials >= _UNCLEAR_TRIALS, exhausted)
         stopped = ~accepted & ((self._trials >= self._max_trials) | exhausted)
         # A direction uphill, as of an indefinite matrix, promises a rise: that says nothing about a minimum.
-        left = _LEFT * xp.maximum(noise, _RESOLUTION * resolution)
+        left = _LEFT * torch.maximum(noise, _RESOLUTION * resolution)
         unresolved = stopped & (self._promise >= 0.0) & (self._promise <= left)
-        self.step = xp.where(xp.isinf(width), self._expanded(previous), self._zoomed(width))
+        self.step = torch.where(torch.isinf(width), self._expanded(previous), self._zoomed(width))
         self._older_width, self._width = self._width, width
         return SearchOutcome(accepted, stopped, unresolved, improved)
 
     def _expanded(self, previous: tuple[Floats, Floats, Floats]) -> Floats:
         """Next step `[A]` beyond the last one, extrapolated from it and the one before."""
-        xp = self._xp
         low = (self._low_step, self._low_loss, self._low_slope)
         stride = self._low_step - previous[0]
-        step = _cubic_minimizer(xp, previous, low)
-        step = xp.where(xp.isfinite(step), step, self._low_step + _EXPAND_DEFAULT * stride)
-        return xp.clip(step, self._low_step + _EXPAND_MIN * stride, self._low_step + _EXPAND_MAX * stride)
+        step = _cubic_minimizer(previous, low)
+        step = torch.where(torch.isfinite(step), step, self._low_step + _EXPAND_DEFAULT * stride)
+        return torch.clamp(step, self._low_step + _EXPAND_MIN * stride, self._low_step + _EXPAND_MAX * stride)
 
     def _zoomed(self, width: Floats) -> Floats:
         """Next step `[A]` between the low and the high end: the cubic's minimiser, kept away from both ends."""
-        xp = self._xp
         span = self._high_step - self._low_step
         step = _cubic_minimizer(
-            xp,
             (self._low_step, self._low_loss, self._low_slope),
             (self._high_step, self._high_loss, self._high_slope),
         )
-        share = xp.clip((step - self._low_step) / span, _MARGIN, 1.0 - _MARGIN)
-        lazy = xp.isfinite(self._older_width) & (width > _ENOUGH_SHRINKAGE * self._older_width)
-        share = xp.where(lazy | ~xp.isfinite(share), 0.5, share)
-        share = xp.where(xp.isinf(self._high_loss), _RETREAT, share)
+        share = torch.clamp((step - self._low_step) / span, _MARGIN, 1.0 - _MARGIN)
+        lazy = torch.isfinite(self._older_width) & (width > _ENOUGH_SHRINKAGE * self._older_width)
+        share = torch.where(lazy | ~torch.isfinite(share), 0.5, share)
+        share = torch.where(torch.isinf(self._high_loss), _RETREAT, share)
         return self._low_step + share * span
 
 
-def _cubic_minimizer(
-    xp: HostArrays | DeviceArrays, a: tuple[Floats, Floats, Floats], b: tuple[Floats, Floats, Floats]
-) -> Floats:
+def _cubic_minimizer(a: tuple[Floats, Floats, Floats], b: tuple[Floats, Floats, Floats]) -> Floats:
     """Minimiser of the cubic with the given (step, loss, slope) at two steps, `[A]`; NaN where there is none.
 
     Nocedal & Wright, equation 3.59.
     """
     span = b[0] - a[0]
     d1 = a[2] + b[2] + 3.0 * (a[1] - b[1]) / span
-    d2 = xp.sign(span) * xp.sqrt(d1 * d1 - a[2] * b[2])
+    d2 = torch.sign(span) * torch.sqrt(d1 * d1 - a[2] * b[2])
     return b[0] - span * (b[2] + d2 - d1) / (b[2] - a[2] + 2.0 * d2)

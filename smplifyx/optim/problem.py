@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from torch import Tensor
 
-from smplifyx.optim.inverse_hessian import Matrices
+from smplifyx.optim.inverse_hessian import Operator
 
 #: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
 Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -16,14 +16,31 @@ Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: may gather the data of these rows.
 Objective = Callable[[Tensor], Evaluation]
 
-#: (x `[N, D]`, rows `[N]`) -> symmetric positive definite matrices `[N, D, D]` close to the inverse Hessians there,
-#: or operators that multiply by them.
-Preconditioner = Callable[[Tensor, Tensor], Matrices]
+#: (x `[N, D]`, rows `[N]`) -> Cholesky factors `[N, D, D]` of the Hessians there, or of matrices close to them: U' U
+#: with U upper triangular, zero below.
+Preconditioner = Callable[[Tensor, Tensor], Tensor]
+#: The same, as operators that multiply by the inverses.
+Operators = Callable[[Tensor, Tensor], list[Operator]]
 
 
 def rowwise(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Objective:
     """The objective of a function of x `[A, D]` and rows `[A]`."""
     return lambda rows: lambda x: function(x, rows)
+
+
+def checked(evaluated: tuple[Tensor, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss `[A]` and gradient `[A, D]` at x `[A, D]`, in its type and without a graph.
+
+    Raises:
+        ValueError: the objective gave other shapes.
+    """
+    loss, gradient = evaluated
+    if loss.shape != x.shape[:1] or gradient.shape != x.shape:
+        raise ValueError(
+            f"the objective must return loss {list(x.shape[:1])} and gradient {list(x.shape)}, "
+            f"found {list(loss.shape)} and {list(gradient.shape)}"
+        )
+    return loss.detach().to(x.dtype).contiguous(), gradient.detach().to(x.dtype).contiguous()
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,9 @@ def solve(
     options = solver.optimizer_options(None)
     if max_iterations is not None:
         options = replace(options, max_iterations=min(max_iterations, options.max_iterations))
-    preconditioner = None
+    operators = None
     if solver.config.optimizer.gauss_newton and objective.has_gauss_newton:
-        preconditioner = objective.preconditioner
+        operators = objective.preconditioner
         options = replace(
             options,
             predicted_tolerance=tolerance,
@@ -74,7 +74,7 @@ def solve(
     else:
         options = replace(options, relative_loss_tolerance=tolerance)
     scales = objective.natural_scales().square()
-    result = minimize(objective, objective.start[None], options, scales, preconditioner)
+    result = minimize(objective, objective.start[None], options, scales, operators=operators)
     z = result.x[0]
     rows = objective.at(z)
     status = int(result.status[0])

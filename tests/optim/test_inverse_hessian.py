@@ -1,19 +1,7 @@
-import numpy as np
 import pytest
 import torch
 
-from smplifyx.optim.inverse_hessian import InverseHessian, row_products
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_have_the_same_bits_alone_and_in_a_batch(dtype):
-    generator = torch.Generator().manual_seed(1)
-    matrix = torch.randn(64, 40, 151, generator=generator, dtype=torch.float64).to(dtype)
-    vector = torch.randn(64, 151, generator=generator, dtype=torch.float64).to(dtype)
-    together = row_products(matrix, vector)
-    assert torch.allclose(together, torch.einsum("ahd,ad->ah", matrix, vector), atol=1e-4)
-    for row in range(64):
-        assert torch.equal(row_products(matrix[row : row + 1], vector[row : row + 1])[0], together[row])
+from smplifyx.optim.inverse_hessian import InverseHessian
 
 
 @pytest.mark.parametrize("initial", ["identity", "diagonal", "dense"])
@@ -27,21 +15,22 @@ def test_direction_equals_the_dense_bfgs_update(initial):
     dense = other @ other.mT + torch.eye(dimension, dtype=torch.float64)
     identity = torch.eye(dimension, dtype=torch.float64)
     base = {"identity": identity.expand(3, -1, -1), "diagonal": torch.diag_embed(scale), "dense": dense}[initial]
-    given = {"identity": None, "diagonal": scale, "dense": dense}[initial]
+    factors = torch.linalg.cholesky(torch.linalg.inv(dense), upper=True)
+    given = {"identity": None, "diagonal": scale, "dense": factors}[initial]
     memory = InverseHessian(torch.zeros(3, dimension, dtype=torch.float64), size, given)
     pairs = [[], [], []]
     for turn in range(11):
         step = torch.randn(3, dimension, dtype=torch.float64, generator=generator)
         change = (hessian @ step[..., None])[..., 0]
-        mask = np.array([True, turn % 3 != 1, turn != 10])
+        mask = torch.tensor([True, turn % 3 != 1, turn != 10])
         if turn == 5:  # negative curvature is to be left out
             change[0] = -change[0]
         memory.update(mask, step, change, memory.initial_product(change))
-        for row in np.flatnonzero(mask):
+        for row in mask.nonzero()[:, 0].tolist():
             if not (turn == 5 and row == 0):
                 pairs[row].append((step[row], change[row]))
         if turn == 7:
-            memory.reset(np.array([False, False, True]))
+            memory.reset(torch.tensor([False, False, True]))
             pairs[2].clear()
     gradient = torch.randn(3, dimension, dtype=torch.float64, generator=generator)
     direction = memory.descent_direction(gradient, memory.initial_product(gradient))

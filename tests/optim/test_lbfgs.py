@@ -9,6 +9,8 @@ from smplifyx.optim import lbfgs
 from smplifyx.optim.problem import LBFGSOptions, Status
 from tests.optim.problems import OPTIONS, Problem, geman_mcclure, generator, minimize, quadratic, rosenbrock
 
+pytestmark = pytest.mark.usefixtures("run")
+
 
 def test_an_evaluation_is_asked_for_once_for_each_set_of_rows():
     """Inputs of the rows are gathered then, so that nothing has to be remembered from call to call."""
@@ -114,7 +116,8 @@ def _plain_sum(terms):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("dimension", [3, 16, 37])
-def test_a_row_does_not_depend_on_its_neighbours(dtype, dimension):
+@pytest.mark.parametrize("run", ["native"], indirect=True)
+def test_a_row_does_not_depend_on_its_neighbours(dtype, dimension, run):
     n_rows = 7
     weight = torch.logspace(0, 3, dimension, dtype=dtype)
     target = torch.randn(n_rows, dimension, dtype=torch.float64, generator=generator(7)).to(dtype)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from smplifyx.optim.line_search import StrongWolfeSearch
 
@@ -38,19 +39,21 @@ def _search(functions, first_steps, max_trials=60, epsilon=EPSILON, noise=0.0):
     """One search a function, all at once: accepted steps (NaN if none), trials, and the last outcome's flags."""
     n = len(functions)
     search = StrongWolfeSearch(n, ARMIJO, CURVATURE, max_trials, epsilon, noise=noise)
-    start = np.array([f(0.0) for f in functions])
-    search.start(np.ones(n, dtype=bool), start[:, 0], start[:, 1], np.array(first_steps, dtype=float))
+    start = torch.tensor([f(0.0) for f in functions], dtype=torch.float64)
+    first = torch.tensor(first_steps, dtype=torch.float64)
+    search.start(torch.ones(n, dtype=torch.bool), start[:, 0], start[:, 1], first)
     accepted, trials, running = np.full(n, np.nan), np.zeros(n, dtype=int), np.ones(n, dtype=bool)
     unresolved, low_step = np.zeros(n, dtype=bool), np.zeros(n)
     while running.any():
-        step = search.step.copy()
+        step = search.step.numpy().copy()
         values = np.array([f(t) if on else (0.0, 0.0) for f, t, on in zip(functions, step, running, strict=True)])
-        outcome = search.advance(values[:, 0], values[:, 1])
+        outcome = search.advance(*torch.from_numpy(values).T)
+        accept, stop = outcome.accepted.numpy(), outcome.stopped.numpy()
         trials += running
-        accepted[running & outcome.accepted] = step[running & outcome.accepted]
-        unresolved |= running & outcome.unresolved
-        low_step[running] = search.low_step[running]
-        running &= ~(outcome.accepted | outcome.stopped)
+        accepted[running & accept] = step[running & accept]
+        unresolved |= running & outcome.unresolved.numpy()
+        low_step[running] = search.low_step.numpy()[running]
+        running &= ~(accept | stop)
     return accepted, trials, unresolved, low_step
 
 

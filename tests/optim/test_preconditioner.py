@@ -7,6 +7,8 @@ from smplifyx.optim import lbfgs
 from smplifyx.optim.problem import LBFGSOptions, Status, rowwise
 from tests.optim.problems import OPTIONS, Problem, generator, minimize
 
+pytestmark = pytest.mark.usefixtures("run")
+
 
 def _preconditioned(n_rows=6, dimension=12):
     """A problem that is nearly quadratic, a preconditioner from its curvature, and the rows that asked for one."""
@@ -22,7 +24,7 @@ def _preconditioned(n_rows=6, dimension=12):
 
     def preconditioner(x, rows):
         asked.extend(rows.tolist())
-        return torch.linalg.inv(hessian[rows])
+        return torch.linalg.cholesky(hessian[rows], upper=True)
 
     return Problem(loss, goal * 0), preconditioner, asked
 
@@ -52,8 +54,8 @@ def test_small_steps_do_not_end_a_row_that_promises_more():
     goal = torch.tensor([0.0, 50.0], dtype=torch.float64)
     problem = Problem(lambda x, rows: 1e4 + (weights * (x - goal).square()).sum(1), torch.zeros(3, 2).double())
     options = LBFGSOptions(predicted_tolerance=1e-4, relative_loss_tolerance=0.0)
-    inverse = torch.diag(0.5 / weights).expand(3, 2, 2)
-    result = lbfgs.minimize(rowwise(problem), problem.x0, options, None, lambda x, rows: inverse[rows])
+    factors = torch.diag((2.0 * weights).sqrt()).expand(3, 2, 2)
+    result = lbfgs.minimize(rowwise(problem), problem.x0, options, None, lambda x, rows: factors[rows])
     assert (result.status == Status.CONVERGED).all()
     assert torch.allclose(result.loss, torch.tensor(1e4).double(), rtol=1e-4)
 
@@ -86,10 +88,10 @@ def test_a_noisy_loss_does_not_end_a_minimisation_early():
         return 1000.0 + (factors * error.square()).sum(1) + noise, 2.0 * factors * error
 
     options = LBFGSOptions(relative_loss_tolerance=-1.0, predicted_tolerance=1e-13, loss_noise=3e-6)
-    inverses = torch.diag(torch.linspace(0.05, 0.5, 12) / factors)[None]
+    roots = torch.diag((factors / torch.linspace(0.05, 0.5, 12)).sqrt())[None]
     results = [
         lbfgs.minimize(
-            rowwise(function), torch.zeros(1, 12), one, preconditioner=lambda x, rows: inverses.repeat(len(x), 1, 1)
+            rowwise(function), torch.zeros(1, 12), one, preconditioner=lambda x, rows: roots.repeat(len(x), 1, 1)
         )
         for one in (options, replace(options, loss_noise=0.0))
     ]
@@ -102,12 +104,15 @@ def test_operators_precondition_as_their_matrices_do():
     """Rows end at different times, so that operators are kept and renewed row by row."""
     problem, preconditioner, _ = _preconditioned()
 
+    def operator(factor):
+        return lambda vector: torch.cholesky_solve(vector[:, None], factor, upper=True)[:, 0]
+
     def operators(x, rows):
-        return [lambda vector, one=one: one @ vector for one in preconditioner(x, rows)]
+        return [operator(factor) for factor in preconditioner(x, rows)]
 
     options = replace(OPTIONS, renew_every=2)
     dense = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=preconditioner)
-    products = lbfgs.minimize(rowwise(problem), problem.x0, options, preconditioner=operators)
+    products = lbfgs.minimize(rowwise(problem), problem.x0, options, operators=operators)
     torch.testing.assert_close(products.x, dense.x, rtol=1e-5, atol=1e-5)
     assert (products.n_iterations - dense.n_iterations).abs().max() <= 1
 
@@ -124,7 +129,7 @@ def test_a_row_without_a_lower_loss_gets_a_new_matrix_before_it_ends(scale, stat
 
     def preconditioner(x, rows):
         made.append(len(x))
-        return torch.full((len(x), 1, 1), 0.25 / scale, dtype=x.dtype)
+        return torch.full((len(x), 1, 1), (4.0 * scale) ** 0.5, dtype=x.dtype)
 
     options = LBFGSOptions(predicted_tolerance=1e-9, relative_loss_tolerance=-1.0, loss_noise=3e-6)
     result = lbfgs.minimize(rowwise(function), torch.full((1, 1), 4.0).double(), options, None, preconditioner)

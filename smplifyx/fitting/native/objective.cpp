@@ -4,12 +4,14 @@
 // the same bits whatever stands beside it, in whichever lane and tile. The Gauss-Newton part takes one row at a time;
 // its lanes are parameters.
 //
-// Arguments: tile, P (addresses), I (sizes), W (weights); native_tables.py has their entries.
+// Arguments: thread, P (addresses), I (sizes), W (weights); native_tables.py has their entries.
 typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int vi __attribute__((vector_size(4 * LANES)));
 typedef float vu __attribute__((vector_size(4 * LANES), aligned(4)));
 
 // DECLARATIONS of arrays, sizes and weights by their names in native_tables.py.
+
+const int tile = thread;  // of LANES rows
 
 const bool forward = run == FORWARD || run == BOTH, backward = run == BACKWARD || run == BOTH;
 const int K = n_static + n_contour;
@@ -534,7 +536,6 @@ if (run == GAUSS_NEWTON) {
   const auto scrap = [&](int n) { vf* start = spare; spare += n; return start; };
   vf* jacobian = scrap(most * n_blocks);      // [residuals, parameters]
   vf* matrix = scrap(stride * n_blocks);      // [parameters, parameters]
-  vf* inverse = scrap(stride * n_blocks);
   vf* dx = scrap(D);
   int widest = 0;
   for (int l = 0; l <= n_layers; ++l) if (n_layers && layer_size[l] > widest) widest = layer_size[l];
@@ -612,17 +613,24 @@ if (run == GAUSS_NEWTON) {
     }
     return reach;
   };
-  // out = sum over r of in[r]' in[r], the upper triangle of blocks, for in [n, parameters].
-  const auto gram = [&](const vf* in, int n, bool lower_triangular, vf* out) __attribute__((noinline)) {
-    for (int f = 0; f < stride; f += 4) for (int g = f / LANES; g < n_blocks; ++g) {
-      vf a0 = {}, a1 = {}, a2 = {}, a3 = {};
-      for (int r = lower_triangular ? g * LANES : 0; r < n; ++r) {
+  // out[f + 0..3][g], g from f's block on: += factor times the sum over r < n of in[r][f + 0..3] in[r][g].
+  const auto add_products = [&](const vf* in, int n, float factor, int f, vf* out) __attribute__((noinline)) {
+    for (int g = f / LANES; g < n_blocks; g += 2) {
+      const int second = g + 1 < n_blocks ? 1 : 0;
+      vf a0 = {}, a1 = {}, a2 = {}, a3 = {}, b0 = {}, b1 = {}, b2 = {}, b3 = {};
+      const vf* q = in + g;
+      for (int r = 0; r < n; ++r, q += n_blocks) {
         const float* p = (const float*)(in + (size_t)r * n_blocks) + f;
-        const vf q = in[(size_t)r * n_blocks + g];
-        a0 += p[0] * q; a1 += p[1] * q; a2 += p[2] * q; a3 += p[3] * q;
+        const vf x = q[0], y = q[second];
+        a0 += p[0] * x; a1 += p[1] * x; a2 += p[2] * x; a3 += p[3] * x;
+        b0 += p[0] * y; b1 += p[1] * y; b2 += p[2] * y; b3 += p[3] * y;
       }
-      out[(size_t)f * n_blocks + g] = a0; out[(size_t)(f + 1) * n_blocks + g] = a1;
-      out[(size_t)(f + 2) * n_blocks + g] = a2; out[(size_t)(f + 3) * n_blocks + g] = a3;
+      const vf a[4] = {a0, a1, a2, a3}, b[4] = {b0, b1, b2, b3};
+      for (int i = 0; i < 4; ++i) {
+        vf* const to = out + (size_t)(f + i) * n_blocks + g;
+        to[0] += factor * a[i];
+        if (second) to[1] += factor * b[i];
+      }
     }
   };
   for (int row = 0; row < n_rows; ++row) {
@@ -871,9 +879,9 @@ if (run == GAUSS_NEWTON) {
       }
       n_residuals = n;
     }
-    gram(jacobian, n_residuals, false, matrix);
+    for (int i = 0; i < stride * n_blocks; ++i) matrix[i] = zero;
+    for (int f = 0; f < stride; f += 4) add_products(jacobian, n_residuals, 1.0f, f, matrix);
     float* const H = (float*)matrix;
-    float* const X = (float*)inverse;
     for (int f = 0; f < stride; ++f) {
       float& diagonal = H[(size_t)f * stride + f];
       if (f >= F) { diagonal = 1.0f; continue; }
@@ -883,36 +891,25 @@ if (run == GAUSS_NEWTON) {
       diagonal = diagonal * (1.0f + damping) + 1e-6f;
     }
     float* const result = matrices_out + (size_t)row * F * F;
-    const auto put_matrix = [&] {
+    if (joint_jacobian_out) {
       for (int f = 0; f < F; ++f) for (int g = f; g < F; ++g)
         result[(size_t)f * F + g] = result[(size_t)g * F + f] = H[(size_t)f * stride + g];
-    };
-    if (joint_jacobian_out) { put_matrix(); continue; }
-    // H = U' U, U above the diagonal; X = inverse of U'; the inverse of H is X' X.
-    for (int k = 0; k < stride; ++k) {
-      const float pivot = H[(size_t)k * stride + k];
-      const float factor = 1.0f / ::sqrtf(pivot > 1e-12f ? pivot : 1e-12f);
-      vf* const upper = matrix + (size_t)k * n_blocks;
-      for (int g = k / LANES; g < n_blocks; ++g) upper[g] *= factor;
-      for (int i = k + 1; i < stride; ++i) {
-        const float c = H[(size_t)k * stride + i];
-        vf* const other = matrix + (size_t)i * n_blocks;
-        for (int g = i / LANES; g < n_blocks; ++g) other[g] -= c * upper[g];
+      continue;
+    }
+    for (int k = 0; k < stride; k += 4) {  // H = U' U, four rows of U at a time, in the place of H
+      add_products(matrix, k, -1.0f, k, matrix);
+      for (int i = k; i < k + 4; ++i) {
+        const float pivot = H[(size_t)i * stride + i];
+        const float factor = 1.0f / ::sqrtf(pivot > 1e-12f ? pivot : 1e-12f);
+        vf* const upper = matrix + (size_t)i * n_blocks;
+        for (int g = i / LANES; g < n_blocks; ++g) upper[g] *= factor;
+        for (int other = i + 1; other < k + 4; ++other) {
+          const float c = H[(size_t)i * stride + other];
+          for (int g = k / LANES; g < n_blocks; ++g) matrix[(size_t)other * n_blocks + g] -= c * upper[g];
+        }
       }
     }
-    for (int k = 0; k < stride; ++k) {
-      vf* const out = inverse + (size_t)k * n_blocks;
-      for (int g = 0; g < n_blocks; ++g) out[g] = zero;
-      X[(size_t)k * stride + k] = 1.0f;
-      for (int i = 0; i < k; ++i) {
-        const float c = H[(size_t)i * stride + k];
-        const vf* const other = inverse + (size_t)i * n_blocks;
-        for (int g = 0; g <= i / LANES; ++g) out[g] -= c * other[g];
-      }
-      const float factor = 1.0f / H[(size_t)k * stride + k];
-      for (int g = 0; g <= k / LANES; ++g) out[g] *= factor;
-    }
-    gram(inverse, stride, true, matrix);
-    put_matrix();
+    for (int f = 0; f < F; ++f) for (int g = 0; g < F; ++g)
+      result[(size_t)f * F + g] = g < f ? 0.0f : H[(size_t)f * stride + g];
   }
 }
