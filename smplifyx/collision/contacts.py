@@ -24,7 +24,7 @@ _ROWS_AT_ONCE, _GPU_ROWS_AT_ONCE = 16, 64
 #: Modules of the kernels, imported late.
 _KERNELS = "cluster_kernels", "contact_search_kernels"
 #: Number of groups of contacts, each with a curvature of its own, see :attr:`Contacts.groups`.
-N_GROUPS = 8
+N_GROUPS = 16
 
 
 @dataclass(frozen=True)

@@ -208,14 +208,11 @@ class SparseSkinning:
         """A launch that is prepared once, for the first so many of the rows; the arrays of the inputs are kept."""
         if 0 in threads:
             return lambda n_rows: None
-        kept, latest = list(inputs), threads[0]
+        kept = list(inputs)
         command = self._warp.launch(kernel, threads, kept, device=str(self.device), record_cmd=True)
 
         def launch(n_rows: int, kept: list[Any] = kept) -> None:
-            nonlocal latest
-            if n_rows != latest:
-                latest = n_rows
-                command.set_dim((n_rows, *threads[1:]))
+            command.set_dim((n_rows, *threads[1:]))
             with torch_stream(self._warp, self.device):
                 command.launch()
 

@@ -13,7 +13,7 @@ from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
 from smplifyx.body.search import find_body_model
 from smplifyx.collision.contact_term import ContactTerm
-from smplifyx.collision.contacts import Contacts, ContactSearch, ContactShape
+from smplifyx.collision.contacts import N_GROUPS, Contacts, ContactSearch, ContactShape
 from smplifyx.collision.parts import PairFilter
 from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.collision.skinning import BoneStates, SparseSkinning, bone_states
@@ -337,12 +337,19 @@ def test_a_body_does_not_depend_on_its_neighbours(body):
 
 def test_groups_are_pairs_of_parts_and_the_rest_is_joined(body):
     contacts = body.contacts
-    for row, count in enumerate(contacts.found.n_pairs.tolist()):
-        groups, parts = contacts.groups[row, :count], contacts.parts[row, :count]
-        largest = int(torch.bincount(groups[groups < 7]).max())
-        assert largest == int(parts.unique(return_counts=True)[1].max())
-        for group in range(7):
-            assert len(parts[groups == group].unique()) <= 1
+    many = replace(contacts, parts=contacts.found.pairs[..., 0] % (2 * N_GROUPS))  # as if of so many pairs of parts
+    most_joined = 0
+    for own in contacts, many:
+        for row, count in enumerate(own.found.n_pairs.tolist()):
+            groups, parts = own.groups[row, :count], own.parts[row, :count]
+            largest = int(torch.bincount(groups[groups < N_GROUPS - 1]).max())
+            assert largest == int(parts.unique(return_counts=True)[1].max())
+            for group in range(N_GROUPS - 1):
+                assert len(parts[groups == group].unique()) <= 1
+            n_joined = len(parts[groups == N_GROUPS - 1].unique())
+            assert n_joined == max(0, len(parts.unique()) - (N_GROUPS - 1))
+            most_joined = max(most_joined, n_joined)
+    assert most_joined > 1
 
 
 @pytest.mark.parametrize("aside", [0.0, 0.021])
