@@ -188,10 +188,15 @@ def _draw(
 def evaluate_photos(arguments: argparse.Namespace) -> int:
     """``evaluate photos``."""
     messages.check_input(arguments.folder, "FOLDER")
-    fits = required_file(judge_folder, arguments.folder)
-    for rows in (summary_rows(fits), keypoint_rows(fits), worst_rows(fits, arguments.worst)):
-        messages.say(format_table(rows) + "\n")
-    return 0 if arguments.sheets is None else _write_sheets(arguments)
+    damaged: list[InputError] = []
+    fits = required_file(judge_folder, arguments.folder, damaged.append)
+    for error in damaged:
+        messages.note(f"failed: {error}")
+    for rows in (summary_rows(fits), keypoint_rows(fits), worst_rows(fits, arguments.worst)) if fits else ():
+        if rows:
+            messages.say(format_table(rows) + "\n")
+    has_sheets = arguments.sheets is None or _write_sheets(arguments)
+    return 0 if has_sheets and not damaged else 1
 
 
 def evaluate_detections(arguments: argparse.Namespace) -> int:
@@ -203,7 +208,9 @@ def evaluate_detections(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_sheets(arguments: argparse.Namespace) -> int:
+def _write_sheets(arguments: argparse.Namespace) -> bool:
+    """Write the sheets; False if there is nobody to show."""
+
     def left_out(error: InputError) -> None:
         messages.note(f"left out: {error}")
 
@@ -214,7 +221,7 @@ def _write_sheets(arguments: argparse.Namespace) -> int:
         n_sheets += 1
     if not n_sheets:
         messages.note(f"{arguments.folder}: no person with a result, an overlay and a side view")
-    return 0 if n_sheets else 1
+    return n_sheets > 0
 
 
 def _finish(folder: Path, parts: Sequence[str], rows: Sequence[Mapping[str, str | float]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,16 +59,26 @@ class PhotoFit:
         return float(np.nanmean(self.errors)) if np.isfinite(self.errors).any() else float("nan")
 
 
-def judge_folder(folder: str | Path) -> list[PhotoFit]:
+def judge_folder(folder: str | Path, left_out: Callable[[InputError], None]) -> list[PhotoFit]:
     """Judge all people of a folder that ``smplifyx fit`` wrote, by name.
 
+    Args:
+        folder: output folder of ``smplifyx fit``.
+        left_out: called with the reason for each result that cannot be read.
+
     Raises:
-        InputError: there are no results in it, or one is damaged.
+        InputError: there are no results in it.
     """
     paths = [path for *_, path in OutputLayout(Path(folder)).results()]
     if not paths:
         raise InputError(Path(folder), "holds no results; expected an output folder of `smplifyx fit`")
-    return [judge(load_result(path), f"{path.parent.name}/{path.stem}") for path in paths]
+    fits = []
+    for path in paths:
+        try:
+            fits.append(judge(load_result(path), f"{path.parent.name}/{path.stem}"))
+        except InputError as error:
+            left_out(error)
+    return fits
 
 
 def judge(result: FitResult, name: str) -> PhotoFit:

@@ -13,7 +13,7 @@ import numpy as np
 from smplifyx.errors import InputError, reason
 from smplifyx.keypoints.draw import draw_keypoints
 from smplifyx.keypoints.images import read_image
-from smplifyx.output.layout import OutputLayout
+from smplifyx.output.layout import OutputLayout, person_name
 from smplifyx.output.pictures import save_picture
 from smplifyx.output.summary import SummaryRow, read_summary
 from smplifyx.packs import exists, read_bytes
@@ -114,21 +114,22 @@ def sheet_entries(results_dir: str | Path, left_out: Callable[[InputError], None
 
 
 def _read_entry(layout: OutputLayout, row: SummaryRow) -> SheetEntry:
-    path = layout.result_path(row.stem, row.person)
-    result = load_result(path)
+    person = row.stem, row.person, row.side or None
+    result = load_result(layout.result_path(*person))
     figures = f"{row.reprojection_error_px:.1f} px, {row.n_keypoints} keypoints, f {result.focal_length[0]:.0f}"
     return SheetEntry(
         photo=read_image(result.image_path),
         keypoints_2d=result.keypoints_2d,
         overlay=_read_picture(_overlay_path(layout, row)),
-        side_view=_read_picture(layout.side_view_path(row.stem, row.person)),
-        caption=f"{row.stem} / {row.person}: {figures} {' '.join(row.flags)}",
+        side_view=_read_picture(layout.side_view_path(*person)),
+        caption=f"{row.stem} / {person_name(row.person, row.side or None)}: {figures} {' '.join(row.flags)}",
     )
 
 
 def _overlay_path(layout: OutputLayout, row: SummaryRow) -> Path:
     """The picture of the person, or that of all people of the photo."""
-    alone, together = layout.overlay_path(row.stem, row.person), layout.group_overlay_path(row.stem)
+    alone = layout.overlay_path(row.stem, row.person, row.side or None)
+    together = layout.group_overlay_path(row.stem)
     return together if exists(together) and not exists(alone) else alone
 
 

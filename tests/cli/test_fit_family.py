@@ -73,6 +73,10 @@ def test_hands_are_persons_of_their_own(talking, capsys):
     capsys.readouterr()
     assert _fit(talking, "--model", "mano", "--output.max_render_size", "200") == 0
     assert "3 people with existing results are skipped" in capsys.readouterr().err
+    output, sheets = talking / "output", talking / "sheets"
+    assert main(["evaluate", "photos", str(output), "--sheets", str(sheets), "--people-per-sheet", "2"]) == 0
+    assert sorted(path.name for path in sheets.iterdir()) == ["sheet_000.png", "sheet_001.png"]
+    assert "left out" not in capsys.readouterr().err
 
 
 def test_a_hand_needs_no_body(talking):

@@ -66,7 +66,7 @@ def test_commands_read_packed_results(packed: Folders, tmp_path: Path, capsys: p
     assert main(["measure", output, "--no-uncertainty"]) == 0
     assert main(["evaluate", "photos", output, "--sheets", str(tmp_path / "sheets")]) == 0
     assert "not" not in capsys.readouterr().err and (tmp_path / "sheets" / "sheet_000.png").is_file()
-    assert [one.name for one in judge_folder(output)] == ["one.person/000", "two/000", "two/001"]
+    assert [one.name for one in judge_folder(output, pytest.fail)] == ["one.person/000", "two/000", "two/001"]
     assert smplifyx.load_result(packed.output / "results" / "two" / "001.npz").n_keypoints > 10
 
 

@@ -150,9 +150,21 @@ def test_a_results_folder_is_read_and_an_empty_one_refused(model, tmp_path):
     layout = OutputLayout(tmp_path / "run")
     for stem, index in (("a", 0), ("a", 1), ("b", 0)):
         person(model).save(layout.result_path(stem, index))
-    assert [fit.name for fit in judge_folder(layout.root)] == ["a/000", "a/001", "b/000"]
+    failures: list[InputError] = []
+    assert [fit.name for fit in judge_folder(layout.root, failures.append)] == ["a/000", "a/001", "b/000"]
     with pytest.raises(InputError, match="holds no results"):
-        judge_folder(tmp_path)
+        judge_folder(tmp_path, failures.append)
+    assert failures == []
+
+
+def test_a_damaged_result_is_named_and_the_others_are_judged(model, tmp_path, capsys):
+    layout = OutputLayout(tmp_path / "run")
+    for index in (0, 1):
+        person(model).save(layout.result_path("a", index))
+    layout.result_path("a", 0).write_bytes(b"no result")
+    assert main(["evaluate", "photos", str(layout.root)]) == 1
+    printed = capsys.readouterr()
+    assert "failed: " in printed.err and "000.npz" in printed.err and "a/001" in printed.out
 
 
 def test_the_command_prints_tables_and_refuses_other_folders(model, tmp_path, capsys):
