@@ -28,7 +28,7 @@ from smplifyx.fitting.batch import FitTargets, Hypotheses
 from smplifyx.fitting.collect import collect_results
 from smplifyx.fitting.initialization import initial_hypotheses
 from smplifyx.fitting.parameters import BodyParameters, has_body
-from smplifyx.fitting.schedule import SelectBest, Stage, make_schedule
+from smplifyx.fitting.schedule import SelectBest, Stage, TurnHands, make_schedule
 from smplifyx.fitting.solver import Solver, keypoint_definitions
 from smplifyx.fitting.terms import Term, default_terms, unused_settings
 from smplifyx.fitting.upright_stance import has_upright_stance
@@ -247,9 +247,11 @@ class Fitter:
         Args:
             observations: the people, with cameras.
         """
-        hypotheses = self.initial_hypotheses(observations)
         steps = self._schedule[:-1]
-        for step in steps[:-1] if steps and isinstance(steps[-1], SelectBest) else steps:
+        while steps and isinstance(steps[-1], SelectBest | TurnHands):
+            steps = steps[:-1]
+        hypotheses = self.initial_hypotheses(observations)
+        for step in steps:
             hypotheses = step.run(self._solver, hypotheses)
         return hypotheses
 

@@ -1,4 +1,4 @@
-"""Competing hypotheses: how much they disagree, and poses with limbs flipped in depth."""
+"""Competing hypotheses: how much they disagree, poses with limbs flipped in depth, hands turned."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from smplifyx import skeleton
 from smplifyx.fitting.batch import InitialPose
 from smplifyx.fitting.parameters import BodyParameters
-from smplifyx.fitting.state import BodyView
+from smplifyx.fitting.state import BodyState, BodyView
 from smplifyx.optim import padded_rows
-from smplifyx.rotations import matrix_to_axis_angle
+from smplifyx.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 #: A hypothesis whose loss is higher by this share of the best counts 1 / e of it.
 _LOSS_SHARE = 0.2
@@ -131,6 +132,8 @@ _BONE_ENDS = {
 #: Joints that keep their direction in space when a bone above them flips; the others follow.
 _KEEP_DIRECTION = {_joint(name) for name in (*_BONE_ENDS, "neck") if name != "pelvis"}
 _N_BODY = skeleton.BODY_JOINTS.stop
+#: Normal of the palm at rest, in the frame of the wrist.
+_PALM = (0.0, 1.0, 0.0)
 #: Sine of the angle to the image plane below which a bone is not flipped.
 _FLAT = 0.15
 
@@ -168,6 +171,62 @@ def depth_flips(view: BodyView, x: Tensor, initial: InitialPose) -> tuple[Tensor
     filled = padded_rows(len(origin), x.device)
     changed = _with_rotations(view.parameters, x[origin[filled]], initial.index(origin[filled]), local[filled])
     return changed[: len(origin)], origin, torch.stack(matters)[:, :n_rows].flatten()
+
+
+@torch.no_grad()
+def turned_hands(view: BodyView, x: Tensor, initial: InitialPose) -> Tensor:
+    """Each row with a hand seen from another side, in two ways: [2, 2, B, D], the second axis for left and right.
+
+    First the hand is mirrored in depth, such that a flat one looks the same. Second its forearm is mirrored, too, and
+    it makes half a turn about that. Fingers get the mean pose.
+
+    Args:
+        view: the body; only joints are read.
+        x: [B, D] parameters.
+        initial: the pose that they are relative to.
+    """
+    n_rows, filled = len(x), padded_rows(len(x), x.device)
+    state, initial = view.pose(x[filled], initial.index(filled)), initial.index(filled)
+    turned = []
+    for with_forearm in (False, True):
+        for side in skeleton.SIDES:
+            changed = _with_rotations(
+                view.parameters, x[filled], initial, _turned_hand(state, side, with_forearm=with_forearm)
+            )
+            changed[:, view.parameters.layout.slices[f"{side}_hand"]] = 0.0
+            turned.append(changed[:n_rows])
+    return torch.stack(turned).unflatten(0, (2, 2))
+
+
+def _turned_hand(state: BodyState, side: str, *, with_forearm: bool) -> Tensor:
+    """Local rotations [B, 22, 3, 3] of bodies with a hand turned as by :func:`turned_hands`."""
+    shoulder, elbow, wrist = (_joint(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
+    joints, world = state.output.joints, state.output.joint_rotations
+    local = state.inputs.rotations[:, :_N_BODY].clone()
+    bone, forearm = normalize(joints[:, wrist] - joints[:, elbow], dim=1), world[:, elbow]
+    hand = _reflection(_view_direction(joints, wrist)) @ world[:, wrist] @ _reflection(bone.new_tensor(_PALM)[None])
+    if with_forearm:
+        level = _level(joints, elbow, wrist)
+        bone, forearm = (level @ level @ bone[..., None])[..., 0], level @ level @ forearm
+        hand = -_reflection(bone) @ hand
+    # The wrist alone does not twist that far: the elbow takes half of it.
+    twist = _twist(hand @ (forearm @ local[:, wrist]).mT, bone)
+    forearm = axis_angle_to_matrix(0.5 * twist[:, None] * bone) @ forearm
+    local[:, elbow], local[:, wrist] = world[:, shoulder].mT @ forearm, forearm.mT @ hand
+    return local
+
+
+def _reflection(normal: Tensor) -> Tensor:
+    """Mirror images [B, 3, 3] in planes with these unit normals [B, 3]; times -1, half turns about them."""
+    identity = torch.eye(3, dtype=normal.dtype, device=normal.device)
+    return identity - 2.0 * normal[:, :, None] * normal[:, None]
+
+
+def _twist(rotation: Tensor, axis: Tensor) -> Tensor:
+    """Angles [B] of rotations [B, 3, 3] about unit vectors [B, 3], radians; the rest turns these vectors."""
+    skew = rotation - rotation.mT
+    vector = torch.stack([skew[:, 2, 1], skew[:, 0, 2], skew[:, 1, 0]], 1)
+    return 2.0 * torch.atan2((vector * axis).sum(1), 1.0 + rotation.diagonal(dim1=1, dim2=2).sum(1))
 
 
 def _view_direction(joints: Tensor, joint: int) -> Tensor:

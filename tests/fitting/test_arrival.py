@@ -14,7 +14,8 @@ import smplifyx
 from smplifyx.camera import resolve_cameras
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.fitter import Fitter
-from smplifyx.fitting.schedule import SelectBest, Stage
+from smplifyx.fitting.hypotheses import turned_hands
+from smplifyx.fitting.schedule import SelectBest, Stage, TurnHands
 from smplifyx.keypoints import Observation, read_keypoints
 
 _DEMO = Path(smplifyx.__file__).parent / "data" / "demo"
@@ -57,3 +58,17 @@ def test_copies_get_no_lower_from_where_others_end():
     losses = ends.loss.numpy()
     lowest = _from_each_other(fitter, ends).min(1)
     assert (losses < 1.003 * lowest).all()
+
+
+@pytest.mark.slow
+def test_hands_that_are_seen_from_the_wrong_side_are_turned():
+    fitter = Fitter(overrides={"collision.enabled": False})
+    people = resolve_cameras(_copies([(800, 450)], 0.6), fitter.config.camera)
+    best = SelectBest().run(fitter.solver, fitter.competing_hypotheses(people))
+    usual = Stage(_LAST).run(fitter.solver, best)
+    x = turned_hands(fitter.solver.first_view, usual.x, usual.initial).flatten(0, 2)
+    wrong = replace(best.index(torch.zeros(len(x), dtype=torch.int64)), x=x, person=torch.arange(len(x)))
+    stuck = Stage(_LAST).run(fitter.solver, wrong)
+    mended = Stage(_LAST, select=True).run(fitter.solver, TurnHands(_LAST).run(fitter.solver, wrong))
+    assert (mended.loss < 1.01 * usual.loss).all()
+    assert (stuck.loss > 1.1 * usual.loss).any()

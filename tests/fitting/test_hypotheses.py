@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from smplifyx import skeleton
 from smplifyx.body.model import BodyModel
 from smplifyx.body.regressor import OPENPOSE_DEFINITIONS
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
-from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, ambiguity, depth_flips, distinct
+from smplifyx.fitting.hypotheses import _FLIPS, _LEVELLED, ambiguity, depth_flips, distinct, turned_hands
 from smplifyx.fitting.initialization import facing_camera
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.schedule import KeepDistinct, SelectBest
@@ -24,9 +28,16 @@ _N_ROWS = 4
 _N_VERSIONS = len(_FLIPS) + len(_LEVELLED)
 
 
+class _Bodies(NamedTuple):
+    """Random bodies in random poses, seen from so far that rays are parallel."""
+
+    view: BodyView
+    x: torch.Tensor
+    initial: InitialPose
+
+
 @pytest.fixture(scope="module")
-def flipped() -> dict[str, torch.Tensor]:
-    """Joints before [4, 55, 3] and after [n_flips, 4, 55, 3] flipping, seen from so far that rays are parallel."""
+def bodies() -> _Bodies:
     data = random_body_model()
     parameters = BodyParameters(data, make_body_pose_prior("gaussian", dtype=_DTYPE), 12, _DTYPE, "cpu")
     view = BodyView(data, BodyModel.from_data(data, _DTYPE), parameters, range(25), OPENPOSE_DEFINITIONS)
@@ -36,8 +47,16 @@ def flipped() -> dict[str, torch.Tensor]:
     )
     generator = torch.Generator().manual_seed(0)
     x = torch.zeros(_N_ROWS, parameters.layout.n_parameters, dtype=_DTYPE)
-    pose = parameters.layout.slices["body_pose"]
-    x[:, pose] = 0.5 * torch.randn(_N_ROWS, pose.stop - pose.start, dtype=_DTYPE, generator=generator)
+    for name in ("body_pose", "left_hand", "right_hand"):
+        group = parameters.layout.slices[name]
+        x[:, group] = 0.5 * torch.randn(_N_ROWS, group.stop - group.start, dtype=_DTYPE, generator=generator)
+    return _Bodies(view, x, initial)
+
+
+@pytest.fixture(scope="module")
+def flipped(bodies: _Bodies) -> dict[str, torch.Tensor]:
+    """Joints before [4, 55, 3] and after [n_flips, 4, 55, 3] flipping, seen from so far that rays are parallel."""
+    view, x, initial = bodies
 
     def joints(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return view.pose(values, initial.index(rows)).joints
@@ -101,6 +120,106 @@ def test_levelled_bones_lie_in_the_image_plane(flipped):
     after = flipped["after"][len(_FLIPS) + 1]
     for bone in (("pelvis", "neck"), ("left_hip", "left_knee"), ("right_knee", "right_ankle")):
         torch.testing.assert_close(_bone(after, *bone)[:, 2], torch.zeros(_N_ROWS, dtype=_DTYPE), rtol=0, atol=1e-4)
+
+
+class _Turned(NamedTuple):
+    """World rotations and joints before [4, ...] and after [2, 2, 4, ...] turning a hand; parameters after."""
+
+    world: torch.Tensor
+    joints: torch.Tensor
+    world_after: torch.Tensor
+    joints_after: torch.Tensor
+    x: torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def turned(bodies: _Bodies) -> _Turned:
+    view, x, initial = bodies
+    changed = turned_hands(view, x, initial)
+    before = view.pose(x, initial).output
+    after = view.pose(changed.flatten(0, 2), initial.index(torch.arange(_N_ROWS).repeat(4))).output
+    shape = (2, 2, _N_ROWS)
+    return _Turned(
+        before.joint_rotations,
+        before.joints,
+        after.joint_rotations.unflatten(0, shape),
+        after.joints.unflatten(0, shape),
+        changed,
+    )
+
+
+_SIDES = list(enumerate(skeleton.SIDES))
+
+
+@pytest.mark.parametrize("number,side", _SIDES)
+def test_a_turned_flat_hand_keeps_its_picture(turned: _Turned, number: int, side: str):
+    wrist = skeleton.joint_index(f"{side}_wrist")
+    before, after = turned.world[:, wrist], turned.world_after[0, number, :, wrist]
+    mirror = torch.tensor([1.0, 1.0, -1.0], dtype=_DTYPE)[:, None]
+    in_palm = [0, 2]  # the axes of the wrist's frame along the fingers and across the palm
+    torch.testing.assert_close(after[..., in_palm], before[..., in_palm] * mirror, rtol=0, atol=1e-4)
+    torch.testing.assert_close(after[..., 1], -before[..., 1] * mirror[:, 0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(turned.joints_after[0, number, :, :22], turned.joints[:, :22], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("number,side", _SIDES)
+def test_a_forearm_turned_with_its_hand_is_mirrored(turned: _Turned, number: int, side: str):
+    mirror = torch.tensor([1.0, 1.0, -1.0], dtype=_DTYPE)
+    forearm = (f"{side}_elbow", f"{side}_wrist")
+    before, after = _bone(turned.joints, *forearm), _bone(turned.joints_after[1, number], *forearm)
+    torch.testing.assert_close(after, before * mirror, rtol=0, atol=1e-4)
+    wrist = skeleton.joint_index(f"{side}_wrist")
+    # Half a turn takes the hand to the other one.
+    axis = (after / after.norm(dim=1, keepdim=True))[:, None]
+    half_turn = Rotation.from_rotvec(math.pi * axis[:, 0].numpy()).as_matrix()
+    alone = torch.from_numpy(half_turn).mT @ turned.world_after[1, number, :, wrist]
+    torch.testing.assert_close(alone, turned.world_after[0, number, :, wrist], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("number,side", _SIDES)
+@pytest.mark.parametrize("way", [0, 1])
+def test_the_elbow_takes_half_of_the_twist(turned: _Turned, number: int, side: str, way: int):
+    shoulder, elbow, wrist = (skeleton.joint_index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
+    axis = _bone(turned.joints_after[way, number], f"{side}_elbow", f"{side}_wrist")
+    axis = (axis / axis.norm(dim=1, keepdim=True)).numpy()
+    hand, forearm = turned.world_after[way, number][:, wrist], turned.world_after[way, number][:, elbow]
+    # The wrist as it was relative to the forearm as it is now: the rest is what the wrist took.
+    own = turned.world[:, elbow].mT @ turned.world[:, wrist]
+    by_wrist = _twist_about((hand @ (forearm @ own).mT).numpy(), axis)
+    before = turned.world[:, elbow]
+    if way == 1:
+        level = torch.from_numpy(_mirroring(_bone(turned.joints, f"{side}_elbow", f"{side}_wrist").numpy()))
+        before = level @ before
+    by_elbow = _twist_about((forearm @ before.mT).numpy(), axis)
+    np.testing.assert_allclose(np.cos(by_wrist), np.cos(by_elbow), atol=1e-5)
+    np.testing.assert_allclose(np.sin(by_wrist), np.sin(by_elbow), atol=1e-5)
+    others = [joint for joint in range(22) if joint not in (elbow, wrist)]
+    torch.testing.assert_close(turned.world_after[way, number][:, others], turned.world[:, others], rtol=0, atol=1e-6)
+    assert shoulder in others
+
+
+def test_fingers_of_the_turned_hand_alone_start_anew(bodies: _Bodies, turned: _Turned):
+    slices = bodies.view.parameters.layout.slices
+    for number, side in _SIDES:
+        other = skeleton.SIDES[1 - number]
+        assert not turned.x[:, number, :, slices[f"{side}_hand"]].any()
+        own = bodies.x[:, slices[f"{other}_hand"]]
+        assert torch.equal(turned.x[:, number, :, slices[f"{other}_hand"]], own.expand(2, -1, -1))
+
+
+def _twist_about(rotations: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Angles of the part of rotations about axes, radians (swing-twist decomposition)."""
+    quaternion = Rotation.from_matrix(rotations).as_quat()
+    return 2.0 * np.arctan2((quaternion[:, :3] * axes).sum(1), quaternion[:, 3])
+
+
+def _mirroring(bones: np.ndarray) -> np.ndarray:
+    """Smallest rotations that mirror bones in depth, seen along z."""
+    across = np.cross(bones, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    angle = 2.0 * np.arctan2(bones[:, 2], np.linalg.norm(bones[:, :2], axis=1))
+    rotations: np.ndarray = Rotation.from_rotvec(-angle[:, None] * across).as_matrix()
+    return rotations
 
 
 def _joints(*offsets: float) -> torch.Tensor:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from smplifyx.config import Config, Override, load_config
-from smplifyx.fitting.schedule import FlipDepths, Stage, Step, Trial, make_schedule
+from smplifyx.fitting.schedule import FlipDepths, Stage, Step, Trial, TurnHands, make_schedule
 from smplifyx.fitting.terms import CAMERA_DEPTH, default_terms, stage_weights
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def test_the_page_has_the_settings_of_sequences() -> None:
 
 def test_the_page_has_the_default_schedule() -> None:
     def name(step: Step) -> str:
-        return type(step).__name__ + (f" {step.number}" if isinstance(step, Stage | Trial) else "")
+        return type(step).__name__ + (f" {step.number}" if isinstance(step, Stage | Trial | TurnHands) else "")
 
     steps = make_schedule(Config(), has_body=True)
     assert ", ".join(map(name, steps)) in _PAGE
@@ -59,7 +59,7 @@ def test_flips_in_the_last_stage_are_decided_there() -> None:
 
 def test_without_flips_nothing_is_decided_late() -> None:
     steps = make_schedule(load_config("fit_smplx_paper"), has_body=True)
-    assert not any(isinstance(step, Trial | FlipDepths) for step in steps)
+    assert not any(isinstance(step, Trial | FlipDepths | TurnHands) for step in steps)
     assert not any(step.select for step in steps if isinstance(step, Stage))
 
 
