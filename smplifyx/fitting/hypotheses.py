@@ -24,7 +24,7 @@ _NO_RIVAL = 1.0
 _BODY = slice(skeleton.BODY_JOINTS.start - 1, skeleton.BODY_JOINTS.stop)
 #: Hypotheses with no joint farther apart count as the same pose (metres).
 _SAME = 0.02
-#: Share of the lowest loss by which that of a hypothesis that may still win is higher at most.
+#: As ``max_rise`` of :func:`distinct`.
 _MAX_RISE = 0.3
 
 
@@ -72,7 +72,7 @@ def ambiguity(joints: Tensor, loss: Tensor, person: Tensor, best: Tensor) -> Amb
 
 
 @torch.no_grad()
-def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
+def distinct(joints: Tensor, loss: Tensor, person: Tensor, max_rise: float = _MAX_RISE) -> Tensor:
     """Rows of the hypotheses that may still win, ascending.
 
     Of hypotheses in the same pose the one of lowest loss stays; those whose loss is too high go.
@@ -81,6 +81,7 @@ def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
         joints: [R, J, 3] of all hypotheses, camera frame.
         loss: [R] their losses; those that are not finite lose.
         person: [R] the person of each, ascending or not; each person keeps at least one row.
+        max_rise: share of the lowest loss by which that of a hypothesis that may still win is higher at most.
     """
     loss = torch.where(torch.isfinite(loss), loss, torch.inf)
     order = loss.argsort(stable=True)
@@ -93,7 +94,7 @@ def distinct(joints: Tensor, loss: Tensor, person: Tensor) -> Tensor:
     rows[owner, rank] = order
     losses = torch.where(rows >= 0, loss[rows], torch.inf)
     lowest = losses[:, :1]
-    promising = (rows >= 0) & (losses - lowest <= _MAX_RISE * lowest.abs())
+    promising = (rows >= 0) & (losses - lowest <= max_rise * lowest.abs())
     promising[:, 0] = rows[:, 0] >= 0
     centred = (joints - joints[:, _BODY].mean(1, keepdim=True))[rows]
     kept = promising.clone()

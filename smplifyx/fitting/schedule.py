@@ -37,6 +37,9 @@ _LAST_TRIAL_ITERATIONS = 20
 #: Root mean square error of a hand's keypoints from which it is tried turned, before the last stage (thousandths of
 #: the person's size): 36 mm for a person of 1.7 m.
 _MISPLACED_HAND = 21.0
+#: Share of the lowest loss by which that of a rival is higher at most whose collisions are resolved, too; and depth
+#: by which its parts may overlap more after that (metres).
+_CLOSE_RIVAL, _DEEPER = 0.05, 0.005
 
 
 class Step(Protocol):
@@ -84,10 +87,14 @@ class Stage:
         """Minimise the terms of the stage."""
         objective = solver.objective(solver.stage_terms(self.number), hypotheses)
         hypotheses = solver.minimize(objective, hypotheses, solver.optimizer_options(self.number))
+        resolves = self.resolve_collisions and solver.self_collision is not None and self._collides(solver)
         if self.select:
-            hypotheses = SelectBest().run(solver, hypotheses)
-        if self.resolve_collisions and solver.self_collision is not None and self._collides(solver):
+            best = SelectBest().run(solver, hypotheses)
+            hypotheses = _with_close_rivals(solver, hypotheses, best) if resolves else best
+        if resolves:
             hypotheses = self._resolve(solver, hypotheses)
+            if self.select:
+                hypotheses = _best_after_collisions(solver, hypotheses)
         return replace(hypotheses, ends=hypotheses.ends.followed_by(StageEnds.of(hypotheses)))
 
     def _collides(self, solver: Solver) -> bool:
@@ -174,7 +181,7 @@ class KeepDistinct:
 
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """At least one hypothesis per person, in their order."""
-        return hypotheses.index(distinct(_joints(solver, hypotheses), hypotheses.loss, hypotheses.person))
+        return hypotheses.index(distinct(*_poses(solver, hypotheses)))
 
 
 @dataclass(frozen=True)
@@ -267,9 +274,45 @@ def _hand_errors(solver: Solver, number: int, hypotheses: Hypotheses) -> Tensor:
     return torch.stack([energies[term.name] / weight for term, weight in zip(sides, weights, strict=True)])
 
 
+def _poses(solver: Solver, hypotheses: Hypotheses) -> tuple[Tensor, Tensor, Tensor]:
+    """Joints [R, J, 3] in the camera frame, loss [R] and person [R]."""
+    return _joints(solver, hypotheses), hypotheses.loss, hypotheses.person
+
+
 def _joints(solver: Solver, hypotheses: Hypotheses) -> Tensor:
     """[R, J, 3] joints in the camera frame."""
     return solver.padded_pose(hypotheses).joints[: len(hypotheses.x)]
+
+
+def _with_close_rivals(solver: Solver, hypotheses: Hypotheses, best: Hypotheses) -> Hypotheses:
+    """The best hypotheses [P], followed by others whose losses are so close that collisions may decide."""
+    rows = distinct(*_poses(solver, hypotheses), max_rise=_CLOSE_RIVAL)
+    rivals = hypotheses.index(rows[~torch.isin(rows, hypotheses.best())])
+    return best.concatenate(replace(rivals, spread=best.spread[rivals.person], gap=best.gap[rivals.person]))
+
+
+def _best_after_collisions(solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+    """The best hypothesis of each person; the first P rows are those that were the best before.
+
+    One whose parts overlap much deeper than another's does not count: its contacts were given up, and its loss is
+    without them.
+    """
+    n_people = int(hypotheses.person.max()) + 1
+    contested = torch.isin(hypotheses.person, hypotheses.person[n_people:])
+    if not contested.any():
+        return hypotheses
+    depth = torch.zeros_like(hypotheses.loss)
+    depth[contested] = _depths(solver, hypotheses.index(torch.nonzero(contested)[:, 0]))
+    least = depth[:n_people].scatter_reduce(0, hypotheses.person, depth, "amin")
+    counts = depth <= least[hypotheses.person] + _DEEPER
+    return hypotheses.index(replace(hypotheses, loss=torch.where(counts, hypotheses.loss, torch.inf)).best())
+
+
+def _depths(solver: Solver, hypotheses: Hypotheses) -> Tensor:
+    """Depths [R] to which parts of the bodies overlap, metres."""
+    assert solver.self_collision is not None
+    measured = solver.self_collision.measure(*solver.shape_and_pose(hypotheses))
+    return hypotheses.loss.new_tensor([one.depth for one in measured])
 
 
 def _without_contacts(solver: Solver, stage: StageTerms, rows: Hypotheses) -> Hypotheses:

@@ -217,15 +217,16 @@ class Solver:
     def contacts(self, hypotheses: Hypotheses) -> tuple[Contacts, Tensor]:
         """The contacts of the rows that touch themselves, and whether [R] a row does."""
         assert self.self_collision is not None
-        return self.self_collision.contacts(*self._shape_and_pose(hypotheses))
+        return self.self_collision.contacts(*self.shape_and_pose(hypotheses))
 
     @torch.no_grad()
     def intersecting(self, hypotheses: Hypotheses) -> TrianglePairs:
         """The triangles of each row that intersect."""
         assert self.self_collision is not None
-        return self.self_collision.find(*self._shape_and_pose(hypotheses))
+        return self.self_collision.find(*self.shape_and_pose(hypotheses))
 
-    def _shape_and_pose(self, hypotheses: Hypotheses) -> tuple[Tensor, Tensor, Tensor]:
+    def shape_and_pose(self, hypotheses: Hypotheses) -> tuple[Tensor, Tensor, Tensor]:
+        """Shape, expression and rotations of each row: the body model's inputs."""
         n_rows, rows = len(hypotheses.x), padded_rows(len(hypotheses.x), self.device)
         posed = self.parameters(self.parameters.layout.split(hypotheses.x[rows]), hypotheses.initial.index(rows))
         return posed.betas[:n_rows], posed.expression[:n_rows], posed.rotations[:n_rows]
