@@ -181,6 +181,7 @@ class ContactSearch(TriangleSearch):
         rest_vertices, faces, pairs, max_pairs, device, clusters: see
             :class:`~smplifyx.collision.search.TriangleSearch`.
         shape: how far contacts are looked for.
+        further: distance beyond the clearance at which a mesh still counts as touching itself, metres.
     """
 
     def __init__(
@@ -192,6 +193,7 @@ class ContactSearch(TriangleSearch):
         device: torch.device | str = "cpu",
         clusters: TriangleClusters | None = None,
         shape: ContactShape | None = None,
+        further: float = 0.0,
     ) -> None:
         super().__init__(rest_vertices, faces, pairs, max_pairs, device, clusters)
         self._shape = shape = shape or ContactShape()
@@ -226,6 +228,9 @@ class ContactSearch(TriangleSearch):
                 break
             pushing = self._labels_of[found.triangles[0, close].long()]
             may_touch[close.cpu().numpy(), pushing.cpu().numpy()] = False
+        if further:
+            self._limits.clearance, self._limits.outside = shape.clearance + further, self._limits.outside + further
+            self._workspace = None
 
     def _set_around(self, faces: IntArray) -> None:
         """Hand the triangles around each vertex to the kernels."""

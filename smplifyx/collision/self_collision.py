@@ -39,6 +39,8 @@ _MARGIN = 0.002
 _MAX_PAIRS = 32768
 #: Stiffness of contacts in the first round, as a share of that in the last.
 _SOFTEST = 0.1
+#: Distance at which parts that were pulled out of each other still have contacts, so that they do not slip back.
+_FAR = 0.03
 #: Joints at both ends of the upper arms.
 _UPPER_ARMS = (("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"))
 
@@ -100,6 +102,13 @@ class SelfCollision:
         return ContactSearch(data.v_template, data.faces, self.pair_filter, _MAX_PAIRS, self._device, clusters)
 
     @cached_property
+    def _far_search(self) -> ContactSearch:
+        data, clusters = self._data, self._first_search.clusters
+        return ContactSearch(
+            data.v_template, data.faces, self.pair_filter, _MAX_PAIRS, self._device, clusters, further=_FAR
+        )
+
+    @cached_property
     def _skinning(self) -> SparseSkinning:
         return SparseSkinning(self._model, self._data.faces, self._device)
 
@@ -123,9 +132,17 @@ class SelfCollision:
         candidates = CandidateCache(self._skinning, self._bound, self.search, n_rows, _MARGIN)
         return CollisionTerm(self._skinning, candidates, ConeOptions(self._config.cone_height))
 
-    def contacts(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> tuple[Contacts, Tensor]:
-        """Contacts of those bodies that touch themselves, and which [B] they are; given by the model's inputs."""
-        return self.search.contacts(vertices for _, vertices in self._posed(betas, expression, rotations))
+    def contacts(
+        self, betas: Tensor, expression: Tensor, rotations: Tensor, far: bool = False
+    ) -> tuple[Contacts, Tensor]:
+        """Contacts of those bodies that touch themselves, and which [B] they are; given by the model's inputs.
+
+        Args:
+            betas, expression, rotations: of the bodies.
+            far: whether parts count that are up to 3 cm apart.
+        """
+        search = self._far_search if far else self.search
+        return search.contacts(vertices for _, vertices in self._posed(betas, expression, rotations))
 
     def find(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> TrianglePairs:
         """Pairs of triangles that intersect, of bodies [B] given by the model's inputs."""
@@ -139,6 +156,10 @@ class SelfCollision:
         return TrianglePairs(
             *(torch.cat([getattr(part, field.name) for part in found]) for field in fields(TrianglePairs))
         )
+
+    def vertices(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> np.ndarray:
+        """Vertices [B, V, 3] about the first joint of bodies given by the model's inputs, metres."""
+        return np.concatenate([body.cpu().numpy() for _, body in self._posed(betas, expression, rotations)])
 
     def measure(self, betas: Tensor, expression: Tensor, rotations: Tensor) -> list[Penetration]:
         """Self-penetration of each of the bodies [B], given by the model's inputs."""

@@ -14,21 +14,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips, distinct, turned_hands
-from smplifyx.fitting.objective import Objective, StageTerms
+from smplifyx.fitting.objective import Objective
+from smplifyx.fitting.separation import Separation
 from smplifyx.fitting.solver import Solver, no_weight
 from smplifyx.fitting.terms import KeypointEnergy, Term
-from smplifyx.optim.problem import Status
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, HAND_KEYPOINTS, N_KEYPOINTS
 
 _TRUNK = [BODY_KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
 _MIN_TRUNK_KEYPOINTS = 3
-#: Iterations of all minimisations with contacts but the last, and tolerance. Where one does not arrive, the contacts
-#: of the next one are due to chance; deep contacts take a hundred.
-_ROUND_ITERATIONS, _ROUND_TOLERANCE = 150, 1e-7
 #: Iterations after which most hypotheses that are going to end in the same pose have come close to each other. The
 #: matrices from the start serve for all of them.
 _TRIAL_ITERATIONS = 15
@@ -92,73 +88,13 @@ class Stage:
             best = SelectBest().run(solver, hypotheses)
             hypotheses = _with_close_rivals(solver, hypotheses, best) if resolves else best
         if resolves:
-            hypotheses = self._resolve(solver, hypotheses)
+            hypotheses = Separation(solver, self.number).resolve(hypotheses)
             if self.select:
                 hypotheses = _best_after_collisions(solver, hypotheses)
         return replace(hypotheses, ends=hypotheses.ends.followed_by(StageEnds.of(hypotheses)))
 
     def _collides(self, solver: Solver) -> bool:
         return not no_weight(solver.weights[self.number - 1], "collision")
-
-    def _resolve(self, solver: Solver, before: Hypotheses) -> Hypotheses:
-        """Minimise with the collision term in those hypotheses that collide.
-
-        Bodies that separate only by leaving their keypoints or priors keep their previous parameters.
-        """
-        collision = solver.self_collision
-        assert collision is not None
-        separate = self._separate if collision.stiffnesses else self._separate_pairs
-        after = separate(solver, collision, before)
-        limit = solver.config.collision.max_loss_increase
-        if limit is None:
-            return after
-        objective = solver.objective(solver.stage_terms(self.number), after)
-        with torch.no_grad():
-            rest = objective.values(after.x[:, objective.free])
-        rejected = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
-        kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
-        return after.overwrite(rejected, kept)
-
-    def _separate(self, solver: Solver, collision: SelfCollision, hypotheses: Hypotheses) -> Hypotheses:
-        """Rounds of minimisations, each with the contacts from its start, which become stiffer.
-
-        The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As
-        contacts begin without a force, a small change of the start changes the end little.
-        """
-        stage, touching, options = solver.stage_terms(self.number), hypotheses.rows, solver.optimizer_options(None)
-        options = replace(options, relative_loss_tolerance=min(options.relative_loss_tolerance, _ROUND_TOLERANCE))
-        brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
-        last = collision.stiffnesses[-1]
-        for stiffness in collision.stiffnesses:
-            contacts, still = solver.contacts(hypotheses.index(touching))
-            left, touching = touching[~still & hypotheses.colliding[touching]], touching[still]
-            moving = left[hypotheses.status[left] != Status.CONVERGED]
-            if len(left):
-                apart = _without_contacts(solver, stage, hypotheses.index(left))
-                hypotheses = hypotheses.overwrite(left, apart)
-            if len(moving):
-                rows = hypotheses.index(moving)
-                rows = solver.minimize(solver.objective(stage, rows), rows, options)
-                hypotheses = hypotheses.overwrite(moving, rows)
-            if len(touching):
-                rows = hypotheses.index(touching)
-                objective = solver.objective(stage, rows, collision.contact_term(contacts, stiffness))
-                rows = solver.minimize(objective, rows, options if stiffness == last else brief)
-                hypotheses = hypotheses.overwrite(touching, rows)
-            touching = torch.cat([touching, moving])  # which may touch again
-        return hypotheses
-
-    def _separate_pairs(self, solver: Solver, collision: SelfCollision, hypotheses: Hypotheses) -> Hypotheses:
-        """One minimisation with the pairs that intersect at each step, as in the paper."""
-        found = solver.intersecting(hypotheses)
-        colliding = torch.bincount(found.rows, minlength=len(hypotheses.x)).nonzero()[:, 0]
-        if not len(colliding):
-            return hypotheses
-        rows, term = hypotheses.index(colliding), collision.pair_term(len(colliding))
-        objective = solver.objective(solver.stage_terms(self.number), rows, term)
-        # Contacts that come and go leave nothing to be gained from a tight tolerance.
-        rows = solver.minimize(objective, rows, solver.optimizer_options(None))
-        return hypotheses.overwrite(colliding, replace(rows, truncated=rows.truncated | term.truncated))
 
 
 @dataclass(frozen=True)
@@ -313,13 +249,6 @@ def _depths(solver: Solver, hypotheses: Hypotheses) -> Tensor:
     assert solver.self_collision is not None
     measured = solver.self_collision.measure(*solver.shape_and_pose(hypotheses))
     return hypotheses.loss.new_tensor([one.depth for one in measured])
-
-
-def _without_contacts(solver: Solver, stage: StageTerms, rows: Hypotheses) -> Hypotheses:
-    """Rows that have come apart, with the loss of the other terms alone."""
-    objective = solver.objective(stage, rows, contour_rows=rows.contour_rows)
-    loss = objective.values(rows.x[:, objective.free])
-    return replace(rows, loss=loss, colliding=torch.zeros_like(rows.colliding))
 
 
 def make_schedule(config: Config, has_body: bool) -> list[Step]:

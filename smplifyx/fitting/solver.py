@@ -18,6 +18,7 @@ from smplifyx.collision.self_collision import SelfCollision
 from smplifyx.config import Config
 from smplifyx.fitting.batch import Hypotheses, InitialPose
 from smplifyx.fitting.objective import Objective, StageTerms
+from smplifyx.fitting.overlaps import LimbTable
 from smplifyx.fitting.parameters import BodyParameters
 from smplifyx.fitting.state import BodyState, BodyView, CollisionEnergy
 from smplifyx.fitting.terms import (
@@ -213,11 +214,21 @@ class Solver:
                 }
         return [_with_collision(*stage) for stage in zip(stages, ends, found, strict=True)]
 
+    @cached_property
+    def limbs(self) -> LimbTable:
+        """The limbs of the body model."""
+        return LimbTable(self.data)
+
     @torch.no_grad()
-    def contacts(self, hypotheses: Hypotheses) -> tuple[Contacts, Tensor]:
-        """The contacts of the rows that touch themselves, and whether [R] a row does."""
+    def contacts(self, hypotheses: Hypotheses, far: bool = False) -> tuple[Contacts, Tensor]:
+        """The contacts of the rows that touch themselves, and whether [R] a row does.
+
+        Args:
+            hypotheses: R rows.
+            far: see :meth:`SelfCollision.contacts`.
+        """
         assert self.self_collision is not None
-        return self.self_collision.contacts(*self.shape_and_pose(hypotheses))
+        return self.self_collision.contacts(*self.shape_and_pose(hypotheses), far=far)
 
     @torch.no_grad()
     def intersecting(self, hypotheses: Hypotheses) -> TrianglePairs:

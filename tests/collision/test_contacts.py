@@ -50,8 +50,8 @@ class Balls:
         self.faces = np.concatenate([faces + start for (_, faces), start in zip(parts, starts, strict=False)])
         self.part = np.repeat(np.arange(3), np.diff(starts))
         labels = self.part[self.faces[:, 0]]
-        chosen = PairFilter(labels, COLLIDING, np.zeros((0, 2), np.int64))
-        self.search = ContactSearch(self.vertices, self.faces, chosen)
+        self.pairs = PairFilter(labels, COLLIDING, np.zeros((0, 2), np.int64))
+        self.search = ContactSearch(self.vertices, self.faces, self.pairs)
 
     def placed(self, *offsets: tuple[float, float, float]) -> torch.Tensor:
         """[1, V, 3] with the balls' centres elsewhere."""
@@ -388,3 +388,17 @@ def test_flat_triangles_have_no_contact_energy(body):
     term = body.term(replace(body.contacts, points=flat, weights=weights))
     energy, gradient = term.evaluation(torch.arange(len(body.betas)))(state)
     assert float(energy.abs().max()) == 0 and float(gradient.rotations.abs().max()) == 0
+
+
+def test_parts_that_are_further_apart_have_contacts_too(balls):
+    search = ContactSearch(balls.vertices, balls.faces, balls.pairs, further=0.02)
+    gap = 0.015
+    apart = balls.placed((0, 0, 0), (0.05 + 0.03 + gap, 0, 0), (9, 0, 0))
+    assert not balls.search.contacts([apart])[1].any()
+    contacts, touching = search.contacts([apart])
+    assert touching.all() and contacts.found.n_pairs.item() > 0 and contacts.weights.max() > 0
+    vertex, triangle = contacts.found.pairs[0, : contacts.found.n_pairs.item()].long().unbind(1)
+    assert set(balls.part[vertex]) == {0, 1}
+    assert (torch.as_tensor(balls.part)[vertex] != torch.as_tensor(balls.part[balls.faces[triangle, 0]])).all()
+    far = balls.placed((0, 0, 0), (0.05 + 0.03 + 0.03, 0, 0), (9, 0, 0))
+    assert not search.contacts([far])[1].any()

@@ -15,7 +15,7 @@ from smplifyx.body.search import find_body_model
 from smplifyx.collision.contacts import Contacts
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
-from smplifyx.fitting import Fitter
+from smplifyx.fitting import Fitter, separation
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.schedule import Stage
 from smplifyx.optim.problem import Status
@@ -93,13 +93,14 @@ def test_a_body_that_has_come_apart_has_the_loss_without_contacts(data, people, 
     before = fitter.competing_hypotheses([observation_of(one, with_camera=True) for one in people[:3]])
     find, rounds, asked = solver.contacts, [], []
 
-    def contacts(rows: Hypotheses) -> tuple[Contacts, torch.Tensor]:
+    def contacts(rows: Hypotheses, far: bool = False) -> tuple[Contacts, torch.Tensor]:
         found, touching = find(rows)
         rounds.append(touching)
         asked.append(rows)
         return found, touching & (len(rounds) == 1)
 
     monkeypatch.setattr(solver, "contacts", contacts)
+    monkeypatch.setattr(separation, "_OVERLAPPING", np.inf)  # else what overlaps is pulled apart
     after = Stage(number).run(solver, before)
     assert rounds[0].any() and len(rounds) == 3 and not after.colliding.any()
     objective = solver.objective(solver.stage_terms(number), after, contour_rows=after.contour_rows)
@@ -137,3 +138,32 @@ def test_a_person_of_nan_fails_alone(data, people):
     assert [one.status for one in results] == ["ok", "failed", "ok"]
     assert results[1].colliding_pairs == -1 and np.isnan(results[1].penetration_mm)
     assert all(results[k].colliding_pairs >= 0 for k in (0, 2))
+
+
+def test_limbs_that_contacts_leave_inside_are_pulled_out(data, people, monkeypatch):
+    fitter = Fitter(data, config=_config())
+    solver, number = fitter.solver, len(fitter.config.stages)
+    before = fitter.competing_hypotheses([observation_of(one, with_camera=True) for one in people])
+    before = Stage(number, resolve_collisions=False).run(solver, before)
+    separate, far_rounds = separation.Separation._separate, []
+
+    def only_far(self, hypotheses: Hypotheses, far: bool = False) -> Hypotheses:
+        if not far:  # as if contacts had changed nothing
+            return replace(hypotheses, n_evaluations=hypotheses.n_evaluations + 1)
+        far_rounds.append(len(hypotheses.x))
+        return separate(self, hypotheses, far)
+
+    monkeypatch.setattr(separation.Separation, "_separate", only_far)
+    after = separation.Separation(solver, number).resolve(before)
+    depths = [
+        np.array([one.depth for one in solver.self_collision.measure(*solver.shape_and_pose(rows))])
+        for rows in (before, after)
+    ]
+    deep = depths[0] > 0.005
+    assert deep.any() and far_rounds[0] == deep.sum()
+    assert (depths[1] <= depths[0] + 1e-6).all() and (depths[1][deep] < 0.5 * depths[0][deep]).mean() > 0.5
+    assert torch.equal(after.x[~deep], before.x[~deep])
+    assert torch.equal(after.targets.lifted, before.targets.lifted)  # the pull is gone
+    objective = solver.objective(solver.stage_terms(number), after)
+    rest = objective.values(after.x[:, objective.free])
+    assert (rest <= (1 + fitter.config.collision.max_loss_increase) * before.loss * 1.001).all()

@@ -1,0 +1,214 @@
+"""Collisions of a stage: minimisations with the collision term in the bodies that collide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from smplifyx.collision.contact_term import ContactTerm
+from smplifyx.collision.penetration import Penetration
+from smplifyx.fitting.batch import Hypotheses
+from smplifyx.fitting.overlaps import Overlap, Pull, with_pulls
+from smplifyx.fitting.solver import Solver, no_weight
+from smplifyx.optim.problem import Status
+
+#: Iterations of all minimisations with contacts but the last, and tolerance. Where one does not arrive, the contacts
+#: of the next one are due to chance; deep contacts take a hundred.
+_ROUND_ITERATIONS, _ROUND_TOLERANCE = 150, 1e-7
+#: Depths from which on parts are pulled apart, and from which on they count as worse than any that are less deep,
+#: metres.
+_OVERLAPPING, _DEEP = 0.005, 0.015
+
+
+class Separation:
+    """Minimise a stage with the collision term, after it was minimised without.
+
+    Args:
+        solver: the body model, with collisions.
+        number: the stage in the settings, counted from 1.
+    """
+
+    def __init__(self, solver: Solver, number: int) -> None:
+        assert solver.self_collision is not None
+        self._solver, self._collision = solver, solver.self_collision
+        self._stage = solver.stage_terms(number)
+        self._options = solver.optimizer_options(None)
+        self._can_pull = not no_weight(solver.weights[number - 1], "lifting")
+
+    def resolve(self, before: Hypotheses) -> Hypotheses:
+        """The hypotheses, with those apart that collide.
+
+        Bodies that separate only by leaving their keypoints or priors keep their previous parameters.
+        """
+        if not self._collision.stiffnesses:
+            return self._acceptable(before, self._separate_pairs(before))
+        after = self._acceptable(before, self._separate(before))
+        return self._pulled_apart(before, after) if self._can_pull else after
+
+    def _acceptable(self, before: Hypotheses, after: Hypotheses) -> Hypotheses:
+        """The hypotheses, those as before whose other terms have risen too much."""
+        limit = self._solver.config.collision.max_loss_increase
+        if limit is None:
+            return after
+        objective = self._solver.objective(self._stage, after)
+        with torch.no_grad():
+            rest = objective.values(after.x[:, objective.free])
+        rejected = torch.nonzero(~(rest <= (1.0 + limit) * before.loss))[:, 0]
+        kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
+        return after.overwrite(rejected, kept)
+
+    def _separate(self, hypotheses: Hypotheses, far: bool = False) -> Hypotheses:
+        """Rounds of minimisations, each with the contacts from its start, which become stiffer.
+
+        The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As
+        contacts begin without a force, a small change of the start changes the end little.
+
+        Args:
+            hypotheses: R rows.
+            far: whether parts that are apart keep their distance in the first round.
+        """
+        solver, touching = self._solver, hypotheses.rows
+        tolerance = min(self._options.relative_loss_tolerance, _ROUND_TOLERANCE)
+        options = replace(self._options, relative_loss_tolerance=tolerance)
+        brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
+        for number, stiffness in enumerate(self._collision.stiffnesses, 1):
+            contacts, still = solver.contacts(hypotheses.index(touching), far and number == 1)
+            left, touching = touching[~still & hypotheses.colliding[touching]], touching[still]
+            moving = left[hypotheses.status[left] != Status.CONVERGED]
+            if len(left):
+                hypotheses = hypotheses.overwrite(left, self._without_contacts(hypotheses.index(left)))
+            if len(moving):
+                rows = hypotheses.index(moving)
+                rows = solver.minimize(solver.objective(self._stage, rows), rows, options)
+                hypotheses = hypotheses.overwrite(moving, rows)
+            if len(touching):
+                rows = hypotheses.index(touching)
+                objective = solver.objective(self._stage, rows, self._collision.contact_term(contacts, stiffness))
+                is_last = number == len(self._collision.stiffnesses)
+                rows = solver.minimize(objective, rows, options if is_last else brief)
+                hypotheses = hypotheses.overwrite(touching, rows)
+            touching = torch.cat([touching, moving])  # which may touch again
+        return hypotheses
+
+    def _without_contacts(self, rows: Hypotheses) -> Hypotheses:
+        """Rows that have come apart, with the loss of the other terms alone."""
+        objective = self._solver.objective(self._stage, rows, contour_rows=rows.contour_rows)
+        loss = objective.values(rows.x[:, objective.free])
+        return replace(rows, loss=loss, colliding=torch.zeros_like(rows.colliding))
+
+    def _separate_pairs(self, hypotheses: Hypotheses) -> Hypotheses:
+        """One minimisation with the pairs that intersect at each step, as in the paper."""
+        found = self._solver.intersecting(hypotheses)
+        colliding = torch.bincount(found.rows, minlength=len(hypotheses.x)).nonzero()[:, 0]
+        if not len(colliding):
+            return hypotheses
+        rows, term = hypotheses.index(colliding), self._collision.pair_term(len(colliding))
+        objective = self._solver.objective(self._stage, rows, term)
+        # Contacts that come and go leave nothing to be gained from a tight tolerance.
+        rows = self._solver.minimize(objective, rows, self._options)
+        return hypotheses.overwrite(colliding, replace(rows, truncated=rows.truncated | term.truncated))
+
+    def _pulled_apart(self, before: Hypotheses, after: Hypotheses) -> Hypotheses:
+        """Pull limbs out of what they are still in, and separate the bodies anew.
+
+        Limbs that stick through each other are pushed to no side by their contacts, or to both. They are pulled from
+        where they ended, and, if that does not help, from where they began, to the two cheapest sides.
+        """
+        rows = torch.nonzero(after.n_evaluations > before.n_evaluations)[:, 0]
+        overlaps = self._overlaps(after, rows)
+        if overlaps:
+            after = self._try(overlaps, after, before, after, n_sides=1)
+            overlaps = self._overlaps(after, torch.tensor(list(overlaps), device=rows.device))
+        if overlaps:
+            after = self._try(overlaps, before, before, after, n_sides=2)
+        return after
+
+    def _measure(self, hypotheses: Hypotheses) -> list[Penetration]:
+        return self._collision.measure(*self._solver.shape_and_pose(hypotheses))
+
+    def _overlaps(self, hypotheses: Hypotheses, rows: Tensor) -> dict[int, list[Overlap]]:
+        """What is to be pulled out of what in those of some rows that still overlap."""
+        found = self._measure(hypotheses.index(rows))
+        deep = [k for k, one in enumerate(found) if one.depth > _OVERLAPPING]
+        if not deep:
+            return {}
+        rows = rows[deep]
+        pairs = self._solver.intersecting(hypotheses.index(rows))
+        owners, triangles = pairs.rows.cpu().numpy(), pairs.triangles.cpu().numpy()
+        limbs = self._solver.limbs
+        overlaps = [limbs.overlaps(found[k], triangles[owners == n]) for n, k in enumerate(deep)]
+        return {row: some for row, some in zip(rows.tolist(), overlaps, strict=True) if some}
+
+    def _try(
+        self,
+        overlaps: dict[int, list[Overlap]],
+        start: Hypotheses,
+        before: Hypotheses,
+        after: Hypotheses,
+        n_sides: int,
+    ) -> Hypotheses:
+        """Pull limbs of some rows to several sides; of all ends and the present one the best of each row."""
+        numbers, pulls = self._pulls(start, overlaps, n_sides)
+        origin = torch.tensor(numbers, device=after.x.device)
+        pulled = self._pull(start.index(origin), pulls, keep_contacts=start is after)
+        tries = self._separate(pulled, far=True)
+        tries = self._acceptable(before.index(origin), tries)
+        spent = tries.n_evaluations - start.n_evaluations[origin]
+        n_evaluations = after.n_evaluations.index_add(0, origin, spent)
+        rows = torch.tensor(list(overlaps), device=after.x.device)
+        ends, owners = after.index(rows).concatenate(tries), [*overlaps, *numbers]
+        depths = [one.depth for one in self._measure(ends)]
+        ranks = [(_depth_class(depth), loss) for depth, loss in zip(depths, ends.loss.tolist(), strict=True)]
+        best = [min((k for k, owner in enumerate(owners) if owner == row), key=ranks.__getitem__) for row in overlaps]
+        after = after.overwrite(rows, ends.index(torch.tensor(best, device=rows.device)))
+        return replace(after, n_evaluations=n_evaluations)
+
+    def _pulls(
+        self, start: Hypotheses, overlaps: dict[int, list[Overlap]], n_sides: int
+    ) -> tuple[list[int], list[list[Pull]]]:
+        """Rows to start from, each as often as there are sides, and how they are pulled."""
+        rows = start.index(torch.tensor(list(overlaps), device=start.x.device))
+        posed = self._solver.padded_pose(rows).joints[: len(overlaps)].double().cpu().numpy()
+        bodies = self._collision.vertices(*self._solver.shape_and_pose(rows))
+        numbers, pulls = [], []
+        for (row, some), joints, vertices in zip(overlaps.items(), posed, bodies, strict=True):
+            ways = [self._solver.limbs.pulls(one, vertices, joints, n_sides) for one in some]
+            for side in range(n_sides):
+                numbers.append(row)
+                pulls.append([pull for way in ways for pull in way[min(side, len(way) - 1)]])
+        return numbers, pulls
+
+    def _pull(self, rows: Hypotheses, pulls: list[list[Pull]], keep_contacts: bool) -> Hypotheses:
+        """Rows after a minimisation in which limbs are pulled.
+
+        Args:
+            rows: R rows.
+            pulls: of each.
+            keep_contacts: whether other parts stay out of each other.
+        """
+        solver = self._solver
+        pulled = with_pulls(rows, solver.padded_pose(rows).joints[: len(rows.x)], pulls)
+        held = torch.zeros_like(pulled.colliding)
+        if keep_contacts:
+            contacts, held = solver.contacts(pulled)
+            pulled = self._minimized(pulled, held, self._collision.contact_term(contacts, 1.0))
+        pulled = self._minimized(pulled, ~held, None)
+        # Where nothing is near any more, the pull alone has to go.
+        unfinished = torch.full_like(pulled.status, Status.MAX_ITERATIONS)
+        return replace(pulled, targets=rows.targets, status=unfinished, colliding=torch.ones_like(held))
+
+    def _minimized(self, hypotheses: Hypotheses, chosen: Tensor, term: ContactTerm | None) -> Hypotheses:
+        """The hypotheses, those that are chosen [R] at a minimum of the stage and the term."""
+        numbers = torch.nonzero(chosen)[:, 0]
+        if not len(numbers):
+            return hypotheses
+        rows = hypotheses.index(numbers)
+        rows = self._solver.minimize(self._solver.objective(self._stage, rows, term), rows, self._options)
+        return hypotheses.overwrite(numbers, rows)
+
+
+def _depth_class(depth: float) -> int:
+    """0 for a depth that does not matter, 1 for one that is not flagged, 2 for more."""
+    return int(depth > _OVERLAPPING) + int(depth > _DEEP)
