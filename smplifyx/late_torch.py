@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import threading
@@ -13,12 +14,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-#: Parts that ``import torch`` imports without using them, in its order. All but the first one belong together: they
+#: Parts that ``import torch`` imports without using them, in its order. Those of the last line belong together: they
 #: teach operations to work on tensors without data, as compilers have them, and take a third of the whole import.
 _PARTS = (
-    *("torch.distributions", "torch.export"),
-    *("torch._meta_registrations", "torch._decomp", "torch._prims", "torch._refs"),
+    *("torchgen.model", "torch.distributions", "torch.quantization"),
+    *(f"torch.nn.{name}" for name in ("intrinsic", "qat", "quantizable", "quantized")),
+    *("torch.export", "torch._meta_registrations", "torch._decomp", "torch._prims", "torch._refs"),
 )
+#: Modules that have the place of a call looked up while they are imported. :mod:`inspect` would resolve the files of
+#: all modules for that, unless it knows the one.
+_LOOKED_UP = ("torch.utils._debug_mode._mode", "torch._native.registry")
 #: Beginnings of versions of torch with which this was tried; others are imported as they are.
 _TRIED = ("2.13.",)
 
@@ -57,6 +62,7 @@ class _Finder(MetaPathFinder):
             if not _was_tried(spec):
                 self._to_find.clear()
                 return None
+            _tell_inspect(spec)
             spec.loader = _TorchLoader(spec.loader, self)
         else:
             spec.loader = _FurtherLoader(spec.loader, self) if is_further else _LateLoader(self)
@@ -141,6 +147,13 @@ def _import_with(loader: Loader, module: ModuleType) -> None:
     assert module.__spec__ is not None
     module.__loader__ = module.__spec__.loader = loader
     loader.exec_module(module)
+
+
+def _tell_inspect(spec: ModuleSpec) -> None:
+    """Tell :mod:`inspect` the files of the modules that are looked up."""
+    folder = Path(spec.origin or "").parent
+    for name in _LOOKED_UP:
+        inspect.modulesbyfile[f"{folder.joinpath(*name.split('.')[1:])}.py"] = name
 
 
 def _was_tried(spec: ModuleSpec) -> bool:
