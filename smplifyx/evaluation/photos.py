@@ -144,7 +144,12 @@ def _errors(result: FitResult) -> FloatArray:
 
 
 def _faces_away(result: FitResult) -> bool | None:
-    """As :attr:`PhotoFit.faces_away`. Signs are taken relative to the trunk, so that a handstand counts too."""
+    """As :attr:`PhotoFit.faces_away`; None for a hand or a head alone.
+
+    Signs are taken relative to the trunk, so that a handstand counts too.
+    """
+    if not result.body_pose.size:
+        return None
     names = ("left_shoulder", "right_shoulder", "neck", "mid_hip")
     points = np.asarray(result.keypoints_2d[[BODY_KEYPOINT_NAMES.index(name) for name in names]], np.float64)
     if points[:, 2].min() <= _CONFIDENT:
