@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smplifyx.cli import messages
-from smplifyx.cli.options import positive
+from smplifyx.cli.options import natural, positive
 from smplifyx.errors import UsageError
 
 _DESCRIPTION = """Fit synthetic people (body, hands and face, true camera) in
@@ -78,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=160,
         help="people, one a photo (default: %(default)s)",
     )
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the people (default: %(default)s)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the people (default: %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="settings (YAML) or a shipped configuration by name")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     parser.add_argument("--threads", metavar="N", type=positive, default=1, help="of torch (default: %(default)s)")

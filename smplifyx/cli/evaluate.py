@@ -8,7 +8,7 @@ from typing import get_args
 
 from smplifyx.cli.evaluate_sequences import add_multiview, add_sequences
 from smplifyx.cli.evaluation_options import add_action, add_detector, add_fit, add_output, add_scenes, set_run
-from smplifyx.cli.options import positive
+from smplifyx.cli.options import natural, positive
 from smplifyx.config.schema import BodyPosePriorName
 from smplifyx.errors import UsageError
 
@@ -141,7 +141,7 @@ def _add_open(actions: _Actions[_Parser]) -> None:
     parser.add_argument("--only-make", action="store_true", help="write the benchmark and fit nothing")
     parser.add_argument("--no-noise", action="store_true", help="leave out the fits at several noise levels")
     _add_trials(parser, ["config", "true"])
-    set_run(parser, "run_evaluation.evaluate_open", check=_check_people)
+    set_run(parser, "run_evaluation.evaluate_open")
 
 
 def _add_views(actions: _Actions[_Parser]) -> None:
@@ -172,7 +172,7 @@ def _add_results(actions: _Actions[_Parser]) -> None:
 def _add_photos(actions: _Actions[_Parser]) -> None:
     parser = add_action(actions, "photos", "results of ordinary photos, without truth", _PHOTOS, settings=False)
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="output folder of `smplifyx fit`")
-    parser.add_argument("--worst", metavar="N", type=int, default=10, help="people named (default: %(default)s)")
+    parser.add_argument("--worst", metavar="N", type=natural, default=10, help="people named (default: %(default)s)")
     parser.add_argument("--sheets", metavar="DIR", type=Path, help="also write picture sheets of all people")
     parser.add_argument(
         "--people-per-sheet", metavar="N", type=positive, default=8, help="people on a sheet (default: %(default)s)"
@@ -215,8 +215,8 @@ def _add_gender(actions: _Actions[_Parser]) -> None:
 
 def _add_collisions(actions: _Actions[_Parser]) -> None:
     parser = add_action(actions, "collisions", "the self-collision term", _COLLISIONS)
-    parser.add_argument("--poses", metavar="N", type=int, help="synthetic poses, 0 for none (default: all)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--poses", metavar="N", type=natural, help="synthetic poses, 0 for none (default: all)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="default: %(default)s")
     _add_photo_folders(parser)
     parser.add_argument("--no-pictures", action="store_true", help="write no pictures")
     add_fit(parser)
@@ -238,7 +238,11 @@ def _add_restarts(actions: _Actions[_Parser]) -> None:
     _add_people(parser, None, "48; with --photos 0")
     _add_photo_folders(parser)
     parser.add_argument(
-        "--restarts", metavar="N", type=int, default=20, help="perturbed starts of each person (default: %(default)s)"
+        "--restarts",
+        metavar="N",
+        type=natural,
+        default=20,
+        help="perturbed starts of each person (default: %(default)s)",
     )
     parser.add_argument(
         "--size",
@@ -252,11 +256,12 @@ def _add_restarts(actions: _Actions[_Parser]) -> None:
 
 
 def _add_people(parser: _Parser, count: int | None, default: str = "%(default)s") -> None:
+    kind = positive if count else natural
     parser.add_argument(
-        "--people", metavar="N", type=int, default=count, help=f"number of synthetic people (default: {default})"
+        "--people", metavar="N", type=kind, default=count, help=f"number of synthetic people (default: {default})"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of all random numbers (default: %(default)s)"
+        "--seed", metavar="N", type=natural, default=0, help="of all random numbers (default: %(default)s)"
     )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz); default: mild random ones")
 
@@ -311,11 +316,6 @@ def _add_trials(parser: _Parser, cameras: list[str]) -> None:
     parser.add_argument("--threads", metavar="N", type=positive, default=1, help="default: %(default)s")
 
 
-def _check_people(arguments: argparse.Namespace) -> None:
-    if arguments.people < 1:
-        raise UsageError("--people: expected at least 1")
-
-
 def _check_scenes(arguments: argparse.Namespace) -> None:
     if not arguments.balancing and not arguments.seated:
         raise UsageError("evaluate views: expected --balancing DIR, --seated DIR, or both")
@@ -331,5 +331,5 @@ def _check_restarts(arguments: argparse.Namespace) -> None:
         arguments.people = 0 if arguments.photos else 48
     if arguments.people < (0 if arguments.photos else 1):
         raise UsageError("--people: expected at least 1; with --photos at least 0")
-    if arguments.restarts < 0 or not 0 <= arguments.size < float("inf"):
-        raise UsageError("--restarts, --size: expected at least 0")
+    if not 0 <= arguments.size < float("inf"):
+        raise UsageError("--size: expected at least 0")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from smplifyx.cli.evaluation_options import Actions, Parser, add_action, add_detector, add_fit, add_scenes, set_run
-from smplifyx.cli.options import positive
+from smplifyx.cli.options import natural, positive
 from smplifyx.errors import UsageError
 
 _SEQUENCES = """Fit synthetic people in motion from one view, frame by frame and as a
@@ -65,7 +65,7 @@ def add_multiview(actions: Actions[Parser]) -> None:
 
 def _add_motions(parser: Parser, count: int, n_frames: int) -> None:
     parser.add_argument(
-        "--sequences", metavar="N", type=int, default=count, help="number of sequences (default: %(default)s)"
+        "--sequences", metavar="N", type=natural, default=count, help="number of sequences (default: %(default)s)"
     )
     parser.add_argument(
         "--frames",
@@ -75,7 +75,7 @@ def _add_motions(parser: Parser, count: int, n_frames: int) -> None:
         help="frames of each, 30 a second (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of all random numbers (default: %(default)s)"
+        "--seed", metavar="N", type=natural, default=0, help="of all random numbers (default: %(default)s)"
     )
     parser.add_argument("--mocap", metavar="FILE", type=Path, help="body poses (.npz); default: mild random ones")
     add_detector(parser, "correlated")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smplifyx.cli import messages
 from smplifyx.cli.messages import check_input, check_output
-from smplifyx.cli.options import add_results
+from smplifyx.cli.options import add_results, natural
 from smplifyx.errors import UsageError
 
 _FORMATS = (
@@ -50,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--format", metavar="FORMAT", choices=_FORMATS, nargs="+", required=True, help="one or more of those below"
     )
     parser.add_argument("--output", metavar="DIR", type=Path, help="gets the files (default: OUTPUT/exports)")
-    parser.add_argument("--person", metavar="N", type=int, help="only the person of this number")
+    parser.add_argument("--person", metavar="N", type=natural, help="only the person of this number")
     parser.add_argument("--fps", type=float, help="one animation of all photos, frames per second")
     parser.add_argument("--no-rig", action="store_true", help="glb: plain meshes, exactly as fitted")
     parser.add_argument(

@@ -133,8 +133,17 @@ class HelpFormatter(argparse.HelpFormatter):
 
 def positive(text: str) -> int:
     """A whole number from 1, the type of arguments that count something."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0, the type of counts of things that may be left out, and of random seeds."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least}, found {text!r}")
     return int(text)
 
 

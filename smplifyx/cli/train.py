@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from smplifyx.cli import messages
 from smplifyx.cli.messages import required_file
+from smplifyx.cli.options import positive
 from smplifyx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ def _add_training(actions: argparse._SubParsersAction[argparse.ArgumentParser], 
     parser.add_argument("--output", metavar="DIR", type=Path, help="folder of all results")
     parser.add_argument("--config", metavar="FILE", help=f"YAML file with settings, or {training.config_name}")
     parser.add_argument("--resume", action="store_true", help="continue from DIR/state.pt")
-    parser.add_argument("--threads", metavar="N", type=int, help="processor threads (default: the library's choice)")
+    parser.add_argument(
+        "--threads", metavar="N", type=positive, help="processor threads (default: the library's choice)"
+    )
     parser.add_argument("--print-config", action="store_true", help="print the complete configuration and stop")
     metavar, help_line = training.evaluate
     parser.add_argument("--evaluate", metavar=metavar, nargs="?", type=Path, const=_SHIPPED, help=help_line)

@@ -207,7 +207,13 @@ def test_output_may_be_cut_short():
 
 
 @pytest.mark.parametrize(
-    "argv", [["detect", "--images", "a", "--keypoints", "b", "--workers"], ["benchmark", "--threads"]]
+    "argv",
+    [
+        ["detect", "--images", "a", "--keypoints", "b", "--workers"],
+        ["benchmark", "--threads"],
+        ["evaluate", "gender", "--people"],
+        ["train", "lifting", "a", "--output", "b", "--threads"],
+    ],
 )
 @pytest.mark.parametrize("count", ["0", "1.5", "two"])
 def test_counts_are_whole_numbers_from_1(argv, count, capsys):
@@ -215,6 +221,14 @@ def test_counts_are_whole_numbers_from_1(argv, count, capsys):
         main([*argv, count])
     assert end.value.code == 2
     assert "whole number from 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["evaluate", "synthetic", "--seed"], ["export", "out", "--person"]])
+def test_seeds_and_numbers_of_people_are_whole_numbers_from_0(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*argv, "-1"])
+    assert end.value.code == 2
+    assert "whole number from 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("command", "option"), _INPUTS.items())
