@@ -69,7 +69,6 @@ def test_open_then_results(tmp_path, capsys, open_body):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["open", "--people", "0"], "--people"),
         (["open", "--only", "fuller"], "--only"),
         (["open", "--config", "nowhere"], "nowhere"),
         (["ehf", "--data", "nowhere"], "01_align.ply"),
