@@ -89,7 +89,7 @@ def detect_photos(
     from smplifyx.cli.signals import stopping
     from smplifyx.config import RunOptions
     from smplifyx.detect.folder import detect_folder
-    from smplifyx.pipeline.processes import suitable_workers
+    from smplifyx.pipeline.worker_count import suitable_workers
 
     if workers == "auto":
         workers = suitable_workers(RunOptions(workers="auto", device="cpu"), len(images))

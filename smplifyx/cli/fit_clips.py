@@ -32,11 +32,11 @@ from smplifyx.packs import has_packs
 from smplifyx.pipeline.digests import settings_digest
 from smplifyx.pipeline.fits import StopRequested
 from smplifyx.pipeline.journal import Journal
-from smplifyx.pipeline.processes import suitable_workers
 from smplifyx.pipeline.shards import with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
 from smplifyx.pipeline.units import Failure, Job
 from smplifyx.pipeline.worker import choose_device, use_threads
+from smplifyx.pipeline.worker_count import suitable_workers
 from smplifyx.pipeline.worklist import Finished
 from smplifyx.sequence import TrackFit
 

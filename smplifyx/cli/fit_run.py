@@ -26,9 +26,10 @@ from smplifyx.pipeline import Executor, Failure, Job, Outcome, SerialExecutor
 from smplifyx.pipeline.digests import context_digest, settings_digest
 from smplifyx.pipeline.fits import check_body
 from smplifyx.pipeline.journal import Journal, PhotoRecord, finished_photos, overwritten_photos
-from smplifyx.pipeline.processes import ProcessExecutor, suitable_workers
+from smplifyx.pipeline.processes import ProcessExecutor
 from smplifyx.pipeline.shards import for_all_shards, with_own_shard
 from smplifyx.pipeline.summary import SummaryTable
+from smplifyx.pipeline.worker_count import suitable_workers
 from smplifyx.pipeline.worklist import Finished, WorkList, judge_sample, list_work, unfinished
 from smplifyx.skeleton import SIDES
 

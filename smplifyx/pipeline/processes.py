@@ -18,22 +18,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from smplifyx.child_processes import ignore_signals, n_usable_cores, starting_a_child
-from smplifyx.config import RunOptions
+from smplifyx.child_processes import ignore_signals, starting_a_child
 from smplifyx.errors import OutputError, SmplifyxError, UsageError, reason
 from smplifyx.pipeline.executor import outcomes_of
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
 
-#: Memory of a worker with body models of all genders, classifiers and a batch of 32, bytes.
-WORKER_BYTES = 900 << 20
-#: Photos for each worker below which another one would not pay for its start of some seconds.
-_LEAST_PHOTOS = 24
 #: Seconds between looks at a request to stop.
 _PATIENCE = 0.2
 #: Workers that may die before any of them has asked for a photo.
@@ -43,38 +35,6 @@ _SECONDS_TO_QUIT = 5.0
 
 #: From the parent, besides units: no more photos for now; stop; end the process.
 _Order = Literal["round", "stop", "quit"]
-
-
-def suitable_workers(run: RunOptions, n_photos: int) -> int:
-    """Number of workers: as asked for, or as many as free cores, memory and photos make useful; one for a GPU."""
-    if run.workers != "auto":
-        return run.workers
-    if run.device != "cpu" and torch.cuda.is_available():
-        return 1
-    return max(1, min(_free_cores() // run.threads, _free_memory() // WORKER_BYTES, n_photos // _LEAST_PHOTOS))
-
-
-def _free_cores() -> int:
-    """Cores that this process may use; those of a whole machine less those that others are busy on.
-
-    The load is that of the machine: it says nothing about a part of it that a scheduler has set aside.
-    """
-    cores = n_usable_cores()
-    is_shared = cores == os.cpu_count() and hasattr(os, "getloadavg")
-    return max(1, cores - int(os.getloadavg()[0]) if is_shared else cores)
-
-
-def _free_memory() -> int:
-    """Bytes of memory that are available to this process; plenty where the system does not say."""
-    free = 1 << 50
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-        limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
-    except (OSError, ValueError, StopIteration):
-        pass
-    return free
 
 
 #: Makes a worker; goes to other processes.

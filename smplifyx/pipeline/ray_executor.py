@@ -23,9 +23,9 @@ from typing import Any
 
 from smplifyx.errors import OutputError, SmplifyxError, UsageError
 from smplifyx.pipeline.executor import outcomes_of
-from smplifyx.pipeline.processes import WORKER_BYTES
 from smplifyx.pipeline.units import Failure, Job, Outcome, Unit
 from smplifyx.pipeline.worker import Worker
+from smplifyx.pipeline.worker_count import WORKER_BYTES
 
 #: Photos of a task, and of one for a GPU, whose batches are larger: each task ends with batches that are not full,
 #: and a dying worker loses its unfinished photos. With few photos, tasks that each worker gets.

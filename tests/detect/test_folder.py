@@ -10,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from smplifyx.cli.demo import DEMO_INPUTS
 from smplifyx.cli.main import main
 from smplifyx.detect.folder import is_complete
-from smplifyx.pipeline import processes
+from smplifyx.pipeline import worker_count
+from tests.imported import heavy_modules_of
 
 pytest.importorskip("ai_edge_litert", reason="no wheel of the detector's runtime for this processor")
 
@@ -58,8 +61,8 @@ def test_a_signal_ends_several_processes_in_order(
 def test_all_free_cores_find_the_same_people(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(processes, "_free_cores", lambda: 2)
-    monkeypatch.setattr(processes, "_LEAST_PHOTOS", 1)
+    monkeypatch.setattr(worker_count, "_free_cores", lambda: 2)
+    monkeypatch.setattr(worker_count, "_LEAST_PHOTOS", 1)
     for path in sorted(photos.iterdir())[4:]:
         path.unlink()
     (photos / "broken.jpg").write_bytes(b"no photo")
@@ -73,3 +76,10 @@ def test_all_free_cores_find_the_same_people(
         found[workers] = [json.loads(path.read_text()) for path in files_of(folder)]
         assert main(call) == 1 and "4 with existing keypoints skipped" in capsys.readouterr().out
     assert found["auto"] == found["1"] and len(found["1"]) == 4
+
+
+def test_torch_is_not_imported(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "empty.jpg"), np.full((96, 96, 3), 128, np.uint8))
+    call = ["detect", "--images", str(tmp_path), "--keypoints", str(tmp_path), "--network", "full"]
+    assert heavy_modules_of(call) == {"ai_edge_litert", "cv2", "numpy"}
+    assert (tmp_path / "empty_keypoints.json").is_file()

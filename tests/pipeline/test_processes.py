@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from smplifyx.config import Config, Override, RunOptions, load_run
+from smplifyx.config import Config, RunOptions
 from smplifyx.errors import SmplifyxError, UsageError
-from smplifyx.pipeline import Job, Outcome, Unit, processes
-from smplifyx.pipeline.processes import ProcessExecutor, _ParentConnection, suitable_workers
+from smplifyx.pipeline import Job, Outcome, Unit
+from smplifyx.pipeline.processes import ProcessExecutor, _ParentConnection
 from tests.pipeline.stand_in import BrokenWorker, StandInWorker
 
 JOB = Job(Config(), RunOptions())
@@ -105,27 +105,3 @@ def test_all_who_wait_for_the_parent_hear_that_it_quits() -> None:
 def test_workers_that_die_at_their_start_end_the_run() -> None:
     with pytest.raises(SmplifyxError, match=r"die at their start \(exit status 7\)"):
         list(ProcessExecutor(1, BrokenWorker).run(units("a"), JOB))
-
-
-def test_few_photos_need_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smplifyx.pipeline.processes._free_cores", lambda: 8)
-    monkeypatch.setattr("smplifyx.pipeline.processes._free_memory", lambda: 1 << 40)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert [suitable_workers(RunOptions(), number) for number in (1, 47, 48, 1000)] == [1, 1, 2, 8]
-    assert suitable_workers(RunOptions(threads=4), 1000) == 2
-    monkeypatch.setattr("smplifyx.pipeline.processes._free_memory", lambda: 2 << 30)
-    assert suitable_workers(RunOptions(), 1000) == 2
-    _, asked = load_run(None, [Override("run.workers", "5")])
-    assert suitable_workers(asked, 1) == 5
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert suitable_workers(RunOptions(), 1000) == 1
-
-
-@pytest.mark.parametrize(("usable", "expected"), [(16, 11), (4, 4)], ids=["whole machine", "part set aside"])
-def test_the_load_counts_where_the_machine_is_shared(
-    monkeypatch: pytest.MonkeyPatch, usable: int, expected: int
-) -> None:
-    monkeypatch.setattr(processes, "n_usable_cores", lambda: usable)
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
-    monkeypatch.setattr("os.getloadavg", lambda: (5.3, 0.0, 0.0))
-    assert processes._free_cores() == expected
