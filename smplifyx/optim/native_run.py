@@ -1,7 +1,7 @@
 """L-BFGS on the CPU as one native call a step for all rows, instead of a hundred operations on arrays.
 
-It does what :class:`~smplifyx.optim.lbfgs.TorchRun` does. What a row asks for and gets back passes through arrays of
-the active rows; its state stays in its place, so that rows are dropped at no cost.
+It takes the steps of :class:`~smplifyx.optim.torch_run.TorchRun`. Questions of the active rows and the answers to
+them pass through arrays; the state of a row stays in its place, so that rows are dropped at no cost.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from smplifyx.optim.native_tables import (
     VECTORS,
     WAITS,
     declarations,
-)  # fmt: skip
+)
 from smplifyx.optim.problem import Evaluation, LBFGSOptions, LBFGSResult, Objective, Preconditioner, checked
 
+#: Whole numbers.
 IntArray = npt.NDArray[np.int32]
 
 #: Share of the rows that have to end before the objective is asked for the evaluation of the others.
-_WORTH_DROPPING = 0.2
+_WORTH_DROPPING = 0.1
 _VECTOR, _ADDRESS, _SIZE, _NUMBER, _SCALAR, _COUNT, _WAIT, _KIND = (
     {name: place for place, name in enumerate(names)}
     for names in (
@@ -46,11 +47,6 @@ def optimiser_source(real: str) -> str:
     """C++ of the optimiser for "float" or "double"."""
     body = (resources.files("smplifyx.optim") / "native" / "lbfgs.cpp").read_text(encoding="utf-8")
     return f"typedef {real} real;\n" + body.replace("// DECLARATIONS", f"{declarations()}\n// DECLARATIONS")
-
-
-@cache
-def _call(real: str) -> NativeCall:
-    return NativeCall(optimiser_source(real), len(ADDRESSES), len(SIZES), len(NUMBERS))
 
 
 def _zeros(kind: type[np.floating[Any]], *shape: int) -> Tensor:
@@ -110,7 +106,8 @@ class NativeRun:
             self._addresses[_ADDRESS[name]] = array.data_ptr()
         epsilon = torch.finfo(x0.dtype).eps
         self._numbers = np.array([epsilon if name == "epsilon" else getattr(options, name) for name in NUMBERS])
-        self._call = _call("float" if x0.dtype == torch.float32 else "double")
+        source = optimiser_source("float" if x0.dtype == torch.float32 else "double")
+        self._call = NativeCall(source, len(ADDRESSES), len(SIZES), len(NUMBERS))
 
     def minimize(self) -> LBFGSResult:
         """Minimise all rows."""
