@@ -16,11 +16,9 @@ from smplifyx.body.plain_layout import (
     n_shape_columns,
     problems_of_plain,
     read_plain,
-    write_plain,
 )
 from smplifyx.errors import InputError, reason
 
-__all__ = ["load_body_model_data", "write_plain"]
 #: Releases of the licensed models, by the columns of their ``shapedirs``.
 _VERSIONS = {
     ("smplx", 20): "1.0",

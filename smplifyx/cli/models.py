@@ -114,7 +114,8 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _convert_file(file: Path, gender: str | None, directory: Path, written: Mapping[Path, Path]) -> Path:
-    from smplifyx.body.files import load_body_model_data, write_plain
+    from smplifyx.body.files import load_body_model_data
+    from smplifyx.body.plain_writing import write_plain
 
     data = load_body_model_data(file, gender, n_betas=None, n_expressions=None)
     path = _plain_path(data, directory, "npz")
@@ -127,7 +128,8 @@ def _convert_file(file: Path, gender: str | None, directory: Path, written: Mapp
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from smplifyx.body.files import load_body_model_data, write_plain
+    from smplifyx.body.files import load_body_model_data
+    from smplifyx.body.plain_writing import write_plain
 
     check_output(arguments.directory, "DIR")
     failed = False

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.plain_writing import write_plain
 from smplifyx.body.search import find_body_model
 from smplifyx.config import Config
 from smplifyx.evaluation.startup import Timeline, measure_timeline

@@ -15,8 +15,9 @@ import torch
 
 from smplifyx.body.arrays import NpzReader, PickleReader, save_npz
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
+from smplifyx.body.plain_writing import write_plain
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.errors import InputError
 from smplifyx.skeleton import EXTRA_POINT_NAMES, N_JOINTS, N_SMPLX_VERTICES, PARENTS, SMPLX_EXTRA_POINT_VERTICES

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.plain_writing import write_plain
 from smplifyx.errors import InputError
 from tests.licensed_files import LicensedLike, licensed_like, write_npz, write_plain_pickle, write_python2
 from tools.bodies.compact_writer import write_compact

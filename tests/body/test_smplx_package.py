@@ -8,8 +8,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
+from smplifyx.body.plain_writing import write_plain
 from smplifyx.body.search import OPEN_BODY_DIR
 
 smplx = pytest.importorskip("smplx", reason="the package smplx is the second witness")

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from smplifyx.body.files import load_body_model_data, write_plain
+from smplifyx.body.files import load_body_model_data
+from smplifyx.body.plain_writing import write_plain
 from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.cli.main import main
 from smplifyx.evaluation import open_benchmark
