@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
+from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.camera import Camera
 from smplifyx.config import Config
 from smplifyx.fitting.fitter import Fitter
@@ -25,7 +25,7 @@ from smplifyx.synthetic.noise import DetectorNoise
 from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthetic_people
 from smplifyx.synthetic.poses import PosePool
 
-_DATA = load_body_model_data(find_body_model("smplx", "neutral"))
+_DATA = load_body_model_data(find_body_model("smplx", "neutral", OPEN_BODY_DIR))
 
 
 def index(name: str) -> int:
