@@ -50,7 +50,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find torch, the parts, and what is imported after torch; None for all else, left to the usual finders."""
+        """Find torch, the parts, and modules to import after torch; None for all else, left to the usual finders."""
         is_further = self._has_torch and bool(self._put_off) and fullname.startswith("torch.")
         if not is_further and fullname not in self._to_find:
             return None

@@ -22,7 +22,7 @@ def load_warp() -> ModuleType:
     """Warp; its import and the first compilation of a kernel take a while, so call this when it is needed.
 
     Raises:
-        UsageError: it cannot be imported; the message says what to do.
+        UsageError: it cannot be imported; the message names the remedy.
     """
     try:
         warp = importlib.import_module("warp")
@@ -91,7 +91,7 @@ def _copy_kernels(source: Path, target: Path) -> None:
 
 
 def _own_temporary_folder() -> Path:
-    """A folder that later runs find again, unless somebody else has made it: what lies there is run."""
+    """A folder that later runs find again, unless somebody else has made it: code in it is run."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"smplifyx-kernels-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -101,7 +101,7 @@ def _own_temporary_folder() -> Path:
 
 
 def torch_stream(warp: ModuleType, device: torch.device) -> AbstractContextManager[object]:
-    """Make Warp work in torch's stream, so that neither reads what the other has not written yet."""
+    """Make Warp work in torch's stream, so that neither reads before the other has written."""
     if device.type != "cuda":
         return nullcontext()
     stream: AbstractContextManager[object] = warp.ScopedStream(

@@ -302,7 +302,7 @@ class ContactSearch(TriangleSearch):
         space.touching.zero_()
         with torch_stream(self._warp, self.device):
             posed = self._warp.from_torch(self._finite(vertices), dtype=self._warp.vec3)
-            if is_cpu:  # one after the other, so that what is known of a mesh stays in the cache
+            if is_cpu:  # one after the other, so that the numbers of a mesh stay in the cache
                 for row in range(n_rows):
                     space.run(posed, 1, row)
             else:

@@ -50,7 +50,7 @@ class TriangleSearch:
     Args:
         rest_vertices: [V, 3] any pose of the mesh; neighbours are clustered by it once.
         faces: [F, 3] vertex numbers.
-        pairs: what is left out.
+        pairs: the filter of pairs.
         max_pairs: largest number of pairs per body; bounds the memory.
         device: where the meshes are.
         clusters: of the triangles, from a search of the same mesh and parts; None: made.

@@ -1,4 +1,4 @@
-"""Tensors of a batch: what is observed of each person, and the hypotheses about them, one row each."""
+"""Tensors of a batch: the observations of each person, and the hypotheses about them, one row each."""
 
 from __future__ import annotations
 

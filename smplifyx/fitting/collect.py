@@ -74,7 +74,7 @@ def collect_results(
     Args:
         solver: the solver that fitted them.
         hypotheses: the fitted people.
-        observations: what they were fitted to.
+        observations: those that they were fitted to.
         seconds: time spent on each person.
     """
     measured = _measure(solver, hypotheses)

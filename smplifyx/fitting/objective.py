@@ -94,7 +94,7 @@ class Objective:
     Args:
         stage: the terms.
         hypotheses: the rows; parameters that the stage does not move stay as they are here.
-        targets: what the terms compare with, if not the targets of the hypotheses.
+        targets: those that the terms compare with, if not those of the hypotheses.
         collision: energy of the self-collisions of these rows; None leaves the term out.
         contour_rows: [B] rows of the face contour's table; None: from the poses of the hypotheses.
     """

@@ -260,7 +260,7 @@ def make_schedule(config: Config, has_body: bool) -> list[Step]:
     """
     starts, flips, last = config.starts, config.starts.depth_flips if has_body else 0, len(config.stages)
     flipping = starts.select_after_stage + 1 if flips else None
-    # The best of what competes is known after one more stage, and only its collisions are resolved.
+    # The best hypothesis is known after one more stage, and only its collisions are resolved.
     deciding = None if flipping is None else min(flipping + 1, last)
     steps: list[Step] = [CameraStage()]
     for number in range(1, last + 1):

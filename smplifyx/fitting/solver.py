@@ -124,7 +124,7 @@ class Solver:
         return StageTerms.of(self.first_view, terms, weights, _CAMERA_GROUPS, None)
 
     def stage_terms(self, number: int) -> StageTerms:
-        """The terms of a stage, counted from 1; it moves what its keypoints constrain."""
+        """The terms of a stage, counted from 1; it moves the parameters that its keypoints constrain."""
         weights, groups = self.weights[number - 1], list(self.parameters.layout.sizes)
         if not self.config.camera.optimize_translation:
             groups.remove("translation")

@@ -98,7 +98,7 @@ class BodyView:
 
 @dataclass
 class BodyState:
-    """Posed bodies [B], and what they are compared with. All tensors are differentiable in the free parameters.
+    """Posed bodies [B], and their targets. All tensors are differentiable in the free parameters.
 
     Attributes:
         view: the body model and its keypoints.

@@ -78,7 +78,7 @@ class InverseHessian:
 
     def reset(self, mask: Mask) -> None:
         """Clear the history of the rows in `mask`."""
-        # The pairs stay: what multiplies them is zero.
+        # The pairs stay: their factors are zero.
         for name in ("_r_inverse", "_y_gram", "_step_dot_change", "_next_slot"):
             value = getattr(self, name)
             setattr(self, name, torch.where(mask.reshape(-1, *[1] * (value.ndim - 1)), 0, value))

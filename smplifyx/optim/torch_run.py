@@ -179,7 +179,7 @@ class TorchRun:
         """Handle rows whose line search found no lower loss.
 
         They begin anew once, without a history and with a new preconditioner. If that does not help, they have
-        converged where the loss cannot show what is left, else failed.
+        converged where the loss cannot show the rest, else failed.
         """
         last_try = self._memory.is_empty
         last_try = last_try | unresolved if self._preconditioner is None else last_try & (self._age == 0)

@@ -50,7 +50,7 @@ def make_body_pose_prior(
             (distance to the T-pose, in radians) or ``none``.
         path: file of the first three, or VPoser's folder; None: the one that ships with the package.
         dtype, device: of the arithmetic.
-        residual: freedom of poses around what VPoser decodes, see :class:`~smplifyx.priors.vposer.ResidualVPoser`;
+        residual: freedom of poses around decoded ones, see :class:`~smplifyx.priors.vposer.ResidualVPoser`;
             0 disables it, as do weights without a residual covariance.
         rounding: of the kinks of VPoser's rectifiers, see :class:`~smplifyx.priors.vposer.VPoser`.
 
