@@ -116,7 +116,8 @@ class Separation:
         Limbs that stick through each other are pushed to no side by their contacts, or to both. They are pulled from
         where they ended, and, if that does not help, from where they began, to the two cheapest sides.
         """
-        rows = torch.nonzero(after.n_evaluations > before.n_evaluations)[:, 0]
+        moved = after.n_evaluations > before.n_evaluations
+        rows = torch.nonzero(moved & ~torch.as_tensor(after.failed(), device=moved.device))[:, 0]
         overlaps = self._overlaps(after, rows)
         if overlaps:
             after = self._try(overlaps, after, before, after, n_sides=1)
