@@ -35,6 +35,13 @@ def open_body() -> BodyModelData:
 
 
 @pytest.fixture(scope="session")
+def open_bodies(open_body: BodyModelData) -> dict[str, BodyModelData]:
+    """The shipped bodies by gender."""
+    others = (load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR)) for gender in ("male", "female"))
+    return dict(zip(("neutral", "male", "female"), (open_body, *others), strict=True))
+
+
+@pytest.fixture(scope="session")
 def random_body() -> BodyModelData:
     """A body of few random vertices."""
     return random_body_model()

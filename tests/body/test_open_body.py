@@ -8,9 +8,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.skeleton import MIRRORED_JOINTS, N_JOINTS, PARENTS, joint_index
 
 GENDERS = ("neutral", "male", "female")
@@ -23,11 +21,6 @@ SMPL_OFFSETS = {
     "left_ankle": (-0.014, -0.398, -0.044),
     "left_foot": (0.026, -0.056, 0.119),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def bodies() -> dict[str, BodyModelData]:
-    return {gender: load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR)) for gender in GENDERS}
 
 
 def rest_joints(data: BodyModelData) -> np.ndarray:
@@ -55,8 +48,8 @@ def mirrored_vertices(data: BodyModelData) -> np.ndarray:
 
 
 @pytest.mark.parametrize("gender", GENDERS)
-def test_weights_and_regressor(bodies, gender: str) -> None:
-    data = bodies[gender]
+def test_weights_and_regressor(open_bodies, gender: str) -> None:
+    data = open_bodies[gender]
     np.testing.assert_allclose(data.skinning_weights.sum(axis=1), 1, atol=1e-6)
     assert (data.skinning_weights >= 0).all()
     assert (data.skinning_weights > 0).sum(axis=1).max() <= 6
@@ -67,8 +60,8 @@ def test_weights_and_regressor(bodies, gender: str) -> None:
 
 
 @pytest.mark.parametrize("gender", GENDERS)
-def test_left_and_right_agree(bodies, gender: str) -> None:
-    data = bodies[gender]
+def test_left_and_right_agree(open_bodies, gender: str) -> None:
+    data = open_bodies[gender]
     partner = mirrored_vertices(data)
     flip = np.array([-1.0, 1.0, 1.0])[:, None]
     np.testing.assert_allclose(data.shapedirs[partner] * flip, data.shapedirs, atol=1e-4)
@@ -78,8 +71,8 @@ def test_left_and_right_agree(bodies, gender: str) -> None:
 
 
 @pytest.mark.parametrize("gender", GENDERS)
-def test_joints_lie_where_smplx_has_them(bodies, gender: str) -> None:
-    data = bodies[gender]
+def test_joints_lie_where_smplx_has_them(open_bodies, gender: str) -> None:
+    data = open_bodies[gender]
     joints = rest_joints(data) * 1.7 / stature(data)
     for name, expected in SMPL_OFFSETS.items():
         joint = joint_index(name)
@@ -89,16 +82,16 @@ def test_joints_lie_where_smplx_has_them(bodies, gender: str) -> None:
         assert cosine > 0.9, name
 
 
-def test_statures(bodies) -> None:
-    assert stature(bodies["male"]) == pytest.approx(1.82, abs=0.04)
-    assert stature(bodies["female"]) == pytest.approx(1.70, abs=0.04)
-    for data in bodies.values():
+def test_statures(open_bodies) -> None:
+    assert stature(open_bodies["male"]) == pytest.approx(1.82, abs=0.04)
+    assert stature(open_bodies["female"]) == pytest.approx(1.70, abs=0.04)
+    for data in open_bodies.values():
         taller = data.v_template + 2 * data.shapedirs[..., 0]
         assert np.ptp(taller[:, 1]) > stature(data) + 0.1
 
 
-def test_jaw_opens_the_mouth(bodies) -> None:
-    data = bodies["neutral"]
+def test_jaw_opens_the_mouth(open_bodies) -> None:
+    data = open_bodies["neutral"]
     lips = np.einsum("lkc,lk->lc", data.v_template[data.faces[data.landmark_faces]], data.landmark_barycentric)
     vertices, _ = posed(data, jaw=(0.3, 0.0, 0.0))
     moved = np.einsum("lkc,lk->lc", vertices[data.faces[data.landmark_faces]], data.landmark_barycentric) - lips
@@ -108,8 +101,8 @@ def test_jaw_opens_the_mouth(bodies) -> None:
     assert np.abs(moved[brows]).max() < 1e-4
 
 
-def test_eyes_turn_alone_about_their_centres(bodies) -> None:
-    data = bodies["neutral"]
+def test_eyes_turn_alone_about_their_centres(open_bodies) -> None:
+    data = open_bodies["neutral"]
     vertices, _ = posed(data, left_eye_smplhf=(0.0, 0.4, 0.0))
     moved = np.linalg.norm(vertices - data.v_template, axis=1) > 1e-6
     eye = data.skinning_weights[:, joint_index("left_eye_smplhf")] == 1
@@ -129,15 +122,15 @@ def test_eyes_turn_alone_about_their_centres(bodies) -> None:
         ("right_index1", (0, 0, 1.5), "right_index3", (0, -1, 0)),
     ],
 )
-def test_hinges_bend_as_priors_expect(bodies, joint: str, axis_angle, end: str, direction) -> None:
-    data = bodies["neutral"]
+def test_hinges_bend_as_priors_expect(open_bodies, joint: str, axis_angle, end: str, direction) -> None:
+    data = open_bodies["neutral"]
     _, joints = posed(data, **{joint: axis_angle})
     bone = joints[joint_index(end)] - joints[joint_index(joint)]
     assert bone @ np.array(direction) / np.linalg.norm(bone) > 0.95
 
 
-def test_fingers_are_straight_and_level(bodies) -> None:
-    joints = rest_joints(bodies["neutral"])
+def test_fingers_are_straight_and_level(open_bodies) -> None:
+    joints = rest_joints(open_bodies["neutral"])
     for finger in ("index", "middle", "ring", "pinky"):
         first, second, third = (joints[joint_index(f"left_{finger}{k}")] for k in (1, 2, 3))
         for bone in (second - first, third - second):
@@ -145,8 +138,8 @@ def test_fingers_are_straight_and_level(bodies) -> None:
             assert abs(bone[1]) < 0.1 * np.linalg.norm(bone)
 
 
-def test_expressions_leave_the_joints_and_lips_in_place(bodies) -> None:
-    data = bodies["neutral"]
+def test_expressions_leave_the_joints_and_lips_in_place(open_bodies) -> None:
+    data = open_bodies["neutral"]
     moved = np.einsum("jv,vce->jce", data.joint_regressor, data.expression_dirs)
     assert np.abs(moved).max() < 2e-3
     corners = data.expression_dirs[data.faces[data.landmark_faces]]

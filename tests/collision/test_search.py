@@ -10,9 +10,7 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import find_body_model
 from smplifyx.collision.parts import BodyParts, PairFilter, body_parts, pair_filter
 from smplifyx.collision.search import TriangleSearch, rest_pairs
 from smplifyx.errors import UsageError
@@ -93,42 +91,37 @@ def test_boxes_with_a_margin(margin):
 
 
 @pytest.fixture(scope="module")
-def data():
-    return load_body_model_data(find_body_model("smplx", "neutral"))
+def body_filter(open_body):
+    return pair_filter(body_parts(open_body), open_body.faces, [(9, 16), (9, 17), (6, 16), (6, 17), (1, 2), (12, 22)])
 
 
 @pytest.fixture(scope="module")
-def body_filter(data):
-    return pair_filter(body_parts(data), data.faces, [(9, 16), (9, 17), (6, 16), (6, 17), (1, 2), (12, 22)])
+def body_search(open_body, body_filter):
+    return TriangleSearch(open_body.v_template, open_body.faces, body_filter)
 
 
 @pytest.fixture(scope="module")
-def body_search(data, body_filter):
-    return TriangleSearch(data.v_template, data.faces, body_filter)
-
-
-@pytest.fixture(scope="module")
-def posed(data):
+def posed(open_body):
     """Bodies [4, V, 3] with wide poses: arms and legs pass through each other and the trunk."""
     poses = torch.zeros(4, 55, 3)
     poses[:, 1:22] = torch.as_tensor(mild_poses(4, spread=1.5, seed=1).body_pose, dtype=torch.float32).unflatten(
         1, (21, 3)
     )
-    model = BodyModel.from_data(data)
+    model = BodyModel.from_data(open_body)
     with torch.no_grad():
         return model(torch.zeros(4, 10), torch.zeros(4, 10), axis_angle_to_matrix(poses)).vertices
 
 
-def test_posed_bodies(data, body_filter, body_search, posed):
+def test_posed_bodies(open_body, body_filter, body_search, posed):
     pairs = body_search(posed)
     assert len(pairs.rows) > 500 and not pairs.truncated.any()
     for row, vertices in enumerate(posed.double().numpy()):
         found = set(map(tuple, pairs.triangles[pairs.rows == row].tolist()))
-        witness = intersecting_pairs(vertices, data.faces, body_filter.labels, body_filter.related_parts)
-        expected = set(map(tuple, witness[body_filter.keeps(data.faces, witness)].tolist()))
+        witness = intersecting_pairs(vertices, open_body.faces, body_filter.labels, body_filter.related_parts)
+        expected = set(map(tuple, witness[body_filter.keeps(open_body.faces, witness)].tolist()))
         assert expected <= found
         touching = np.array(sorted(found - expected)).reshape(-1, 2)  # these meet in a point at most
-        triangles = torch.as_tensor(vertices[data.faces])
+        triangles = torch.as_tensor(vertices[open_body.faces])
         assert (intersection_length(triangles[touching[:, 0]], triangles[touching[:, 1]]) < 1e-9).all()
         assert len(touching) <= 2
 
@@ -154,27 +147,27 @@ def test_no_bodies_no_pairs(body_search, posed):
     assert len(pairs.rows) == len(pairs.triangles) == len(pairs.truncated) == 0
 
 
-def test_the_limit_of_pairs_is_reported(data, body_filter, body_search, posed):
+def test_the_limit_of_pairs_is_reported(open_body, body_filter, body_search, posed):
     counts = torch.bincount(body_search(posed).rows, minlength=len(posed))
     limit = int(counts.max()) - 1
-    pairs = TriangleSearch(data.v_template, data.faces, body_filter, max_pairs=limit)(posed)
+    pairs = TriangleSearch(open_body.v_template, open_body.faces, body_filter, max_pairs=limit)(posed)
     assert torch.equal(pairs.truncated, counts > limit)
     assert torch.equal(torch.bincount(pairs.rows, minlength=len(posed)), counts.clamp(max=limit))
 
 
-def test_at_rest_only_what_is_ignored_afterwards(data, body_search):
+def test_at_rest_only_what_is_ignored_afterwards(open_body, body_search):
     """With the whole of the head in parts that may collide, eyes and mouth show up and can be left out."""
-    assert len(rest_pairs(body_search, data.v_template)) == 0
-    parts = body_parts(data)
-    loose = pair_filter(BodyParts(parts.labels, np.full(55, -1)), data.faces, [(12, 15)])
+    assert len(rest_pairs(body_search, open_body.v_template)) == 0
+    parts = body_parts(open_body)
+    loose = pair_filter(BodyParts(parts.labels, np.full(55, -1)), open_body.faces, [(12, 15)])
     loose.colliding_parts[15, 23] = loose.colliding_parts[23, 15] = True
-    touching = rest_pairs(TriangleSearch(data.v_template, data.faces, loose), data.v_template)
+    touching = rest_pairs(TriangleSearch(open_body.v_template, open_body.faces, loose), open_body.v_template)
     assert len(touching) > 50
     without = PairFilter(loose.labels, loose.colliding_parts, touching)
-    assert len(rest_pairs(TriangleSearch(data.v_template, data.faces, without), data.v_template)) == 0
+    assert len(rest_pairs(TriangleSearch(open_body.v_template, open_body.faces, without), open_body.v_template)) == 0
 
 
-def test_a_missing_library_is_named(monkeypatch, data, body_filter):
+def test_a_missing_library_is_named(monkeypatch, open_body, body_filter):
     monkeypatch.setitem(sys.modules, "warp", None)
     with pytest.raises(UsageError, match=r"warp-lang.*--collision.enabled false"):
-        TriangleSearch(data.v_template, data.faces, body_filter)
+        TriangleSearch(open_body.v_template, open_body.faces, body_filter)

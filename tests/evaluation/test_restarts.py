@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from smplifyx.config import Override, load_config
 from smplifyx.evaluation import restarts
 from smplifyx.evaluation.trials import make_people
 from smplifyx.synthetic.documents import observation_of
 from tests.random_body import random_body_model
-
-
-@pytest.fixture(scope="module")
-def config():
-    overrides = [("optimizer.max_iterations", "2"), ("priors.body_pose", "l2"), ("collision.enabled", "false")]
-    return load_config(None, [Override(*pair) for pair in overrides])
 
 
 def test_shares_of_people_near_the_lowest_loss():

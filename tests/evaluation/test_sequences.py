@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smplifyx.config import Override, load_config
 from smplifyx.errors import UsageError
 from smplifyx.evaluation.calibrated_scenes import fit_scenes, triangulation_rows
 from smplifyx.evaluation.metrics import Alignment, pa_v2v
@@ -58,12 +57,6 @@ BENCHMARK = SequenceBenchmark(count=1, n_frames=17)
 @pytest.fixture(scope="module")
 def sequence(random_body):
     return make_sequences(BENCHMARK, random_body, n_views=8)[0]
-
-
-@pytest.fixture(scope="module")
-def config():
-    pairs = [("optimizer.max_iterations", "2"), ("priors.body_pose", "l2"), ("collision.enabled", "false")]
-    return load_config(None, [Override(*pair) for pair in pairs])
 
 
 def truth(sequence, shift=0.0):

@@ -10,10 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 import smplifyx
-from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
 from smplifyx.body.model import BodyModel
-from smplifyx.body.search import find_body_model
 from smplifyx.config import Config, ConfigError, Override, load_config
 from smplifyx.errors import UsageError
 from smplifyx.evaluation.scores import score
@@ -27,19 +24,14 @@ from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthet
 
 
 @pytest.fixture(scope="module")
-def data() -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral"))
-
-
-@pytest.fixture(scope="module")
-def people(data) -> list[SyntheticPerson]:
+def people(open_body) -> list[SyntheticPerson]:
     noise = DetectorNoise(occlusion=False, swap_rate=0.0, hand_miss_rate=0.0)
-    return list(synthetic_people(data, 8, SyntheticOptions(seed=3, truncated_share=0.0, noise=noise)))
+    return list(synthetic_people(open_body, 8, SyntheticOptions(seed=3, truncated_share=0.0, noise=noise)))
 
 
 @pytest.fixture(scope="module")
-def fitter(data) -> Fitter:
-    return Fitter(data, config=Config())
+def fitter(open_body) -> Fitter:
+    return Fitter(open_body, config=Config())
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +39,11 @@ def results(fitter, people) -> list[FitResult]:
     return fitter.fit([observation_of(person, with_camera=True) for person in people])
 
 
-def test_unusable_arguments_are_refused(data):
+def test_unusable_arguments_are_refused(open_body):
     with pytest.raises(UsageError, match="float32 or float64, found 'float16'"):
-        Fitter(data, dtype="float16")
+        Fitter(open_body, dtype="float16")
     with pytest.raises(UsageError, match="batch_size of 1 or more, found 0"):
-        Fitter(data, batch_size=0)
+        Fitter(open_body, batch_size=0)
 
 
 def test_known_people_are_recovered(fitter, people, results):
@@ -73,9 +65,9 @@ def test_the_projection_in_the_results_is_that_of_the_joints(results):
         np.testing.assert_allclose(result.projected_keypoints_2d[7], expected, atol=0.05)
 
 
-def test_the_stored_parameters_alone_give_the_stored_joints_and_the_vertices(data, fitter, results):
+def test_the_stored_parameters_alone_give_the_stored_joints_and_the_vertices(open_body, fitter, results):
     """The rotations are rebuilt by SciPy from the stored axis-angles, in the order of the joints."""
-    model = BodyModel.from_data(data)
+    model = BodyModel.from_data(open_body)
     for result in results:
         pose = [
             result.global_orient, result.body_pose, result.jaw_pose, result.leye_pose, result.reye_pose,
@@ -89,16 +81,16 @@ def test_the_stored_parameters_alone_give_the_stored_joints_and_the_vertices(dat
         np.testing.assert_allclose(output.vertices[0], vertices, rtol=0, atol=1e-4)
 
 
-def test_the_stored_hand_components_give_the_stored_hand_pose(data, results):
+def test_the_stored_hand_components_give_the_stored_hand_pose(open_body, results):
     for result in results:
         for side in ("left", "right"):
-            components, mean = (getattr(data, f"{side}_hand_{kind}") for kind in ("components", "mean"))
+            components, mean = (getattr(open_body, f"{side}_hand_{kind}") for kind in ("components", "mean"))
             pose = getattr(result, f"{side}_hand_pca") @ components[:12] + mean
             ours = Rotation.from_rotvec(getattr(result, f"{side}_hand_pose").reshape(15, 3)).as_matrix()
             np.testing.assert_allclose(Rotation.from_rotvec(pose.reshape(15, 3)).as_matrix(), ours, atol=1e-4)
 
 
-def test_fewer_hand_components_are_stored_as_twelve(data, people):
+def test_fewer_hand_components_are_stored_as_twelve(open_body, people):
     config = Config()
     config = replace(
         config,
@@ -106,7 +98,7 @@ def test_fewer_hand_components_are_stored_as_twelve(data, people):
         stages=config.stages[-1:],
         starts=replace(config.starts, select_after_stage=1, depth_flips=0),
     )
-    (result,) = Fitter(data, config=config).fit([observation_of(people[0], with_camera=True)])
+    (result,) = Fitter(open_body, config=config).fit([observation_of(people[0], with_camera=True)])
     for side in ("left", "right"):
         components = getattr(result, f"{side}_hand_pca")
         assert components.shape == (12,) and components[:6].any() and not components[6:].any()
@@ -130,8 +122,8 @@ def _assert_same_path(one: FitResult, other: FitResult) -> None:
 
 
 @pytest.fixture(scope="module")
-def brief(data) -> Fitter:
-    return Fitter(data, overrides={"optimizer.max_iterations": 10})
+def brief(open_body) -> Fitter:
+    return Fitter(open_body, overrides={"optimizer.max_iterations": 10})
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +152,10 @@ def test_a_person_without_any_keypoint_does_not_stop_the_others(brief, people, u
 
 
 @pytest.mark.parametrize(("prior", "dtype"), [("vposer", "float64"), ("gmm", "float32")])
-def test_double_precision_and_the_mixture_converge(data, people, prior, dtype):
+def test_double_precision_and_the_mixture_converge(open_body, people, prior, dtype):
     settings = {"priors.body_pose": prior, "collision.enabled": False, "starts.depth_flips": 0}
     people = [observation_of(person, with_camera=True) for person in people[:2]]
-    for result in Fitter(data, overrides=settings, dtype=dtype).fit(people):
+    for result in Fitter(open_body, overrides=settings, dtype=dtype).fit(people):
         assert result.converged and "not_converged" not in result.flags
 
 
@@ -179,8 +171,8 @@ def _quick_config(**lifting: object) -> Config:
     )
 
 
-def test_the_callback_gets_each_stage_of_each_batch_and_the_terms_add_up(data, people):
-    fitter, seen = Fitter(data, config=_quick_config(), batch_size=2), []
+def test_the_callback_gets_each_stage_of_each_batch_and_the_terms_add_up(open_body, people):
+    fitter, seen = Fitter(open_body, config=_quick_config(), batch_size=2), []
     results = fitter.fit([observation_of(person, with_camera=True) for person in people[:3]], seen.append)
     assert [(one.people, one.stage, one.n_stages) for one in seen] == [(range(2), 1, 1), (range(2, 3), 1, 1)]
     for one in seen:
@@ -209,20 +201,21 @@ def test_meshes_of_several_results_are_those_of_each(fitter, results):
     assert fitter.vertices([]).shape == (0, fitter.data.n_vertices, 3)
 
 
-def test_without_lifting_nothing_of_it_is_loaded_and_its_weight_changes_no_start(data, people, monkeypatch):
+def test_without_lifting_nothing_of_it_is_loaded_and_its_weight_changes_no_start(open_body, people, monkeypatch):
     observation = observation_of(people[0], with_camera=True)
     starts = [
-        Fitter(data, config=_quick_config(weight=weight)).initial_hypotheses([observation]) for weight in (0.0, 4.0)
+        Fitter(open_body, config=_quick_config(weight=weight)).initial_hypotheses([observation])
+        for weight in (0.0, 4.0)
     ]
     torch.testing.assert_close(starts[0].initial.orientation, starts[1].initial.orientation)
     monkeypatch.setattr("smplifyx.fitting.fitter.load_lifting", lambda path: pytest.fail("loaded"))
-    (result,) = Fitter(data, config=_quick_config(enabled=False)).fit([observation])
+    (result,) = Fitter(open_body, config=_quick_config(enabled=False)).fit([observation])
     assert "lifting" not in result.losses and not any("swapped" in flag for flag in result.flags)
 
 
-def test_settings_without_effect_are_named(data):
-    assert Fitter(data).unused_settings == ()
-    fitter = Fitter(data, overrides={"stages.2.neck_pose": 3.0})
+def test_settings_without_effect_are_named(open_body):
+    assert Fitter(open_body).unused_settings == ()
+    fitter = Fitter(open_body, overrides={"stages.2.neck_pose": 3.0})
     assert fitter.unused_settings == ("stages.2.neck_pose",)
     hand = Fitter("mano", side="left", overrides={"stages.all.body_pose": 3.0, "objective.trunk_tilt": 9.0})
     of_stages = [f"stages.{number}.body_pose" for number in (1, 2, 3)]
@@ -237,7 +230,7 @@ def test_no_people_no_results(fitter):
 
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.slow
-def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
+def test_the_camera_moves_after_its_stage_only_when_it_may(open_body, people, free):
     config = Config()
     config = replace(
         config,
@@ -246,7 +239,7 @@ def test_the_camera_moves_after_its_stage_only_when_it_may(data, people, free):
     )
     observations = [observation_of(person, with_camera=True) for person in people]
     one_stage, all_stages = (
-        Fitter(data, config=replace(config, stages=stages)).fit(observations)
+        Fitter(open_body, config=replace(config, stages=stages)).fit(observations)
         for stages in (config.stages[:1], config.stages)
     )
     for early, late in zip(one_stage, all_stages, strict=True):

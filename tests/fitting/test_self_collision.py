@@ -10,8 +10,6 @@ import pytest
 import torch
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import find_body_model
 from smplifyx.collision.contacts import Contacts
 from smplifyx.config import Config
 from smplifyx.errors import UsageError
@@ -25,13 +23,8 @@ from smplifyx.synthetic.people import SyntheticOptions, SyntheticPerson, synthet
 
 
 @pytest.fixture(scope="module")
-def data() -> BodyModelData:
-    return load_body_model_data(find_body_model("smplx", "neutral"))
-
-
-@pytest.fixture(scope="module")
-def people(data) -> list[SyntheticPerson]:
-    return list(synthetic_people(data, 6, SyntheticOptions(seed=0)))
+def people(open_body) -> list[SyntheticPerson]:
+    return list(synthetic_people(open_body, 6, SyntheticOptions(seed=0)))
 
 
 def _config(enabled: bool = True, weight: float | None = None, max_iterations: int = 200) -> Config:
@@ -48,18 +41,18 @@ def _config(enabled: bool = True, weight: float | None = None, max_iterations: i
     )
 
 
-def _fit(data: BodyModelData, config: Config, people: list[SyntheticPerson]) -> list[FitResult]:
-    return Fitter(data, config=config).fit([observation_of(one, with_camera=True) for one in people])
+def _fit(open_body: BodyModelData, config: Config, people: list[SyntheticPerson]) -> list[FitResult]:
+    return Fitter(open_body, config=config).fit([observation_of(one, with_camera=True) for one in people])
 
 
 @pytest.fixture(scope="module")
-def measured_only(data, people) -> list[FitResult]:
+def measured_only(open_body, people) -> list[FitResult]:
     """Fits that look for collisions at the end, but do not pay for them."""
-    return _fit(data, _config(weight=0.0), people)
+    return _fit(open_body, _config(weight=0.0), people)
 
 
-def test_the_term_pulls_bodies_out_of_themselves(data, people, measured_only):
-    with_term = _fit(data, _config(), people)
+def test_the_term_pulls_bodies_out_of_themselves(open_body, people, measured_only):
+    with_term = _fit(open_body, _config(), people)
     before = np.array([[one.colliding_pairs, one.penetration_mm] for one in measured_only])
     after = np.array([[one.colliding_pairs, one.penetration_mm] for one in with_term])
     assert before[:, 0].sum() > 50 and before[:, 1].max() > 5.0
@@ -72,11 +65,15 @@ def test_the_term_pulls_bodies_out_of_themselves(data, people, measured_only):
             assert one.colliding_pairs == 0
 
 
-def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(data, people, measured_only):
+def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(open_body, people, measured_only):
     colliding_rows = [person for person, fit in zip(people, measured_only, strict=True) if fit.colliding_pairs]
     config = _config()
-    strict = _fit(data, replace(config, collision=replace(config.collision, max_loss_increase=1e-9)), colliding_rows)
-    free = _fit(data, replace(config, collision=replace(config.collision, max_loss_increase=None)), colliding_rows)
+    strict = _fit(
+        open_body, replace(config, collision=replace(config.collision, max_loss_increase=1e-9)), colliding_rows
+    )
+    free = _fit(
+        open_body, replace(config, collision=replace(config.collision, max_loss_increase=None)), colliding_rows
+    )
     kept = [pair for pair in zip(strict, free, strict=True) if pair[0].colliding_pairs > pair[1].colliding_pairs]
     assert kept and np.mean([one.loss < other.loss for one, other in kept]) > 0.5
     # Two stages decide one after the other, so that a body may end in another valley; but never in a much higher one.
@@ -86,9 +83,9 @@ def test_a_body_that_only_gets_out_by_leaving_the_rest_stays(data, people, measu
         assert ("self_penetration" in one.flags) == (one.penetration_mm > 15.0)
 
 
-def test_a_body_that_has_come_apart_has_the_loss_without_contacts(data, people, monkeypatch):
+def test_a_body_that_has_come_apart_has_the_loss_without_contacts(open_body, people, monkeypatch):
     """Its contacts of the soft round are gone. One that was still moving then moves on."""
-    fitter = Fitter(data, config=_config(max_iterations=8))
+    fitter = Fitter(open_body, config=_config(max_iterations=8))
     solver, number = fitter.solver, len(fitter.config.stages)
     before = fitter.competing_hypotheses([observation_of(one, with_camera=True) for one in people[:3]])
     find, rounds, asked = solver.contacts, [], []
@@ -111,37 +108,37 @@ def test_a_body_that_has_come_apart_has_the_loss_without_contacts(data, people, 
     assert (after.loss[moving] < objective.values(apart[:, objective.free])[moving]).all()
 
 
-def test_without_the_term_nothing_is_imported_or_measured(data, people, monkeypatch):
+def test_without_the_term_nothing_is_imported_or_measured(open_body, people, monkeypatch):
     monkeypatch.setitem(sys.modules, "warp", None)
-    (one,) = _fit(data, _config(enabled=False, max_iterations=1), people[:1])
+    (one,) = _fit(open_body, _config(enabled=False, max_iterations=1), people[:1])
     assert np.isnan(one.penetration_mm) and one.colliding_pairs == -1
 
 
 @pytest.mark.slow
-def test_the_optimiser_without_warp_ends_at_similar_losses(data, people, measured_only, monkeypatch):
+def test_the_optimiser_without_warp_ends_at_similar_losses(open_body, people, measured_only, monkeypatch):
     monkeypatch.setitem(sys.modules, "warp", None)
-    results = _fit(data, _config(enabled=False), people[:2])
+    results = _fit(open_body, _config(enabled=False), people[:2])
     for one, other in zip(results, measured_only, strict=False):
         assert one.loss == pytest.approx(other.loss, rel=0.15)
 
 
-def test_a_missing_library_is_named(data, people, monkeypatch):
+def test_a_missing_library_is_named(open_body, people, monkeypatch):
     monkeypatch.setitem(sys.modules, "warp", None)
     with pytest.raises(UsageError, match="warp-lang"):
-        _fit(data, _config(max_iterations=1), people[:1])
+        _fit(open_body, _config(max_iterations=1), people[:1])
 
 
-def test_a_person_of_nan_fails_alone(data, people):
+def test_a_person_of_nan_fails_alone(open_body, people):
     observations = [observation_of(one, with_camera=True) for one in people[:3]]
     observations[1].keypoints[:10, 0] = np.nan  # an observation made with NaN is refused
-    results = Fitter(data, config=_config(max_iterations=10)).fit(observations)
+    results = Fitter(open_body, config=_config(max_iterations=10)).fit(observations)
     assert [one.status for one in results] == ["ok", "failed", "ok"]
     assert results[1].colliding_pairs == -1 and np.isnan(results[1].penetration_mm)
     assert all(results[k].colliding_pairs >= 0 for k in (0, 2))
 
 
-def test_limbs_that_contacts_leave_inside_are_pulled_out(data, people, monkeypatch):
-    fitter = Fitter(data, config=_config())
+def test_limbs_that_contacts_leave_inside_are_pulled_out(open_body, people, monkeypatch):
+    fitter = Fitter(open_body, config=_config())
     solver, number = fitter.solver, len(fitter.config.stages)
     before = fitter.competing_hypotheses([observation_of(one, with_camera=True) for one in people])
     before = Stage(number, resolve_collisions=False).run(solver, before)

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from smplifyx.body.data import BodyModelData
-from smplifyx.body.files import load_body_model_data
-from smplifyx.body.search import OPEN_BODY_DIR, find_body_model
 from smplifyx.skeleton import JOINT_NAMES
 from tests.bases import covariance_distance
 
@@ -30,11 +28,6 @@ COMPARED_OTHERWISE = (
 
 
 @pytest.fixture(scope="module")
-def shipped() -> dict[str, BodyModelData]:
-    return {gender: load_body_model_data(find_body_model("smplx", gender, OPEN_BODY_DIR)) for gender in GENDERS}
-
-
-@pytest.fixture(scope="module")
 def built() -> BodyModelData:
     return build_open_body("neutral")
 
@@ -44,8 +37,8 @@ def components(directions: np.ndarray) -> np.ndarray:
     return directions.reshape(-1, directions.shape[2]).T
 
 
-def test_shipped_arrays_are_those_of_the_build(built, shipped) -> None:
-    found = shipped["neutral"]
+def test_shipped_arrays_are_those_of_the_build(built, open_bodies) -> None:
+    found = open_bodies["neutral"]
     assert (built.name, built.gender, built.model_type) == (found.name, found.gender, found.model_type)
     for field in dataclasses.fields(BodyModelData):
         expected, value = getattr(built, field.name), getattr(found, field.name)
@@ -56,46 +49,46 @@ def test_shipped_arrays_are_those_of_the_build(built, shipped) -> None:
 
 
 @pytest.mark.parametrize("name", ["shapedirs", "expression_dirs"])
-def test_shipped_components_span_the_space_of_the_build(built, shipped, name: str) -> None:
-    found, expected = components(getattr(shipped["neutral"], name)), components(getattr(built, name))
+def test_shipped_components_span_the_space_of_the_build(built, open_bodies, name: str) -> None:
+    found, expected = components(getattr(open_bodies["neutral"], name)), components(getattr(built, name))
     assert found.shape == expected.shape
     assert covariance_distance(found, expected) < 2e-3
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), np.linalg.norm(expected, axis=1), rtol=5e-3)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_shipped_hand_poses_vary_as_those_of_the_build(built, shipped, side: str) -> None:
+def test_shipped_hand_poses_vary_as_those_of_the_build(built, open_bodies, side: str) -> None:
     """From the 25th on, the components have almost the same small variance."""
     scales = left_hand_pose_space().standard_deviations[:, None]
-    found, expected = shipped["neutral"].hand(side).components, built.hand(side).components
+    found, expected = open_bodies["neutral"].hand(side).components, built.hand(side).components
     np.testing.assert_allclose(found @ found.T, np.eye(45), atol=1e-5)
     assert covariance_distance(scales * found, scales * expected) < 1e-3
 
 
-def test_shipped_joints_are_those_of_the_build(built, shipped) -> None:
+def test_shipped_joints_are_those_of_the_build(built, open_bodies) -> None:
     """Which of two neighbouring vertices gets a share may differ between machines; the joints may not."""
-    found, expected = (data.joint_regressor @ data.v_template for data in (shipped["neutral"], built))
+    found, expected = (data.joint_regressor @ data.v_template for data in (open_bodies["neutral"], built))
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_shipped_contour_lies_where_the_build_puts_it(built, shipped) -> None:
+def test_shipped_contour_lies_where_the_build_puts_it(built, open_bodies) -> None:
     """A point on the edge of two triangles may be given to either."""
     points = []
-    for data in (shipped["neutral"], built):
+    for data in (open_bodies["neutral"], built):
         corners = data.v_template[data.faces[data.contour_faces]]
         points.append(np.einsum("ylk,ylkc->ylc", data.contour_barycentric, corners))
     np.testing.assert_allclose(points[0], points[1], atol=1e-3)
 
 
-def test_shipped_contacts_are_those_of_the_build(built, shipped) -> None:
+def test_shipped_contacts_are_those_of_the_build(built, open_bodies) -> None:
     """Pairs of triangles whose distance is that of the threshold may come or go."""
-    found, expected = ({tuple(pair) for pair in data.rest_contact_pairs} for data in (shipped["neutral"], built))
+    found, expected = ({tuple(pair) for pair in data.rest_contact_pairs} for data in (open_bodies["neutral"], built))
     assert expected and len(found ^ expected) <= 0.02 * len(expected)
 
 
 @pytest.mark.parametrize("gender", GENDERS)
-def test_unseen_adults(shipped, gender: str) -> None:
-    data, model = shipped[gender], load_source_model()
+def test_unseen_adults(open_bodies, gender: str) -> None:
+    data, model = open_bodies[gender], load_source_model()
     people = people_in_tpose(model, sample_adults(model, gender, 100, seed=987))
     space = ShapeSpace(data.v_template, data.shapedirs.transpose(2, 0, 1))
     assert space.residuals(people.vertices).mean() < 4.5e-3
