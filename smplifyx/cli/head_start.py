@@ -16,11 +16,12 @@ from smplifyx.config import Config
 #: Modules with a library of their own that are imported before torch. They come first, as linking a library waits
 #: while another one is linked; one that is not listed here only waits.
 _FIRST = (
-    "cv2", "PIL._imaging", "_blake2", "_csv", "_hashlib", "_json", "_lsprof", "_multiprocessing", "_posixshmem",
+    "PIL._imaging", "_blake2", "_csv", "_hashlib", "_json", "_lsprof", "_multiprocessing", "_posixshmem",
     "_posixsubprocess", "_queue", "_socket", "_uuid", "array", "fcntl", "grp", "mmap", "select", "unicodedata",
 )  # fmt: skip
 #: Libraries of packages that are imported later, the largest ones, in the order in which the packages link them.
 _AHEAD = (
+    ("cv2", "cv2.abi3.so"),
     ("torch", "lib/libtorch_global_deps.so", "lib/libtorch_cpu.so"),
     ("warp", "bin/warp.so", "bin/warp-clang.so"),
 )
