@@ -35,7 +35,13 @@ from smplifyx.fitting.upright_stance import has_upright_stance
 from smplifyx.keypoints import Observation
 from smplifyx.lifting.detector_points import add_detector_points
 from smplifyx.lifting.lifter import KeypointLifter, LiftedJoints, LiftedKeypoints
-from smplifyx.lifting.network import N_LIFTED_JOINTS, SWAPPABLE_LIMBS, load_lifting, shipped_lifting
+from smplifyx.lifting.network import (
+    N_LIFTED_JOINTS,
+    SWAPPABLE_LIMBS,
+    LiftingNetwork,
+    load_lifting,
+    shipped_lifting,
+)
 from smplifyx.optim import padded_rows
 from smplifyx.priors import make_body_pose_prior
 from smplifyx.result import FitResult
@@ -93,6 +99,8 @@ class Fitter:
         dtype: precision, ``float32`` or ``float64``.
         terms: the terms of the objective; None for :func:`~smplifyx.fitting.terms.default_terms`.
         batch_size: people that are fitted together.
+        networks_of: a fitter with the same settings, device and precision, whose pose prior and lifting network are
+            used instead of others that are loaded.
 
     Raises:
         UsageError: an unknown model, gender, precision or setting, unusable terms, or no batch size.
@@ -112,6 +120,7 @@ class Fitter:
         dtype: str = "float32",
         terms: Sequence[Term] | None = None,
         batch_size: int = 32,
+        networks_of: Fitter | None = None,
     ) -> None:
         if dtype not in _DTYPES:
             raise UsageError(f"expected dtype {' or '.join(_DTYPES)}, found {dtype!r}")
@@ -127,9 +136,10 @@ class Fitter:
         self._device, self._dtype = torch.device(device), _DTYPES[dtype]
         #: The body model, with the keypoints that are compared with the observed ones.
         self.body = Body(model, definitions=keypoint_definitions(self.config), dtype=self._dtype, device=self._device)
+        self._prior: Any = self._body_pose_prior() if networks_of is None else networks_of._prior
         parameters = BodyParameters(
             model,
-            self._body_pose_prior(),
+            self._prior,
             self.config.body.n_hand_components,
             self._dtype,
             self._device,
@@ -139,6 +149,9 @@ class Fitter:
             model, self.body.model, parameters, self.config, default_terms() if terms is None else terms
         )
         self._schedule = make_schedule(self.config, parameters.has_body)
+        self._lifting: LiftingNetwork | None = (
+            self._lifting_network() if networks_of is None else networks_of._lifting
+        )
         self._lifter = self._make_lifter()
         #: Settings that differ from their defaults and have no effect on this model.
         self.unused_settings = tuple(unused_settings(self.config, parameters.layout.groups))
@@ -156,12 +169,17 @@ class Fitter:
             priors.vposer_rounding,
         )
 
-    def _make_lifter(self) -> KeypointLifter | None:
+    def _lifting_network(self) -> LiftingNetwork | None:
         lifting = self.config.lifting
         if not lifting.enabled or not has_body(self.data.skeleton):
             return None
         network = load_lifting(shipped_lifting() if lifting.checkpoint is None else Path(lifting.checkpoint))
-        return KeypointLifter(network.to(self._device), available_keypoints(self.data), lifting.undo_swaps)
+        return network.to(self._device)
+
+    def _make_lifter(self) -> KeypointLifter | None:
+        if self._lifting is None:
+            return None
+        return KeypointLifter(self._lifting, available_keypoints(self.data), self.config.lifting.undo_swaps)
 
     def fit(
         self,

@@ -83,7 +83,7 @@ class BatchFitter:
         """The fitter of a gender or side, made once; raises UsageError for a damaged model, prior or network."""
         with self._making:
             if body not in self._fitters:
-                self._fitters[body] = self._make(body)
+                self._fitters[body] = self._make(body, next(iter(self._fitters.values()), None))
             return self._fitters[body]
 
     @property
@@ -151,7 +151,9 @@ def check_body(config: Config, body: str) -> None:
         raise UsageError(str(error)) from error
 
 
-def _make_fitter(config: Config, run: RunOptions, device: torch.device, body: str) -> Fitter:
+def _make_fitter(
+    config: Config, run: RunOptions, device: torch.device, body: str, networks_of: Fitter | None
+) -> Fitter:
     gender, side = _gender_and_side(body)
     try:
         return Fitter(
@@ -162,6 +164,7 @@ def _make_fitter(config: Config, run: RunOptions, device: torch.device, body: st
             device=device,
             dtype=run.dtype,
             batch_size=batch_size_of(run, device),
+            networks_of=networks_of,
         )
     except InputError as error:
         raise UsageError(str(error)) from error

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from smplifyx.camera import resolve_cameras
 from smplifyx.config import Config, RunOptions
+from smplifyx.fitting import fitter as fitter_module
+from smplifyx.fitting.fitter import Fitter
 from smplifyx.gender import GenderDecision, given
 from smplifyx.keypoints import Observation
 from smplifyx.pipeline import Outcome, Unit
@@ -109,3 +112,22 @@ def test_people_with_results_do_not_wait() -> None:
     kept.is_new = False
     waiting.add(photo(kept))
     assert waiting.take(is_last=True) is None
+
+
+def test_fitters_of_all_genders_share_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def counted(name: str) -> Callable[..., object]:
+        load = getattr(fitter_module, name)
+        return lambda *given: loaded.append(name) or load(*given)
+
+    for name in ("load_lifting", "make_body_pose_prior"):
+        monkeypatch.setattr(fitter_module, name, counted(name))
+    fits = BatchFitter(Config(), RunOptions(), torch.device("cpu"))
+    neutral, male = fits.fitter_of("neutral"), fits.fitter_of("male")
+    assert sorted(loaded) == ["load_lifting", "make_body_pose_prior"]
+    alone = Fitter("smplx", "male", config=Config())
+    keypoints = np.random.default_rng(0).uniform(1.0, 30.0, (135, 3)).clip(max=[40, 30, 1]).astype(np.float32)
+    people = resolve_cameras([Observation(keypoints, (40, 30))], Config().camera)
+    lifted, expected = (one.initial_hypotheses(people).targets.lifted for one in (male, alone))
+    assert neutral.data is not male.data and expected.abs().sum() > 0 and torch.equal(lifted, expected)
