@@ -119,7 +119,12 @@ def test_fitters_of_all_genders_share_the_networks(monkeypatch: pytest.MonkeyPat
 
     def counted(name: str) -> Callable[..., object]:
         load = getattr(fitter_module, name)
-        return lambda *given: loaded.append(name) or load(*given)
+
+        def count(*given: object) -> object:
+            loaded.append(name)
+            return load(*given)
+
+        return count
 
     for name in ("load_lifting", "make_body_pose_prior"):
         monkeypatch.setattr(fitter_module, name, counted(name))
