@@ -96,8 +96,9 @@ class PenetrationMeter:
         vertices: IntArray = np.flatnonzero(inside)
         first = np.where(inside, np.arange(len(inside)), len(inside))  # the first vertex of each one's piece, so far
         while True:
-            nearer = first[self._neighbours[vertices]].min(1)
-            if (nearer == first[vertices]).all():
+            own = first[vertices]
+            nearer = np.minimum(own, first[self._neighbours[vertices]].min(1))
+            if (nearer == own).all():
                 return [vertices[nearer == one] for one in np.unique(nearer)]
             first[vertices] = first[nearer]
 

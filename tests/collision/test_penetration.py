@@ -53,6 +53,15 @@ def test_a_thin_rod_through_a_box_is_half_the_box_deep() -> None:
     assert volume == pytest.approx(np.pi * 0.02**2 * 0.2, rel=0.1)
 
 
+def test_the_tip_of_a_cone_is_a_patch_of_one_vertex() -> None:
+    """The tip has more neighbours than any other vertex, and all of them are outside."""
+    box = trimesh.creation.box([0.2, 0.2, 0.2]).subdivide().subdivide()
+    cone = trimesh.creation.cone(0.05, 0.2, sections=16).apply_transform(rotation_matrix(np.pi, [1, 0, 0]))
+    result, _ = measure(box, cone.apply_translation([0.02, 0.013, 0.28]))
+    assert [len(patch) for patch in result.patches] == [1]
+    assert result.depth == pytest.approx(0.02, abs=1e-6)
+
+
 def test_shapes_apart_do_not_penetrate() -> None:
     first = trimesh.creation.icosphere(2, 0.1)
     result, volume = measure(first, trimesh.creation.icosphere(2, 0.1).apply_translation([0.201, 0.0, 0.0]))
