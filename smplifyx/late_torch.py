@@ -54,7 +54,6 @@ class _Finder(MetaPathFinder):
         is_further = self._has_torch and bool(self._put_off) and fullname.startswith("torch.")
         if not is_further and fullname not in self._to_find:
             return None
-        self._to_find.discard(fullname)
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
             return None
@@ -77,11 +76,13 @@ class _Finder(MetaPathFinder):
 
         vars(module)["__getattr__"] = get
         self._put_off.add(module.__name__)
+        self._to_find.discard(module.__name__)
 
     def end_of_torch(self) -> None:
         """Take note that torch itself is imported; parts that only other parts import have a place there too."""
         for name in _PARTS:
             import_module(name)
+        self._to_find.clear()
         self._has_torch = True
 
     def import_parts(self) -> None:
