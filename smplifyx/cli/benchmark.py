@@ -97,6 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError("--collision-people: expected at least 2")
     if "workers" in arguments.only and arguments.worker_people < 2:
         raise UsageError("--worker-people: expected at least 2")
+    messages.check_input_file(arguments.mocap, "--mocap")
     config = load_config(arguments.config, arguments.overrides)
     torch.set_num_threads(arguments.threads)
     data = load_body(config.body.models_dir)

@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from smplifyx.cli.messages import check_input, check_output
+from smplifyx.cli.messages import check_input, check_input_file, check_output
 from smplifyx.cli.options import positive
 
 Parser = argparse.ArgumentParser
@@ -54,6 +54,7 @@ def _run(
         folders = getattr(arguments, name)
         for folder in folders if isinstance(folders, list) else [folders]:
             check_input(folder, f"--{name}")
+    check_input_file(getattr(arguments, "mocap", None), "--mocap")
     for name in ("output", "sheets"):
         check_output(getattr(arguments, name, None), f"--{name}")
     module, name = function.split(".")

@@ -151,3 +151,9 @@ def check_input(path: Path | None, option: str) -> None:
     """Check that a folder to read from exists; None names no folder; raises UsageError."""
     if path is not None and not path.is_dir():
         raise UsageError(f"{option}: {path} {'is a file' if path.exists() else 'does not exist'}; expected a folder")
+
+
+def check_input_file(path: Path | None, option: str) -> None:
+    """Check that a file to read exists; None names no file; raises UsageError."""
+    if path is not None and not path.is_file():
+        raise UsageError(f"{option}: {path} {'is a folder' if path.exists() else 'does not exist'}; expected a file")

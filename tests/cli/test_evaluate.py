@@ -85,6 +85,7 @@ def test_open_then_results(tmp_path, capsys, open_body):
         (["restarts", "--photos", "nowhere"], "--photos: nowhere does not exist"),
         (["multiview", "--scan", "nowhere"], "--scan: nowhere does not exist"),
         (["results", "nowhere", "--truth", "nowhere"], "01_align.ply"),
+        (["synthetic", "--mocap", "nowhere.npz"], "--mocap: nowhere.npz does not exist; expected a file"),
     ],
 )
 def test_wrong_calls_say_what_is_wrong(tmp_path, monkeypatch, capsys, arguments, words):
