@@ -1,14 +1,20 @@
-"""Rivals whose losses are close: collisions decide between them."""
+"""Hypotheses of the last stage: hands that are turned, and rivals between which collisions decide."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from smplifyx.fitting import schedule
+from smplifyx.camera import Camera
+from smplifyx.fitting import Fitter, schedule
 from smplifyx.fitting.batch import FitTargets, Hypotheses, InitialPose
+from smplifyx.fitting.hypotheses import turned_hands
+from smplifyx.keypoints import Observation
+from smplifyx.skeleton import HAND_KEYPOINTS
+from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 
 
 class _PosedAs:
@@ -67,3 +73,52 @@ def test_collisions_decide_between_rivals(
 def test_without_rivals_all_stay() -> None:
     rows = _hypotheses([0, 1], [2.0, 1.0])
     assert schedule._best_after_collisions(_PosedAs(torch.zeros(0)), rows) is rows
+
+
+@pytest.fixture(scope="module")
+def start() -> tuple[Fitter, Hypotheses]:
+    """A person of whom the right hand is hardly seen, and who has no left one."""
+    fitter = Fitter(overrides={"collision.enabled": False})
+    (person,) = synthetic_people(fitter.data, 1, SyntheticOptions(seed=3))
+    keypoints = person.keypoints_2d.astype(np.float32)
+    keypoints[:, 2] = 0.6
+    keypoints[HAND_KEYPOINTS["left"], 2] = 0.0
+    keypoints[HAND_KEYPOINTS["right"], 2] = np.linspace(0.0, 0.4, 21)
+    camera = Camera(person.focal_length, tuple(person.principal_point))
+    observation = Observation(keypoints, image_size=person.image_size, camera=camera)
+    return fitter, fitter.initial_hypotheses([observation])
+
+
+def test_hand_errors_are_robust_mean_squares(start: tuple[Fitter, Hypotheses]) -> None:
+    fitter, rows = start
+    found = schedule._hand_errors(fitter.solver, 5, rows)
+    targets, view = rows.targets, fitter.solver.full_view
+    points = view.pose(rows.x, rows.initial).keypoints[:, [view.keypoints.index(k) for k in range(46, 67)]].numpy()
+    focal, centre = targets.focal_length.numpy()[:, None], targets.principal_point.numpy()[:, None]
+    pixels = points[..., :2] / points[..., 2:] * focal + centre
+    squares = (targets.pixel_scale.numpy()[:, None, None] * (pixels - targets.keypoints[:, 46:67].numpy())) ** 2
+    rho = fitter.config.objective.rho
+    robust = (rho**2 * squares / (rho**2 + squares)).sum(2)
+    weight = targets.confidence[:, 46:67].numpy() ** 2
+    assert weight.sum() > 1.0
+    np.testing.assert_allclose(found[1], (weight * robust).sum(1) / weight.sum(1), rtol=1e-3)
+    assert not found[0].any()
+
+
+def test_only_misplaced_hands_are_turned(start: tuple[Fitter, Hypotheses], monkeypatch: pytest.MonkeyPatch) -> None:
+    fitter, rows = start
+    tried: list[Hypotheses] = []
+
+    def keep(_: object, __: object, hypotheses: Hypotheses) -> Hypotheses:
+        tried.append(hypotheses)
+        return hypotheses
+
+    monkeypatch.setattr(schedule.Trial, "run", keep)
+    for errors in ([[1.0], [1.0]], [[1.0], [500.0]]):
+        monkeypatch.setattr(schedule, "_hand_errors", lambda *_, errors=errors: torch.tensor(errors))
+        schedule.TurnHands(5).run(fitter.solver, rows)
+    alone, turned = tried
+    assert torch.equal(alone.x, rows.x)
+    expected = turned_hands(fitter.solver.first_view, rows.x, rows.initial)
+    torch.testing.assert_close(turned.x, torch.cat([rows.x, expected[0, 1], expected[1, 1]]))
+    assert turned.person.tolist() == [0, 0, 0]
