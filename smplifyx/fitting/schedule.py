@@ -234,10 +234,11 @@ def _best_after_collisions(solver: Solver, hypotheses: Hypotheses) -> Hypotheses
     without them.
     """
     n_people = int(hypotheses.person.max()) + 1
-    contested = torch.isin(hypotheses.person, hypotheses.person[n_people:])
-    if not contested.any():
+    if len(hypotheses.x) == n_people:
         return hypotheses
-    depth = torch.zeros_like(hypotheses.loss)
+    failed = torch.as_tensor(hypotheses.failed(), device=hypotheses.x.device)
+    contested = torch.isin(hypotheses.person, hypotheses.person[n_people:]) & ~failed
+    depth = torch.zeros_like(hypotheses.loss).masked_fill(failed, torch.inf)
     depth[contested] = _depths(solver, hypotheses.index(torch.nonzero(contested)[:, 0]))
     least = depth[:n_people].scatter_reduce(0, hypotheses.person, depth, "amin")
     counts = depth <= least[hypotheses.person] + _DEEPER

@@ -52,7 +52,7 @@ def test_rivals_of_close_losses_in_other_poses_follow_the_best() -> None:
         ([12.0, 7.0, 13.0], [0.002, 0.0], 0.0),
         ([12.0, 7.0, 11.0], [0.002, 0.03], 0.0),  # the contacts of the rival were given up
         ([12.0, 7.0, 13.0], [0.03, 0.002], 2.0),  # those of the best
-        ([12.0, 7.0, float("nan")], [0.0, 0.0], 0.0),
+        ([12.0, 7.0, float("nan")], [0.03], 0.0),  # the rival failed, and is not measured
     ],
 )
 def test_collisions_decide_between_rivals(
@@ -67,7 +67,7 @@ def test_collisions_decide_between_rivals(
     monkeypatch.setattr(schedule, "_depths", measure)
     found = schedule._best_after_collisions(_PosedAs(torch.zeros(0)), _hypotheses([0, 1, 0], losses))
     assert found.x[:, 0].tolist() == [chosen, 1.0]
-    assert measured == [[0, 0]]  # of people without rivals nothing is measured
+    assert measured == [[0] * len(depths)]  # of people without rivals nothing is measured
 
 
 def test_without_rivals_all_stay() -> None:
