@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,9 @@ from smplifyx.optim.problem import Status
 
 #: Iterations of all minimisations with contacts but the last, and tolerance. Where one does not arrive, the contacts
 #: of the next one are due to chance; deep contacts take a hundred.
-_ROUND_ITERATIONS, _ROUND_TOLERANCE = 150, 1e-7
+_ROUND_ITERATIONS, _ROUND_TOLERANCE = 150, 1e-8
+#: Iterations of minimisations in tries; the best of them goes on.
+_TRY_ITERATIONS = 40
 #: Depths from which on parts are pulled apart, and from which on they count as worse than any that are less deep,
 #: metres.
 _OVERLAPPING, _DEEP = 0.005, 0.015
@@ -44,7 +47,7 @@ class Separation:
         """
         if not self._collision.stiffnesses:
             return self._acceptable(before, self._separate_pairs(before))
-        after = self._acceptable(before, self._separate(before))
+        after = self._acceptable(before, self._separate(before, self._collision.stiffnesses))
         return self._pulled_apart(before, after) if self._can_pull else after
 
     def _acceptable(self, before: Hypotheses, after: Hypotheses) -> Hypotheses:
@@ -59,7 +62,7 @@ class Separation:
         kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
         return after.overwrite(rejected, kept)
 
-    def _separate(self, hypotheses: Hypotheses, far: bool = False) -> Hypotheses:
+    def _separate(self, hypotheses: Hypotheses, stiffnesses: Sequence[float], is_try: bool = False) -> Hypotheses:
         """Rounds of minimisations, each with the contacts from its start, which become stiffer.
 
         The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As
@@ -67,14 +70,17 @@ class Separation:
 
         Args:
             hypotheses: R rows.
-            far: whether parts that are apart keep their distance in the first round.
+            stiffnesses: of the rounds.
+            is_try: whether limbs were pulled out. Parts keep their distance then in the first round, and no round has
+                to arrive.
         """
         solver, touching = self._solver, hypotheses.rows
         tolerance = min(self._options.relative_loss_tolerance, _ROUND_TOLERANCE)
         options = replace(self._options, relative_loss_tolerance=tolerance)
-        brief = replace(options, max_iterations=min(options.max_iterations, _ROUND_ITERATIONS))
-        for number, stiffness in enumerate(self._collision.stiffnesses, 1):
-            contacts, still = solver.contacts(hypotheses.index(touching), far and number == 1)
+        limit = _TRY_ITERATIONS if is_try else _ROUND_ITERATIONS
+        brief = replace(options, max_iterations=min(options.max_iterations, limit))
+        for number, stiffness in enumerate(stiffnesses, 1):
+            contacts, still = solver.contacts(hypotheses.index(touching), is_try and number == 1)
             left, touching = touching[~still & hypotheses.colliding[touching]], touching[still]
             moving = left[hypotheses.status[left] != Status.CONVERGED]
             if len(left):
@@ -86,8 +92,8 @@ class Separation:
             if len(touching):
                 rows = hypotheses.index(touching)
                 objective = solver.objective(self._stage, rows, self._collision.contact_term(contacts, stiffness))
-                is_last = number == len(self._collision.stiffnesses)
-                rows = solver.minimize(objective, rows, options if is_last else brief)
+                arrives = number == len(stiffnesses) and not is_try
+                rows = solver.minimize(objective, rows, options if arrives else brief)
                 hypotheses = hypotheses.overwrite(touching, rows)
             touching = torch.cat([touching, moving])  # which may touch again
         return hypotheses
@@ -154,7 +160,7 @@ class Separation:
         numbers, pulls = self._pulls(start, overlaps, n_sides)
         origin = torch.tensor(numbers, device=after.x.device)
         pulled = self._pull(start.index(origin), pulls, keep_contacts=start is after)
-        tries = self._separate(pulled, far=True)
+        tries = self._separate(pulled, self._collision.stiffnesses, is_try=True)
         tries = self._acceptable(before.index(origin), tries)
         spent = tries.n_evaluations - start.n_evaluations[origin]
         n_evaluations = after.n_evaluations.index_add(0, origin, spent)
@@ -163,8 +169,14 @@ class Separation:
         depths = [one.depth for one in self._measure(ends)]
         ranks = [(_depth_class(depth), loss) for depth, loss in zip(depths, ends.loss.tolist(), strict=True)]
         best = [min((k for k, owner in enumerate(owners) if owner == row), key=ranks.__getitem__) for row in overlaps]
-        after = after.overwrite(rows, ends.index(torch.tensor(best, device=rows.device)))
-        return replace(after, n_evaluations=n_evaluations)
+        after = replace(after, n_evaluations=n_evaluations)
+        chosen = torch.tensor([k for k in best if k >= len(rows)], device=rows.device, dtype=torch.int64)
+        if not len(chosen):
+            return after
+        rows = origin[chosen - len(rows)]
+        ends = replace(ends.index(chosen), n_evaluations=n_evaluations[rows])
+        ends = self._acceptable(before.index(rows), self._separate(ends, self._collision.stiffnesses[-1:]))
+        return after.overwrite(rows, ends)
 
     def _pulls(
         self, start: Hypotheses, overlaps: dict[int, list[Overlap]], n_sides: int
