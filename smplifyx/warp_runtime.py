@@ -7,6 +7,7 @@ import importlib
 import os
 import shutil
 import tempfile
+import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +17,9 @@ import torch
 
 from smplifyx.errors import UsageError, reason
 from smplifyx.files import silent_stderr
+
+#: One thread starts Warp; the others wait for it.
+_STARTING = threading.Lock()
 
 
 def load_warp() -> ModuleType:
@@ -32,8 +36,7 @@ def load_warp() -> ModuleType:
             "install it with 'pip install warp-lang' or go without the term: --collision.enabled false"
         ) from error
     warp.config.log_level = warp.LOG_ERROR
-    # Without a GPU, Warp reports the missing driver past its own log level.
-    with nullcontext() if torch.cuda.is_available() else silent_stderr():
+    with _STARTING:
         problem = _start(warp)
     if problem is not None:
         _warn_of_cache(problem, str(warp.config.kernel_cache_dir))
@@ -51,7 +54,13 @@ def has_warp() -> bool:
 
 @functools.cache
 def _start(warp: ModuleType) -> str | None:
-    """Start Warp; where its cache cannot be written, with one in a temporary folder, and return the reason."""
+    """Start Warp once; where its cache cannot be written, with one in a temporary folder, and return the reason."""
+    # Without a GPU, Warp reports the missing driver past its own log level.
+    with nullcontext() if torch.cuda.is_available() else silent_stderr():
+        return _start_with_cache(warp)
+
+
+def _start_with_cache(warp: ModuleType) -> str | None:
     try:
         warp.init()
         usual = Path(warp.config.kernel_cache_dir)

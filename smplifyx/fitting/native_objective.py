@@ -83,6 +83,11 @@ class NativeTerms:
     contour_rows: Tensor
     free: Tensor
 
+    @property
+    def unheld(self) -> Tensor:
+        """Columns of the free parameters of which no squared sum is a term."""
+        return self.free[self.quadratic[self.free] <= 0]
+
 
 class NativeBody:
     """The constants of a restricted body for the native objective.
@@ -312,7 +317,7 @@ class NativeObjective:
     @property
     def unheld(self) -> Tensor:
         """Columns of the free parameters of which no squared sum is a term."""
-        return self._terms.free[self._terms.quadratic[self._terms.free] <= 0]
+        return self._terms.unheld
 
     def hessian_factors(self, x: Tensor, rows: Tensor, damping: float, extra: BoneResiduals | None = None) -> Tensor:
         """Cholesky factors [A, F, F] of damped Gauss-Newton matrices at free parameters x [A, F] of some rows [A].

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from smplifyx.fitting.terms import (
     upright_stance,
     weighted,
 )
+from smplifyx.fitting.torch_curvature import TorchCurvature, damped_factors
 from smplifyx.optim import padded_rows
 from smplifyx.optim.problem import Evaluation
 
@@ -123,17 +123,21 @@ class Objective:
         )
 
     @property
-    def _curvature(self) -> NativeObjective | None:
-        return self._native_and_others[0]
+    def _curvature(self) -> NativeObjective | TorchCurvature:
+        return self._curvature_and_others[0]
 
     @property
     def _others(self) -> list[tuple[Term, float | Tensor]]:
-        return self._native_and_others[1]
+        """The terms without a native form."""
+        return self._curvature_and_others[1]
 
     @property
     def _native(self) -> NativeObjective | None:
-        """Computes losses and gradients, where these are wanted in its precision."""
-        return self._curvature if self._view.is_single else None
+        """Computes losses and gradients on the CPU, where these are wanted in its precision."""
+        if self._view.native is None or not self._view.is_single:
+            return None
+        assert isinstance(self._curvature, NativeObjective)
+        return self._curvature
 
     @property
     def contour_rows(self) -> Tensor:
@@ -226,16 +230,13 @@ class Objective:
         Parameters that no prior holds, other than the place and heading of the body, make the matrix nearly singular
         where keypoints do not show them.
         """
-        if self._curvature is None:
-            return False
         layout, names = self._view.parameters.layout, ["translation", "global_orient"]
         if any(term.energy is pose_prior for term, _ in self._others):
             names.append("body_pose")
-        return bool(torch.isin(self._curvature.unheld, layout.indices(names)).all())
+        return bool(torch.isin(self._curvature.unheld.cpu(), layout.indices(names)).all())
 
     def gauss_newton(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices and derivatives of the joints, as those of the native objective."""
-        assert self._curvature is not None
         single = x.float()
         matrices, joints = self._curvature.gauss_newton(single, rows, self._directions(rows))
         return matrices + self._prior_curvature(x, rows).float(), joints
@@ -245,9 +246,8 @@ class Objective:
 
         They are computed in single precision whatever that of x is: an optimiser needs no more.
         """
-        assert self._curvature is not None
         if any(term.energy is pose_prior for term, _ in self._others):
-            return _damped_factors(self.gauss_newton(x, rows)[0], damping).to(x)
+            return damped_factors(self.gauss_newton(x, rows)[0], damping).to(x)
         return self._curvature.hessian_factors(x.float(), rows, damping, self._directions(rows)).to(x)
 
     def _prior_curvature(self, x: Tensor, rows: Tensor) -> Tensor:
@@ -272,11 +272,9 @@ class Objective:
         return self._loss(x, self._all if rows is None else self._all.index(rows))
 
     @cached_property
-    def _native_and_others(self) -> tuple[NativeObjective | None, list[tuple[Term, float | Tensor]]]:
-        """The native objective, where there is one, and the terms that it does not have."""
+    def _curvature_and_others(self) -> tuple[NativeObjective | TorchCurvature, list[tuple[Term, float | Tensor]]]:
+        """Gauss-Newton matrices, of the native objective where there is one, and the terms that they do not have."""
         body, layout = self._view.native, self._view.parameters.layout
-        if body is None:
-            return None, []
         quadratic = self._all.x.new_zeros(layout.n_parameters)
         scalars = {**dict.fromkeys(_NATIVE.values(), 0.0), "frames": 0.0}
         others = []
@@ -313,7 +311,7 @@ class Objective:
             contour_rows=data.contour_rows,
             free=self.free,
         )
-        return NativeObjective(body, terms), others
+        return (TorchCurvature(self._view, terms) if body is None else NativeObjective(body, terms)), others
 
     @torch.no_grad()
     def values(self, x: Tensor) -> Tensor:
@@ -352,13 +350,6 @@ class Objective:
             if not isinstance(term.energy, KeypointEnergy):
                 loss = _add(loss, _energy(term, state, len(loss)), squared)
         return loss
-
-
-def _damped_factors(matrices: Tensor, damping: float) -> Tensor:
-    """Cholesky factors [A, F, F] of matrices whose diagonal is raised by a share; each has the same bits alone."""
-    raised = matrices.double()
-    raised.diagonal(dim1=1, dim2=2).mul_(1.0 + damping)
-    return torch.from_numpy(np.linalg.cholesky(raised.numpy(), upper=True)).to(matrices)
 
 
 def _energy(term: Term, state: BodyState, n_rows: int) -> Tensor:

@@ -146,7 +146,7 @@ class Separation:
         owners, triangles = pairs.rows.cpu().numpy(), pairs.triangles.cpu().numpy()
         limbs = self._solver.limbs
         overlaps = [limbs.overlaps(found[k], triangles[owners == n]) for n, k in enumerate(deep)]
-        return {row: some for row, some in zip(rows.tolist(), overlaps, strict=True) if some}
+        return {row: some for row, some in zip(rows.cpu().tolist(), overlaps, strict=True) if some}
 
     def _try(
         self,
@@ -167,7 +167,7 @@ class Separation:
         rows = torch.tensor(list(overlaps), device=after.x.device)
         ends, owners = after.index(rows).concatenate(tries), [*overlaps, *numbers]
         depths = [one.depth for one in self._measure(ends)]
-        ranks = [(_depth_class(depth), loss) for depth, loss in zip(depths, ends.loss.tolist(), strict=True)]
+        ranks = [(_depth_class(depth), loss) for depth, loss in zip(depths, ends.loss.cpu().tolist(), strict=True)]
         best = [min((k for k, owner in enumerate(owners) if owner == row), key=ranks.__getitem__) for row in overlaps]
         after = replace(after, n_evaluations=n_evaluations)
         chosen = torch.tensor([k for k in best if k >= len(rows)], device=rows.device, dtype=torch.int64)

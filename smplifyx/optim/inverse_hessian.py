@@ -72,7 +72,7 @@ class InverseHessian:
         if isinstance(self._initial, Tensor):
             self._initial = self._initial[index]
         elif self._initial is not None:
-            self._initial = [self._initial[row] for row in index.tolist()]
+            self._initial = [self._initial[row] for row in index.cpu().tolist()]
         for name in self._ARRAYS:
             setattr(self, name, getattr(self, name)[index])
 
@@ -85,15 +85,14 @@ class InverseHessian:
         self._gamma = torch.where(mask, 1.0, self._gamma)
         self.is_empty = self.is_empty | mask
 
-    def renew(self, mask: Mask, initial: Matrices) -> None:
-        """Forget the pairs of the rows in `mask`, N of them, and start from other matrices `[N, D, D]`."""
+    def renew(self, mask: Mask, rows: Tensor, initial: Matrices) -> None:
+        """Forget the pairs of the rows in `mask`, the N `rows`, and start from other matrices `[N, D, D]`."""
         self.reset(mask)
-        rows = mask.nonzero()[:, 0]
         before = self._initial
         if isinstance(initial, Tensor) and isinstance(before, Tensor) and before.ndim == initial.ndim:
             before[rows] = initial
         elif isinstance(initial, list) and isinstance(before, list):
-            for row, product in zip(rows.tolist(), initial, strict=True):
+            for row, product in zip(rows.cpu().tolist(), initial, strict=True):
                 before[row] = product
         else:
             assert mask.all()

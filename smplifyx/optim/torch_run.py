@@ -125,7 +125,7 @@ class TorchRun:
         self._apply_limits(self._is_running)
         self._retire()
         self._precondition(self._memory.is_empty)
-        self._start_searches(self._is_running)
+        self._start_searches(self._is_running, torch.zeros_like(self._is_running))
         self._retire()
 
     def advance(self) -> None:
@@ -149,8 +149,8 @@ class TorchRun:
         largest = torch.where(settled, self._low_largest, largest)
         self._move(moved, trial, gradient, loss, largest)
         self._apply_limits(moved | stuck)
-        self._handle_stuck(stuck & self._is_running, outcome.unresolved)
-        self._start_searches((moved | stuck) & self._is_running)
+        again = self._begin_anew(stuck & self._is_running, outcome.unresolved)
+        self._start_searches((moved | stuck) & self._is_running, again)
         self._retire()
 
     def _keep_low(self, improved: Mask, gradient: Tensor, largest: Tensor) -> None:
@@ -175,10 +175,10 @@ class TorchRun:
         converged = (self._idle_steps >= options.patience) | (self._largest <= options.gradient_tolerance)
         self._end(moved & converged, Status.CONVERGED)
 
-    def _handle_stuck(self, stuck: Mask, unresolved: Mask) -> None:
-        """Handle rows whose line search found no lower loss.
+    def _begin_anew(self, stuck: Mask, unresolved: Mask) -> Mask:
+        """Let rows begin anew whose line search found no lower loss, and say which.
 
-        They begin anew once, without a history and with a new preconditioner. If that does not help, they have
+        They do it once, without a history and with a new preconditioner. If that does not help, they have
         converged where the loss cannot show the rest, else failed.
         """
         last_try = self._memory.is_empty
@@ -187,17 +187,21 @@ class TorchRun:
         self._end(stuck & last_try & ~unresolved, Status.LINE_SEARCH_FAILED)
         again = stuck & self._is_running
         self._memory.reset(again)
-        self._precondition(again)
+        return again
 
     def _apply_limits(self, mask: Mask) -> None:
         options = self._options
         spent = (self._n_iterations >= options.max_iterations) | (self._n_evaluations >= options.max_evaluations)
         self._end(mask & spent & self._is_running, Status.MAX_ITERATIONS)
 
-    def _start_searches(self, mask: Mask) -> None:
-        """Choose direction and first step of the rows in `mask`; their step is 1 once there is a history."""
+    def _start_searches(self, mask: Mask, anew: Mask) -> None:
+        """Choose direction and first step of the rows in `mask`; their step is 1 once there is a history.
+
+        Those in `anew` get a new preconditioner, as do those whose own is old.
+        """
         if self._options.renew_every:
-            self._precondition(mask & (self._age >= self._options.renew_every))
+            anew = anew | (self._age >= self._options.renew_every)
+        self._precondition(mask & anew)
         direction, slope = self._descend()
         direction, slope = self._test_prediction(mask, direction, slope)
         uphill = mask & ~(slope < 0.0)
@@ -237,7 +241,7 @@ class TorchRun:
         if not len(rows):
             return
         matrices = self._preconditioner(self._x[rows], self._rows[rows])
-        self._memory.renew(mask, matrices)
+        self._memory.renew(mask, rows, matrices)
         product = matrix_products(matrices, self._gradient[rows])
         self._product = self._product.index_copy(0, rows, product)
         self._age = torch.where(mask, 0, self._age)

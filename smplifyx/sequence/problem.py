@@ -257,7 +257,7 @@ class JointObjective:
     def preconditioner(self, z: Tensor, rows: Tensor) -> list[Operator]:
         """Gauss-Newton inverses of the rows of z: there is one."""
         inverse = self._inverse(z[0])
-        return [lambda vector: inverse(vector * self._moves) * self._moves]
+        return [lambda vector: inverse((vector * self._moves).cpu()).to(vector) * self._moves]
 
     @property
     def has_gauss_newton(self) -> bool:
@@ -277,19 +277,19 @@ class JointObjective:
             matrices, joints = self._objective.gauss_newton(free_rows[chosen], chosen)
             matrices = part.pull_matrices(self._embedded(self._embedded(matrices).transpose(1, 2)))
             shared += matrices[:, shape[:, None], shape].sum(0).cpu().numpy()
-            own.append(matrices[:, frame[:, None], frame].numpy())
-            border.append(matrices[:, frame[:, None], shape].numpy())
+            own.append(matrices[:, frame[:, None], frame].cpu().numpy())
+            border.append(matrices[:, frame[:, None], shape].cpu().numpy())
             joints = part.pull_first(self._embedded(joints[::n_views]))[..., frame].unflatten(1, (2, -1, 3))
-            points.append(self._smoothness.relative(joints[:, 0]).flatten(1, 2).numpy())
-            turns.append(joints[:, 1, self._smoothness.body].flatten(1, 2).numpy())
+            points.append(self._smoothness.relative(joints[:, 0]).flatten(1, 2).cpu().numpy())
+            turns.append(joints[:, 1, self._smoothness.body].flatten(1, 2).cpu().numpy())
         with torch.no_grad():
             curvature = self._smoothness.curvature(self.motion_of(x))
         points = [part / float(self._size(x)[0]) for part in points]
         moving = np.concatenate([np.concatenate(points), np.concatenate(turns)], 1).astype(np.float32)
-        weights = torch.cat([curvature.points, curvature.turns], 1).repeat_interleave(3, 1).numpy()
+        weights = torch.cat([curvature.points, curvature.turns], 1).repeat_interleave(3, 1).cpu().numpy()
         blocks = _bands(moving, weights)
         face = _positions(frame, self._smoothness.face)
-        for apart, factors in enumerate(_band_weights(curvature.face.numpy(), len(x))):
+        for apart, factors in enumerate(_band_weights(curvature.face.cpu().numpy(), len(x))):
             blocks[apart][:, face, face] += factors
         blocks[0] += np.concatenate(own)
         if len(shape):

@@ -26,6 +26,8 @@ from smplifyx.synthetic.documents import observation_of
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 from tests.simulated_gpu import MixedDevicesError, simulated_device, simulated_gpu
 
+#: Waits for each evaluation at most: rows that need a matrix are asked for up to three times.
+_WAITS_WITH_MATRICES = 4
 _SHORT = {"optimizer.max_iterations": 3, "starts.depth_flips": 1, "collision.rounds": 1}
 
 
@@ -94,7 +96,7 @@ class _Run:
 @pytest.mark.slow
 def test_a_whole_fit_has_the_numbers_of_the_cpu() -> None:
     people = _people(2)
-    settings = {**_SHORT, "collision.enabled": False, "optimizer.gauss_newton": False}  # the CPU has matrices
+    settings = {**_SHORT, "collision.enabled": False, "optimizer.gauss_newton": False}
     run = _Run(people, settings, "float64")
     for expected, found in zip(Fitter(overrides=settings, dtype="float64").fit(people), run.results, strict=True):
         assert found.n_evaluations == expected.n_evaluations
@@ -105,11 +107,20 @@ def test_a_whole_fit_has_the_numbers_of_the_cpu() -> None:
 
 
 @pytest.mark.slow
+def test_a_fit_with_matrices_has_the_losses_of_the_cpu() -> None:
+    people, settings = _people(2), {**_SHORT, "collision.enabled": False}
+    run = _Run(people, settings, "float64")
+    for expected, found in zip(Fitter(overrides=settings, dtype="float64").fit(people), run.results, strict=True):
+        np.testing.assert_allclose(found.stage_losses, expected.stage_losses, rtol=0.01)
+    assert run.inside <= _WAITS_WITH_MATRICES * run.evaluations
+
+
+@pytest.mark.slow
 def test_a_whole_fit_with_collisions_does_not_mix_devices() -> None:
     # Kernels sum in another order, and where bodies part decides about much: the numbers differ.
     run = _Run(_people(2), _SHORT, "float32")
     assert all(result.status == "ok" and result.penetration_mm >= 0.0 for result in run.results)
-    assert run.inside <= run.evaluations
+    assert run.inside <= _WAITS_WITH_MATRICES * run.evaluations
 
 
 def test_collision_energies_are_those_of_the_cpu() -> None:
@@ -152,7 +163,7 @@ def test_collision_energies_are_those_of_the_cpu() -> None:
 def test_waits_do_not_grow_with_the_people() -> None:
     settings = {**_SHORT, "optimizer.max_iterations": 1, "collision.enabled": False}
     _Run(_people(1), settings, "float32")  # constants are copied once
-    few, many = (_Run(_people(number), settings, "float32") for number in (1, 7))
+    few, many = (_Run(number * _people(1), settings, "float32") for number in (1, 7))  # others may go other ways
     assert many.outside <= few.outside
     assert many.inside <= few.inside + 2 * (many.evaluations - few.evaluations)
 
