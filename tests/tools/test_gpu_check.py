@@ -27,8 +27,7 @@ def test_the_check_runs_on_the_cpu(tmp_path: Path) -> None:
 def fits() -> list[np.ndarray]:
     """The CPU's joints of the people of the quick check."""
     check = gpu_check.Check("cpu", gpu_check.QUICK, budget=1000.0)
-    settings = {**gpu_check.QUICK.settings, **gpu_check._SAME_METHOD}
-    return gpu_check._fit_on_cpu(check._observations[: gpu_check.QUICK.parity], settings)
+    return gpu_check._fit_on_cpu(check._observations[: gpu_check.QUICK.parity], gpu_check.QUICK.settings)
 
 
 @pytest.mark.parametrize(
