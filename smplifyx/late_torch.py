@@ -56,6 +56,8 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
+            if fullname == "torch":  # another finder has it
+                self._to_find.clear()
             return None
         if fullname == "torch":
             if not _was_tried(spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -149,6 +150,8 @@ class Fitter:
             model, self.body.model, parameters, self.config, default_terms() if terms is None else terms
         )
         self._schedule = make_schedule(self.config, parameters.has_body)
+        #: Held during a fit, whose buffers are the fitter's: threads that share it wait for each other.
+        self.lock = threading.RLock()
         self._lifting: LiftingNetwork | None = (
             self._lifting_network() if networks_of is None else networks_of._lifting
         )
@@ -240,14 +243,15 @@ class Fitter:
         people: range,
         callback: Callback | None,
     ) -> list[FitResult]:
-        started = time.perf_counter()
-        hypotheses = self.initial_hypotheses(observations)
-        for step in self._schedule:
-            hypotheses = step.run(self._solver, hypotheses)
-            if callback is not None and isinstance(step, Stage):
-                callback(FitProgress(people, step.number, len(self.config.stages), self._solver, hypotheses))
-        seconds = (time.perf_counter() - started) / len(observations)
-        results = collect_results(self._solver, hypotheses, observations, seconds)
+        with self.lock:
+            started = time.perf_counter()
+            hypotheses = self.initial_hypotheses(observations)
+            for step in self._schedule:
+                hypotheses = step.run(self._solver, hypotheses)
+                if callback is not None and isinstance(step, Stage):
+                    callback(FitProgress(people, step.number, len(self.config.stages), self._solver, hypotheses))
+            seconds = (time.perf_counter() - started) / len(observations)
+            results = collect_results(self._solver, hypotheses, observations, seconds)
         return [replace(result, _body=self.body) for result in results]
 
     def initial_hypotheses(self, observations: Sequence[Observation]) -> Hypotheses:

@@ -163,7 +163,7 @@ class Objective:
             collision = self._collision
             energy = None if collision is None else collision.evaluation(rows, self._collision_weight)
             return self._native_evaluation(self._native, rows, energy)
-        return self._torch_evaluation(rows, self._loss)
+        return self._torch_evaluation(rows, self._loss, self._collision is not None)
 
     def evaluation_with(self, rows: Tensor, bone_energy: BoneEnergy) -> Evaluation:
         """As a call, with more losses [A] of the posed bones; ``bone_energy`` also gives their gradients.
@@ -186,10 +186,12 @@ class Objective:
 
         return self._torch_evaluation(rows, function)
 
-    def _torch_evaluation(self, rows: Tensor, function: Callable[[Tensor, _RowData], Tensor]) -> Evaluation:
+    def _torch_evaluation(
+        self, rows: Tensor, function: Callable[[Tensor, _RowData], Tensor], with_collision: bool = False
+    ) -> Evaluation:
         n_rows = len(rows)
         # The collision term keeps something for each row, so that rows cannot be filled up with copies.
-        index = padded_rows(n_rows, rows.device) if self._collision is None else self._all.rows[:n_rows]
+        index = self._all.rows[:n_rows] if with_collision else padded_rows(n_rows, rows.device)
         data = self._all.index(rows[index])
 
         def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from smplifyx.config import Config
 from smplifyx.fitting.batch import FitTargets, Hypotheses, StageEnds
 from smplifyx.fitting.hypotheses import ambiguity, depth_flips, distinct, turned_hands
 from smplifyx.fitting.objective import Objective
-from smplifyx.fitting.separation import Separation
+from smplifyx.fitting.separation import Separation, is_crumpled
 from smplifyx.fitting.solver import Solver, no_weight
 from smplifyx.fitting.terms import KeypointEnergy, Term
 from smplifyx.skeleton import BODY_KEYPOINT_NAMES, BODY_KEYPOINTS, HAND_KEYPOINTS, N_KEYPOINTS
@@ -224,6 +224,8 @@ def _with_close_rivals(solver: Solver, hypotheses: Hypotheses, best: Hypotheses)
     """The best hypotheses [P], followed by others whose losses are so close that collisions may decide."""
     rows = distinct(*_poses(solver, hypotheses), max_rise=_CLOSE_RIVAL)
     rivals = hypotheses.index(rows[~torch.isin(rows, hypotheses.best())])
+    if len(rivals.x):
+        rivals = rivals.index(torch.nonzero(~is_crumpled(solver, rivals))[:, 0])
     return best.concatenate(replace(rivals, spread=best.spread[rivals.person], gap=best.gap[rivals.person]))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from smplifyx.collision.contact_term import ContactTerm
+from smplifyx.collision.contacts import Contacts
 from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.overlaps import Overlap, Pull, with_pulls
@@ -23,6 +24,9 @@ _TRY_ITERATIONS = 40
 #: Depths from which on parts are pulled apart, and from which on they count as worse than any that are less deep,
 #: metres.
 _OVERLAPPING, _DEEP = 0.005, 0.015
+#: Contacts of a crumpled body, as keypoints at random give it: nothing can pull it apart, and measuring it takes
+#: long. People in motion-capture poses have up to 800.
+_CRUMPLED = 2500
 
 
 class Separation:
@@ -47,8 +51,9 @@ class Separation:
         """
         if not self._collision.stiffnesses:
             return self._acceptable(before, self._separate_pairs(before))
-        after = self._acceptable(before, self._separate(before, self._collision.stiffnesses))
-        return self._pulled_apart(before, after) if self._can_pull else after
+        after, crumpled = self._separate(before, self._collision.stiffnesses)
+        after = self._acceptable(before, after)
+        return self._pulled_apart(before, after, ~crumpled) if self._can_pull else after
 
     def _acceptable(self, before: Hypotheses, after: Hypotheses) -> Hypotheses:
         """The hypotheses, those as before whose other terms have risen too much."""
@@ -62,7 +67,9 @@ class Separation:
         kept = replace(before, n_evaluations=after.n_evaluations).index(rejected)
         return after.overwrite(rejected, kept)
 
-    def _separate(self, hypotheses: Hypotheses, stiffnesses: Sequence[float], is_try: bool = False) -> Hypotheses:
+    def _separate(
+        self, hypotheses: Hypotheses, stiffnesses: Sequence[float], is_try: bool = False
+    ) -> tuple[Hypotheses, Tensor]:
         """Rounds of minimisations, each with the contacts from its start, which become stiffer.
 
         The first ones separate deep parts gently, before they are pushed onto a side that they cannot leave. As
@@ -73,8 +80,12 @@ class Separation:
             stiffnesses: of the rounds.
             is_try: whether limbs were pulled out. Parts keep their distance then in the first round, and no round has
                 to arrive.
+
+        Returns:
+            The hypotheses, and which [R] were crumpled at the start.
         """
         solver, touching = self._solver, hypotheses.rows
+        crumpled = torch.zeros_like(hypotheses.colliding)
         tolerance = min(self._options.relative_loss_tolerance, _ROUND_TOLERANCE)
         options = replace(self._options, relative_loss_tolerance=tolerance)
         limit = _TRY_ITERATIONS if is_try else _ROUND_ITERATIONS
@@ -82,6 +93,8 @@ class Separation:
         for number, stiffness in enumerate(stiffnesses, 1):
             contacts, still = solver.contacts(hypotheses.index(touching), is_try and number == 1)
             left, touching = touching[~still & hypotheses.colliding[touching]], touching[still]
+            if number == 1:
+                crumpled[touching] = _are_crumpled(contacts)
             moving = left[hypotheses.status[left] != Status.CONVERGED]
             if len(left):
                 hypotheses = hypotheses.overwrite(left, self._without_contacts(hypotheses.index(left)))
@@ -96,7 +109,7 @@ class Separation:
                 rows = solver.minimize(objective, rows, options if arrives else brief)
                 hypotheses = hypotheses.overwrite(touching, rows)
             touching = torch.cat([touching, moving])  # which may touch again
-        return hypotheses
+        return hypotheses, crumpled
 
     def _without_contacts(self, rows: Hypotheses) -> Hypotheses:
         """Rows that have come apart, with the loss of the other terms alone."""
@@ -116,14 +129,18 @@ class Separation:
         rows = self._solver.minimize(objective, rows, self._options)
         return hypotheses.overwrite(colliding, replace(rows, truncated=rows.truncated | term.truncated))
 
-    def _pulled_apart(self, before: Hypotheses, after: Hypotheses) -> Hypotheses:
-        """Pull limbs out of what they are still in, and separate the bodies anew.
+    def _pulled_apart(self, before: Hypotheses, after: Hypotheses, allowed: Tensor) -> Hypotheses:
+        """Pull limbs out of the parts that they still overlap, and separate the bodies anew.
 
         Limbs that stick through each other are pushed to no side by their contacts, or to both. They are pulled from
         where they ended, and, if that does not help, from where they began, to the two cheapest sides.
+
+        Args:
+            before, after: R rows before and after the separation.
+            allowed: [R] those that may be pulled.
         """
         moved = after.n_evaluations > before.n_evaluations
-        rows = torch.nonzero(moved & ~torch.as_tensor(after.failed(), device=moved.device))[:, 0]
+        rows = torch.nonzero(allowed & moved & ~torch.as_tensor(after.failed(), device=moved.device))[:, 0]
         overlaps = self._overlaps(after, rows)
         if overlaps:
             after = self._try(overlaps, after, before, after, n_sides=1)
@@ -136,7 +153,7 @@ class Separation:
         return self._collision.measure(*self._solver.shape_and_pose(hypotheses))
 
     def _overlaps(self, hypotheses: Hypotheses, rows: Tensor) -> dict[int, list[Overlap]]:
-        """What is to be pulled out of what in those of some rows that still overlap."""
+        """Limbs to pull, and parts to pull them out of, in those of some rows that still overlap."""
         found = self._measure(hypotheses.index(rows))
         deep = [k for k, one in enumerate(found) if one.depth > _OVERLAPPING]
         if not deep:
@@ -160,7 +177,7 @@ class Separation:
         numbers, pulls = self._pulls(start, overlaps, n_sides)
         origin = torch.tensor(numbers, device=after.x.device)
         pulled = self._pull(start.index(origin), pulls, keep_contacts=start is after)
-        tries = self._separate(pulled, self._collision.stiffnesses, is_try=True)
+        tries, _ = self._separate(pulled, self._collision.stiffnesses, is_try=True)
         tries = self._acceptable(before.index(origin), tries)
         spent = tries.n_evaluations - start.n_evaluations[origin]
         n_evaluations = after.n_evaluations.index_add(0, origin, spent)
@@ -175,7 +192,7 @@ class Separation:
             return after
         rows = origin[chosen - len(rows)]
         ends = replace(ends.index(chosen), n_evaluations=n_evaluations[rows])
-        ends = self._acceptable(before.index(rows), self._separate(ends, self._collision.stiffnesses[-1:]))
+        ends = self._acceptable(before.index(rows), self._separate(ends, self._collision.stiffnesses[-1:])[0])
         return after.overwrite(rows, ends)
 
     def _pulls(
@@ -220,6 +237,18 @@ class Separation:
         rows = hypotheses.index(numbers)
         rows = self._solver.minimize(self._solver.objective(self._stage, rows, term), rows, self._options)
         return hypotheses.overwrite(numbers, rows)
+
+
+def is_crumpled(solver: Solver, hypotheses: Hypotheses) -> Tensor:
+    """Whether [R] bodies touch themselves in so many places that nothing can pull their parts apart."""
+    contacts, touching = solver.contacts(hypotheses)
+    crumpled = torch.zeros_like(touching)
+    crumpled[touching] = _are_crumpled(contacts)
+    return crumpled
+
+
+def _are_crumpled(contacts: Contacts) -> Tensor:
+    return contacts.found.n_pairs > _CRUMPLED
 
 
 def _depth_class(depth: float) -> int:

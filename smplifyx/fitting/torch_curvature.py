@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,8 @@ from smplifyx.skeleton import BODY_JOINTS
 if TYPE_CHECKING:
     from smplifyx.fitting.state import BodyState, BodyView
 
-#: Bodies whose derivatives are in memory at the same time, half a megabyte each.
+#: Bodies whose derivatives are in memory at the same time on a GPU, half a megabyte each. On the CPU one by one: each
+#: has the same bits then whatever the others are.
 _AT_ONCE = 64
 
 
@@ -52,10 +54,9 @@ class TorchCurvature:
     def gauss_newton(self, x: Tensor, rows: Tensor, extra: BoneResiduals | None = None) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrices [A, F, F] at free parameters x [A, F], and derivatives [A, 6 J, F] of the joints."""
         full = self._terms.x[rows].index_copy(1, self._terms.free, x.to(self._terms.x))
-        state = self._posed(full, rows)
-        more = None if extra is None else extra(_single(state.bones))
+        more = None if extra is None else extra(_single(self._posed(full, rows).bones))
         matrices, joints = [], []
-        for part in torch.arange(len(x), device=x.device).split(_AT_ONCE):
+        for part in torch.arange(len(x), device=x.device).split(1 if x.device.type == "cpu" else _AT_ONCE):
             state = self._posed(full[part], rows[part])
             tangents = self._tangents(state, full[part], self._terms.translation[rows[part], 2])
             residuals = torch.cat(list(self._residuals(state, tangents, rows[part])), 1)
@@ -177,4 +178,6 @@ def damped_factors(matrices: Tensor, damping: float) -> Tensor:
     """Upper Cholesky factors [A, F, F] of matrices whose diagonal is raised by a share."""
     raised = matrices.double()
     raised.diagonal(dim1=1, dim2=2).mul_(1.0 + damping)
+    if raised.device.type == "cpu":  # each has the same bits alone, unlike torch's
+        return torch.from_numpy(np.linalg.cholesky(raised.numpy(), upper=True)).to(matrices)
     return torch.linalg.cholesky_ex(raised, upper=True)[0].to(matrices)

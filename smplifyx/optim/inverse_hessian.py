@@ -5,17 +5,18 @@ diagonal (equation 3.1 there),
 
     H g = gamma P g + Sᵀ v - gamma (Y P)ᵀ u,    u = R⁻¹ S g,    v = R⁻ᵀ ((D + gamma Y P Yᵀ) u - gamma Y P g)
 
-for an initial matrix gamma P. P is a diagonal, a dense matrix or an operator a row; since the gradient at each point
-is multiplied by it once, and the products with gradient changes are differences of those, P costs one product a step.
-R⁻¹ itself is kept. A new pair appends a column to it; dropping the oldest pair deletes a row and a column and leaves
-the rest as it is. Hence pairs can lie in a ring buffer in any order, empty slots are zeros, and each product reads
-the history once instead of in 2 H dependent steps.
+for an initial matrix gamma P. P is a diagonal, the inverse of a factorised matrix or an operator a row; since the
+gradient at each point is multiplied by it once, and the products with gradient changes are differences of those, P
+costs one product a step. R⁻¹ itself is kept. A new pair appends a column to it; dropping the oldest pair deletes a row
+and a column and leaves the rest as it is. Hence pairs can lie in a ring buffer in any order, empty slots are zeros, and
+each product reads the history once instead of in 2 H dependent steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,16 +29,27 @@ Operator = Callable[[Tensor], Tensor]
 Matrices = Tensor | list[Operator]
 
 
+def einsum(subscripts: str, *tensors: Tensor) -> Tensor:
+    """Einstein summation; on the CPU a row's result has the same bits whatever its neighbours are, unlike BLAS'."""
+    if tensors[0].device.type == "cpu":
+        return torch.from_numpy(np.einsum(subscripts, *(tensor.numpy() for tensor in tensors)))
+    return torch.einsum(subscripts, *tensors)
+
+
 def row_products(matrix: Tensor, vector: Tensor) -> Tensor:
     """Inner products within each row: `[A, ..., D]` with `[A, D]` -> `[A, ...]`."""
-    return (matrix * vector).sum(-1) if matrix.ndim == 2 else torch.einsum("ahd,ad->ah", matrix, vector)
+    return einsum("ad,ad->a" if matrix.ndim == 2 else "ahd,ad->ah", matrix, vector)
 
 
 def matrix_products(matrices: Matrices, vectors: Tensor) -> Tensor:
     """Product of the inverse of each row's matrix with its vector: [A, D]."""
-    if isinstance(matrices, Tensor):
-        return torch.cholesky_solve(vectors[:, :, None], matrices, upper=True)[:, :, 0]
-    return torch.stack([product(vector) for product, vector in zip(matrices, vectors, strict=True)])
+    if not isinstance(matrices, Tensor):
+        return torch.stack([product(vector) for product, vector in zip(matrices, vectors, strict=True)])
+    columns = vectors[:, :, None]
+    if vectors.device.type != "cpu":
+        return torch.cholesky_solve(columns, matrices, upper=True)[:, :, 0]
+    alone = [torch.cholesky_solve(*pair, upper=True)[:, 0] for pair in zip(columns, matrices, strict=True)]
+    return torch.stack(alone) if alone else vectors
 
 
 class InverseHessian:
@@ -48,8 +60,8 @@ class InverseHessian:
     Args:
         like: any tensor `[A, D]` with the rows' device and dtype.
         history_size: pairs kept a row, H.
-        initial: the initial inverse Hessian up to a factor: its positive diagonal `[A, D]`, or symmetric positive
-            definite matrices `[A, D, D]`; None for the identity.
+        initial: the initial inverse Hessian up to a factor: its positive diagonal `[A, D]`, or the upper
+            Cholesky factors `[A, D, D]` of the Hessians; None for the identity.
     """
 
     _ARRAYS = ("_r_inverse", "_y_gram", "_step_dot_change", "_gamma", "_next_slot", "is_empty")
@@ -146,7 +158,7 @@ class InverseHessian:
         r_inverse = self._r_inverse.clone()
         r_inverse[each, slot] = 0.0
         r_inverse[each, :, slot] = 0.0
-        new_column = -torch.einsum("ahk,ak->ah", r_inverse, r_column) / sy[:, None]
+        new_column = -einsum("ahk,ak->ah", r_inverse, r_column) / sy[:, None]
         new_column[each, slot] = 1.0 / sy
         r_inverse[each, :, slot] = new_column
         y_gram, step_dot_change = self._y_gram.clone(), self._step_dot_change.clone()
@@ -165,9 +177,9 @@ class InverseHessian:
         products = row_products(self._pairs, gradient).double()
         s_dot, y_dot = products[:, : self._size], products[:, self._size :]
         gamma = self._gamma[:, None]
-        u = torch.einsum("ahk,ak->ah", self._r_inverse, s_dot)
-        w = self._step_dot_change * u + gamma * (torch.einsum("ahk,ak->ah", self._y_gram, u) - y_dot)
-        v = torch.einsum("ahk,ah->ak", self._r_inverse, w)
+        u = einsum("ahk,ak->ah", self._r_inverse, s_dot)
+        w = self._step_dot_change * u + gamma * (einsum("ahk,ak->ah", self._y_gram, u) - y_dot)
+        v = einsum("ahk,ah->ak", self._r_inverse, w)
         step_weights, change_weights, scale = (values.to(self._pairs.dtype) for values in (-v, gamma * u, gamma))
         weights = torch.cat((step_weights, change_weights), 1)
-        return torch.einsum("ak,akd->ad", weights, self._pairs) - scale * product
+        return einsum("ak,akd->ad", weights, self._pairs) - scale * product

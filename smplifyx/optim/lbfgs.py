@@ -38,7 +38,7 @@ def minimize(
             history builds, that is the square of each variable's natural scale.
         preconditioner: the Hessian from which the history builds instead, made at the start point, where a line
             search fails, and as often as the options say. The first trial of each search then is the whole step.
-        operators: the same as operators, for Hessians that are too large to be stored.
+        operators: as `preconditioner`, for Hessians that are too large to be stored.
 
     Raises:
         ValueError: a shape or type is not as above, or the diagonal is not positive.

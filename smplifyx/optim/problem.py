@@ -10,7 +10,7 @@ from torch import Tensor
 
 from smplifyx.optim.inverse_hessian import Operator
 
-#: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows.
+#: x `[A, D]` -> (loss `[A]`, gradient `[A, D]`) of A fixed rows. It must not keep x, which is overwritten.
 Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Rows `[A]` int64 of the start point, ascending -> their evaluation. Called again only after rows have ended, so it
 #: may gather the data of these rows.

@@ -91,9 +91,10 @@ class SequenceFitter:
         observed, cameras = observed_with_cameras(track, config.camera, config.people)
         if len(track) == len(track.views) == 1 and self._known == Known():
             return single_result(track, self.fitter.fit([observed[0][2]])[0], time.perf_counter() - started)
-        run = _TrackRun(self.fitter, track, observed, cameras, self._known)
-        run.solve()
-        return run.collect(started)
+        with self.fitter.lock:
+            run = _TrackRun(self.fitter, track, observed, cameras, self._known)
+            run.solve()
+            return run.collect(started)
 
 
 class _TrackRun:

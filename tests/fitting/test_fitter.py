@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -265,3 +266,12 @@ def test_a_person_without_a_visible_keypoint_fails_and_has_no_expected_error():
     assert result.status == "failed"
     assert "no_keypoints" in result.flags
     assert np.isnan(result.expected_error_mm)
+
+
+def test_threads_share_a_fitter(fitter, people, results):
+    """They wait for each other, as the buffers of a fit are the fitter's."""
+    observations = [observation_of(person, with_camera=True) for person in people[:3]]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda one: fitter.fit([one])[0], observations))
+    for one, expected in zip(found, results[:3], strict=True):
+        assert one.loss == expected.loss and np.array_equal(one.joints, expected.joints)

@@ -12,8 +12,9 @@ import torch
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.camera import Camera
-from smplifyx.fitting import Fitter
+from smplifyx.fitting import Fitter, native_objective
 from smplifyx.keypoints import Observation
+from smplifyx.optim import lbfgs
 from smplifyx.result import FitResult
 from smplifyx.synthetic.people import SyntheticOptions, synthetic_people
 
@@ -56,7 +57,7 @@ def _assert_same(one: FitResult, other: FitResult) -> None:
     [
         {"collision.enabled": False, "optimizer.max_iterations": 40},
         {"collision.rounds": 1, "optimizer.max_iterations": 40},
-        {"collision.enabled": False, "priors.body_pose": "gmm", "optimizer.max_iterations": 12},
+        {"collision.rounds": 1, "priors.body_pose": "gmm", "optimizer.max_iterations": 12},
         {
             "collision.enabled": False,
             "lifting.enabled": False,
@@ -73,6 +74,14 @@ def test_a_fit_has_the_same_bits_in_any_batch(settings: dict[str, Any], observat
     order = [3, 0, 4]
     for result, number in zip(fitter.fit([observations[number] for number in order]), order, strict=True):
         _assert_same(result, together[number])
+    _assert_same(fitter.fit(observations[1:2])[0], together[1])
+
+
+def test_without_warp_too(observations: list[Observation], monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (lbfgs, native_objective):
+        monkeypatch.setattr(module, "has_warp", lambda: False)
+    fitter = Fitter(overrides={"collision.enabled": False, "starts.depth_flips": 1, "optimizer.max_iterations": 4})
+    together = fitter.fit(observations[:3])
     _assert_same(fitter.fit(observations[1:2])[0], together[1])
 
 

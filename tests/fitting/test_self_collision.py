@@ -16,6 +16,7 @@ from smplifyx.errors import UsageError
 from smplifyx.fitting import Fitter, separation
 from smplifyx.fitting.batch import Hypotheses
 from smplifyx.fitting.schedule import Stage
+from smplifyx.keypoints import Observation
 from smplifyx.optim.problem import Status
 from smplifyx.result import FitResult
 from smplifyx.synthetic.documents import observation_of
@@ -144,9 +145,10 @@ def test_limbs_that_contacts_leave_inside_are_pulled_out(open_body, people, monk
     before = Stage(number, resolve_collisions=False).run(solver, before)
     separate, tries = separation.Separation._separate, []
 
-    def only_tries(self, hypotheses: Hypotheses, stiffnesses: list[float], is_try: bool = False) -> Hypotheses:
+    def only_tries(self, hypotheses: Hypotheses, stiffnesses: list[float], is_try: bool = False) -> object:
         if not is_try and len(stiffnesses) > 1:  # as if contacts had changed nothing
-            return replace(hypotheses, n_evaluations=hypotheses.n_evaluations + 1)
+            unchanged = replace(hypotheses, n_evaluations=hypotheses.n_evaluations + 1)
+            return unchanged, torch.zeros_like(hypotheses.colliding)
         tries.append(len(hypotheses.x))
         return separate(self, hypotheses, stiffnesses, is_try)
 
@@ -164,3 +166,17 @@ def test_limbs_that_contacts_leave_inside_are_pulled_out(open_body, people, monk
     objective = solver.objective(solver.stage_terms(number), after)
     rest = objective.values(after.x[:, objective.free])
     assert (rest <= (1 + fitter.config.collision.max_loss_increase) * before.loss * 1.001).all()
+
+
+def test_crumpled_bodies_are_left_alone(open_body, monkeypatch):
+    """All keypoints at one place: thousands of contacts, which no pull resolves and which take long to measure."""
+    place = np.ones((135, 3), np.float32) * [500.0, 500.0, 1.0]
+    observation = Observation(place.astype(np.float32), (1200, 800))
+    calls = []
+    monkeypatch.setattr(
+        separation.Separation, "_overlaps", lambda self, rows, numbers: calls.append(len(numbers)) or {}
+    )
+    monkeypatch.setattr(separation, "_CRUMPLED", 50)
+    (result,) = Fitter(open_body, config=_config(max_iterations=20)).fit([observation])
+    assert result.penetration_mm > 5.0
+    assert sum(calls) == 0

@@ -10,7 +10,7 @@ import torch
 from smplifyx.body.files import load_body_model_data
 from smplifyx.body.search import find_body_model
 from smplifyx.config import load_config
-from smplifyx.fitting import state, torch_curvature
+from smplifyx.fitting import state
 from smplifyx.fitting.native_objective import NativeObjective
 from smplifyx.fitting.objective import Objective
 from smplifyx.fitting.torch_curvature import TorchCurvature
@@ -46,7 +46,7 @@ def _compare(native: Objective, plain: Objective, x: torch.Tensor, tolerance: fl
 @pytest.mark.parametrize("kind", list(_kinds()))
 def test_matrices_are_those_of_the_native_objective(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, options = _kinds()[kind]
-    monkeypatch.setattr(torch_curvature, "_AT_ONCE", 8)
+
     _compare(*_both(monkeypatch, data=data, **options))
 
 

@@ -24,32 +24,34 @@ def _compare(found: LBFGSResult, expected: LBFGSResult) -> None:
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("history", [3, 20])
+@pytest.mark.parametrize("history", [1, 3, 20])
+@pytest.mark.parametrize("size", [(1, 3), (9, 6), (5, 8), (4, 17)])
 @pytest.mark.parametrize("make", [rosenbrock, geman_mcclure])
-def test_steps_without_a_preconditioner(make: object, history: int, scaled: bool) -> None:
-    problem = make(9, 6)  # type: ignore[operator]
+def test_steps_without_a_preconditioner(make: object, size: tuple[int, int], history: int, scaled: bool) -> None:
+    problem = make(*size)  # type: ignore[operator]
     start = problem.x0.clone()
-    start[3, 2] = torch.nan
-    diagonal = torch.linspace(0.1, 1.0, 9 * 6, dtype=start.dtype).reshape(9, 6) if scaled else None
+    start[-1, 2] = torch.nan if size[0] > 1 else start[-1, 2]
+    diagonal = torch.linspace(0.1, 1.0, start.numel(), dtype=start.dtype).reshape(size) if scaled else None
     # A few steps: later ones depend on the last digit.
     options = LBFGSOptions(max_iterations=12, history_size=history)
     runs = [run(rowwise(problem), start, options, diagonal, None) for run in (NativeRun, TorchRun)]
     _compare(*(run.minimize() for run in runs))
 
 
+@pytest.mark.parametrize("dimension", [5, 8, 17])
 @pytest.mark.parametrize("options", [_NOISY, replace(_NOISY, loss_noise=0.0, renew_every=0, max_evaluations=9)])
-def test_steps_with_a_preconditioner(options: LBFGSOptions) -> None:
-    roots = torch.randn(7, 10, 5, dtype=torch.float64, generator=generator(2))
-    goals = torch.randn(7, 10, dtype=torch.float64, generator=generator(3))
+def test_steps_with_a_preconditioner(options: LBFGSOptions, dimension: int) -> None:
+    roots = torch.randn(7, 2 * dimension, dimension, dtype=torch.float64, generator=generator(2))
+    goals = torch.randn(7, 2 * dimension, dtype=torch.float64, generator=generator(3))
 
     def loss(x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         residuals = torch.einsum("bkd,bd->bk", roots[rows], x) - goals[rows]
         return 10.0 + (residuals.square() + 0.3 * residuals.square().square()).sum(1)
 
     def factors(x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        matrices = 2.5 * roots[rows].mT @ roots[rows] + 0.01 * torch.eye(5, dtype=torch.float64)
+        matrices = 2.5 * roots[rows].mT @ roots[rows] + 0.01 * torch.eye(dimension, dtype=torch.float64)
         return torch.linalg.cholesky(matrices, upper=True)
 
-    problem = Problem(loss, torch.zeros(7, 5, dtype=torch.float64))
+    problem = Problem(loss, torch.zeros(7, dimension, dtype=torch.float64))
     runs = [run(rowwise(problem), problem.x0, options, None, factors) for run in (NativeRun, TorchRun)]
     _compare(*(run.minimize() for run in runs))
