@@ -7,9 +7,9 @@ diagonal (equation 3.1 there),
 
 for an initial matrix gamma P. P is a diagonal, the inverse of a factorised matrix or an operator a row; since the
 gradient at each point is multiplied by it once, and the products with gradient changes are differences of those, P
-costs one product a step. R⁻¹ itself is kept. A new pair appends a column to it; dropping the oldest pair deletes a row
-and a column and leaves the rest as it is. Hence pairs can lie in a ring buffer in any order, empty slots are zeros, and
-each product reads the history once instead of in 2 H dependent steps.
+costs one product a step. R⁻¹ itself is kept. A new pair appends a column to it; dropping the oldest pair deletes a
+row and a column and leaves the rest as it is. Hence pairs can lie in a ring buffer in any order, empty slots are
+zeros, and each product reads the history once instead of in 2 H dependent steps.
 """
 
 from __future__ import annotations
