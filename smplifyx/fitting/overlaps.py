@@ -26,8 +26,10 @@ _LIMBS = {
     "wrist": ("wrist",), "elbow": ("elbow", "wrist"), "ankle": ("ankle",), "knee": ("knee", "ankle"),
     "shoulder": ("elbow",), "hip": ("knee",), "neck": (), "": (),
 }  # fmt: skip
-#: Depth from which on a vertex counts (metres), and pairs of triangles of two limbs that intersect at least.
-_DEEP, _MIN_PAIRS = 0.001, 4
+#: Pairs of triangles of two limbs that intersect at least.
+MIN_PAIRS = 4
+#: Depth from which on a vertex counts, metres.
+_DEEP = 0.001
 #: How much dearer movements within the image are than along the ray.
 _ACROSS = 3.0
 #: Sides from which movements are compared, and the least angle between two that are tried.
@@ -99,7 +101,7 @@ class LimbTable:
         both, counts = np.unique(ends, axis=0, return_counts=True)
         others: dict[int, list[int]] = {}
         for (limb, other), count in zip(both.tolist(), counts, strict=True):
-            if limb != other and count >= _MIN_PAIRS and self.joints[limb]:
+            if limb != other and count >= MIN_PAIRS and self.joints[limb]:
                 others.setdefault(limb, []).append(other)
         return [Overlap(limb, tuple(some)) for limb, some in others.items()]
 

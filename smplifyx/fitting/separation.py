@@ -12,7 +12,7 @@ from smplifyx.collision.contact_term import ContactTerm
 from smplifyx.collision.contacts import Contacts
 from smplifyx.collision.penetration import Penetration
 from smplifyx.fitting.batch import Hypotheses
-from smplifyx.fitting.overlaps import Overlap, Pull, with_pulls
+from smplifyx.fitting.overlaps import MIN_PAIRS, Overlap, Pull, with_pulls
 from smplifyx.fitting.solver import Solver, no_weight
 from smplifyx.optim.problem import Status
 
@@ -42,6 +42,7 @@ class Separation:
         self._solver, self._collision = solver, solver.self_collision
         self._stage = solver.stage_terms(number)
         self._options = solver.optimizer_options(None)
+        self._measured: dict[bytes, Penetration] = {}
         self._can_pull = not no_weight(solver.weights[number - 1], "lifting")
 
     def resolve(self, before: Hypotheses) -> Hypotheses:
@@ -150,20 +151,27 @@ class Separation:
         return after
 
     def _measure(self, hypotheses: Hypotheses) -> list[Penetration]:
-        return self._collision.measure(*self._solver.shape_and_pose(hypotheses))
+        """Penetrations of bodies; each is measured once, as a deep one takes longer than a step of the optimiser."""
+        keys = [row.tobytes() for row in hypotheses.x.cpu().numpy()]
+        new = list({key: number for number, key in enumerate(keys) if key not in self._measured}.values())
+        if new:
+            rows = hypotheses.index(torch.tensor(new, device=hypotheses.x.device))
+            found = self._collision.measure(*self._solver.shape_and_pose(rows))
+            self._measured.update(zip((keys[number] for number in new), found, strict=True))
+        return [self._measured[key] for key in keys]
 
     def _overlaps(self, hypotheses: Hypotheses, rows: Tensor) -> dict[int, list[Overlap]]:
         """Limbs to pull, and parts to pull them out of, in those of some rows that still overlap."""
-        found = self._measure(hypotheses.index(rows))
-        deep = [k for k, one in enumerate(found) if one.depth > _OVERLAPPING]
-        if not deep:
-            return {}
-        rows = rows[deep]
         pairs = self._solver.intersecting(hypotheses.index(rows))
+        crossing = torch.bincount(pairs.rows, minlength=len(rows)) >= MIN_PAIRS
+        candidates = torch.nonzero(crossing)[:, 0]
+        found = self._measure(hypotheses.index(rows[candidates]))
+        deep = [k for k, one in enumerate(found) if one.depth > _OVERLAPPING]
+        numbers = candidates.cpu().numpy()[deep]
         owners, triangles = pairs.rows.cpu().numpy(), pairs.triangles.cpu().numpy()
         limbs = self._solver.limbs
-        overlaps = [limbs.overlaps(found[k], triangles[owners == n]) for n, k in enumerate(deep)]
-        return {row: some for row, some in zip(rows.cpu().tolist(), overlaps, strict=True) if some}
+        overlaps = [limbs.overlaps(found[k], triangles[owners == n]) for n, k in zip(numbers, deep, strict=True)]
+        return {row: some for row, some in zip(rows.cpu().numpy()[numbers].tolist(), overlaps, strict=True) if some}
 
     def _try(
         self,
