@@ -136,11 +136,15 @@ class Trial:
 
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """At least one hypothesis per person, nearer to its minimum."""
+        return KeepDistinct().run(solver, self.advanced(solver, hypotheses))
+
+    def advanced(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
+        """All hypotheses, nearer to their minima."""
         objective = solver.objective(solver.stage_terms(self.number), hypotheses)
         options = solver.optimizer_options(self.number)
         limit = min(options.max_iterations, self.iterations)
         brief = replace(options, max_iterations=limit, renew_every=self.renew_every)
-        return KeepDistinct().run(solver, solver.minimize(objective, hypotheses, brief))
+        return solver.minimize(objective, hypotheses, brief)
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ class TurnHands:
 
     def run(self, solver: Solver, hypotheses: Hypotheses) -> Hypotheses:
         """At least one hypothesis per person, nearer to its minimum."""
-        best = hypotheses.index(hypotheses.best())
+        unturned = hypotheses.best()
+        best = hypotheses.index(unturned)
         misplaced = _hand_errors(solver, self.number, best) > _MISPLACED_HAND**2
         people = torch.nonzero(misplaced.any(0))[:, 0]
         if len(people):
@@ -191,7 +196,11 @@ class TurnHands:
             x = turned_hands(solver.first_view, best.x, best.initial)[:, misplaced]
             row = torch.nonzero(misplaced)[:, 1].repeat(len(x))
             hypotheses = hypotheses.concatenate(replace(best.index(row), x=x.flatten(0, 1)))
-        return Trial(self.number, _LAST_TRIAL_ITERATIONS, renew_every=0).run(solver, hypotheses)
+        hypotheses = Trial(self.number, _LAST_TRIAL_ITERATIONS, renew_every=0).advanced(solver, hypotheses)
+        joints, loss, person = _poses(solver, hypotheses)
+        # The pose that was the best may still be far from its minimum: it goes on whatever its loss.
+        rows = torch.cat([distinct(joints, loss, person), unturned]).unique()
+        return hypotheses.index(rows[distinct(joints[rows], loss[rows], person[rows], max_rise=torch.inf)])
 
 
 def _hand_errors(solver: Solver, number: int, hypotheses: Hypotheses) -> Tensor:

@@ -115,14 +115,17 @@ def test_only_misplaced_hands_are_turned(start: tuple[Fitter, Hypotheses], monke
     fitter, rows = start
     tried: list[Hypotheses] = []
 
-    def keep(_: object, __: object, hypotheses: Hypotheses) -> Hypotheses:
+    def advanced(_: object, __: object, hypotheses: Hypotheses) -> Hypotheses:
         tried.append(hypotheses)
-        return hypotheses
+        loss = torch.ones_like(hypotheses.loss)
+        loss[0] = 100.0  # far from its minimum
+        return replace(hypotheses, loss=loss)
 
-    monkeypatch.setattr(schedule.Trial, "run", keep)
+    monkeypatch.setattr(schedule.Trial, "advanced", advanced)
     for errors in ([[1.0], [1.0]], [[1.0], [500.0]]):
         monkeypatch.setattr(schedule, "_hand_errors", lambda *_, errors=errors: torch.tensor(errors))
-        schedule.TurnHands(5).run(fitter.solver, rows)
+        kept = schedule.TurnHands(5).run(fitter.solver, rows)
+        assert torch.equal(kept.x[0], rows.x[0])  # whatever its loss
     alone, turned = tried
     assert torch.equal(alone.x, rows.x)
     expected = turned_hands(fitter.solver.first_view, rows.x, rows.initial)
