@@ -33,8 +33,8 @@ _LAST_TRIAL_ITERATIONS = 20
 #: Root mean square error of a hand's keypoints from which it is tried turned, before the last stage (thousandths of
 #: the person's size): 36 mm for a person of 1.7 m.
 _MISPLACED_HAND = 21.0
-#: Share of the lowest loss by which that of a rival is higher at most whose collisions are resolved, too; and depth
-#: by which its parts may overlap more after that (metres).
+#: Share of the lowest loss by which that of a rival is higher at most whose collisions are resolved, too, where parts
+#: of the best pose stay deep in others; and depth by which parts may overlap more than those of another (metres).
 _CLOSE_RIVAL, _DEEPER = 0.05, 0.005
 
 
@@ -84,13 +84,16 @@ class Stage:
         objective = solver.objective(solver.stage_terms(self.number), hypotheses)
         hypotheses = solver.minimize(objective, hypotheses, solver.optimizer_options(self.number))
         resolves = self.resolve_collisions and solver.self_collision is not None and self._collides(solver)
+        before = hypotheses
         if self.select:
-            best = SelectBest().run(solver, hypotheses)
-            hypotheses = _with_close_rivals(solver, hypotheses, best) if resolves else best
+            hypotheses = SelectBest().run(solver, hypotheses)
         if resolves:
-            hypotheses = Separation(solver, self.number).resolve(hypotheses)
-            if self.select:
-                hypotheses = _best_after_collisions(solver, hypotheses)
+            separation = Separation(solver, self.number)
+            hypotheses = separation.resolve(hypotheses)
+            if self.select and len(rivals := _rivals(solver, before, hypotheses)):
+                found = hypotheses.index(before.person[rivals])
+                others = replace(before.index(rivals), spread=found.spread, gap=found.gap)
+                hypotheses = _best_after_collisions(solver, hypotheses.concatenate(separation.resolve(others)))
         return replace(hypotheses, ends=hypotheses.ends.followed_by(StageEnds.of(hypotheses)))
 
     def _collides(self, solver: Solver) -> bool:
@@ -229,13 +232,27 @@ def _joints(solver: Solver, hypotheses: Hypotheses) -> Tensor:
     return solver.padded_pose(hypotheses).joints[: len(hypotheses.x)]
 
 
-def _with_close_rivals(solver: Solver, hypotheses: Hypotheses, best: Hypotheses) -> Hypotheses:
-    """The best hypotheses [P], followed by others whose losses are so close that collisions may decide."""
-    rows = distinct(*_poses(solver, hypotheses), max_rise=_CLOSE_RIVAL)
-    rivals = hypotheses.index(rows[~torch.isin(rows, hypotheses.best())])
-    if len(rivals.x):
-        rivals = rivals.index(torch.nonzero(~is_crumpled(solver, rivals))[:, 0])
-    return best.concatenate(replace(rivals, spread=best.spread[rivals.person], gap=best.gap[rivals.person]))
+def _rivals(solver: Solver, before: Hypotheses, best: Hypotheses) -> Tensor:
+    """Rows of hypotheses whose collisions may leave them better than the best ones [P], whose own are resolved.
+
+    Collisions only raise a loss, so that a rival's is below that of the best already; or the best is still inside
+    itself, and the rival's is nearly as low as it was.
+
+    Args:
+        solver: the body model, with collisions.
+        before: all hypotheses, before collisions.
+        best: those of lowest loss of each person, in their order, after that.
+    """
+    rows = distinct(*_poses(solver, before))
+    rows = rows[~torch.isin(rows, before.best())]
+    person, loss = before.person[rows], before.loss[rows]
+    close = loss <= (1.0 + _CLOSE_RIVAL) * before.loss[before.best()][person]
+    people = person[close].unique()
+    deep = torch.zeros_like(best.colliding)
+    if len(people):
+        deep[people] = _depths(solver, best.index(people)) > _DEEPER
+    rows = rows[(loss < best.loss[person]) | (close & deep[person])]
+    return rows[~is_crumpled(solver, before.index(rows))] if len(rows) else rows
 
 
 def _best_after_collisions(solver: Solver, hypotheses: Hypotheses) -> Hypotheses:

@@ -34,21 +34,37 @@ def _hypotheses(people: list[int], losses: list[float]) -> Hypotheses:
     return replace(Hypotheses.start(torch.tensor(people), targets, initial, x), loss=torch.tensor(losses))
 
 
-@pytest.mark.parametrize("crumpled", [False, True])
-def test_rivals_of_close_losses_in_other_poses_follow_the_best(
-    monkeypatch: pytest.MonkeyPatch, crumpled: bool
+@pytest.mark.parametrize(
+    "resolved,depth,expected",
+    [
+        (10.0, 0.0, []),
+        (10.3, 0.0, []),
+        (10.41, 0.0, [2]),
+        (11.5, 0.0, [2, 4]),
+        (10.0, 0.02, [2]),  # it stays inside itself: one within 5 % may be better
+    ],
+)
+def test_rivals_may_be_better_after_collisions(
+    monkeypatch: pytest.MonkeyPatch, resolved: float, depth: float, expected: list[int]
 ) -> None:
-    """Unless they are crumpled: collisions of such bodies take long and decide nothing."""
-    monkeypatch.setattr(schedule, "is_crumpled", lambda solver, rows: torch.full((len(rows.x),), crumpled))
+    monkeypatch.setattr(schedule, "is_crumpled", lambda solver, rows: torch.zeros(len(rows.x), dtype=torch.bool))
+    monkeypatch.setattr(schedule, "_depths", lambda solver, rows: torch.full((len(rows.x),), depth))
     rows = _hypotheses([0, 0, 0, 1, 0], [10.0, 10.2, 10.4, 7.0, 11.0])
     joints = torch.randn(1, 55, 3, generator=torch.manual_seed(0)).repeat(5, 1, 1)
     joints[2:, 20] += 0.5  # the second one has the pose of the first
-    best = replace(rows.index(rows.best()), spread=torch.tensor([0.3, 0.4]), gap=torch.tensor([0.5, 0.6]))
-    found = schedule._with_close_rivals(_PosedAs(joints), rows, best)
-    n_rows = 2 if crumpled else 3
-    assert found.x[:, 0].tolist() == [0.0, 3.0, 2.0][:n_rows]
-    torch.testing.assert_close(found.spread, torch.tensor([0.3, 0.4, 0.3])[:n_rows])
-    torch.testing.assert_close(found.gap, torch.tensor([0.5, 0.6, 0.5])[:n_rows])
+    joints[4, 20] += 0.5
+    best = replace(rows.index(rows.best()), loss=torch.tensor([resolved, 9.0]))
+    assert schedule._rivals(_PosedAs(joints), rows, best).tolist() == expected
+
+
+def test_crumpled_rivals_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collisions of such bodies take long and decide nothing."""
+    monkeypatch.setattr(schedule, "is_crumpled", lambda solver, rows: torch.ones(len(rows.x), dtype=torch.bool))
+    monkeypatch.setattr(schedule, "_depths", lambda solver, rows: torch.zeros(len(rows.x)))
+    rows = _hypotheses([0, 0], [10.0, 10.2])
+    joints = torch.randn(2, 55, 3, generator=torch.manual_seed(0))
+    best = replace(rows.index(rows.best()), loss=torch.tensor([12.0]))
+    assert not len(schedule._rivals(_PosedAs(joints), rows, best))
 
 
 @pytest.mark.parametrize(
