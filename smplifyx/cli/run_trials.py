@@ -209,7 +209,7 @@ def evaluate_detections(arguments: argparse.Namespace) -> int:
 
 
 def _write_sheets(arguments: argparse.Namespace) -> bool:
-    """Write the sheets; False if there is nobody to show."""
+    """Write the sheets; False without people to show."""
 
     def left_out(error: InputError) -> None:
         messages.note(f"left out: {error}")

@@ -18,7 +18,7 @@ from smplifyx.collision.body_evaluation import BodyEvaluation, Evaluation, body_
 from smplifyx.collision.contacts import N_GROUPS, Contacts, ContactShape
 from smplifyx.collision.skinning import BoneStates, SparseSkinning
 
-#: A launch for the first so many bodies.
+#: Launches a kernel for the first bodies, given their number.
 _Launch = Callable[[int], None]
 
 

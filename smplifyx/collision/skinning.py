@@ -205,7 +205,7 @@ class SparseSkinning:
         return meets
 
     def record(self, kernel: Any, threads: tuple[int, ...], *inputs: Any) -> Callable[[int], None]:
-        """A launch that is prepared once, for the first so many of the rows; the arrays of the inputs are kept."""
+        """A launch, recorded once, as a function of the number of rows; it keeps its input arrays."""
         if 0 in threads:
             return lambda n_rows: None
         kept = list(inputs)

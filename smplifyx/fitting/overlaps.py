@@ -112,7 +112,7 @@ class LimbTable:
             overlap: the limb and the others.
             vertices: [V, 3] of the body, metres.
             joints: [J, 3] in the camera frame, metres.
-            n_sides: at most so many.
+            n_sides: largest number of sides.
         """
         inner, outer = (
             _dense(vertices, self._faces[np.isin(self.of_face, some)]) for some in (overlap.limb, overlap.others)

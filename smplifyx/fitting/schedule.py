@@ -243,10 +243,10 @@ def _rivals(solver: Solver, before: Hypotheses, best: Hypotheses) -> Tensor:
         before: all hypotheses, before collisions.
         best: those of lowest loss of each person, in their order, after that.
     """
-    rows = distinct(*_poses(solver, before))
-    rows = rows[~torch.isin(rows, before.best())]
+    rows, lowest = distinct(*_poses(solver, before)), before.best()
+    rows = rows[~torch.isin(rows, lowest)]
     person, loss = before.person[rows], before.loss[rows]
-    close = loss <= (1.0 + _CLOSE_RIVAL) * before.loss[before.best()][person]
+    close = loss <= (1.0 + _CLOSE_RIVAL) * before.loss[lowest][person]
     people = person[close].unique()
     deep = torch.zeros_like(best.colliding)
     if len(people):

@@ -248,7 +248,7 @@ class Separation:
 
 
 def is_crumpled(solver: Solver, hypotheses: Hypotheses) -> Tensor:
-    """Whether [R] bodies touch themselves in so many places that nothing can pull their parts apart."""
+    """Whether [R] bodies have too many contacts for their parts to be pulled apart."""
     contacts, touching = solver.contacts(hypotheses)
     crumpled = torch.zeros_like(touching)
     crumpled[touching] = _are_crumpled(contacts)

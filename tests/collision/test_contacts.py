@@ -304,7 +304,7 @@ def test_a_body_does_not_depend_on_its_neighbours(body):
 
 def test_groups_are_pairs_of_parts_and_the_rest_is_joined(body):
     contacts = body.contacts
-    many = replace(contacts, parts=contacts.found.pairs[..., 0] % (2 * N_GROUPS))  # as if of so many pairs of parts
+    many = replace(contacts, parts=contacts.found.pairs[..., 0] % (2 * N_GROUPS))  # of twice as many pairs of parts
     most_joined = 0
     for own in contacts, many:
         for row, count in enumerate(own.found.n_pairs.tolist()):
